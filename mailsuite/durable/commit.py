@@ -1,0 +1,124 @@
+"""
+Natural group commit: one thread takes whatever came while it was busy and finishes it together.
+
+No artificial delay: under light load a group is one item, under heavy load it grows by itself.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class GroupThread(Generic[Item]):
+    """
+    A thread that works on groups.
+
+    Args:
+        name: of the thread.
+        work: called in the thread with one group, in order of arrival; it must not raise.
+        group_max: most items in a group.
+        start: called once in the thread before anything else, for what belongs to the thread.
+        stop: called once in the thread after the last group.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[list[Item]], None],
+        *,
+        group_max: int = 256,
+        start: Callable[[], None] | None = None,
+        stop: Callable[[], None] | None = None,
+    ) -> None:
+        self._work = work
+        self._group_max = group_max
+        self._start = start
+        self._stop = stop
+        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def put(self, item: Item) -> None:
+        """Add an item, from any thread."""
+        self._queue.put(item)
+
+    def stop(self) -> None:
+        """Finish what was put so far, and wait for the thread to end. Blocks."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def backlog(self) -> int:
+        """About how many items wait."""
+        return self._queue.qsize()
+
+    def _run(self) -> None:
+        if self._start is not None:
+            self._start()
+        try:
+            while self._group():
+                pass
+        finally:
+            if self._stop is not None:
+                self._stop()
+
+    def _group(self) -> bool:
+        item = self._queue.get()
+        if item is None:
+            return False
+        group = [item]
+        ending = False
+        while len(group) < self._group_max:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                ending = True
+                break
+            group.append(item)
+        self._work(group)
+        return not ending
+
+
+class InlineGroup(Generic[Item]):
+    """A `GroupThread` without a thread: each item is a group, worked on at once. For tests and one-shot commands."""
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[list[Item]], None],
+        *,
+        group_max: int = 256,
+        start: Callable[[], None] | None = None,
+        stop: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.group_max = group_max
+        self._work = work
+        self._start = start
+        self._stop = stop
+
+    def start(self) -> None:
+        """Run what belongs before the first group."""
+        if self._start is not None:
+            self._start()
+
+    def put(self, item: Item) -> None:
+        """Work on the item now."""
+        self._work([item])
+
+    def stop(self) -> None:
+        """Run what belongs after the last group."""
+        if self._stop is not None:
+            self._stop()
+
+    def backlog(self) -> int:
+        """Nothing ever waits."""
+        return 0

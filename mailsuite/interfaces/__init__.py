@@ -1,0 +1,58 @@
+"""The plug points: zope interfaces that other programs may provide, and the values that cross them."""
+
+from mailsuite.interfaces.accounts import Account, IAccounts, ICheckerPlugin, IRealmPlugin, Resolution, ResolutionKind
+from mailsuite.interfaces.delivery import IMailReceiver, IMailTransaction, Receipt
+from mailsuite.interfaces.services import IChangeBus, ISubscription, MailboxChange
+from mailsuite.interfaces.storage import (
+    CACHED_FIELDS,
+    Appended,
+    AppendMessage,
+    Body,
+    Changes,
+    Column,
+    IBodyFile,
+    IDeliveryStore,
+    IMailAccount,
+    IMailbox,
+    LocalDelivery,
+    LocalOutcome,
+    MailboxEntry,
+    MailboxStatus,
+    PartOffsets,
+    Snapshot,
+    SpecialUse,
+    StoreMode,
+)
+
+__all__ = [
+    "CACHED_FIELDS",
+    "Account",
+    "AppendMessage",
+    "Appended",
+    "Body",
+    "Changes",
+    "Column",
+    "IAccounts",
+    "IBodyFile",
+    "IChangeBus",
+    "ICheckerPlugin",
+    "IDeliveryStore",
+    "IMailAccount",
+    "IMailReceiver",
+    "IMailTransaction",
+    "IMailbox",
+    "IRealmPlugin",
+    "ISubscription",
+    "LocalDelivery",
+    "LocalOutcome",
+    "MailboxChange",
+    "MailboxEntry",
+    "MailboxStatus",
+    "PartOffsets",
+    "Receipt",
+    "Resolution",
+    "ResolutionKind",
+    "Snapshot",
+    "SpecialUse",
+    "StoreMode",
+]

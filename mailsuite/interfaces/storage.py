@@ -1,0 +1,445 @@
+"""
+Accounts, mailboxes and messages as every protocol sees them, and the way in for delivered mail.
+
+All methods that return an awaitable run off the reactor thread. All raise `MailError` UNAVAILABLE when the disk or
+the database fails; only further kinds are named below.
+"""
+
+import enum
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import attrs
+from zope.interface import Attribute, Interface
+
+
+class SpecialUse(enum.Enum):
+    r"""Mailbox attributes that name a purpose (RFC 6154 section 2)."""
+
+    ALL = "\\All"
+    ARCHIVE = "\\Archive"
+    DRAFTS = "\\Drafts"
+    FLAGGED = "\\Flagged"
+    JUNK = "\\Junk"
+    SENT = "\\Sent"
+    TRASH = "\\Trash"
+
+
+class Column(enum.Enum):
+    r"""
+    What `IMailbox.fetch` can give for a message without opening its file.
+
+    UID int; FLAGS frozenset of str (interned: equal sets are the same object); MODSEQ int; INTERNAL_DATE int, seconds
+    since the epoch; SIZE int, octets; ENVELOPE, BODY, BODYSTRUCTURE bytes, ready to be sent to an IMAP client;
+    HEADER bytes, the header fields of `CACHED_FIELDS` as they stand in the message, in order; EMAIL_ID bytes, a
+    permanent id of the content's arrival; SAVED int, seconds.
+    """
+
+    UID = "uid"
+    FLAGS = "flags"
+    MODSEQ = "modseq"
+    INTERNAL_DATE = "internal_date"
+    SIZE = "size"
+    ENVELOPE = "envelope"
+    BODY = "body"
+    BODYSTRUCTURE = "bodystructure"
+    HEADER = "header"
+    EMAIL_ID = "email_id"
+    SAVED = "saved"
+
+
+CACHED_FIELDS = frozenset(
+    (
+        b"bcc cc content-disposition content-transfer-encoding content-type date delivered-to "
+        b"disposition-notification-to from importance in-reply-to list-id list-post list-unsubscribe "
+        b"message-id mime-version priority received-spf references reply-to return-path sender subject to "
+        b"x-mailer x-priority x-spam-flag x-spam-status"
+    ).split()
+)
+"""Header fields, in lower case, whose octets the index keeps; a message's other fields are read from its file."""
+
+
+class StoreMode(enum.Enum):
+    """How STORE combines flags with those that are there (RFC 3501 section 6.4.6)."""
+
+    REPLACE = "FLAGS"
+    ADD = "+FLAGS"
+    REMOVE = "-FLAGS"
+
+
+@attrs.frozen(kw_only=True)
+class MailboxEntry:
+    r"""
+    One name in the list of mailboxes.
+
+    Args:
+        name: NFC text with ``/`` between levels; ``INBOX`` in upper case.
+        mailbox_id: stays the same when renamed; 0 when the name only exists as a parent or a subscription.
+        selectable: False is ``\Noselect`` or ``\NonExistent``.
+    """
+
+    name: str
+    mailbox_id: int
+    selectable: bool = True
+    subscribed: bool = False
+    special_use: frozenset[SpecialUse] = frozenset()
+
+
+@attrs.frozen(kw_only=True)
+class MailboxStatus:
+    """What STATUS tells (RFC 3501 section 6.3.10, RFC 8438 section 3.1)."""
+
+    messages: int
+    recent: int
+    unseen: int
+    deleted: int
+    uidnext: int
+    uidvalidity: int
+    highest_modseq: int
+    size_octets: int
+
+
+@attrs.frozen(kw_only=True)
+class Snapshot:
+    """
+    A mailbox at one moment.
+
+    Args:
+        uids: of all messages, ascending.
+        flags: of each message in the order of `uids`.
+        keywords: all keywords ever used in the mailbox.
+        recent: UIDs that carry ``\Recent`` in this session.
+    """
+
+    uidvalidity: int
+    uidnext: int
+    highest_modseq: int
+    uids: Sequence[int]
+    flags: Sequence[frozenset[str]]
+    keywords: frozenset[str]
+    recent: frozenset[int]
+
+
+@attrs.frozen(kw_only=True)
+class Changes:
+    r"""
+    What happened in a mailbox after a MODSEQ.
+
+    Args:
+        modseq: ask from here next time.
+        expunged: UIDs that are gone, ascending.
+        flags: UID, flags and MODSEQ of messages whose flags changed, in order of UID; also the new ones.
+        added: UIDs that are new, ascending.
+        recent: those of `added` that carry ``\Recent`` in this session.
+    """
+
+    modseq: int
+    expunged: Sequence[int]
+    flags: Sequence[tuple[int, frozenset[str], int]]
+    added: Sequence[int]
+    recent: frozenset[int]
+    keywords: frozenset[str] = frozenset()
+
+
+@attrs.frozen(kw_only=True)
+class AppendMessage:
+    """
+    A message to be stored as it is.
+
+    Args:
+        content: the octets, or a path to a file below the store's own temporary folder that becomes the store's.
+        internal_date: seconds since the epoch; None means now.
+    """
+
+    content: "bytes | Body"
+    flags: frozenset[str] = frozenset()
+    internal_date: int | None = None
+
+
+@attrs.frozen
+class Body:
+    """
+    Octets in a file.
+
+    Args:
+        path: absolute.
+        size_octets: length of the file; a reader checks it.
+    """
+
+    path: str
+    size_octets: int
+
+
+@attrs.frozen(kw_only=True)
+class Appended:
+    """Where new messages went (RFC 4315 section 3)."""
+
+    uidvalidity: int
+    uids: Sequence[int]
+    source_uids: Sequence[int] = ()
+
+
+@attrs.frozen(kw_only=True)
+class PartOffsets:
+    """
+    Where a MIME part lies in its message, in octets from the message's beginning.
+
+    Args:
+        header: where the part's header begins.
+        body: where its body begins (after the empty line).
+        end: where its body ends; the CRLF before a boundary belongs to the boundary.
+        children: parts of a multipart; for message/rfc822 one child, the message within.
+        content_type: lower case, for example ``multipart/mixed``.
+        encoding: Content-Transfer-Encoding in lower case; ``7bit`` when absent.
+    """
+
+    header: int
+    body: int
+    end: int
+    content_type: str
+    encoding: str = "7bit"
+    charset: str = ""
+    children: Sequence["PartOffsets"] = ()
+
+
+class IMailbox(Interface):
+    """One selected mailbox. UIDs that do not exist are passed over silently everywhere."""
+
+    mailbox_id = Attribute("int: stays the same when the mailbox is renamed")
+    name = Attribute("str: as opened")
+    read_only = Attribute("bool: opened by EXAMINE; changing methods raise DENIED")
+
+    def snapshot() -> Awaitable[Snapshot]:
+        r"""Look at everything once; in a read-write mailbox it takes ``\Recent`` from later sessions."""
+
+    def changes(since_modseq: int) -> Awaitable[Changes]:
+        """Say what happened since; it looks for other programs' changes in the folder first."""
+
+    def fetch(uids: Sequence[int], columns: Sequence[Column]) -> Awaitable[Sequence[tuple[object, ...]]]:
+        """
+        Give columns of messages, in order of UID; each row begins with the UID whether asked for or not.
+
+        Call it for some hundreds of messages at a time.
+        """
+
+    def read(uid: int, offset: int, length: int) -> Awaitable[bytes]:
+        """
+        Read octets of a message; shorter at its end.
+
+        Raises:
+            MailError: EXPUNGED.
+        """
+
+    def read_many(uids: Sequence[int], limit_octets: int) -> Awaitable[Sequence[tuple[int, bytes]]]:
+        """Read whole messages in order, as many as fit into the limit, but at least one; expunged ones are left out."""
+
+    def parts(uid: int) -> Awaitable[PartOffsets]:
+        """
+        Find the MIME parts of a message.
+
+        Raises:
+            MailError: EXPUNGED.
+        """
+
+    def store_flags(
+        uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None
+    ) -> Awaitable[tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]]:
+        """
+        Change flags durably, in one transaction.
+
+        Returns:
+            UID, flags and MODSEQ of each message that exists, and the UIDs that had changed since
+            `unchanged_since` and were left alone (RFC 7162 section 3.1.3).
+        """
+
+    def expunge(uids: Sequence[int] | None) -> Awaitable[Sequence[int]]:
+        r"""
+        Remove messages that carry ``\Deleted``, durably, in one transaction; return their UIDs.
+
+        Args:
+            uids: only these (RFC 4315 section 2.1); None means all.
+        """
+
+    def copy_to(uids: Sequence[int], name: str) -> Awaitable[Appended]:
+        """
+        Copy to another mailbox of the account, all or nothing, with flags and internal date.
+
+        Raises:
+            MailError: NOT_FOUND when there is no such mailbox; OVER_QUOTA.
+        """
+
+    def move_to(uids: Sequence[int], name: str) -> Awaitable[Appended]:
+        """
+        Move to another mailbox of the account in one transaction.
+
+        Raises:
+            MailError: NOT_FOUND when there is no such mailbox.
+        """
+
+    def search_text(
+        uids: Sequence[int], test: Callable[[Callable[[int, int], bytes], int], bool]
+    ) -> Awaitable[Sequence[int]]:
+        """
+        Run a pure test over messages' octets on a store thread and return the UIDs that pass.
+
+        Args:
+            test: given a reader ``read(offset, length)`` and the size; it must not touch anything shared.
+        """
+
+    def close() -> None:
+        """The session is done with it."""
+
+
+class IMailAccount(Interface):
+    """
+    The mailboxes of one account: what a portal hands out for IMAP and POP3.
+
+    Mailbox names are NFC text with ``/`` between levels; ``INBOX`` in any case is INBOX.
+    """
+
+    account_id = Attribute("int")
+    email = Attribute("str: the account's address")
+    changes = Attribute("IChangeBus: tells of changes in this account")
+
+    def list_mailboxes() -> Awaitable[Sequence[MailboxEntry]]:
+        """List all names, also those that exist only as subscriptions, in order."""
+
+    def open_mailbox(name: str, *, read_only: bool) -> Awaitable[IMailbox]:
+        """
+        Open a mailbox.
+
+        Raises:
+            MailError: NOT_FOUND.
+        """
+
+    def status(name: str) -> Awaitable[MailboxStatus]:
+        """
+        Count without opening.
+
+        Raises:
+            MailError: NOT_FOUND.
+        """
+
+    def create(name: str, special_use: frozenset[SpecialUse]) -> Awaitable[int]:
+        """
+        Make a mailbox and the levels above it; return its id.
+
+        Raises:
+            MailError: EXISTS; INVALID for a name that cannot be stored; OVER_QUOTA for too many.
+        """
+
+    def delete(name: str) -> Awaitable[None]:
+        """
+        Remove a mailbox and its messages; one with mailboxes below stays as a name (RFC 3501 section 6.3.4).
+
+        Raises:
+            MailError: NOT_FOUND; DENIED for INBOX; CONFLICT for a mere name with mailboxes below.
+        """
+
+    def rename(old: str, new: str) -> Awaitable[None]:
+        """
+        Rename a mailbox and those below; of INBOX, move its messages (RFC 3501 section 6.3.5).
+
+        Raises:
+            MailError: NOT_FOUND; EXISTS; INVALID.
+        """
+
+    def subscribe(name: str, subscribed: bool) -> Awaitable[None]:  # noqa: FBT001 - SUBSCRIBE and UNSUBSCRIBE
+        """Note or forget a subscription; the mailbox need not exist (RFC 3501 section 6.3.6)."""
+
+    def append(name: str, messages: Sequence[AppendMessage]) -> Awaitable[Appended]:
+        """
+        Store messages durably, all or none (RFC 3502).
+
+        Raises:
+            MailError: NOT_FOUND when there is no such mailbox; OVER_QUOTA; TOO_LARGE.
+        """
+
+    def begin_body(size_octets: int) -> "Awaitable[IBodyFile]":
+        """
+        Open a file in the store for a large APPEND, to be filled while it is received.
+
+        Raises:
+            MailError: OVER_QUOTA; TOO_LARGE.
+        """
+
+    def quota() -> Awaitable[Mapping[str, tuple[int, int]]]:
+        """Tell use and limit in octets (``STORAGE``) and messages (``MESSAGE``); a limit of 0 is none."""
+
+    def logout() -> None:
+        """The session is over."""
+
+
+class IBodyFile(Interface):
+    """A message on its way into the store."""
+
+    def write(chunk: bytes) -> Awaitable[None]:
+        """Add octets."""
+
+    def finish() -> Awaitable[Body]:
+        """All is written and on disk; append it, or it is removed at the next start."""
+
+    def abort() -> None:
+        """Remove it."""
+
+
+@attrs.frozen(kw_only=True)
+class LocalDelivery:
+    """
+    One message for one account, on its way from the spool into a mailbox.
+
+    Args:
+        delivery_id: unique for ever: spool, message and recipient; delivering it twice stores it once.
+        mailbox: ``INBOX``, or another name that is used if it exists.
+        content: the octets (shared between recipients), or the spool's file, which may be linked.
+        link: the file may become the stored message as it is, by a hard link.
+        received: seconds since the epoch.
+    """
+
+    delivery_id: str
+    account_id: int
+    email: str
+    quota_octets: int
+    mailbox: str
+    content: bytes | Body
+    link: bool
+    received: int
+    flags: frozenset[str] = frozenset()
+
+
+@attrs.frozen
+class LocalOutcome:
+    """
+    How one local delivery ended.
+
+    Args:
+        error: None when it is in the mailbox; OVER_QUOTA and UNAVAILABLE are tried again.
+    """
+
+    delivery_id: str
+    mailbox_id: int
+    uid: int
+    error: Exception | None = None
+
+
+class IDeliveryStore(Interface):
+    """The way in for accepted mail. Called from any thread."""
+
+    def deliver(deliveries: Sequence[LocalDelivery], report: Callable[[Sequence[LocalOutcome]], None]) -> None:
+        """
+        Put messages into mailboxes soon; returns at once.
+
+        Args:
+            report: called on a store thread, perhaps several times, until each delivery has its outcome. What it
+                reports is committed but not yet synced: keep the spool's copy until `sync` returned.
+        """
+
+    def sync() -> None:
+        """
+        Make everything reported so far survive a power loss. Blocks; call it from a thread of your own.
+
+        Raises:
+            OSError: it may not be durable; keep the spool's copy.
+        """
+
+    def backlog() -> int:
+        """How many deliveries wait."""
