@@ -100,7 +100,7 @@ class MailboxStatus:
 
 @attrs.frozen(kw_only=True)
 class Snapshot:
-    """
+    r"""
     A mailbox at one moment.
 
     Args:
