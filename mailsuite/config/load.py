@@ -1,0 +1,296 @@
+"""Read the file and the environment once, and tell every fault at once."""
+
+import os
+import socket
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from mailsuite.config.check import check_config
+from mailsuite.config.faults import ConfigError, Fault, nearest
+from mailsuite.config.model import Config, Effective, Origin, shown
+from mailsuite.config.ports import PORTS
+from mailsuite.config.schema import ABSENT_KEYS, EMPTY_TABLES, PARTS, PATH_KEYS, ROUTE_SETTINGS, ListenValue
+from mailsuite.config.secrets import dereference
+from mailsuite.config.values import convert, describe, is_text, parse_environment
+
+DEFAULT_PATH = "/etc/mailsuite/mailsuite.toml"
+PREFIX = "MAILSUITE_"
+FILE_MAX_OCTETS = 4 * 2**20
+
+
+def locate_config(path: str | None, environment: Mapping[str, str] | None = None) -> str:
+    """Find the file: the one named, then ``$MAILSUITE_CONFIG``, then the one below ``/etc``."""
+    environ = os.environ if environment is None else environment
+    return os.path.abspath(path or environ.get("MAILSUITE_CONFIG") or DEFAULT_PATH)
+
+
+def load_config(path: str | None = None, environment: Mapping[str, str] | None = None) -> Config:
+    """
+    Read a configuration file and the environment. Blocks.
+
+    Args:
+        path: None means what `locate_config` finds.
+        environment: None means the process's own.
+
+    Raises:
+        ConfigError: it cannot be used; holds every fault.
+    """
+    environ = dict(os.environ if environment is None else environment)
+    located = locate_config(path, environ)
+    try:
+        with open(located, "rb") as stream:
+            text = stream.read(FILE_MAX_OCTETS).decode("utf-8")
+        table = tomllib.loads(text)
+    except OSError as error:
+        hint = "; make one with: mailsuite init" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError([Fault("", f"cannot read {located}: {error.strerror}{hint}")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([Fault("", f"{located} is not UTF-8 text")]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([Fault("", f"{located} is not TOML: {error}")]) from error
+    return parse_config(table, located, environ)
+
+
+def parse_config(table: Mapping[str, object], path: str, environment: Mapping[str, str]) -> Config:
+    """
+    Make the settings of all packages from one TOML table and the environment.
+
+    Args:
+        path: where the table was read; relative paths in it begin at its folder.
+
+    Raises:
+        ConfigError: it cannot be used; holds every fault.
+    """
+    return _Reader(table, path, environment).read()
+
+
+class _Reader:
+    """Collects values and faults of one reading."""
+
+    def __init__(self, table: Mapping[str, object], path: str, environment: Mapping[str, str]) -> None:
+        self._table = table
+        self._path = path
+        self._folder = os.path.dirname(path)
+        self._environment = environment
+        self._faults: list[Fault] = []
+        self._effective: list[Effective] = []
+        self._inactive: list[str] = []
+        self._values: dict[str, object] = {}
+        self._types = _types()
+        self._variables = self._read_environment()
+
+    def read(self) -> Config:
+        self._check_tables()
+        for table, types in self._types.items():
+            self._read_table(table, types)
+        listen = self._read_listen()
+        routes = self._read_routes()
+        if not self._faults:
+            config = self._compose(listen, routes)
+            self._faults.extend(check_config(config))
+            if not self._faults:
+                return config
+        raise ConfigError(sorted(self._faults, key=lambda fault: fault.key))
+
+    def _fault(self, key: str, detail: str, source: str = "") -> None:
+        self._faults.append(Fault(key, detail, source or self._path))
+
+    # the environment
+
+    def _read_environment(self) -> dict[str, str]:
+        """Find our variables; keep the text of each under its key path."""
+        found = {}
+        for name in sorted(self._environment):
+            section, mark, key = name.removeprefix(PREFIX).partition("__")
+            if not name.startswith(PREFIX) or not mark:
+                continue
+            path = f"{section}.{key}".lower()
+            known = self._known_keys(section.lower())
+            if section.lower() == "route":
+                self._fault(path, "routes stand in the file, as [[route]] tables", name)
+            elif known is None:
+                tables = [*self._types, "listen"]
+                self._fault(path, f"there is no table [{section.lower()}]{nearest(section.lower(), tables)}", name)
+            elif key.lower() not in known:
+                self._fault(path, f"there is no such key{nearest(key.lower(), known)}", name)
+            else:
+                found[path] = name
+        return found
+
+    def _known_keys(self, table: str) -> Iterable[str] | None:
+        if table == "listen":
+            return PORTS
+        if table in EMPTY_TABLES:
+            return ()
+        return self._types.get(table)
+
+    # tables
+
+    def _check_tables(self) -> None:
+        known = {*self._types, *EMPTY_TABLES, "listen", "route"}
+        for name, value in self._table.items():
+            if name not in known:
+                owners = [f"{table}.{name}" for table, types in self._types.items() if name in types]
+                hint = f"; did you mean {owners[0]}?" if owners else nearest(name, known)
+                self._fault(name, f"there is no such table{hint}")
+            elif name != "route" and not isinstance(value, dict):
+                self._fault(name, f"expected a table, written [{name}]")
+            elif name in EMPTY_TABLES:
+                self._inactive.append(name)
+                for key in value if isinstance(value, dict) else ():
+                    self._fault(f"{name}.{key}", "there is no such key; this table has none yet")
+
+    def _given(self, table: str) -> dict[str, object]:
+        given = self._table.get(table)
+        return given if isinstance(given, dict) else {}
+
+    def _read_table(self, table: str, types: "Mapping[str, attrs.Attribute[Any]]") -> None:
+        given = self._given(table)
+        for key in given:
+            if key not in types:
+                self._fault(f"{table}.{key}", f"there is no such key{self._nearest_key(table, key)}")
+        present = all(part.present for part in PARTS if part.table == table)
+        for key, attribute in types.items():
+            path = f"{table}.{key}"
+            origin, value = self._read_key(path, attribute.type, given.get(key), given=key in given)
+            if origin is Origin.DEFAULT:
+                value = _default(attribute)
+            elif not present or path in ABSENT_KEYS:
+                self._inactive.append(path)
+            if path in PATH_KEYS and isinstance(value, str) and value:
+                value = os.path.join(self._folder, value)
+            self._values[path] = value
+            self._effective.append(Effective(path, shown(value, secret=not attribute.repr), origin))
+
+    def _nearest_key(self, table: str, key: str) -> str:
+        hint = nearest(key, self._types[table])
+        if hint:
+            return hint
+        elsewhere = [f"{other}.{key}" for other, types in self._types.items() if key in types]
+        return f"; did you mean {elsewhere[0]}?" if elsewhere else ""
+
+    def _read_key(self, path: str, annotation: object, given_value: object, *, given: bool) -> tuple[Origin, object]:
+        """Read one key; a value that cannot be used is a fault, and the default stands in for it."""
+        origin, value, source = Origin.DEFAULT, given_value, self._path
+        try:
+            if path in self._variables:
+                origin, source = Origin.ENVIRONMENT, self._variables[path]
+                value = parse_environment(annotation, self._environment[source])
+            elif given:
+                origin = Origin.FILE
+            else:
+                return origin, None
+            return origin, self._convert(annotation, value)
+        except ValueError as error:
+            self._fault(path, str(error), source)
+            return Origin.DEFAULT, None
+
+    def _convert(self, annotation: object, value: object) -> object:
+        if isinstance(value, dict) and is_text(annotation):
+            value = dereference(value, self._folder, self._environment)
+        return convert(annotation, value)
+
+    # what is not a settings class of its own
+
+    def _read_listen(self) -> dict[str, int | tuple[str, ...]]:
+        listen: dict[str, Any] = {}
+        given = self._given("listen")
+        for key in given:
+            if key not in PORTS:
+                self._fault(f"listen.{key}", f"there is no such service{nearest(key, PORTS)}")
+        for key, port in PORTS.items():
+            path = f"listen.{key}"
+            origin, value = self._read_key(path, ListenValue, given.get(key), given=key in given)
+            if origin is not Origin.DEFAULT:
+                listen[key] = value
+                if not port.present and value != ():
+                    self._inactive.append(path)
+            default: object = port.number if port.enabled else []
+            self._effective.append(Effective(path, default if value is None else shown(value, secret=False), origin))
+        return listen
+
+    def _read_routes(self) -> list[Any]:
+        given = self._table.get("route", [])
+        if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+            self._fault("route", "expected tables, each written [[route]]")
+            return []
+        types = _fields(ROUTE_SETTINGS)
+        routes = []
+        for number, item in enumerate(given):
+            values: dict[str, Any] = {}
+            for key, value in item.items():
+                path = f"route[{number}].{key}"
+                if key not in types:
+                    self._fault(path, f"there is no such key{nearest(key, types)}")
+                    continue
+                try:
+                    values[key] = self._convert(types[key].type, value)
+                except ValueError as error:
+                    self._fault(path, str(error))
+                    continue
+                self._effective.append(Effective(path, shown(values[key], secret=not types[key].repr), Origin.FILE))
+            missing = [key for key, field in types.items() if field.default is attrs.NOTHING and key not in item]
+            for key in missing:
+                self._fault(f"route[{number}].{key}", f"is missing: {describe(types[key].type)}")
+            if not missing and values.keys() >= {"domain", "host"}:
+                routes.append(ROUTE_SETTINGS(**values))
+        return routes
+
+    def _compose(self, listen: Mapping[str, Any], routes: list[Any]) -> Config:
+        values = self._values
+        values["server.hostname"] = values["server.hostname"] or socket.gethostname()
+        values["database.url"] = _resolve_url(values["database.url"], self._folder)
+        for kind in ("certificate", "private_key"):
+            name = "cert.pem" if kind == "certificate" else "key.pem"
+            data = str(values["server.data_dir"])
+            values[f"tls.{kind}"] = values[f"tls.{kind}"] or os.path.join(self._folder, data, "keys", "tls", name)
+        made: dict[str, Any] = {}
+        for part in PARTS:
+            fields = {
+                name: part.fixed[name] if name in part.fixed else values[part.taken.get(name, f"{part.table}.{name}")]
+                for name in attrs.fields_dict(part.settings)
+            }
+            made[part.attribute] = part.settings(**fields)
+        return Config(
+            path=self._path,
+            routes=tuple(routes),
+            listen=listen,
+            effective=tuple(self._effective),
+            inactive=tuple(self._inactive),
+            **made,
+        )
+
+
+def _resolve_url(url: object, folder: str) -> object:
+    """Make the path of a SQLite URL absolute: ``sqlite:///relative`` and ``sqlite:////absolute``."""
+    mark = "sqlite:///"
+    if isinstance(url, str) and url.startswith(mark):
+        return mark + os.path.join(folder, url.removeprefix(mark))
+    return url
+
+
+def _default(attribute: "attrs.Attribute[Any]") -> object:
+    factory = getattr(attribute.default, "factory", None)
+    return attribute.default if factory is None else factory()
+
+
+def _fields(settings: type[attrs.AttrsInstance]) -> dict[str, Any]:
+    return attrs.fields_dict(attrs.resolve_types(settings))
+
+
+def _types() -> dict[str, dict[str, Any]]:
+    """Collect every key of every table, with its field."""
+    tables: dict[str, dict[str, Any]] = {}
+    for part in PARTS:
+        keys = tables.setdefault(part.table, {})
+        keys.update(
+            {
+                name: field
+                for name, field in _fields(part.settings).items()
+                if name not in part.taken and name not in part.fixed
+            }
+        )
+    return tables

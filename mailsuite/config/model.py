@@ -1,0 +1,122 @@
+"""The configuration as one frozen value that remembers where everything in it came from."""
+
+import enum
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+
+from mailsuite.config.ports import PORTS
+from mailsuite.config.secrets import MASK, Secret
+from mailsuite.config.settings import (
+    DNSSettings,
+    LimitSettings,
+    LogSettings,
+    MessageAuthSettings,
+    RedisSettings,
+    ServerSettings,
+    SpamSettings,
+    TLSSettings,
+)
+from mailsuite.directory.settings import AuthSettings, DatabaseSettings
+from mailsuite.imap.settings import IMAPSettings
+from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+from mailsuite.smtp.settings import SMTPSettings
+
+
+class Origin(enum.Enum):
+    """Who said it."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+
+
+@attrs.frozen
+class Effective:
+    """
+    One key as it is in force.
+
+    Args:
+        value: text, number, truth value, list; secrets are masked.
+    """
+
+    key: str
+    value: object
+    origin: Origin
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """
+    Everything that was configured.
+
+    Args:
+        path: the file, absolute.
+        listen: what replaces the well-known port of a service: another number, or endpoint strings.
+        effective: every key, its value and its origin, in the order of the file.
+        inactive: keys that were set and whose feature does not exist yet.
+    """
+
+    path: str
+    server: ServerSettings
+    tls: TLSSettings
+    database: DatabaseSettings
+    redis: RedisSettings
+    auth: AuthSettings
+    dns: DNSSettings
+    queue: QueueSettings
+    routes: Sequence[RouteSettings]
+    spool: SpoolSettings
+    limits: LimitSettings
+    smtp: SMTPSettings
+    receive: ReceiveSettings
+    submission: SMTPSettings
+    msgauth: MessageAuthSettings
+    spam: SpamSettings
+    imap: IMAPSettings
+    log: LogSettings
+    listen: Mapping[str, int | tuple[str, ...]]
+    effective: Sequence[Effective] = attrs.field(repr=False)
+    inactive: Sequence[str] = ()
+
+    def services(self) -> Iterator[str]:
+        """Name the services that are to listen and that this version has."""
+        for name, port in PORTS.items():
+            listen = self.listen.get(name)
+            if port.present and (port.enabled if listen is None else listen != ()):
+                yield name
+
+    def port(self, service: str) -> int:
+        """Compute the port of a service that does not listen on endpoint strings."""
+        listen = self.listen.get(service)
+        number = listen if isinstance(listen, int) else PORTS[service].number
+        return number + self.server.port_offset
+
+
+def shown(value: object, *, secret: bool) -> object:
+    """Give a value the form in which it may be shown."""
+    if isinstance(value, Secret):
+        return _without_password(value.value)
+    if isinstance(value, str) and "://" in value and not secret:
+        return _without_password(value)
+    if secret:
+        return MASK if value else ""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, tuple | frozenset):
+        return [shown(item, secret=False) for item in value]
+    return value
+
+
+def _without_password(url: str) -> str:
+    """Mask a secret, but of a URL only the password: where the database is, is no secret."""
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        return MASK if url else ""
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    name, colon, _ = user.partition(":")
+    visible = f"{name}{colon}{MASK if colon else ''}{at}{host}"
+    return f"{scheme}://{visible}{slash}{path.partition('?')[0]}"

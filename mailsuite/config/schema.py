@@ -1,0 +1,86 @@
+"""Which tables and keys there are: the settings classes of all packages, composed."""
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from mailsuite.config.settings import (
+    DNSSettings,
+    LimitSettings,
+    LogSettings,
+    MessageAuthSettings,
+    RedisSettings,
+    ServerSettings,
+    SpamSettings,
+    TLSSettings,
+)
+from mailsuite.directory.settings import AuthSettings, DatabaseSettings
+from mailsuite.imap.settings import IMAPSettings
+from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+from mailsuite.smtp.settings import SMTPSettings
+
+
+@attrs.frozen
+class Part:
+    """
+    One settings class and the table that fills it.
+
+    Args:
+        attribute: of `Config`.
+        table: in the file; several classes may share one.
+        settings: the frozen class.
+        taken: fields that are no keys of this table, and the key path from which each takes its value.
+        fixed: fields that are no keys because the service decides their value.
+        present: False when the feature does not exist yet: the keys are checked and have no effect.
+    """
+
+    attribute: str
+    table: str
+    settings: type[attrs.AttrsInstance]
+    taken: Mapping[str, str] = attrs.field(factory=dict)
+    fixed: Mapping[str, object] = attrs.field(factory=dict)
+    present: bool = True
+
+
+LOGIN_AND_RATES = {"allow_cleartext": "auth.allow_cleartext", "rates": "limits.rates"}
+MECHANISMS = {"mechanisms": "auth.mechanisms"}
+
+PARTS: Sequence[Part] = (
+    Part("server", "server", ServerSettings),
+    Part("tls", "tls", TLSSettings),
+    Part("database", "database", DatabaseSettings),
+    Part("redis", "redis", RedisSettings, present=False),
+    Part("auth", "auth", AuthSettings),
+    Part("dns", "dns", DNSSettings, present=False),
+    Part("queue", "queue", QueueSettings),
+    Part("spool", "spool", SpoolSettings),
+    Part("limits", "limits", LimitSettings),
+    Part("msgauth", "msgauth", MessageAuthSettings, present=False),
+    Part("spam", "spam", SpamSettings, present=False),
+    Part("smtp", "smtp", SMTPSettings, LOGIN_AND_RATES | MECHANISMS, {"require_auth": False}),
+    Part("receive", "smtp", ReceiveSettings, {"hostname": "server.hostname"}),
+    Part(
+        "submission",
+        "submission",
+        SMTPSettings,
+        LOGIN_AND_RATES | MECHANISMS | {"message_max_octets": "smtp.message_max_octets"},
+        {"require_auth": True},
+    ),
+    Part("imap", "imap", IMAPSettings, LOGIN_AND_RATES),
+    Part("log", "log", LogSettings),
+)
+
+EMPTY_TABLES = frozenset({"web", "dav", "metrics", "manhole"})
+"""Tables of services that do not exist yet and have no keys."""
+
+ABSENT_KEYS = frozenset({"server.workers", "queue.smtp_port"})
+"""Keys of present tables whose feature does not exist yet."""
+
+PATH_KEYS = frozenset({"server.data_dir", "tls.certificate", "tls.private_key", "storage.maildir_root"})
+"""Keys that hold a file name; relative ones begin at the file's folder."""
+
+ROUTE_SETTINGS = RouteSettings
+"""The class of each ``[[route]]`` table."""
+
+ListenValue = int | tuple[str, ...]
+"""What a key of ``[listen]`` holds: another port, or endpoint strings; an empty list turns the service off."""
