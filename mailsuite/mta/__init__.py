@@ -1,1 +1,20 @@
-"""To be described by its author."""
+"""
+The mail side: reception, submission, the durable spool, local delivery, the queue and relaying.
+
+What joins the parts (`mailsuite.service` does it; another program may)::
+
+    spool = Spool(folder, disk=disk, store=delivery_store, reactor=reactor, settings=SpoolSettings())
+    spool.start()                                             # blocks for milliseconds: open, migrate, tidy up
+    receiver = Receiver(spool, accounts, receive_settings, reactor)            # IMailReceiver for strangers
+    avatar = Submission(spool, accounts, receive_settings, reactor, email)     # IMailReceiver of one account
+    queue = QueueService(spool, accounts, queue_settings, routes, reactor, hostname=hostname)
+    queue.startService()
+    ...
+    queue.stopService()                                       # a Deferred: waits for attempts under way
+    spool.stop()                                              # blocks: call it in a thread; then stop the store
+
+`QueueFile` works on the queue of a spool folder from another process; `QueueService` has the same operations for the
+process that owns the spool.
+"""
+
+__all__: list[str] = []

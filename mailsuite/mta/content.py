@@ -1,0 +1,149 @@
+"""
+What lies in the spool: a message, its sender, its targets, and how they are written into a row.
+
+A target is what a recipient came to after aliases; it is named by its place in the envelope, which never changes.
+"""
+
+import json
+
+import attrs
+
+from mailsuite.address import Address
+from mailsuite.envelope import Body as BodyType
+from mailsuite.envelope import Sender
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import Body
+
+INBOX = "INBOX"
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """
+    Where one copy of a message goes.
+
+    Args:
+        address: what the sender wrote, or for an alias that leads elsewhere, where it leads.
+        account_id: 0 for a remote target.
+        notify: the NOTIFY parameter (RFC 3461 section 4.1).
+        original: the ORCPT parameter (RFC 3461 section 4.2).
+    """
+
+    address: Address
+    account_id: int = 0
+    email: str = ""
+    mailbox: str = INBOX
+    quota_octets: int = 0
+    notify: str = ""
+    original: str = ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies in one of our own mailboxes."""
+        return self.account_id != 0
+
+
+@attrs.frozen(kw_only=True)
+class SpoolMessage:
+    """
+    A message on its way into the spool or out of it.
+
+    Args:
+        message_id: its number in the spool, from `Spool.take_id`.
+        received: seconds since the epoch.
+        content: the octets, with a Return-Path field first; or the spool's file of them.
+        trace_octets: length of that Return-Path field, which must not travel onward (RFC 5321 section 4.4).
+    """
+
+    message_id: int
+    received: int
+    sender: Sender
+    targets: tuple[Target, ...]
+    content: bytes | Body
+    trace_octets: int = 0
+
+    @property
+    def size_octets(self) -> int:
+        """Length of the content."""
+        return len(self.content) if isinstance(self.content, bytes) else self.content.size_octets
+
+
+def encode_envelope(message: SpoolMessage) -> bytes:
+    """Write everything but the content as JSON."""
+    sender = message.sender
+    document = {
+        "sender": _encode_address(sender.path),
+        "body": sender.body.value,
+        "smtputf8": sender.smtputf8,
+        "auth": sender.auth,
+        "envid": sender.envelope_id,
+        "ret": sender.ret,
+        "trace": message.trace_octets,
+        "size": message.size_octets,
+        "targets": [
+            [
+                _encode_address(target.address),
+                target.account_id,
+                target.email,
+                target.mailbox,
+                target.quota_octets,
+                target.notify,
+                target.original,
+            ]
+            for target in message.targets
+        ],
+    }
+    return json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+
+
+def decode_message(message_id: int, received: int, envelope: bytes, content: bytes | str) -> SpoolMessage:
+    """
+    Read a message back.
+
+    Args:
+        content: the octets, or the path of the file that holds them.
+
+    Raises:
+        MailError: INVALID, when the row was not written by `encode_envelope`.
+    """
+    try:
+        document = json.loads(envelope)
+        return SpoolMessage(
+            message_id=message_id,
+            received=received,
+            sender=Sender(
+                path=_decode_address(document["sender"]),
+                body=BodyType(document["body"]),
+                smtputf8=document["smtputf8"],
+                auth=document["auth"],
+                envelope_id=document["envid"],
+                ret=document["ret"],
+            ),
+            targets=tuple(_decode_target(*fields) for fields in document["targets"]),
+            content=content if isinstance(content, bytes) else Body(content, document["size"]),
+            trace_octets=document["trace"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise MailError(Kind.INVALID, "a message in the spool cannot be read") from error
+
+
+def _encode_address(address: Address | None) -> list[str] | None:
+    return None if address is None else [address.local_part, address.domain]
+
+
+def _decode_address(fields: list[str] | None) -> Address | None:
+    return None if fields is None else Address(*fields)
+
+
+def _decode_target(
+    address: list[str], account_id: int, email: str, mailbox: str, quota_octets: int, notify: str, original: str
+) -> Target:
+    return Target(
+        address=Address(*address),
+        account_id=account_id,
+        email=email,
+        mailbox=mailbox,
+        quota_octets=quota_octets,
+        notify=notify,
+        original=original,
+    )

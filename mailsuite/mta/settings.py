@@ -1,0 +1,110 @@
+"""What the mail side is told: limits of reception, the spool, the queue, and fixed routes."""
+
+import enum
+
+import attrs
+
+MEBIBYTE = 2**20
+
+
+class RouteTLS(enum.Enum):
+    """What TLS a route asks of the far side."""
+
+    NONE = "none"
+    OPPORTUNISTIC = "opportunistic"
+    """STARTTLS when it is offered; any certificate will do (RFC 7435)."""
+    REQUIRE = "require"
+    """STARTTLS with a certificate that is valid for the host, or no delivery."""
+
+
+@attrs.frozen(kw_only=True)
+class RouteSettings:
+    """
+    Where mail for one domain goes instead of to its MX.
+
+    Args:
+        domain: in the form of `mailsuite.address.normalize_domain`, or ``*`` for every domain without its own route.
+        port: as written; the port offset does not touch it.
+        username: empty sends without AUTH.
+    """
+
+    domain: str
+    host: str
+    port: int = 25
+    tls: RouteTLS = attrs.field(default=RouteTLS.OPPORTUNISTIC, converter=RouteTLS)
+    username: str = ""
+    password: str = attrs.field(default="", repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class QueueSettings:
+    """
+    When what could not be delivered at once is tried again, and for how long.
+
+    Args:
+        smtp_port: what MX delivery connects to.
+        lifetime_seconds: age at which mail is returned to its sender; RFC 5321 section 4.5.4.1 asks for 4 to 5 days.
+        bounce_lifetime_seconds: the same for mail with the null reverse-path, which is then dropped.
+        destination_max: most attempts under way for one route.
+        attempts_max: most attempts under way in all.
+        poll_seconds: how often the queue is looked at when nobody tells it to.
+    """
+
+    smtp_port: int = 25
+    retry_first_seconds: float = 5 * 60.0
+    retry_factor: float = 1.5
+    retry_max_seconds: float = 4 * 3600.0
+    lifetime_seconds: float = 5 * 86400.0
+    bounce_lifetime_seconds: float = 86400.0
+    destination_max: int = 20
+    attempts_max: int = 100
+    poll_seconds: float = 2.0
+
+
+@attrs.frozen(kw_only=True)
+class ReceiveSettings:
+    """
+    What reception and submission accept.
+
+    Args:
+        hostname: our name in Received fields.
+        message_max_octets: announced by SIZE (RFC 1870).
+        recipient_delimiter: divides ``user+tag`` (RFC 5233).
+        hops_max: Received fields above which a message is in a loop (RFC 5321 section 6.3).
+        free_floor_octets: room on the disk below which no message is accepted; the larger of this and one and a half
+            times the largest message counts.
+    """
+
+    hostname: str
+    message_max_octets: int = 25 * MEBIBYTE
+    header_max_octets: int = MEBIBYTE
+    recipient_delimiter: str = "+"
+    hops_max: int = 50
+    free_floor_octets: int = 64 * MEBIBYTE
+
+    @property
+    def room_octets(self) -> int:
+        """Room on the disk that must be left for a transaction to begin."""
+        return max(self.free_floor_octets, self.message_max_octets * 3 // 2)
+
+
+@attrs.frozen(kw_only=True)
+class SpoolSettings:
+    """
+    Bounds of the spool.
+
+    Args:
+        inline_max_octets: a larger message is written to a file of its own while it is received.
+        memory_max_octets: octets of messages being received that may lie in memory.
+        backlog_max: local deliveries that may wait for the store.
+        busy_sweep_seconds: pause between sweeps while mail flows; longer ones make the sync itself long.
+        idle_sweep_seconds: pause between sweeps while nothing happens.
+        stop_seconds: how long `Spool.stop` waits for deliveries under way.
+    """
+
+    inline_max_octets: int = 64 * 1024
+    memory_max_octets: int = 64 * MEBIBYTE
+    backlog_max: int = 1000
+    busy_sweep_seconds: float = 0.5
+    idle_sweep_seconds: float = 2.0
+    stop_seconds: float = 10.0

@@ -1,0 +1,362 @@
+"""
+The spool: what was accepted is durable here before its sender is told so, and stays until nobody needs it.
+
+Threads: the reactor; the file lane for large bodies; the writer, which commits in groups and hands local mail to the
+store; the sweeper. What they share is named in each module. The spool's folder holds ``spool.db`` and ``body/``.
+"""
+
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mailsuite.durable import Database, Disk, GroupThread, InlineGroup, InlineLane, Lane, migrate
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import IDeliveryStore, LocalOutcome, Receipt
+from mailsuite.mta import statements
+from mailsuite.mta.body import SpoolBody
+from mailsuite.mta.content import SpoolMessage
+from mailsuite.mta.local import FailedDelivery, LocalAgent, is_temporary
+from mailsuite.mta.replay import Replay, decode_row
+from mailsuite.mta.retry import RetryPlan
+from mailsuite.mta.settings import SpoolSettings
+from mailsuite.mta.sweeper import Sweeper
+from mailsuite.mta.writer import Write, Writer, body_path, open_database
+from mailsuite.observe import EventLog
+
+DATABASE_NAME = "spool.db"
+BODY_FOLDER = "body"
+STOP_POLL_SECONDS = 0.02
+QUEUE_ID_SPOOL_DIGITS = 6
+
+T = TypeVar("T")
+
+
+def format_queue_id(spool: uuid.UUID, message_id: int) -> str:
+    """Name a message in logs and commands: some digits of the spool, and its number in it."""
+    return f"{spool.hex[:QUEUE_ID_SPOOL_DIGITS].upper()}-{message_id:X}"
+
+
+def parse_queue_id(spool: uuid.UUID, queue_id: str) -> int:
+    """
+    Read what `format_queue_id` wrote.
+
+    Raises:
+        MailError: NOT_FOUND when it names no message of this spool.
+    """
+    name, _, number = queue_id.strip().rpartition("-")
+    try:
+        message_id = int(number, 16)
+    except ValueError:
+        message_id = 0
+    if message_id <= 0 or name.upper() != spool.hex[:QUEUE_ID_SPOOL_DIGITS].upper():
+        raise MailError(Kind.NOT_FOUND, "there is no such message in the queue")
+    return message_id
+
+
+class Spool:
+    """
+    The durable spool of one process.
+
+    `start` and `stop` block. Everything else is called in the reactor.
+
+    Args:
+        folder: is made when it is not there; on the same file system as the store, a large body is delivered by a link.
+        store: where local mail goes; stopped after the spool.
+        group_thread: `mailsuite.durable.GroupThread`, or in tests `InlineGroup`.
+        file_lane: started and stopped by the spool; None makes one.
+        sweeper_thread: False leaves `sweep` to the caller.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        disk: Disk,
+        store: IDeliveryStore,
+        reactor: IReactorFromThreads,
+        settings: SpoolSettings | None = None,
+        retry: RetryPlan | None = None,
+        group_thread: type[GroupThread[Write] | InlineGroup[Write]] = GroupThread,
+        file_lane: Lane | InlineLane | None = None,
+        sweeper_thread: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.folder = folder
+        self.settings = settings or SpoolSettings()
+        self.bodies = os.path.join(folder, BODY_FOLDER)
+        self.disk = disk
+        self.lane = file_lane or Lane("spool-files", reactor)
+        self.uuid = uuid.UUID(int=0)
+        self.on_queued: Callable[[], None] = _nothing
+        self._store = store
+        self._reactor = reactor
+        self._retry = retry or RetryPlan()
+        self._group_thread = group_thread
+        self._sweeper_thread = sweeper_thread
+        self._clock = clock
+        self._log = EventLog(Logger("mailsuite.mta.spool"))
+        self._next_id = 1
+        self._held_octets = 0
+        self._free_octets = 0
+        self._accepting = False
+        self._unrecorded: list[Sequence[FailedDelivery]] = []
+
+    # beginning and end
+
+    def start(self) -> None:
+        """
+        Open the spool, remove what unfinished receptions left, start the threads.
+
+        Raises:
+            OSError, sqlite3.Error: it cannot be used.
+        """
+        self.disk.make_folders(self.bodies)
+        database = open_database(os.path.join(self.folder, DATABASE_NAME), self.disk)
+        try:
+            last = self._open(database)
+        except BaseException:
+            database.close()
+            raise
+        self._agent = LocalAgent(self.uuid.hex, self._store, defer=self._defer, fire=self._reactor.callFromThread)
+        self._writer = Writer(
+            database,
+            self.bodies,
+            disk=self.disk,
+            reactor=self._reactor,
+            log=self._log,
+            deliver=self._agent.deliver,
+        )
+        self._group = self._group_thread("spool-writer", self._writer.work, stop=self._writer.close)
+        replay = Replay(
+            last,
+            self.bodies,
+            agent=self._agent,
+            store=self._store,
+            backlog_max=self.settings.backlog_max // 2,
+            put=self._group.put,
+            reactor=self._reactor,
+            log=self._log,
+        )
+        self._sweeper = Sweeper(
+            agent=self._agent,
+            store=self._store,
+            writer=self._writer,
+            replay=replay,
+            put=self._group.put,
+            unlink=self._unlink,
+            prepare=self._prepare_sweep,
+            reactor=self._reactor,
+            settings=self.settings,
+            log=self._log,
+            clock=time.monotonic,
+        )
+        self._prepare_sweep()
+        self.lane.start()
+        self._group.start()
+        self._accepting = True
+        if self._sweeper_thread:
+            self._sweeper.start()
+        self._log.emit("spool.service.started", spool=self.uuid.hex, last=last)
+
+    def _open(self, database: Database) -> int:
+        migrate(database, "mailsuite.mta")
+        with database.writing() as connection:
+            self.uuid = statements.spool_uuid(connection)
+            statements.forget_leases(connection)
+            last = statements.last_id(connection)
+            wanted = statements.body_files(connection)
+        self._next_id = last + 1
+        orphans = [name for name in self.disk.listdir(self.bodies) if name not in wanted]
+        for name in orphans:
+            self.disk.remove(os.path.join(self.bodies, name))
+        if orphans:
+            self._log.emit("spool.orphans.removed", count=len(orphans))
+        return last
+
+    def stop(self) -> None:
+        """Take no more, finish what was taken, stop the threads. Blocks: call it in a thread."""
+        self._accepting = False
+        deadline = time.monotonic() + self.settings.stop_seconds
+        while self._group.backlog() + self._agent.under_way() and time.monotonic() < deadline:
+            time.sleep(STOP_POLL_SECONDS)
+        self._sweeper.stop()
+        self._group.stop()
+        self.lane.stop()
+
+    def sweep(self) -> bool:
+        """Do one round of the sweeper; for who runs without its thread. Blocks."""
+        return self._sweeper.sweep()
+
+    # taking mail
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last commit failed: nothing is accepted until one succeeds."""
+        return self._writer.failing
+
+    @property
+    def held_octets(self) -> int:
+        """Octets of messages being received that lie in memory."""
+        return self._held_octets
+
+    def ensure_room(self, room_octets: int) -> None:
+        """
+        Say whether a message can be taken now.
+
+        Args:
+            room_octets: what must be free on the disk.
+
+        Raises:
+            MailError: UNAVAILABLE, with the reason.
+        """
+        if not self._accepting:
+            raise MailError(Kind.UNAVAILABLE, "shutting down, try again soon")
+        if self._writer.failing:
+            raise MailError(Kind.UNAVAILABLE, "mail cannot be stored at the moment; try again later")
+        if self._free_octets < room_octets:
+            raise MailError(Kind.UNAVAILABLE, "not enough room; try again later")
+        if self._held_octets >= self.settings.memory_max_octets or self._store.backlog() >= self.settings.backlog_max:
+            raise MailError(Kind.UNAVAILABLE, "too much mail at once; try again later")
+
+    def take_id(self) -> int:
+        """Give a number that no message has had."""
+        message_id = self._next_id
+        self._next_id += 1
+        return message_id
+
+    def queue_id(self, message_id: int) -> str:
+        """Name a message in logs and commands."""
+        return format_queue_id(self.uuid, message_id)
+
+    def begin_body(self, message_id: int) -> SpoolBody:
+        """Begin to collect a message's octets."""
+        return SpoolBody(
+            body_path(self.bodies, message_id),
+            disk=self.disk,
+            lane=self.lane,
+            inline_max_octets=self.settings.inline_max_octets,
+            hold=self._hold,
+        )
+
+    def put(self, message: SpoolMessage) -> Deferred[Receipt]:
+        """
+        Make a message durable, and deliver it.
+
+        Returns:
+            Fires when it is durable; fails with MailError UNAVAILABLE when nothing of it was kept.
+        """
+        deferred: Deferred[Receipt] = Deferred()
+        self._group.put(
+            Write(messages=(message,), result=Receipt(self.queue_id(message.message_id)), deferred=deferred)
+        )
+        if not all(target.is_local for target in message.targets):
+            return deferred.addCallback(self._queued)
+        return deferred
+
+    # for the queue
+
+    def run(self, change: Callable[[sqlite3.Connection], T], *, messages: Sequence[SpoolMessage] = ()) -> "Deferred[T]":
+        """
+        Run a function in a transaction of the writer, which adds `messages` as well.
+
+        Returns:
+            Fires with what it gave, when that is durable; what it raised undid it and is the failure.
+        """
+        deferred: Deferred[T] = Deferred()
+        self._group.put(Write(change=change, messages=messages, deferred=deferred))
+        return deferred
+
+    def load(self, message_id: int) -> "Deferred[SpoolMessage]":
+        """
+        Read a message back; fails with MailError NOT_FOUND when it is gone.
+
+        A large body stays in its file.
+        """
+
+        def read(connection: sqlite3.Connection) -> SpoolMessage:
+            row = statements.find_message(connection, message_id)
+            if row is None:
+                raise MailError(Kind.NOT_FOUND, "there is no such message in the queue")
+            return decode_row(row, self.bodies)
+
+        return self.run(read)
+
+    def deliver_again(self, message: SpoolMessage, n: int) -> "Deferred[LocalOutcome]":
+        """Deliver to one local target once more; fires when that failed, or succeeded and was synced."""
+        return self._agent.deliver_again(message, n)
+
+    def _queued(self, receipt: Receipt) -> Receipt:
+        self.on_queued()
+        return receipt
+
+    # in other threads
+
+    def _defer(self, failed: Sequence[FailedDelivery]) -> None:
+        now = self._clock()
+
+        def record(connection: sqlite3.Connection) -> None:
+            for delivery in failed:
+                temporary = is_temporary(delivery.error)
+                again = now + self._retry.delay_seconds(1) if temporary else now
+                statements.defer_local(
+                    connection, delivery.message_id, delivery.n, delivery.address, int(again), _words(delivery.error)
+                )
+
+        def recorded(result: Any) -> None:
+            if isinstance(result, Failure):
+                self._unrecorded.append(failed)
+                return
+            self._agent.recorded(failed)
+            for delivery in failed:
+                self._reactor.callFromThread(
+                    self._log.emit,
+                    "spool.delivery.deferred",
+                    queue_id=self.queue_id(delivery.message_id),
+                    recipient=delivery.address,
+                    reason=_words(delivery.error),
+                )
+            self._reactor.callFromThread(self.on_queued)
+
+        self._group.put(Write(change=record, done=recorded))
+
+    def _prepare_sweep(self) -> None:
+        try:
+            self._free_octets = self.disk.free_octets(self.folder)
+        except OSError:
+            self._free_octets = 0
+        unrecorded, self._unrecorded = self._unrecorded, []
+        for failed in unrecorded:
+            self._defer(failed)
+
+    def _unlink(self, names: Sequence[str]) -> None:
+        self.lane.post(self._remove_bodies, names)
+
+    def _remove_bodies(self, names: Sequence[str]) -> None:
+        for name in names:
+            try:
+                self.disk.remove(os.path.join(self.bodies, name))
+            except OSError:
+                self._reactor.callFromThread(self._log.emit, "spool.body.abandoned", name=name)
+
+    def _hold(self, octets: int) -> None:
+        self._held_octets += octets
+
+
+def _words(error: Exception) -> str:
+    """Describe a failed delivery for the queue's list; of what nobody foresaw, only its class."""
+    if isinstance(error, MailError):
+        return str(error)
+    return f"temporary failure of the mailbox ({type(error).__name__})"
+
+
+def _nothing() -> None:
+    return None
