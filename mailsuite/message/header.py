@@ -1,0 +1,130 @@
+"""
+Header sections: where they end, their fields, and a field's value.
+
+RFC 5322 sections 2.1 and 2.2, read leniently: bare LF ends a line, lines that are no fields are passed over.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+HEADER_MAX_OCTETS = 1 << 20
+"""Fields beyond this much of a header section are not looked at."""
+
+FIELDS_MAX = 1000
+"""Fields beyond this number are not looked at."""
+
+FIELD_MAX_OCTETS = 100_000
+"""More than this of a field's value is not looked at."""
+
+Field = tuple[bytes, bytes]
+"""A field: its name in lower case, and its octets as they stand, from the name to the end of its last line."""
+
+_FIRST_WINDOW_OCTETS = 2048
+
+# The beginning of each line that does not continue a field, and the name on it if it is one. RFC 5322 section 4.5
+# allows white space before the colon. Possessive repeats: nothing is tried twice.
+_LINE_START = re.compile(rb"^(?![ \t])(?:([!-9;-~]++)[ \t]*+:)?", re.MULTILINE)
+_EMPTY_LINES = frozenset((b"\r\n", b"\n", b"\r", b""))
+
+
+class Content(Protocol):
+    """Octets of a message: `bytes`, an `mmap`, or whatever else can be searched and sliced."""
+
+    def __len__(self) -> int:
+        """Give the number of octets."""
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        """Copy some octets."""
+
+    def find(self, wanted: bytes, start: int, end: int, /) -> int:
+        """Give the lowest index in [start, end) where `wanted` lies whole; -1 when it does not."""
+
+
+def find_empty_line(content: Content, start: int, end: int) -> int:
+    """
+    Find the LF after which an empty line follows, at or after `start`; -1 when there is none.
+
+    The search goes on in growing windows: a message whose lines end in CRLF is never read to its end for the other
+    kind of empty line.
+    """
+    window = _FIRST_WINDOW_OCTETS
+    while start < end:
+        stop = min(start + window, end)
+        found = content.find(b"\n\r\n", start, stop)
+        bare = content.find(b"\n\n", start, stop if found < 0 else found + 2)
+        if bare >= 0:
+            return bare
+        if found >= 0:
+            return found
+        if stop == end:
+            return -1
+        start = stop - 2
+        window *= 2
+    return -1
+
+
+def header_extent(content: Content, start: int, end: int) -> tuple[int, int]:
+    """
+    Find the header section that begins at `start`.
+
+    Returns:
+        Where its last field ends, and where the body begins; both are `end` when no empty line follows.
+    """
+    opening = content[start : start + 2]
+    if opening[:1] == b"\n":
+        return start, start + 1
+    if opening == b"\r\n":
+        return start, start + 2
+    line_end = find_empty_line(content, start, end)
+    if line_end < 0:
+        return end, end
+    return line_end + 1, line_end + (3 if content[line_end + 1 : line_end + 2] == b"\r" else 2)
+
+
+def parse_fields(block: bytes) -> list[Field]:
+    """
+    Split a header section into fields; an empty line ends it.
+
+    Args:
+        block: the octets; those after `HEADER_MAX_OCTETS` are passed over.
+    """
+    if len(block) > HEADER_MAX_OCTETS:
+        block = block[:HEADER_MAX_OCTETS]
+    fields: list[Field] = []
+    name = None
+    start = 0
+    for line in _LINE_START.finditer(block):
+        position = line.start()
+        if name:
+            fields.append((name.lower(), block[start:position]))
+            if len(fields) == FIELDS_MAX:
+                return fields
+        name = line[1]
+        if name is None and block[position : position + 2] in _EMPTY_LINES:
+            return fields
+        start = position
+    if name:
+        fields.append((name.lower(), block[start:]))
+    return fields
+
+
+def unfold(raw: bytes) -> bytes:
+    """Give a field's value on one line: RFC 5322 section 2.2.3, without the name and the white space around."""
+    value = raw[raw.find(b":") + 1 : FIELD_MAX_OCTETS]
+    if b"\n" in value:
+        value = value.replace(b"\r\n", b"").replace(b"\n", b"")
+    return value.strip(b" \t\r")
+
+
+def first_value(fields: Sequence[Field], name: bytes) -> bytes | None:
+    """Give the unfolded value of the first field of this name (lower case); None when there is none."""
+    for field_name, raw in fields:
+        if field_name == name:
+            return unfold(raw)
+    return None
+
+
+def all_values(fields: Sequence[Field], name: bytes) -> list[bytes]:
+    """Give the unfolded values of all fields of this name (lower case), in order."""
+    return [unfold(raw) for field_name, raw in fields if field_name == name]
