@@ -2,6 +2,9 @@
 
 from mailsuite.observe.background import background
 from mailsuite.observe.catalog import EVENTS, Event
+from mailsuite.observe.jsonlog import JSONLog
 from mailsuite.observe.log import EventLog
+from mailsuite.observe.output import make_observer, open_output
+from mailsuite.observe.textlog import TextLog
 
-__all__ = ["EVENTS", "Event", "EventLog", "background"]
+__all__ = ["EVENTS", "Event", "EventLog", "JSONLog", "TextLog", "background", "make_observer", "open_output"]

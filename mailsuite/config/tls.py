@@ -1,0 +1,199 @@
+"""
+Certificates: self-signed ones, and contexts that follow the files on disk.
+
+RFC 8996 (no TLS below 1.2), RFC 8314 section 3.
+"""
+
+import datetime as dt
+import ipaddress
+import os
+import stat
+
+import attrs
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IReactorTime
+from twisted.internet.ssl import CertificateOptions, TLSVersion
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from mailsuite.config.settings import TLSSettings
+from mailsuite.durable import Disk
+from mailsuite.observe import EventLog
+
+CHECK_SECONDS = 1.0
+VALID_DAYS = 3650
+CLOCK_SKEW_DAYS = 1
+COMMON_NAME_MAX = 64  # RFC 5280 appendix A.1, ub-common-name
+
+_VERSIONS = {"1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3}
+
+
+def make_self_signed(hostname: str, now: dt.datetime) -> tuple[bytes, bytes]:
+    """
+    Make a certificate that vouches for itself, for `hostname`, ``localhost`` and the loopback addresses.
+
+    Returns:
+        Certificate and private key, each as PEM.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:COMMON_NAME_MAX])])
+    names: list[x509.GeneralName] = [x509.DNSName(host) for host in dict.fromkeys([hostname, "localhost"])]
+    names += [x509.IPAddress(ipaddress.ip_address(text)) for text in ("127.0.0.1", "::1")]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=CLOCK_SKEW_DAYS))
+        .not_valid_after(now + dt.timedelta(days=VALID_DAYS))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return (
+        certificate.public_bytes(serialization.Encoding.PEM),
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+    )
+
+
+def write_self_signed(settings: TLSSettings, hostname: str, disk: Disk, now: dt.datetime) -> None:
+    """
+    Write a new self-signed pair where the settings name it, the key first and readable by its owner alone. Blocks.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    certificate, key = make_self_signed(hostname, now)
+    for path, data in ((settings.private_key, key), (settings.certificate, certificate)):
+        disk.make_folders(os.path.dirname(path))
+        disk.replace_file(path, data)
+
+
+def load_options(settings: TLSSettings) -> CertificateOptions:
+    """
+    Read certificate, chain and key. Blocks for as long as two small files take.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: the files are no certificate and its key, or everybody may read the key.
+    """
+    with open(settings.certificate, "rb") as stream:
+        pem = stream.read()
+    with open(settings.private_key, "rb") as stream:
+        if os.fstat(stream.fileno()).st_mode & stat.S_IROTH:
+            raise ValueError("everybody can read the private key; chmod 600 it")
+        key_pem = stream.read()
+    try:
+        chain = x509.load_pem_x509_certificates(pem)
+        key = serialization.load_pem_private_key(key_pem, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError("not a PEM certificate and its unencrypted key") from error
+    if _public(key.public_key()) != _public(chain[0].public_key()):
+        raise ValueError("the key does not belong to the certificate")
+    try:
+        options = CertificateOptions(
+            privateKey=crypto.PKey.from_cryptography_key(key),  # type: ignore[arg-type]  # whatever OpenSSL refuses
+            certificate=crypto.X509.from_cryptography(chain[0]),
+            extraCertChain=[crypto.X509.from_cryptography(above) for above in chain[1:]],
+            raiseMinimumTo=_VERSIONS[settings.min_version],
+        )
+        options.getContext()
+    except (SSL.Error, ValueError, TypeError) as error:
+        raise ValueError("OpenSSL does not take the certificate") from error
+    return options
+
+
+def _public(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+@attrs.frozen
+class _Stamp:
+    """Tells whether a file is still the same one."""
+
+    inode: int
+    modified: int
+    size: int
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ReloadingTLS:
+    """
+    Server contexts from files that may change at any time: a renewed certificate needs no restart.
+
+    Looks at the files at most once a second, when somebody connects. A pair that cannot be used is logged once and
+    the last good one stays.
+
+    Args:
+        clock: tells when to look again.
+    """
+
+    def __init__(self, settings: TLSSettings, clock: IReactorTime) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._log = EventLog(Logger())
+        self._options: CertificateOptions | None = None
+        self._stamps: tuple[_Stamp, ...] | None = None
+        self._looked: float | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a certificate to show."""
+        self._look()
+        return self._options is not None
+
+    def getContext(self) -> SSL.Context:
+        """
+        Give the context of the newest good pair, as Twisted's context factories do.
+
+        Raises:
+            ValueError: there has never been a good pair.
+        """
+        self._look()
+        if self._options is None:
+            raise ValueError("there is no certificate yet")
+        return self._options.getContext()
+
+    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """Make a connection from the newest good pair."""
+        self._look()
+        if self._options is None:
+            raise ValueError("there is no certificate yet")
+        connection: SSL.Connection = self._options.serverConnectionForTLS(tlsProtocol)
+        return connection
+
+    def _look(self) -> None:
+        now = self._clock.seconds()
+        if self._looked is not None and now - self._looked < CHECK_SECONDS:
+            return
+        self._looked = now
+        stamps = self._stamp()
+        if stamps is None or stamps == self._stamps:
+            return
+        self._stamps = stamps
+        try:
+            self._options = load_options(self._settings)
+        except (OSError, ValueError) as error:
+            reason = (error.strerror or "cannot be read") if isinstance(error, OSError) else str(error)
+            self._log.emit("tls.certificate.refused", file=self._settings.certificate, reason=reason)
+        else:
+            self._log.emit("tls.certificate.loaded", file=self._settings.certificate)
+
+    def _stamp(self) -> tuple[_Stamp, ...] | None:
+        stamps = []
+        for path in (self._settings.certificate, self._settings.private_key):
+            try:
+                status = os.stat(path)
+            except OSError:
+                return None
+            stamps.append(_Stamp(status.st_ino, status.st_mtime_ns, status.st_size))
+        return tuple(stamps)

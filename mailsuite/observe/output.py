@@ -1,0 +1,87 @@
+"""Where the log goes: a stream or a file, in one of two forms, from a level upwards."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from twisted.logger import FilteringLogObserver, ILogObserver, LogLevel, LogLevelFilterPredicate
+
+from mailsuite.observe.jsonlog import JSONLog
+from mailsuite.observe.record import LineStream
+from mailsuite.observe.textlog import TextLog
+
+LOG_FILE_MODE = 0o600
+
+
+def open_output(output: str) -> LineStream:
+    """
+    Open what ``log.output`` names: ``stderr``, ``stdout`` or a file, which is appended to.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    if output == "stderr":
+        return sys.stderr
+    if output == "stdout":
+        return sys.stdout
+    return LogFile(output)
+
+
+class LogFile:
+    """
+    A file that is opened again when another program moved it away, as logrotate does.
+
+    Args:
+        path: made with mode 0600 when it is not there.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = self._open()
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, LOG_FILE_MODE)
+
+    def write(self, text: str) -> int:
+        """Add one line; a full disk loses it, and the mail goes on."""
+        data = text.encode("utf-8", "backslashreplace")
+        try:
+            self._follow()
+            os.write(self._descriptor, data)
+        except OSError:
+            return 0
+        return len(text)
+
+    def _follow(self) -> None:
+        try:
+            status = os.stat(self._path)
+            here = os.fstat(self._descriptor)
+            moved = (status.st_ino, status.st_dev) != (here.st_ino, here.st_dev)
+        except FileNotFoundError:
+            moved = True
+        if moved:
+            descriptor = self._open()
+            os.close(self._descriptor)
+            self._descriptor = descriptor
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+FORMATS: dict[str, Callable[[LineStream], ILogObserver]] = {"json": JSONLog, "text": TextLog}
+
+
+def make_observer(stream: LineStream, form: str, level: str) -> ILogObserver:
+    """
+    Make what receives every event of the process.
+
+    Args:
+        form: ``json`` or ``text``.
+        level: events below it are left out.
+    """
+    predicate = LogLevelFilterPredicate(LogLevel.lookupByName(level))
+    return FilteringLogObserver(FORMATS[form](stream), [predicate])

@@ -1,0 +1,83 @@
+"""One event as plain values: what is left when Twisted's own bookkeeping is taken away."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Protocol
+
+import attrs
+from twisted.logger import LogEvent, LogLevel, formatEvent
+from twisted.python.failure import Failure
+
+FOREIGN_EVENT = "twisted"
+FIELD_MAX_CHARACTERS = 4096
+
+
+class LineStream(Protocol):
+    """What lines are written to: a file of text, or something like it."""
+
+    def write(self, text: str, /) -> object:
+        """Take text."""
+
+    def flush(self) -> object:
+        """Pass on what was written."""
+
+
+@attrs.frozen
+class Record:
+    """
+    What a line of the log is made of.
+
+    Args:
+        time: with the time zone UTC.
+        event: a name of the catalogue; ``twisted`` for what Twisted and other programs' code say.
+        text: for people; not escaped yet.
+        traceback: without local variables; empty when nothing failed.
+    """
+
+    time: dt.datetime
+    level: str
+    event: str
+    text: str
+    fields: Mapping[str, object]
+    traceback: str = ""
+
+
+def make_record(event: LogEvent) -> Record:
+    """Read an event of ``twisted.logger``; never fails, whatever is in it."""
+    level = event.get("log_level", LogLevel.info)
+    name = event.get("event")
+    ours = isinstance(name, str)
+    failure = event.get("log_failure")
+    return Record(
+        dt.datetime.fromtimestamp(event.get("log_time", 0.0), dt.UTC),
+        getattr(level, "name", str(level)),
+        name if isinstance(name, str) else FOREIGN_EVENT,
+        formatEvent(event),
+        {key: plain(value) for key, value in event.items() if not key.startswith("log_") and key != "event"}
+        if ours
+        else {},
+        traceback=failure.getTraceback() if isinstance(failure, Failure) else "",
+    )
+
+
+def plain(value: object) -> object:
+    """Give a field a form that JSON has."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return _shorten(value)
+        case bytes():
+            return _shorten(value.decode("utf-8", "backslashreplace"))
+        case list() | tuple() | set() | frozenset():
+            return [plain(item) for item in value]
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+    try:
+        return _shorten(str(value))
+    except Exception:  # noqa: BLE001 - a broken __str__ must not lose the event
+        return f"<{type(value).__name__}>"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= FIELD_MAX_CHARACTERS else text[:FIELD_MAX_CHARACTERS] + "..."
