@@ -1,0 +1,252 @@
+"""
+The tokens of IMAP's grammar, taken one after another from a command's line and literal octets.
+
+RFC 3501 section 9. Nothing here recurses or looks back: a command costs what its octets cost.
+"""
+
+import re
+
+from mailsuite.errors import ProtocolError
+
+NUMBER_MAX = 2**32 - 1  # RFC 3501 section 9, "number"
+TAG_MAX_OCTETS = 64
+NESTING_MAX = 32
+
+_ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
+_ASTRING_ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
+_LIST_ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
+_TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]+')
+_QUOTED = re.compile(rb'"([^"\\\x00\r\n]*)"')
+_QUOTED_ESCAPED = re.compile(rb'"((?:[^"\\\x00\r\n]++|\\["\\])*+)"')
+_ESCAPE = re.compile(rb'\\(["\\])')
+_LITERAL_MARK = re.compile(rb"~?\{[0-9]+\+?\}")
+_NUMBER = re.compile(rb"[0-9]+")
+_NUMBER_MAX_DIGITS = 10
+
+
+class BadCommandError(ProtocolError):
+    """
+    A command that cannot be read, with all that its answer needs.
+
+    Args:
+        tag: None when it could not be read; the answer is then untagged.
+        status: ``BAD``, or ``NO`` where the syntax is right and a value is refused.
+        code: a response code without its brackets, or empty.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        tag: bytes | None = None,
+        status: bytes = b"BAD",
+        code: bytes = b"",
+        close: bool = False,
+    ) -> None:
+        super().__init__(detail, close=close)
+        self.tag = tag
+        self.status = status
+        self.code = code
+
+
+class Tokens:
+    """
+    A command that is being read from left to right.
+
+    Args:
+        pieces: a line, a literal, a line, ... and a line at the end, as `mailsuite.imap.wire.CommandAssembler` gives
+            them; each line that a literal follows still ends with its ``{n}``.
+    """
+
+    __slots__ = ("_line", "_next", "_pieces", "_position")
+
+    def __init__(self, pieces: tuple[bytes, ...]) -> None:
+        self._pieces = pieces
+        self._line = pieces[0]
+        self._next = 1
+        self._position = 0
+
+    def peek(self) -> bytes:
+        """Show the next octet; empty at the end of the command."""
+        return self._line[self._position : self._position + 1]
+
+    def at_end(self) -> bool:
+        """Whether everything has been read."""
+        return self._position == len(self._line) and self._next == len(self._pieces)
+
+    def end(self) -> None:
+        """
+        Check that nothing follows.
+
+        Raises:
+            BadCommandError: something does.
+        """
+        if not self.at_end():
+            raise BadCommandError("unexpected text at the end of the command")
+
+    def accept(self, octets: bytes) -> bool:
+        """Take these octets if they are next."""
+        if self._line.startswith(octets, self._position):
+            self._position += len(octets)
+            return True
+        return False
+
+    def expect(self, octets: bytes) -> None:
+        """
+        Take these octets.
+
+        Raises:
+            BadCommandError: others are next.
+        """
+        if not self.accept(octets):
+            raise BadCommandError(f"expected {octets.decode('ascii')!r}")
+
+    def space(self) -> None:
+        """
+        Take one space.
+
+        Raises:
+            BadCommandError: there is none.
+        """
+        if not self._line.startswith(b" ", self._position):
+            raise BadCommandError("missing argument" if self.at_end() else "expected a space")
+        self._position += 1
+
+    def take(self, pattern: re.Pattern[bytes], what: str) -> bytes:
+        """
+        Take what a pattern matches here.
+
+        Raises:
+            BadCommandError: it does not match.
+        """
+        found = pattern.match(self._line, self._position)
+        if found is None:
+            raise BadCommandError(f"expected {what}")
+        self._position = found.end()
+        return found.group()
+
+    def tag(self) -> bytes:
+        """
+        Take the tag.
+
+        Raises:
+            BadCommandError: there is none, or it is too long.
+        """
+        tag = self.take(_TAG, "a tag")
+        if len(tag) > TAG_MAX_OCTETS:
+            raise BadCommandError("the tag is too long")
+        return tag
+
+    def atom(self, what: str = "an atom") -> bytes:
+        """
+        Take an atom.
+
+        Raises:
+            BadCommandError: there is none.
+        """
+        return self.take(_ATOM, what)
+
+    def word(self, what: str = "an atom") -> bytes:
+        """
+        Take an atom that is compared in any case, and write it in upper case.
+
+        Raises:
+            BadCommandError: there is none.
+        """
+        return self.take(_ATOM, what).upper()
+
+    def number(self) -> int:
+        """
+        Take a number of up to 32 bits.
+
+        Raises:
+            BadCommandError: there is none, or it is too large.
+        """
+        digits = self.take(_NUMBER, "a number")
+        if len(digits) > _NUMBER_MAX_DIGITS or (value := int(digits)) > NUMBER_MAX:
+            raise BadCommandError("the number is too large")
+        return value
+
+    def string(self) -> bytes:
+        """
+        Take a quoted string or a literal; 8-bit octets are let through in both.
+
+        Raises:
+            BadCommandError: there is none.
+        """
+        first = self.peek()
+        if first == b'"':
+            return self._quoted()
+        if first in {b"{", b"~"}:
+            return self._literal()
+        raise BadCommandError("expected a string")
+
+    def _quoted(self) -> bytes:
+        found = _QUOTED.match(self._line, self._position)
+        if found is not None:
+            self._position = found.end()
+            return found.group(1)
+        found = _QUOTED_ESCAPED.match(self._line, self._position)
+        if found is None:
+            raise BadCommandError("a quoted string does not end or has a bad escape")
+        self._position = found.end()
+        return _ESCAPE.sub(rb"\1", found.group(1))
+
+    def _literal(self) -> bytes:
+        found = _LITERAL_MARK.fullmatch(self._line, self._position)
+        if found is None or self._next >= len(self._pieces):
+            raise BadCommandError("a literal is not written {n} at the end of a line")
+        octets = self._pieces[self._next]
+        self._line = self._pieces[self._next + 1]
+        self._next += 2
+        self._position = 0
+        return octets
+
+    def astring(self, what: str = "an argument") -> bytes:
+        """
+        Take an atom, a quoted string or a literal.
+
+        Raises:
+            BadCommandError: there is none.
+        """
+        found = _ASTRING_ATOM.match(self._line, self._position)
+        if found is not None and not (found.group() == b"~" and self._line.startswith(b"{", found.end())):
+            self._position = found.end()
+            return found.group()
+        if self.peek() in {b'"', b"{", b"~"}:
+            return self.string()
+        raise BadCommandError(f"expected {what}")
+
+    def nstring(self) -> bytes | None:
+        """
+        Take a string, or NIL for None.
+
+        Raises:
+            BadCommandError: there is neither.
+        """
+        if self.peek() in {b'"', b"{", b"~"}:
+            return self.string()
+        if self.word("a string or NIL") != b"NIL":
+            raise BadCommandError("expected a string or NIL")
+        return None
+
+    def list_mailbox(self) -> bytes:
+        """
+        Take a mailbox name that may hold ``*`` and ``%``.
+
+        Raises:
+            BadCommandError: there is none.
+        """
+        found = _LIST_ATOM.match(self._line, self._position)
+        if found is not None and not (found.group() == b"~" and self._line.startswith(b"{", found.end())):
+            self._position = found.end()
+            return found.group()
+        return self.string()
+
+    def rest_of_line(self) -> bytes | None:
+        """Show all that follows; None when there is a literal in it."""
+        return self._line[self._position :] if self._next == len(self._pieces) else None
+
+    def take_rest(self) -> None:
+        """Take all that `rest_of_line` showed."""
+        self._position = len(self._line)
