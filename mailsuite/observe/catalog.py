@@ -55,6 +55,10 @@ EVENTS: Mapping[str, Event] = {
         {"queue_id": "which message", "recipient": "as the sender wrote it", "reason": "in the store's words"},
         LogLevel.warn,
     ),
+    "spool.message.accepted": Event(
+        "{queue_id} from {sender} to {recipients}, {size} octets",
+        {"sender": "reverse-path", "recipients": "forward-paths", "size": "octets as received"},
+    ),
     # smtp
     # imap
     # pop3

@@ -1,0 +1,248 @@
+"""
+Reception: one message on its way from a protocol server into the spool.
+
+The content streams: what is known of it before (Return-Path, Received) is written first, its header section is looked
+at whole, the rest passes through.
+"""
+
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailsuite.envelope import Peer, Recipient, Sender
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import Body, IAccounts, IMailReceiver, IMailTransaction, Receipt
+from mailsuite.message.header import FIELDS_MAX, Field, parse_fields
+from mailsuite.message.received import received_field, return_path_field
+from mailsuite.mta.body import SpoolBody
+from mailsuite.mta.content import SpoolMessage, Target
+from mailsuite.mta.route import RefusedMail, resolve_targets
+from mailsuite.mta.settings import ReceiveSettings
+from mailsuite.mta.spool import Spool
+from mailsuite.observe import EventLog
+from mailsuite.smtp.replies import NUL_IN_CONTENT, Reply
+
+NUL = b"\x00"
+HEADER_END = b"\r\n\r\n"
+LINE_END = b"\r\n"
+
+LOOP = Reply(554, "5.4.6", ("too many hops: the message is in a loop",))  # RFC 5321 section 6.3, RFC 3463 section 3.5
+NO_ROOM_CODE = 452  # RFC 5321 section 4.2.3
+NO_ROOM_ENHANCED = "4.3.1"  # RFC 3463 section 3.4
+
+
+@implementer(IMailTransaction)
+class Transaction:
+    """
+    One message for some recipients.
+
+    Args:
+        may_relay: remote recipients are taken.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        accounts: IAccounts,
+        settings: ReceiveSettings,
+        clock: IReactorTime,
+        *,
+        peer: Peer,
+        sender: Sender,
+        may_relay: bool,
+        log: EventLog,
+    ) -> None:
+        self.settings = settings
+        self.sender = sender
+        self._spool = spool
+        self._accounts = accounts
+        self.clock = clock
+        self._peer = peer
+        self._may_relay = may_relay
+        self._targets: dict[tuple[int, str], Target] = {}
+        self._recipients: list[Recipient] = []
+        self._message_id = spool.take_id()
+        self.queue_id = spool.queue_id(self._message_id)
+        self._log = log.bind(session=peer.session, queue_id=self.queue_id)
+        self._body: SpoolBody | None = None
+        self._header: bytearray | None = bytearray()
+        self._received = 0.0
+        self._trace_octets = 0
+        self._size_octets = 0
+        self._refusal: MailError | None = None
+
+    async def add_recipient(self, recipient: Recipient) -> None:
+        """Find where mail for this recipient goes; two that lead to the same mailbox are one."""
+        for target in await resolve_targets(self._accounts, recipient, may_relay=self._may_relay):
+            key = (target.account_id, target.mailbox if target.is_local else str(target.address))
+            self._targets.setdefault(key, target)
+        self._recipients.append(recipient)
+
+    def begin_data(self) -> None:
+        """Write the trace fields."""
+        self._received = self.clock.seconds()
+        path = return_path_field("" if self.sender.path is None else str(self.sender.path))
+        self._trace_octets = len(path)
+        trace = received_field(
+            peer=self._peer,
+            hostname=self.settings.hostname,
+            queue_id=self.queue_id,
+            recipient=str(self._recipients[0].path) if len(self._recipients) == 1 else None,
+            when=self._received,
+            smtputf8=self.sender.smtputf8,
+        )
+        self._body = self._spool.begin_body(self._message_id)
+        self._write_body(path + trace)
+
+    def write(self, chunk: bytes) -> Deferred[None] | None:
+        """Take octets of the content."""
+        if self._refusal is not None:
+            raise self._refusal
+        try:
+            return self._take(chunk)
+        except MailError as error:
+            self._refusal = error
+            self._drop_body()
+            raise
+
+    def _take(self, chunk: bytes) -> Deferred[None] | None:
+        self._size_octets += len(chunk)
+        if self._size_octets > self.settings.message_max_octets:
+            raise MailError(Kind.TOO_LARGE)
+        if NUL in chunk:
+            raise RefusedMail(Kind.INVALID, NUL_IN_CONTENT)
+        if self._header is None:
+            return self._write_body(chunk)
+        seam = max(0, len(self._header) - len(HEADER_END) + 1)
+        self._header += chunk
+        if self._header[:2] == LINE_END:
+            end = 0
+        else:
+            end = self._header.find(HEADER_END, seam) + len(LINE_END)
+            if end < len(LINE_END):
+                if len(self._header) > self.settings.header_max_octets:
+                    raise MailError(Kind.TOO_LARGE, "the header section is too big")
+                return None
+        return self._end_header(end)
+
+    def _end_header(self, end: int) -> Deferred[None] | None:
+        assert self._header is not None
+        header, rest = bytes(self._header[:end]), bytes(self._header[end:])
+        self._header = None
+        fields = parse_fields(header)
+        if len(fields) >= FIELDS_MAX:
+            raise MailError(Kind.INVALID, "the message has too many header fields")
+        if sum(name == b"received" for name, _ in fields) >= self.settings.hops_max:
+            raise RefusedMail(Kind.DENIED, LOOP)
+        return self._write_body(self.prepare_header(header, fields) + rest)
+
+    def prepare_header(self, header: bytes, fields: Sequence[Field]) -> bytes:  # noqa: ARG002 - for subclasses
+        """Change what the sender's header section holds; here nothing."""
+        return header
+
+    def _write_body(self, octets: bytes) -> Deferred[None] | None:
+        assert self._body is not None  # begin_data made it
+        return self._body.write(octets)
+
+    async def commit(self) -> Receipt:
+        """Make it durable."""
+        try:
+            content = await self._finish()
+        except BaseException:
+            self._drop_body()
+            raise
+        message = SpoolMessage(
+            message_id=self._message_id,
+            received=int(self._received),
+            sender=self.sender,
+            targets=tuple(self._targets.values()),
+            content=content,
+            trace_octets=self._trace_octets,
+        )
+        try:
+            receipt = await self._spool.put(message)
+        except MailError:
+            self._drop_body()
+            raise
+        finally:
+            # Who gave up waiting may not take the body away: the spool may have it by now.
+            self._release_body()
+        self._log.emit(
+            "spool.message.accepted",
+            sender=str(self.sender.path or "<>"),
+            recipients=[str(recipient.path) for recipient in self._recipients],
+            size=self._size_octets,
+        )
+        return receipt
+
+    async def _finish(self) -> bytes | Body:
+        if self._refusal is not None:
+            raise self._refusal
+        if self._header is not None:
+            _ = self._end_header(len(self._header))  # nothing follows that could wait
+        assert self._body is not None  # begin_data made it
+        return await self._body.finish()
+
+    def _release_body(self) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            body.release()
+
+    def abort(self) -> None:
+        """Forget it."""
+        self._drop_body()
+
+    def _drop_body(self) -> None:
+        body, self._body = self._body, None
+        self._header = None
+        if body is not None:
+            body.abort()
+
+
+def ensure_room(spool: Spool, settings: ReceiveSettings, sender: Sender) -> None:
+    """
+    Say whether a transaction may begin now.
+
+    Raises:
+        MailError: TOO_LARGE for the declared size, UNAVAILABLE when there is no room.
+    """
+    if sender.size_octets > settings.message_max_octets:
+        raise MailError(Kind.TOO_LARGE)
+    try:
+        spool.ensure_room(settings.room_octets)
+    except MailError as error:
+        raise RefusedMail(error.kind, Reply(NO_ROOM_CODE, NO_ROOM_ENHANCED, (error.detail,))) from error
+
+
+@implementer(IMailReceiver)
+class Receiver:
+    """
+    Takes mail from strangers for our own recipients, and for nobody else.
+
+    Args:
+        clock: what time it is.
+    """
+
+    def __init__(self, spool: Spool, accounts: IAccounts, settings: ReceiveSettings, clock: IReactorTime) -> None:
+        self._spool = spool
+        self._accounts = accounts
+        self._settings = settings
+        self._clock = clock
+        self._log = EventLog(Logger("mailsuite.mta.receive"))
+
+    async def begin(self, peer: Peer, sender: Sender) -> IMailTransaction:
+        """Begin a transaction."""
+        ensure_room(self._spool, self._settings, sender)
+        return Transaction(
+            self._spool,
+            self._accounts,
+            self._settings,
+            self._clock,
+            peer=peer,
+            sender=sender,
+            may_relay=False,
+            log=self._log,
+        )

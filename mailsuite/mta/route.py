@@ -1,0 +1,82 @@
+"""Where mail goes: recipients to targets, and domains to the hosts that take their mail."""
+
+from collections.abc import Sequence
+
+from mailsuite.address import Address
+from mailsuite.envelope import Recipient
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import IAccounts, ResolutionKind
+from mailsuite.mta.content import INBOX, Target
+from mailsuite.mta.settings import RouteSettings
+from mailsuite.smtp.replies import Refused, Reply
+
+ANY_DOMAIN = "*"
+SOURCE_ROUTE_MARKS = frozenset("@%!")
+
+RELAYING_DENIED = "relaying denied"
+NO_ROUTE = "no route yet: relaying by MX is not available"
+
+
+class RefusedMail(MailError, Refused):  # noqa: N818 - it is an answer, not an error of ours
+    """A failure for which SMTP has a reply of its own, better than the one for its kind."""
+
+    def __init__(self, kind: Kind, reply: Reply) -> None:
+        MailError.__init__(self, kind, reply.text)
+        self.reply = reply
+
+
+_DISABLED = Reply(550, "5.2.1", ("mailbox disabled",))  # RFC 3463 section 3.3
+
+
+async def resolve_targets(accounts: IAccounts, recipient: Recipient, *, may_relay: bool) -> list[Target]:
+    """
+    Say where mail for one recipient goes.
+
+    Args:
+        may_relay: the sender is one of ours. An alias of ours that leads elsewhere does so for everybody.
+
+    Raises:
+        MailError: NOT_FOUND, DENIED, UNAVAILABLE.
+    """
+    address = recipient.path
+    if not may_relay and not SOURCE_ROUTE_MARKS.isdisjoint(address.local_part):
+        # user%far@here, far!user@here, "user@far"@here: routes of old that ask us to relay (RFC 5321 appendix F.2)
+        raise MailError(Kind.DENIED, RELAYING_DENIED)
+    resolution = await accounts.resolve(address)
+    if resolution.kind is ResolutionKind.REMOTE:
+        if not may_relay:
+            raise MailError(Kind.DENIED, RELAYING_DENIED)
+        return [_remote(address, recipient)]
+    if resolution.kind is ResolutionKind.DISABLED:
+        raise RefusedMail(Kind.DENIED, _DISABLED)
+    targets = [
+        Target(
+            address=address,
+            account_id=account.account_id,
+            email=account.email,
+            mailbox=tag or INBOX,
+            quota_octets=account.quota_octets,
+            notify=recipient.notify,
+            original=recipient.original,
+        )
+        for account, tag in resolution.accounts
+    ]
+    targets.extend(_remote(elsewhere, recipient) for elsewhere in resolution.remote)
+    if resolution.kind is not ResolutionKind.LOCAL or not targets:
+        raise MailError(Kind.NOT_FOUND, "no such mailbox")
+    return targets
+
+
+def _remote(address: Address, recipient: Recipient) -> Target:
+    return Target(address=address, notify=recipient.notify, original=recipient.original)
+
+
+def find_route(routes: Sequence[RouteSettings], domain: str) -> RouteSettings | None:
+    """Find the route of a domain: its own, or the one for every domain."""
+    anywhere = None
+    for route in routes:
+        if route.domain == domain:
+            return route
+        if route.domain == ANY_DOMAIN and anywhere is None:
+            anywhere = route
+    return anywhere
