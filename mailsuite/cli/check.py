@@ -1,0 +1,31 @@
+"""``mailsuite check``."""
+
+import click
+
+from mailsuite.cli.session import Session, json_option, pass_session, print_json, say
+from mailsuite.config import ConfigError
+
+
+@click.command("check")
+@click.option("--dns", is_flag=True, help="Also what the world sees.")
+@json_option
+@pass_session
+def command(session: Session, *, dns: bool, as_json: bool) -> None:
+    """Find every fault in the configuration at once; exit status 1 if there is one."""
+    if dns:
+        raise click.ClickException("this version does not look into the DNS yet; run mailsuite check without --dns")
+    try:
+        config = session.config
+    except ConfigError as error:
+        if as_json:
+            print_json([{"key": fault.key, "detail": fault.detail, "source": fault.source} for fault in error.faults])
+        else:
+            for fault in error.faults:
+                say(str(fault))
+        raise click.exceptions.Exit(1) from error
+    for key in config.inactive:
+        say(f"{key} is set, but what it is for does not exist yet; it has no effect")
+    if as_json:
+        print_json([])
+    else:
+        say(f"{config.path} is in order")

@@ -1,0 +1,184 @@
+"""``mailsuite user``."""
+
+import re
+import sys
+
+import click
+
+from mailsuite.cli.session import Session, json_option, pass_session, print_facts, print_rows, say, timestamp
+from mailsuite.directory.accounts import Accounts
+from mailsuite.directory.passwords import weakness
+from mailsuite.directory.records import AccountInfo
+
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_SIZE = re.compile(r"([0-9]+)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+
+
+@click.group("user")
+def command() -> None:
+    """Accounts. Changes act in the running server at once."""
+
+
+def _facts(info: AccountInfo) -> dict[str, object]:
+    return {
+        "email": info.email,
+        "account_id": info.account_id,
+        "enabled": info.enabled,
+        "admin": info.admin,
+        "quota_octets": info.quota_octets,
+        "has_password": info.has_password,
+        "created": timestamp(info.created),
+    }
+
+
+def _password(email: str, given: str | None, *, from_stdin: bool) -> str:
+    """Take the password from where it was put; ask for it on a terminal."""
+    if given is not None and from_stdin:
+        raise click.UsageError("give one of --password and --password-stdin")
+    if from_stdin:
+        given = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+    elif given is None:
+        if not sys.stdin.isatty():
+            raise click.UsageError("give --password-stdin or --password where there is no terminal to ask on")
+        given = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    reason = weakness(given, email)
+    if reason is not None:
+        say(f"warning: {reason}")
+    return given
+
+
+@command.command("add")
+@click.argument("address")
+@click.option("--password", help="In the clear; other users of the machine can see it while the command runs.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
+@click.option("--password-hash", metavar="HASH", help="A hash made elsewhere: argon2id, bcrypt, sha512-crypt, ...")
+@click.option("--admin", is_flag=True, help="An administrator.")
+@click.option("--quota", metavar="SIZE", default="0", help="Limit of the mail, such as 500M; 0 is none.")
+@pass_session
+def add(
+    session: Session,
+    address: str,
+    password: str | None,
+    password_hash: str | None,
+    quota: str,
+    *,
+    password_stdin: bool,
+    admin: bool,
+) -> None:
+    """Add an account."""
+    if password_hash is not None and (password is not None or password_stdin):
+        raise click.UsageError("give a password or a hash, not both")
+    quota_octets = parse_size(quota)
+    accounts = Accounts(session.database())
+    if password_hash is None:
+        password = _password(address, password, from_stdin=password_stdin)
+    info = accounts.add(address, password=password, password_hash=password_hash, admin=admin, quota_octets=quota_octets)
+    say(f"{info.email} added")
+
+
+@command.command("list")
+@click.option("--domain", help="Only those of one domain.")
+@json_option
+@pass_session
+def list_(session: Session, domain: str | None, *, as_json: bool) -> None:
+    """List accounts."""
+    rows = [_facts(info) for info in Accounts(session.database()).list(domain)]
+    print_rows(rows, as_json=as_json, columns=["email", "enabled", "admin", "quota_octets"])
+
+
+@command.command("info")
+@click.argument("address")
+@json_option
+@pass_session
+def info(session: Session, address: str, *, as_json: bool) -> None:
+    """Show one account."""
+    print_facts(_facts(Accounts(session.database()).info(address)), as_json=as_json)
+
+
+@command.command("exists")
+@click.argument("address")
+@pass_session
+def exists(session: Session, address: str) -> None:
+    """Say by the exit status whether there is such an account."""
+    found = Accounts(session.database()).find(address)
+    if found is None:
+        raise click.ClickException(f"there is no account {address}")
+    click.echo(found.email)
+
+
+@command.command("passwd")
+@click.argument("address")
+@click.option("--password", help="In the clear; other users of the machine can see it while the command runs.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
+@click.option("--password-hash", metavar="HASH", help="A hash made elsewhere.")
+@pass_session
+def passwd(
+    session: Session, address: str, password: str | None, password_hash: str | None, *, password_stdin: bool
+) -> None:
+    """Set a password."""
+    if password_hash is not None and (password is not None or password_stdin):
+        raise click.UsageError("give a password or a hash, not both")
+    accounts = Accounts(session.database())
+    accounts.info(address)
+    if password_hash is not None:
+        info = accounts.set_password_hash(address, password_hash)
+    else:
+        info = accounts.set_password(address, _password(address, password, from_stdin=password_stdin))
+    say(f"the password of {info.email} is changed")
+
+
+@command.command("rename")
+@click.argument("address")
+@click.argument("new_address")
+@pass_session
+def rename(session: Session, address: str, new_address: str) -> None:
+    """Give an account another address; its mail and everything that leads to it stay."""
+    info = Accounts(session.database()).rename(address, new_address)
+    say(f"{address} is now {info.email}")
+
+
+@command.command("disable")
+@click.argument("address")
+@pass_session
+def disable(session: Session, address: str) -> None:
+    """Switch an account off: no login, no delivery; its mail stays."""
+    say(f"{Accounts(session.database()).set_enabled(address, enabled=False).email} is off")
+
+
+@command.command("enable")
+@click.argument("address")
+@pass_session
+def enable(session: Session, address: str) -> None:
+    """Switch an account on again."""
+    say(f"{Accounts(session.database()).set_enabled(address, enabled=True).email} is on")
+
+
+@command.command("remove")
+@click.argument("address")
+@pass_session
+def remove(session: Session, address: str) -> None:
+    """Remove an account; its mail stays on disk."""
+    say(f"{Accounts(session.database()).remove(address).email} removed; its mail is still on disk")
+
+
+@command.command("quota")
+@click.argument("address")
+@click.argument("size")
+@pass_session
+def quota(session: Session, address: str, size: str) -> None:
+    """Limit an account's mail to SIZE, such as 500M or 2G; 0 is without limit."""
+    info = Accounts(session.database()).set_quota(address, parse_size(size))
+    say(f"the quota of {info.email} is {info.quota_octets} octets" if info.quota_octets else f"{info.email}: no limit")
+
+
+def parse_size(text: str) -> int:
+    """
+    Read a size in octets, KiB, MiB, GiB or TiB.
+
+    Raises:
+        click.UsageError: it is none.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise click.UsageError(f"{text!r} is no size; write a number of octets, or 500M, 2G")
+    return int(match.group(1)) * UNITS[match.group(2).upper()]
