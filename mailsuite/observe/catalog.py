@@ -33,6 +33,9 @@ EVENTS: Mapping[str, Event] = {
     "background.work.failed": Event("background work failed: {what}", {"what": "which work"}, LogLevel.critical),
     # durable
     # directory
+    "login.verifiers.renewed": Event(
+        "password of {account} hashed anew and SCRAM keys stored", {"account": "address of the account"}
+    ),
     # store
     # spool and queue
     "spool.service.started": Event("spool {spool} opened, last message {last}", {"spool": "its id", "last": "id"}),
@@ -60,6 +63,25 @@ EVENTS: Mapping[str, Event] = {
         {"sender": "reverse-path", "recipients": "forward-paths", "size": "octets as received"},
     ),
     # smtp
+    "smtp.connection.refused": Event("{peer} turned away: too many connections", level=LogLevel.warn),
+    "smtp.session.expired": Event("{peer} was too slow"),
+    "smtp.session.failed": Event("our fault while {doing}", {"doing": "what was being done"}, LogLevel.critical),
+    "smtp.tls.started": Event("TLS with {peer}: {tls}", {"tls": "version and cipher"}, LogLevel.debug),
+    "smtp.pipelining.refused": Event("{peer} did not wait: octets {place}", {"place": "where"}, LogLevel.warn),
+    "smtp.command.refused": Event("{peer} said {verb!r}", {"verb": "the first octets of the line"}, LogLevel.debug),
+    "smtp.login.accepted": Event("{account} logged in from {peer}"),
+    "smtp.login.failed": Event(
+        "login failed for {username!r} from {peer}", {"username": "as the client said it"}, LogLevel.warn
+    ),
+    "smtp.mail.refused": Event(
+        "sender {sender} refused: {code} {text}",
+        {"sender": "reverse-path", "code": "of the reply", "text": "of the reply"},
+    ),
+    "smtp.rcpt.refused": Event(
+        "recipient {recipient} refused: {code} {text}",
+        {"recipient": "forward-path", "code": "of the reply", "text": "of the reply"},
+    ),
+    "smtp.message.refused": Event("message refused: {code} {text}", {"code": "of the reply", "text": "of the reply"}),
     # imap
     # pop3
     # service

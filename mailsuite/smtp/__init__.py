@@ -1,1 +1,23 @@
-"""To be described by its author."""
+"""SMTP for Twisted programs: servers for reception and submission, and a sending client. Usable alone."""
+
+from mailsuite.smtp.bridge import receiver_from_delivery
+from mailsuite.smtp.factory import SMTPFactory, SubmissionFactory
+from mailsuite.smtp.outcome import Content, Outcome, OutcomeState
+from mailsuite.smtp.replies import Refused, Reply
+from mailsuite.smtp.server import SMTPServer
+from mailsuite.smtp.settings import ClientSettings, SMTPSettings, TLSPolicy
+
+__all__ = [
+    "ClientSettings",
+    "Content",
+    "Outcome",
+    "OutcomeState",
+    "Refused",
+    "Reply",
+    "SMTPFactory",
+    "SMTPServer",
+    "SMTPSettings",
+    "SubmissionFactory",
+    "TLSPolicy",
+    "receiver_from_delivery",
+]

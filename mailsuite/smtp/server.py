@@ -1,0 +1,478 @@
+"""
+SMTP on a Twisted transport: one command at a time, in order, with backpressure both ways.
+
+Twisted's ESMTP lends the transport shell: TLS on the same transport, the portal, the life of a connection. What is
+read goes through `framing`, what it means is decided by `verbs`; this module moves octets and keeps time.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IPushProducer,
+    ISSLTransport,
+    ITCPTransport,
+    ITLSTransport,
+)
+from twisted.mail.smtp import ESMTP
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from mailsuite.errors import MailError
+from mailsuite.smtp import replies
+from mailsuite.smtp.deadline import Deadline
+from mailsuite.smtp.framing import BareNewline, CommandLine, ContentChunk, EndOfData, Event, Framer, LineTooLong
+from mailsuite.smtp.grammar import BadCommandError, split_command
+from mailsuite.smtp.replies import Refused, Reply
+from mailsuite.smtp.session import Session
+from mailsuite.smtp.verbs import VERBS, Answer, auth_response, commit
+
+READ_AHEAD_OCTETS = 65_536
+"""While a command waits, this much more is read from the peer before reading pauses."""
+
+LAST_IN_GROUP = frozenset((b"HELO", b"EHLO", b"DATA", b"STARTTLS"))
+"""What the next octets mean depends on the reply to these, so nothing may follow them (RFC 2920 section 3.1)."""
+
+T = TypeVar("T")
+
+
+async def _waited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+@implementer(IHandshakeListener, IPushProducer)
+class SMTPServer(ESMTP):
+    """
+    One connection.
+
+    Args:
+        session: its state, with everything it needs from outside.
+        context_factory: makes the TLS side of STARTTLS; None where TLS is not offered.
+        ended: called once when the connection is gone.
+    """
+
+    transport: Any  # TCP, TLS, a unix socket or a test's: what each offers is asked of its interfaces
+
+    def __init__(
+        self, session: Session, *, context_factory: object = None, ended: Callable[["SMTPServer"], None] | None = None
+    ) -> None:
+        super().__init__(contextFactory=context_factory)  # type: ignore[no-untyped-call]  # Twisted's is
+        self.session = session
+        self.portal = session.portal  # type: ignore[assignment]  # Twisted declares it by its default, None
+        self.host = session.hostname.encode("ascii", "replace")
+        self._settings = session.settings
+        self._clock = session.clock
+        self._told_ended = ended
+        self._framer = Framer()
+        self._out: list[bytes] = []
+        self._deadline = Deadline(self._clock, self._expired)
+        self._stalled = Deadline(self._clock, self._abort)
+        self._busy = False  # a verb or a write has not finished; nothing else is begun
+        self._waiting_for: Deferred[None] | None = None  # the last thing that made it so
+        self._running = False  # `_run` is on the stack
+        self._greeted = False
+        self._closing = False
+        self._lost = False
+        self._draining = False
+        self._output_full = False
+        self._reading_paused = False
+        self._command_done = True  # since the deadline was last moved
+        self._refusal: Reply | None = None  # of the content that is coming in
+        self._received_octets = 0
+        self._data_began = 0.0
+        self._waiting_since = 0.0
+
+    # The life of the connection.
+
+    def connectionMade(self) -> None:
+        """Greet, or wait a moment to see who talks too early."""
+        transport = self.transport
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+        self.session.encrypted = self.startedTLS = ISSLTransport.providedBy(transport)
+        self.canStartTLS = self.ctx is not None and ITLSTransport.providedBy(transport)
+        self.session.tls_offered = self.canStartTLS and not self.startedTLS
+        local_port = getattr(transport.getHost(), "port", 0) or 0
+        self.session.peer = attrs.evolve(self.session.peer, local_port=local_port)
+        transport.registerProducer(self, streaming=True)
+        if self.startedTLS:
+            self._deadline.set(self._settings.tls_handshake_seconds)
+        if self._settings.greet_delay_seconds > 0:
+            self._clock.callLater(self._settings.greet_delay_seconds, self._greet)
+        else:
+            self._greet()
+
+    def greeting(self) -> bytes:
+        """What stands after the 220: the host's name and the banner (RFC 5321 section 4.3.1)."""
+        return f"{self.session.hostname} {self._settings.banner}".encode("ascii", "replace")
+
+    def _greet(self) -> None:
+        if self._closing or self._lost or self._greeted:
+            return
+        self._greeted = True
+        self._out.append(Reply(220, "", (self.greeting().decode("ascii"),)).encoded)
+        self._flush()
+        if not self.startedTLS:
+            self._deadline.set(self._settings.greeting_seconds)
+
+    def handshakeCompleted(self) -> None:
+        """Note what was agreed on; the peer's next turn begins."""
+        handle = self.transport.getHandle()
+        described = f"{handle.get_protocol_version_name()} {handle.get_cipher_name() or ''}".strip()
+        self.session.peer = attrs.evolve(self.session.peer, tls=described)
+        self.session.log.emit("smtp.tls.started", tls=described)
+        self._deadline.set(self._settings.greeting_seconds)
+
+    def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 - Twisted's signature
+        """Give up what was not finished; what is being committed goes on without us."""
+        self._lost = self._closing = True
+        self._deadline.clear()
+        self._stalled.clear()
+        self._framer.discard()
+        if not self._busy:
+            self.session.close()
+        else:
+            self.session.ended = True
+        told, self._told_ended = self._told_ended, None
+        if told is not None:
+            told(self)
+
+    def drain(self) -> None:
+        """End the connection as soon as no message is under way (RFC 5321 section 3.8)."""
+        self._draining = True
+        if not self._busy and self.session.transaction is None and not self._closing:
+            self._send(replies.SHUTTING_DOWN)
+            self._flush()
+
+    def timeoutConnection(self) -> None:
+        """Twisted's name for what happens when the peer is too slow."""
+        self._send(replies.TOO_SLOW if self._framer.in_data and self._received_octets else replies.TIMED_OUT)
+        self._flush()
+
+    def _expired(self) -> None:
+        if self._busy or self._output_full:  # the peer waits for us, or `_stalled` watches it
+            self._deadline.set(self._settings.command_seconds)
+        elif not self._closing:
+            self.session.log.emit("smtp.session.expired")
+            self.timeoutConnection()
+
+    def _abort(self) -> None:
+        self._closing = True
+        self.transport.abortConnection()
+
+    def _close(self) -> None:
+        """Send what is to be sent, then close, at the latest when the peer has stopped reading for long."""
+        if self._closing:
+            return
+        self._flush()
+        self._closing = True
+        self._framer.discard()
+        self._deadline.clear()
+        self._stalled.set(self._settings.write_stall_seconds)
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    # Octets in.
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what was read; work on it now if nothing is being waited for."""
+        if self._closing:
+            return
+        if not self._greeted:
+            self._abuse("before the greeting")
+            self._flush()
+            return
+        self._framer.feed(data)
+        if not self._busy and not self._output_full:
+            self._run()
+        elif self._framer.buffered > READ_AHEAD_OCTETS and not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pauseProducing()
+
+    def _run(self) -> None:
+        """Work through events until one has to wait or none is left."""
+        if self._running:
+            return
+        self._running = True
+        try:
+            while not (self._busy or self._closing or self._output_full):
+                event = self._framer.next_event()
+                if event is None:
+                    break
+                self._take(event)
+        finally:
+            self._running = False
+        self._flush()
+        if self._closing or self._busy or self._output_full:
+            return
+        self._move_deadline()
+        if self._reading_paused:
+            self._reading_paused = False
+            self.transport.resumeProducing()
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case CommandLine():
+                self._command_done = True
+                self._command(event.line)
+            case ContentChunk():
+                self._content(event.octets)
+            case EndOfData():
+                self._command_done = True
+                self._end_content(event)
+            case BareNewline():
+                self._command_done = True
+                self.session.bare_newlines += 1
+                self._answer(replies.BAD_LINE if self.session.bare_newlines == 1 else replies.BAD_LINES)
+            case LineTooLong():
+                self._line_too_long(runaway=event.runaway)
+
+    def _line_too_long(self, *, runaway: bool) -> None:
+        session = self.session
+        session.bad_lines += 1
+        if runaway or session.bad_lines >= self._settings.bad_lines_max:
+            self._answer(replies.BAD_LINES)
+        elif session.exchange is not None:
+            session.exchange = None
+            self._answer(replies.RESPONSE_TOO_LONG)
+        else:
+            self._answer(replies.LINE_TOO_LONG)
+
+    # Commands.
+
+    def _command(self, line: bytes) -> None:
+        session = self.session
+        if session.broken:
+            self._answer(replies.GIVING_UP)
+            return
+        if self._draining and session.transaction is None:
+            self._answer(replies.SHUTTING_DOWN)
+            return
+        try:
+            if session.exchange is not None:
+                self._answer(auth_response(session, line))
+                return
+            verb, argument = split_command(line)
+            if len(line) > self._settings.command_line_max_octets and verb != b"AUTH":
+                self._line_too_long(runaway=False)
+                return
+            if verb in LAST_IN_GROUP and self._framer.buffered and self._may_not_follow(verb):
+                return
+            take = VERBS.get(verb)
+            self._answer(self._unknown(verb) if take is None else take(session, argument))
+        except BadCommandError as error:
+            self._answer(error.reply)
+        except Exception:  # noqa: BLE001 - the top of a verb: our bug is a temporary failure for the peer
+            self._answer(self._fault(Failure()))
+
+    def _unknown(self, verb: bytes) -> Reply:
+        session = self.session
+        session.log.emit("smtp.command.refused", verb=verb[:32].decode("ascii", "replace"))
+        if not session.peer.helo:
+            session.unknown_commands += 1
+            if session.unknown_commands >= self._settings.unknown_commands_before_hello_max:
+                return replies.TOO_MANY_ERRORS
+        return replies.UNKNOWN_COMMAND
+
+    def _may_not_follow(self, verb: bytes) -> bool:
+        """Deal with octets behind a command whose reply the peer had to wait for."""
+        if verb == b"STARTTLS" and self.session.check_starttls() is None:
+            # They came in the clear and could pass for what is said inside TLS: RFC 3207 section 4.2.
+            self.session.log.emit("smtp.pipelining.refused", place="behind STARTTLS")
+            self._close()
+            return True
+        if self.session.authenticated or verb == b"STARTTLS":
+            return False
+        self._abuse(f"behind {verb.decode('ascii')}")
+        return True
+
+    def _abuse(self, place: str) -> None:
+        self.session.log.emit("smtp.pipelining.refused", place=place)
+        self._out.append(replies.PIPELINING_ABUSE.encoded)
+        self._close()
+
+    def _answer(self, answer: Answer) -> None:
+        """Send a reply, now or when the verb has come to one."""
+        if isinstance(answer, Reply):
+            self._judge(answer)
+            return
+        self._busy = True
+        running = Deferred.fromCoroutine(answer)
+        self._waiting_for = running.addCallbacks(self._verb_done, self._verb_failed)
+
+    def _verb_done(self, reply: Reply) -> None:
+        self._busy = False
+        if self._lost:
+            self.session.close()
+            return
+        self._judge(reply)
+        self._go_on()
+
+    def _verb_failed(self, failure: Failure) -> None:
+        error = failure.value
+        if isinstance(error, BadCommandError):
+            self._verb_done(error.reply)
+        elif isinstance(error, (MailError, Refused)):
+            self._verb_done(replies.reply_to(error))
+        else:
+            self._verb_done(self._fault(failure))
+
+    def _fault(self, failure: Failure) -> Reply:
+        """Log our bug; say that it is temporary, and take no further command on this connection."""
+        self.session.log.failure("smtp.session.failed", failure, doing="command")
+        self.session.end_transaction()
+        self.session.broken = True
+        return replies.UNAVAILABLE
+
+    def _judge(self, reply: Reply) -> None:
+        reply, delay_seconds = self.session.judge(reply)
+        if delay_seconds:
+            self._busy = True
+            self._clock.callLater(delay_seconds, self._send_late, reply)
+        else:
+            self._send(reply)
+
+    def _send_late(self, reply: Reply) -> None:
+        self._busy = False
+        if self._lost:
+            self.session.close()
+            return
+        self._send(reply)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._running and not self._closing:
+            self._run()
+
+    # Content.
+
+    def _begin_content(self) -> None:
+        if self._framer.buffered and not self.session.authenticated:
+            self._abuse("behind DATA")
+            return
+        self._framer.begin_data()
+        self._refusal = None
+        self._received_octets = 0
+        self._data_began = self._clock.seconds()
+
+    def _content(self, octets: bytes) -> None:
+        self._received_octets += len(octets)
+        transaction = self.session.transaction
+        if transaction is None:  # refused already: read on to the end and answer there
+            return
+        if self._received_octets > self._settings.message_max_octets:
+            self._refuse_content(replies.TOO_LARGE)
+            return
+        try:
+            waiting = transaction.write(octets)
+        except Exception:  # noqa: BLE001 - whatever the receiver raises, the message is answered at its end
+            self._write_failed(Failure())
+            return
+        if waiting is None:
+            return
+        self._busy = True
+        self._waiting_since = self._clock.seconds()
+        running = waiting if isinstance(waiting, Deferred) else Deferred.fromCoroutine(_waited(waiting))
+        self._waiting_for = running.addErrback(self._write_failed).addCallback(self._written)
+
+    def _write_failed(self, failure: Failure) -> None:
+        error = failure.value
+        if isinstance(error, (MailError, Refused)):
+            self._refuse_content(replies.reply_to(error))
+        else:
+            self.session.log.failure("smtp.session.failed", failure, doing="content")
+            self._refuse_content(replies.UNAVAILABLE)
+
+    def _written(self, _result: object) -> None:
+        self._busy = False
+        self._data_began += self._clock.seconds() - self._waiting_since  # the peer is not to blame for this time
+        if self._lost:
+            self.session.close()
+        else:
+            self._go_on()
+
+    def _refuse_content(self, reply: Reply) -> None:
+        self._refusal = reply
+        self.session.end_transaction()
+
+    def _end_content(self, end: EndOfData) -> None:
+        refusal = self._refusal
+        if refusal is None and end.bare_newline:
+            refusal = replies.BARE_NEWLINE
+        elif refusal is None and end.nul:
+            refusal = replies.NUL_IN_CONTENT
+        if refusal is None:
+            self._answer(commit(self.session))
+            return
+        self.session.messages += 1
+        self.session.end_transaction()
+        self.session.log.emit("smtp.message.refused", code=refusal.code, text=refusal.text)
+        self._answer(refusal)
+
+    def _move_deadline(self) -> None:
+        settings = self._settings
+        if self._framer.in_data:
+            began, now = self._data_began, self._clock.seconds()
+            if not self._received_octets:
+                self._deadline.set(settings.data_start_seconds)
+                return
+            slowest = max(settings.data_grace_seconds, self._received_octets / settings.data_min_octets_per_second)
+            left = min(settings.data_idle_seconds, began + min(settings.data_total_seconds, slowest) - now)
+            self._deadline.set(max(left, 0))
+        elif self._command_done:
+            # A deadline is for a whole command: octets that trickle in do not move it.
+            self._command_done = False
+            trusted = self.session.authenticated or self.session.transaction is not None or self.session.messages
+            self._deadline.set(settings.command_seconds if trusted else settings.stranger_command_seconds)
+
+    # Octets out.
+
+    def _send(self, reply: Reply) -> None:
+        """Queue a reply for the next write, and do what its code says."""
+        self._out.append(reply.encoded)
+        if reply.code == 250:  # noqa: PLR2004 - by far the most frequent
+            if self._draining and self.session.transaction is None:
+                self._out.append(replies.SHUTTING_DOWN.encoded)
+                self._close()
+        elif reply is replies.SEND_CONTENT:
+            self._begin_content()
+        elif reply is replies.TLS_READY:
+            self._start_tls()
+        elif reply is replies.LOGGED_IN:
+            self.authenticated = True
+        elif reply.code in {221, 421}:
+            self._close()
+
+    def _flush(self) -> None:
+        """Write the replies of one read at once."""
+        if self._out and not self._lost:
+            octets = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+            self._out.clear()
+            self.transport.write(octets)
+
+    def _start_tls(self) -> None:
+        self._flush()
+        self.session.forget_everything()
+        self.startedTLS = True
+        self._deadline.set(self._settings.tls_handshake_seconds)
+        self._command_done = False
+        self.transport.startTLS(self.ctx)
+
+    def pauseProducing(self) -> None:
+        """The peer does not read: do nothing more for it, and not for ever."""
+        self._output_full = True
+        self._stalled.set(self._settings.write_stall_seconds)
+
+    def resumeProducing(self) -> None:
+        """The peer reads again."""
+        self._output_full = False
+        self._stalled.clear()
+        if not self._busy:
+            self._go_on()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; `connectionLost` follows."""
+        self._output_full = True

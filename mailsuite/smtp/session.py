@@ -1,0 +1,202 @@
+"""
+What one connection has said so far, and so what is allowed now.
+
+RFC 5321 sections 3 and 4.1.4. Nothing here writes to the peer: verbs read and change a session and give a reply.
+"""
+
+from collections.abc import Callable
+
+import attrs
+from twisted.cred.portal import Portal
+from twisted.internet.interfaces import IReactorTime
+
+from mailsuite.envelope import Peer, Sender
+from mailsuite.interfaces import IMailReceiver, IMailTransaction
+from mailsuite.observe import EventLog
+from mailsuite.sasl import Exchange
+from mailsuite.smtp import replies
+from mailsuite.smtp.extensions import keywords
+from mailsuite.smtp.replies import Reply
+from mailsuite.smtp.settings import SMTPSettings
+
+_MISUSE = frozenset((500, 501, 502, 503, 504, 530, 538, 555))  # replies to what no working client says
+
+
+@attrs.define(kw_only=True)
+class Session:
+    """
+    The state of one connection.
+
+    Args:
+        strangers: takes mail from who has not logged in; None when nobody may.
+        join: told the account when somebody logs in; False when it has too many connections.
+        peer: remade when HELO, TLS or AUTH changes it.
+        tls_offered: STARTTLS could be done on this transport.
+        logout: of the avatar; called when the connection ends.
+    """
+
+    hostname: str
+    settings: SMTPSettings
+    strangers: IMailReceiver | None
+    portal: Portal | None
+    clock: IReactorTime
+    jitter: Callable[[], float]
+    log: EventLog
+    peer: Peer
+    join: Callable[[str], bool] = attrs.field(default=lambda _account: True)
+    tls_offered: bool = False
+    encrypted: bool = False
+
+    receiver: IMailReceiver | None = attrs.field(default=None, init=False)
+    logout: Callable[[], object] | None = attrs.field(default=None, init=False)
+    exchange: Exchange | None = attrs.field(default=None, init=False)
+    sender: Sender | None = attrs.field(default=None, init=False)
+    transaction: IMailTransaction | None = attrs.field(default=None, init=False)
+    recipients: int = attrs.field(default=0, init=False)
+
+    ended: bool = attrs.field(default=False, init=False)
+    broken: bool = attrs.field(default=False, init=False)
+    messages: int = attrs.field(default=0, init=False)
+    errors: int = attrs.field(default=0, init=False)
+    bad_lines: int = attrs.field(default=0, init=False)
+    bare_newlines: int = attrs.field(default=0, init=False)
+    junk_commands: int = attrs.field(default=0, init=False)
+    unknown_commands: int = attrs.field(default=0, init=False)
+    unknown_recipients: int = attrs.field(default=0, init=False)
+    failed_logins: int = attrs.field(default=0, init=False)
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether somebody has logged in."""
+        return self.receiver is not None
+
+    @property
+    def auth_offered(self) -> bool:
+        """Whether AUTH would be taken now."""
+        return self.portal is not None and not self.authenticated and (self.encrypted or self.settings.allow_cleartext)
+
+    def announce(self) -> tuple[str, ...]:
+        """List the extensions for EHLO."""
+        starttls = self.tls_offered and not self.encrypted and not self.authenticated
+        return keywords(self.settings, starttls=starttls, auth=self.auth_offered)
+
+    def check_mail(self) -> Reply | None:
+        """Say why MAIL is not allowed now, or None."""
+        if not self.peer.helo:
+            return replies.HELLO_FIRST
+        if self.settings.require_tls and not self.encrypted:
+            return replies.TLS_FIRST
+        if not self.authenticated and (self.settings.require_auth or self.strangers is None):
+            return replies.LOGIN_FIRST
+        if self.transaction is not None:
+            return replies.ONE_SENDER
+        if self.settings.rates and self.messages >= self.settings.messages_per_connection_max:
+            return replies.TOO_MANY_MESSAGES
+        return None
+
+    def check_rcpt(self) -> Reply | None:
+        """Say why RCPT is not allowed now, or None."""
+        if self.transaction is None:
+            return replies.SENDER_FIRST
+        if self.recipients >= self.settings.recipients_max:
+            return replies.TOO_MANY_RECIPIENTS
+        return None
+
+    def check_data(self) -> Reply | None:
+        """Say why DATA is not allowed now, or None."""
+        if self.transaction is None:
+            return replies.SENDER_FIRST
+        return None if self.recipients else replies.RECIPIENT_FIRST
+
+    def check_starttls(self) -> Reply | None:
+        """Say why STARTTLS is not allowed now, or None."""
+        if self.encrypted:
+            return replies.TLS_ALREADY
+        if not self.tls_offered:
+            return replies.NO_STARTTLS
+        return replies.NOT_AFTER_LOGIN if self.authenticated else None
+
+    def check_auth(self) -> Reply | None:
+        """Say why AUTH is not allowed now, or None."""
+        if not self.peer.esmtp:
+            return replies.HELLO_FIRST
+        if self.portal is None:
+            return replies.NO_AUTH
+        if self.authenticated:
+            return replies.LOGGED_IN_ALREADY
+        if self.transaction is not None:
+            return replies.NOT_WHILE_MAIL
+        if not self.encrypted and self.settings.require_tls:
+            return replies.TLS_FIRST
+        if not self.auth_offered:
+            return replies.ENCRYPTION_FIRST
+        return None
+
+    def greet(self, helo: str, *, esmtp: bool) -> None:
+        """HELO or EHLO was said: an open transaction is over (RFC 5321 section 4.1.4)."""
+        self.end_transaction()
+        self.peer = attrs.evolve(self.peer, helo=helo, esmtp=esmtp)
+
+    def forget_everything(self) -> None:
+        """TLS begins: nothing that came in the clear counts (RFC 3207 section 4.2)."""
+        self.end_transaction()
+        self.exchange = None
+        self.peer = attrs.evolve(self.peer, helo="", esmtp=False)
+        self.encrypted = True
+
+    def open_transaction(self, transaction: IMailTransaction, sender: Sender) -> None:
+        """MAIL was taken."""
+        self.transaction = transaction
+        self.sender = sender
+        self.recipients = 0
+
+    def take_transaction(self) -> IMailTransaction | None:
+        """Give the transaction away: whoever asked commits or aborts it, and the session is free for the next."""
+        transaction, self.transaction = self.transaction, None
+        self.sender = None
+        self.recipients = 0
+        return transaction
+
+    def end_transaction(self) -> None:
+        """Abort the transaction, if there is one."""
+        transaction = self.take_transaction()
+        if transaction is not None:
+            try:
+                transaction.abort()
+            except Exception:  # noqa: BLE001 - a receiver's bug must not keep the connection from ending
+                self.log.failure("smtp.session.failed", doing="abort")
+
+    def close(self) -> None:
+        """The connection is gone: forget the message, leave the avatar."""
+        self.ended = True
+        self.exchange = None
+        self.end_transaction()
+        logout, self.logout = self.logout, None
+        if logout is not None:
+            logout()
+
+    def judge(self, reply: Reply) -> tuple[Reply, float]:
+        """
+        Count what a reply says of the peer.
+
+        Returns:
+            The reply that shall be sent, which may be the last one, and how many seconds to wait before it.
+        """
+        if reply.code not in _MISUSE:
+            return reply, 0
+        self.errors += 1
+        if self.errors >= self.settings.errors_max:
+            return replies.TOO_MANY_ERRORS, 0
+        return reply, self.settings.error_delay_seconds if self.errors > self.settings.error_delay_after else 0
+
+    def count_unknown_recipient(self, reply: Reply) -> Reply:
+        """Note that a stranger named a mailbox that is not there, and give `reply` or the last one."""
+        if self.authenticated:
+            return reply
+        self.unknown_recipients += 1
+        return replies.TOO_MANY_UNKNOWN if self.unknown_recipients > self.settings.unknown_recipients_max else reply
+
+    def count_junk(self, reply: Reply) -> Reply:
+        """Note a command that brings no message nearer, and give `reply` or, after many, an error."""
+        self.junk_commands += 1
+        return reply if self.junk_commands <= self.settings.junk_commands_max else replies.TOO_MANY_ERRORS

@@ -1,0 +1,111 @@
+"""What an embedder or an operator may change: limits and timeouts of the server, and how a client sends."""
+
+import enum
+
+import attrs
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+
+MINUTE_SECONDS = 60
+MEBIBYTE_OCTETS = 1024 * 1024
+
+
+@attrs.frozen(kw_only=True)
+class SMTPSettings:
+    """
+    Everything a server connection obeys. The limits are at or above the minima of RFC 5321 section 4.5.3.1.
+
+    Args:
+        banner: words after the host name in the greeting.
+        require_tls: MAIL and AUTH only after STARTTLS (RFC 3207 section 4).
+        require_auth: MAIL only after AUTH: a submission service (RFC 6409 section 4.3).
+        allow_cleartext: AUTH may happen without TLS.
+        mechanisms: SASL mechanisms offered, in this order.
+        vrfy: VRFY tells whether a mailbox exists, by asking the receiver; otherwise it always says 252.
+        rates: False switches off what counts connections and messages, for load tests; sizes, deadlines, bad
+            commands and recipients per message stay limited.
+        greet_delay_seconds: wait before the greeting; who talks meanwhile is turned away.
+        message_max_octets: announced by SIZE.
+        unknown_recipients_max: per session of a stranger.
+        connections_per_network_max: network is an IPv4 address or an IPv6 /64.
+        error_delay_after: errors in a session after which each reply waits `error_delay_seconds`.
+        junk_commands_max: commands without a message after which each counts as an error.
+        data_grace_seconds: how long a message may come slower than `data_min_octets_per_second`.
+        write_stall_seconds: how long a peer may read nothing while replies wait.
+    """
+
+    banner: str = "ESMTP"
+    require_tls: bool = False
+    require_auth: bool = False
+    allow_cleartext: bool = False
+    mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
+    vrfy: bool = False
+    rates: bool = True
+    greet_delay_seconds: float = 0
+
+    message_max_octets: int = 25 * MEBIBYTE_OCTETS
+    recipients_max: int = 1000
+    unknown_recipients_max: int = 100
+    messages_per_connection_max: int = 100
+    connections_max: int = 5000
+    connections_per_network_max: int = 50
+    connections_per_account_max: int = 20
+    connections_per_minute_max: int = 300
+    command_line_max_octets: int = 2048
+    bad_lines_max: int = 3
+    unknown_commands_before_hello_max: int = 5
+    error_delay_after: int = 10
+    error_delay_seconds: float = 1
+    errors_max: int = 20
+    junk_commands_max: int = 100
+    failed_logins_max: int = 3
+    failed_login_delay_seconds: float = 2
+
+    greeting_seconds: float = 30
+    tls_handshake_seconds: float = 15
+    stranger_command_seconds: float = MINUTE_SECONDS
+    command_seconds: float = 5 * MINUTE_SECONDS
+    data_start_seconds: float = 2 * MINUTE_SECONDS
+    data_idle_seconds: float = 3 * MINUTE_SECONDS
+    data_total_seconds: float = 60 * MINUTE_SECONDS
+    data_grace_seconds: float = MINUTE_SECONDS
+    data_min_octets_per_second: int = 500
+    write_stall_seconds: float = MINUTE_SECONDS
+
+
+class TLSPolicy(enum.Enum):
+    """Whether a client says STARTTLS."""
+
+    NONE = "none"
+    OPPORTUNISTIC = "opportunistic"
+    REQUIRE = "require"
+
+
+@attrs.frozen(kw_only=True)
+class ClientSettings:
+    """
+    How a message is sent to one host. The timeouts are those of RFC 5321 section 4.5.3.2.
+
+    Args:
+        hostname: what we call ourselves.
+        tls: OPPORTUNISTIC goes on in the clear, on a new connection if need be, where TLS fails; REQUIRE defers.
+        tls_creator: for example from ``optionsForClientTLS``; without it, any certificate is taken.
+        implicit_tls: the endpoint speaks TLS from the first octet, so STARTTLS is not said.
+        username: with `password`, log in before MAIL; refused by us in the clear unless `allow_cleartext`.
+        content_seconds: for each block of content.
+        end_of_data_seconds: for the reply to the final dot.
+    """
+
+    hostname: bytes = b"localhost"
+    tls: TLSPolicy = TLSPolicy.OPPORTUNISTIC
+    tls_creator: IOpenSSLClientConnectionCreator | None = None
+    implicit_tls: bool = False
+    username: bytes = b""
+    password: bytes = attrs.field(default=b"", repr=False)
+    allow_cleartext: bool = False
+    connect_seconds: float = 30
+    greeting_seconds: float = 5 * MINUTE_SECONDS
+    command_seconds: float = 5 * MINUTE_SECONDS
+    data_seconds: float = 2 * MINUTE_SECONDS
+    content_seconds: float = 3 * MINUTE_SECONDS
+    end_of_data_seconds: float = 10 * MINUTE_SECONDS
+    quit_seconds: float = 5
