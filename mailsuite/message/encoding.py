@@ -35,7 +35,8 @@ _OTHER_NAMES = {
 }
 _CHARSET_NAME_MAX = 40
 _BASE64_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_NOT_BASE64 = bytes(octet for octet in range(256) if octet not in _BASE64_ALPHABET)
+NOT_BASE64 = bytes(octet for octet in range(256) if octet not in _BASE64_ALPHABET + b"=")
+"""What has no meaning in base64: line ends, spaces, and damage."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -82,15 +83,11 @@ def decode_base64(octets: bytes) -> bytes:
     except binascii.Error:
         pass
     decoded = []
-    for run in octets.split(b"="):
-        letters = run.translate(None, _NOT_BASE64)
+    for letters in octets.translate(None, NOT_BASE64).split(b"="):
         rest = len(letters) % 4
-        if rest == 1:
-            letters = letters[:-1]
-        elif rest:
-            letters += b"=" * (4 - rest)
-        if letters:
-            decoded.append(binascii.a2b_base64(letters))
+        whole = letters[:-1] if rest == 1 else letters + b"=" * (-rest % 4)
+        if whole:
+            decoded.append(binascii.a2b_base64(whole))
     return b"".join(decoded)
 
 

@@ -4,6 +4,7 @@ Header sections: where they end, their fields, and a field's value.
 RFC 5322 sections 2.1 and 2.2, read leniently: bare LF ends a line, lines that are no fields are passed over.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Protocol
@@ -22,10 +23,9 @@ Field = tuple[bytes, bytes]
 
 _FIRST_WINDOW_OCTETS = 2048
 
-# The beginning of each line that does not continue a field, and the name on it if it is one. RFC 5322 section 4.5
-# allows white space before the colon. Possessive repeats: nothing is tried twice.
-_LINE_START = re.compile(rb"^(?![ \t])(?:([!-9;-~]++)[ \t]*+:)?", re.MULTILINE)
-_EMPTY_LINES = frozenset((b"\r\n", b"\n", b"\r", b""))
+# A line with a name, and the lines that continue it. RFC 5322 section 4.5 allows white space before the colon. The
+# repeats are possessive: no octet is tried twice.
+_FIELD = re.compile(rb"^(([!-9;-~]++)[ \t]*+:.*+(?:\n[ \t].*+)*+\n?)", re.MULTILINE)
 
 
 class Content(Protocol):
@@ -84,29 +84,17 @@ def header_extent(content: Content, start: int, end: int) -> tuple[int, int]:
 
 def parse_fields(block: bytes) -> list[Field]:
     """
-    Split a header section into fields; an empty line ends it.
+    Split a header section into fields.
 
     Args:
-        block: the octets; those after `HEADER_MAX_OCTETS` are passed over.
+        block: the octets without a body; those after `HEADER_MAX_OCTETS` are passed over.
     """
     if len(block) > HEADER_MAX_OCTETS:
         block = block[:HEADER_MAX_OCTETS]
-    fields: list[Field] = []
-    name = None
-    start = 0
-    for line in _LINE_START.finditer(block):
-        position = line.start()
-        if name:
-            fields.append((name.lower(), block[start:position]))
-            if len(fields) == FIELDS_MAX:
-                return fields
-        name = line[1]
-        if name is None and block[position : position + 2] in _EMPTY_LINES:
-            return fields
-        start = position
-    if name:
-        fields.append((name.lower(), block[start:]))
-    return fields
+    if block.count(b"\n") <= FIELDS_MAX:
+        return [(name.lower(), raw) for raw, name in _FIELD.findall(block)]
+    first = itertools.islice(_FIELD.finditer(block), FIELDS_MAX)
+    return [(field[2].lower(), field[1]) for field in first]
 
 
 def unfold(raw: bytes) -> bytes:

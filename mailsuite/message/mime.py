@@ -6,6 +6,7 @@ says; what is too deep or too much is opaque.
 """
 
 import enum
+import functools
 from collections.abc import Sequence
 
 import attrs
@@ -27,6 +28,7 @@ BOUNDARY_MAX_OCTETS = 2048
 """A multipart with a longer boundary is text (RFC 2046 section 5.1.1 allows 70)."""
 
 _PADDING_MAX_OCTETS = 256
+_COMMON_MAX_OCTETS = 64  # of a Content-Type that is worth remembering
 _TYPE_MAX_OCTETS = 255  # RFC 6838 section 4.2 allows 127 for each half
 _OPAQUE = "application/octet-stream"
 _TEXT = "text/plain"
@@ -335,14 +337,24 @@ def _describe(fields: Sequence[Field], default: str) -> tuple[str, Parameters, s
     mechanism = encoding.decode("ascii", "replace") if encoding else "7bit"
     if content_type is None:
         return default, (), mechanism
-    head, parameters = parse_parameters(content_type)
+    cheap = len(content_type) <= _COMMON_MAX_OCTETS and b"boundary" not in content_type
+    return *(_common_type(content_type) if cheap else _parse_type(content_type)), mechanism
+
+
+@functools.lru_cache(maxsize=256)
+def _common_type(value: bytes) -> tuple[str, Parameters]:
+    return _parse_type(value)
+
+
+def _parse_type(value: bytes) -> tuple[str, Parameters]:
+    head, parameters = parse_parameters(value)
     if head.count(b"/") != 1 or not head.isascii() or len(head) > _TYPE_MAX_OCTETS:
-        return _TEXT, (), mechanism
+        return _TEXT, ()
     main, _, subtype = head.partition(b"/")
     main, subtype = main.strip(), subtype.strip()
     if not main or not subtype or b" " in main or b" " in subtype:
-        return _TEXT, (), mechanism
-    return (main + b"/" + subtype).decode("ascii"), parameters, mechanism
+        return _TEXT, ()
+    return (main + b"/" + subtype).decode("ascii"), parameters
 
 
 def _common_prefix(left: bytes, right: bytes) -> bytes:

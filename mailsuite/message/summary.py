@@ -151,7 +151,7 @@ def _address(entry: MailboxField) -> bytes:
         return _GROUP_END
     return b"(%b %b %b %b)" % (
         nstring(entry.name),
-        nstring(entry.route),
+        b"NIL" if entry.route is None else nstring(entry.route),
         nstring(entry.mailbox),
         nstring(entry.host),
     )
@@ -163,12 +163,7 @@ def _structures(content: Content, parts: list[Part]) -> tuple[bytes, bytes]:
     made: dict[int, tuple[bytes, bytes]] = {}
     for part in reversed(parts):
         described = _described(part.fields)
-        disposition = described.get(b"content-disposition")
-        extension = b" %b %b %b" % (
-            b"NIL" if disposition is None else _disposition(disposition),
-            _language(described.get(b"content-language")),
-            nstring(described.get(b"content-location")),
-        )
+        extension = _extension(described) if described else b" NIL NIL NIL"
         main, _, subtype = part.content_type.partition("/")
         if main == "multipart":
             children = [made.pop(id(child)) for child in part.children]
@@ -224,6 +219,15 @@ def _parameters(parameters: Parameters) -> bytes:
     if not parameters:
         return b"NIL"
     return b"(" + b" ".join([nstring(text) for pair in parameters for text in pair]) + b")"
+
+
+def _extension(described: dict[bytes, bytes]) -> bytes:
+    disposition = described.get(b"content-disposition")
+    return b" %b %b %b" % (
+        b"NIL" if disposition is None else _disposition(disposition),
+        _language(described.get(b"content-language")),
+        nstring(described.get(b"content-location")),
+    )
 
 
 def _disposition(value: bytes) -> bytes:
