@@ -202,6 +202,17 @@ class Tokens:
         self._position = 0
         return octets
 
+    def announcement(self) -> None:
+        """
+        Take the ``{n}`` at the end of a line whose literal is not among the pieces.
+
+        Raises:
+            BadCommandError: there is none.
+        """
+        if self._next != len(self._pieces) or _LITERAL_MARK.fullmatch(self._line, self._position) is None:
+            raise BadCommandError("a literal is not written {n} at the end of a line")
+        self._position = len(self._line)
+
     def astring(self, what: str = "an argument") -> bytes:
         """
         Take an atom, a quoted string or a literal.

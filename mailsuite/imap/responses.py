@@ -1,0 +1,276 @@
+"""
+What a server writes: strings, lists, status lines and data lines of RFC 3501 section 7.
+
+Everything that goes to a client is built here, so that no text of ours or of anybody else can end a line early.
+"""
+
+import datetime as dt
+import functools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from mailsuite.errors import Kind
+from mailsuite.imap.commands import StatusItem
+from mailsuite.imap.names import SEPARATOR, encode_utf7
+from mailsuite.imap.sequence import encode_set
+
+OK = b"OK"
+NO = b"NO"
+BAD = b"BAD"
+
+# Response codes without arguments: RFC 3501 section 7.1, RFC 5530 section 3, and where noted.
+ALERT = b"ALERT"
+ALREADYEXISTS = b"ALREADYEXISTS"
+AUTHENTICATIONFAILED = b"AUTHENTICATIONFAILED"
+AUTHORIZATIONFAILED = b"AUTHORIZATIONFAILED"
+CANNOT = b"CANNOT"
+CLIENTBUG = b"CLIENTBUG"
+CLOSED = b"CLOSED"  # RFC 7162 section 3.2.11
+CONTACTADMIN = b"CONTACTADMIN"
+CORRUPTION = b"CORRUPTION"
+EXPIRED = b"EXPIRED"
+EXPUNGEISSUED = b"EXPUNGEISSUED"
+HASCHILDREN = b"HASCHILDREN"  # RFC 9051 section 7.1
+INUSE = b"INUSE"
+LIMIT = b"LIMIT"
+NONEXISTENT = b"NONEXISTENT"
+NOPERM = b"NOPERM"
+OVERQUOTA = b"OVERQUOTA"
+PRIVACYREQUIRED = b"PRIVACYREQUIRED"
+READ_ONLY = b"READ-ONLY"
+READ_WRITE = b"READ-WRITE"
+SERVERBUG = b"SERVERBUG"
+TOOBIG = b"TOOBIG"  # RFC 7889 section 4
+TRYCREATE = b"TRYCREATE"
+UIDNOTSTICKY = b"UIDNOTSTICKY"  # RFC 4315 section 3
+UNAVAILABLE = b"UNAVAILABLE"
+
+QUOTED_MAX_OCTETS = 1000
+
+_NOT_QUOTABLE = re.compile(rb"[\x00\r\n\x80-\xff]")
+_ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
+_NOT_TEXT = re.compile(rb"[^\x20-\x7e]+")
+_MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
+_DAY_SECONDS = 86400
+_EPOCH_ORDINAL = dt.date(1970, 1, 1).toordinal()
+
+
+@attrs.frozen
+class Failure:
+    """How a kind of failure is answered: the status and the response code."""
+
+    status: bytes
+    code: bytes
+
+
+FAILURES: Mapping[Kind, Failure] = {
+    Kind.NOT_FOUND: Failure(NO, NONEXISTENT),
+    Kind.EXISTS: Failure(NO, ALREADYEXISTS),
+    Kind.DENIED: Failure(NO, NOPERM),
+    Kind.OVER_QUOTA: Failure(NO, OVERQUOTA),
+    Kind.TOO_LARGE: Failure(NO, TOOBIG),
+    Kind.INVALID: Failure(NO, CANNOT),
+    Kind.CONFLICT: Failure(NO, INUSE),
+    Kind.EXPUNGED: Failure(NO, EXPUNGEISSUED),
+    Kind.UNAVAILABLE: Failure(NO, UNAVAILABLE),
+}
+"""For APPEND, COPY and MOVE the target that is NOT_FOUND is answered with TRYCREATE instead (RFC 3501 section 7.1)."""
+
+
+def clean_text(text: str | bytes) -> bytes:
+    """Make text for people that cannot end a line or confuse a terminal: printable ASCII, never empty."""
+    octets = text.encode("ascii", "replace") if isinstance(text, str) else text
+    return _NOT_TEXT.sub(b"?", octets) or b"?"
+
+
+def quoted(octets: bytes) -> bytes:
+    """Write a quoted string; the octets hold no NUL, CR, LF or 8-bit octet."""
+    return b'"' + octets.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+def literal(octets: bytes) -> bytes:
+    """Write a literal."""
+    return b"{%d}\r\n%b" % (len(octets), octets)
+
+
+def string(octets: bytes) -> bytes:
+    """Write a string: quoted if it can be."""
+    if len(octets) > QUOTED_MAX_OCTETS or _NOT_QUOTABLE.search(octets):
+        return literal(octets)
+    return quoted(octets)
+
+
+def nstring(octets: bytes | None) -> bytes:
+    """Write a string, or NIL for None."""
+    return b"NIL" if octets is None else string(octets)
+
+
+def astring(octets: bytes) -> bytes:
+    """Write an atom if it can be one, otherwise a string; ``NIL`` is quoted, so that nobody takes it for None."""
+    if _ASTRING.fullmatch(octets) and octets.upper() != b"NIL":
+        return octets
+    return string(octets)
+
+
+def mailbox(name: str) -> bytes:
+    """Write the name of a mailbox in modified UTF-7 (RFC 3501 section 5.1.3)."""
+    return astring(encode_utf7(name))
+
+
+def flag_list(flags: Iterable[str]) -> bytes:
+    """Write flags in parentheses, in order."""
+    return b"(" + " ".join(sorted(flags)).encode("ascii") + b")"
+
+
+def _status_text(status: bytes, text: str, code: bytes) -> bytes:
+    return b"%b [%b] %b\r\n" % (status, code, clean_text(text)) if code else b"%b %b\r\n" % (status, clean_text(text))
+
+
+def tagged(tag: bytes, status: bytes, text: str, code: bytes = b"") -> bytes:
+    """Write the line that ends a command."""
+    return tag + b" " + _status_text(status, text, code)
+
+
+def untagged(status: bytes, text: str, code: bytes = b"") -> bytes:
+    """Write an untagged OK, NO, BAD or PREAUTH."""
+    return b"* " + _status_text(status, text, code)
+
+
+def bye(text: str, code: bytes = b"") -> bytes:
+    """Write the line before a connection is closed."""
+    return b"* " + _status_text(b"BYE", text, code)
+
+
+def continuation(text: str = "go on") -> bytes:
+    """Invite a literal, or DONE."""
+    return b"+ " + clean_text(text) + b"\r\n"
+
+
+def challenge(base64: bytes) -> bytes:
+    """Write a challenge of AUTHENTICATE, which is base64 without line ends; it may be empty."""
+    return b"+ " + base64 + b"\r\n"
+
+
+def capability_code(capabilities: Iterable[bytes]) -> bytes:
+    """Write the response code that names the capabilities."""
+    return b"CAPABILITY " + b" ".join(capabilities)
+
+
+def capability_line(capabilities: Iterable[bytes]) -> bytes:
+    """Write the answer to CAPABILITY."""
+    return b"* CAPABILITY " + b" ".join(capabilities) + b"\r\n"
+
+
+def enabled_line(capabilities: Iterable[bytes]) -> bytes:
+    """Write the answer to ENABLE (RFC 5161 section 3.2)."""
+    return b" ".join((b"* ENABLED", *capabilities)) + b"\r\n"
+
+
+def exists_line(count: int) -> bytes:
+    """Say how many messages there are."""
+    return b"* %d EXISTS\r\n" % count
+
+
+def recent_line(count: int) -> bytes:
+    r"""Say how many messages are ``\Recent``."""
+    return b"* %d RECENT\r\n" % count
+
+
+def expunge_line(number: int) -> bytes:
+    """Say that a message is gone."""
+    return b"* %d EXPUNGE\r\n" % number
+
+
+def flags_line(flags: Iterable[str]) -> bytes:
+    """Say which flags there can be."""
+    return b"* FLAGS " + flag_list(flags) + b"\r\n"
+
+
+def permanent_flags_code(flags: Iterable[str]) -> bytes:
+    r"""Say which flags can be changed for good; ``\*`` is one of them where keywords can be made."""
+    return b"PERMANENTFLAGS " + flag_list(flags)
+
+
+def fetch_flags_line(number: int, flags: Iterable[str], uid: int | None = None) -> bytes:
+    """Say that a message has these flags; with its UID in answer to a UID command."""
+    if uid is None:
+        return b"* %d FETCH (FLAGS %b)\r\n" % (number, flag_list(flags))
+    return b"* %d FETCH (UID %d FLAGS %b)\r\n" % (number, uid, flag_list(flags))
+
+
+def search_line(numbers: Sequence[int]) -> bytes:
+    """Write the answer to SEARCH."""
+    if not numbers:
+        return b"* SEARCH\r\n"
+    return b"* SEARCH " + " ".join(map(str, numbers)).encode("ascii") + b"\r\n"
+
+
+def list_line(
+    attributes: Iterable[str],
+    name: str,
+    *,
+    command: bytes = b"LIST",
+    child_info: Iterable[str] = (),
+) -> bytes:
+    r"""
+    Write a line of LIST or LSUB.
+
+    Args:
+        attributes: such as ``\Noselect`` or ``\Sent``, in the order to be shown.
+        name: empty in the answer to an empty pattern, which asks for the separator.
+        child_info: selection options that mailboxes below fulfil (RFC 5258 section 4).
+    """
+    shown = " ".join(attributes).encode("ascii")
+    line = b'* %b (%b) "%b" %b' % (command, shown, SEPARATOR.encode("ascii"), mailbox(name))
+    options = b" ".join(quoted(option.encode("ascii")) for option in child_info)
+    return line + (b' ("CHILDINFO" (%b))\r\n' % options if options else b"\r\n")
+
+
+def status_line(name: str, values: Mapping[StatusItem, int]) -> bytes:
+    """Write the answer to STATUS, with the values in their order."""
+    shown = b" ".join(b"%b %d" % (item.value, value) for item, value in values.items())
+    return b"* STATUS %b (%b)\r\n" % (mailbox(name), shown)
+
+
+def id_line(parameters: Mapping[str, str | None]) -> bytes:
+    """Write the answer to ID (RFC 2971 section 3.2)."""
+    if not parameters:
+        return b"* ID NIL\r\n"
+    words = [nstring(None if word is None else clean_text(word)) for pair in parameters.items() for word in pair]
+    return b"* ID (" + b" ".join(words) + b")\r\n"
+
+
+def namespace_line() -> bytes:
+    """Write the answer to NAMESPACE: one personal namespace, nobody else's, none shared (RFC 2342 section 5)."""
+    return b'* NAMESPACE (("" "%b")) NIL NIL\r\n' % SEPARATOR.encode("ascii")
+
+
+def append_uid_code(uidvalidity: int, uids: Iterable[int]) -> bytes:
+    """Say which UIDs appended messages have (RFC 4315 section 3)."""
+    return b"APPENDUID %d %b" % (uidvalidity, encode_set(uids))
+
+
+def copy_uid_code(uidvalidity: int, source_uids: Iterable[int], uids: Iterable[int]) -> bytes:
+    """Say which UIDs copies have, in the order of the originals (RFC 4315 section 3)."""
+    return b"COPYUID %d %b %b" % (uidvalidity, encode_set(source_uids), encode_set(uids))
+
+
+@functools.lru_cache(maxsize=4096)
+def _day(days: int) -> bytes:
+    ordinal = _EPOCH_ORDINAL + days
+    date = dt.date.fromordinal(min(max(ordinal, 1), dt.date.max.toordinal()))
+    return b"%2d-%b-%04d" % (date.day, _MONTHS[date.month - 1], date.year)
+
+
+def internal_date(seconds: int) -> bytes:
+    """
+    Write INTERNALDATE, in UTC, with its quotes (RFC 3501 section 9, "date-time").
+
+    Args:
+        seconds: since the epoch.
+    """
+    days, rest = divmod(seconds, _DAY_SECONDS)
+    minutes, second = divmod(rest, 60)
+    return b'"%b %02d:%02d:%02d +0000"' % (_day(days), minutes // 60, minutes % 60, second)
