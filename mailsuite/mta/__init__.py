@@ -17,4 +17,26 @@ What joins the parts (`mailsuite.service` does it; another program may)::
 process that owns the spool.
 """
 
-__all__: list[str] = []
+from mailsuite.mta.content import SpoolMessage, Target
+from mailsuite.mta.operations import QueueEntry, QueueFile, QueueRecipient
+from mailsuite.mta.queue import QueueService
+from mailsuite.mta.receive import Receiver
+from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+from mailsuite.mta.spool import Spool
+from mailsuite.mta.submission import Submission
+
+__all__ = [
+    "QueueEntry",
+    "QueueFile",
+    "QueueRecipient",
+    "QueueService",
+    "QueueSettings",
+    "ReceiveSettings",
+    "Receiver",
+    "RouteSettings",
+    "Spool",
+    "SpoolMessage",
+    "SpoolSettings",
+    "Submission",
+    "Target",
+]

@@ -1,20 +1,10 @@
 """What the mail side is told: limits of reception, the spool, the queue, and fixed routes."""
 
-import enum
-
 import attrs
 
+from mailsuite.smtp.settings import TLSPolicy
+
 MEBIBYTE = 2**20
-
-
-class RouteTLS(enum.Enum):
-    """What TLS a route asks of the far side."""
-
-    NONE = "none"
-    OPPORTUNISTIC = "opportunistic"
-    """STARTTLS when it is offered; any certificate will do (RFC 7435)."""
-    REQUIRE = "require"
-    """STARTTLS with a certificate that is valid for the host, or no delivery."""
 
 
 @attrs.frozen(kw_only=True)
@@ -25,13 +15,14 @@ class RouteSettings:
     Args:
         domain: in the form of `mailsuite.address.normalize_domain`, or ``*`` for every domain without its own route.
         port: as written; the port offset does not touch it.
+        tls: OPPORTUNISTIC takes any certificate (RFC 7435); REQUIRE wants one that is valid for the host.
         username: empty sends without AUTH.
     """
 
     domain: str
     host: str
     port: int = 25
-    tls: RouteTLS = attrs.field(default=RouteTLS.OPPORTUNISTIC, converter=RouteTLS)
+    tls: TLSPolicy = attrs.field(default=TLSPolicy.OPPORTUNISTIC, converter=TLSPolicy)
     username: str = ""
     password: str = attrs.field(default="", repr=False)
 
@@ -48,6 +39,7 @@ class QueueSettings:
         destination_max: most attempts under way for one route.
         attempts_max: most attempts under way in all.
         poll_seconds: how often the queue is looked at when nobody tells it to.
+        stop_seconds: how long attempts under way may go on when the server stops.
     """
 
     smtp_port: int = 25
@@ -59,6 +51,7 @@ class QueueSettings:
     destination_max: int = 20
     attempts_max: int = 100
     poll_seconds: float = 2.0
+    stop_seconds: float = 10.0
 
 
 @attrs.frozen(kw_only=True)

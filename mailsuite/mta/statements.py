@@ -119,6 +119,13 @@ def find_message(connection: sqlite3.Connection, message_id: int) -> Row | None:
     return Row(*row) if row else None
 
 
+def find_envelope(connection: sqlite3.Connection, message_id: int) -> Row | None:
+    """Give one message without its body."""
+    query = "SELECT id, received, envelope, file, NULL FROM message WHERE id = ?"
+    row = connection.execute(query, (message_id,)).fetchone()
+    return Row(*row) if row else None
+
+
 def body_files(connection: sqlite3.Connection) -> set[str]:
     """Names of all body files that messages need."""
     return {name for (name,) in connection.execute("SELECT file FROM message WHERE file IS NOT NULL")}

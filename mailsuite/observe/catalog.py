@@ -62,6 +62,27 @@ EVENTS: Mapping[str, Event] = {
         "{queue_id} from {sender} to {recipients}, {size} octets",
         {"sender": "reverse-path", "recipients": "forward-paths", "size": "octets as received"},
     ),
+    "queue.attempt.broken": Event("an attempt for {queue_id} failed here", level=LogLevel.critical),
+    "queue.recipient.delivered": Event(
+        "{queue_id} for {recipient} delivered to {host}: {code} {text}",
+        {"recipient": "address", "host": "empty: our own mailbox", "code": "SMTP", "text": "theirs", "tries": "number"},
+    ),
+    "queue.recipient.deferred": Event(
+        "{queue_id} for {recipient} deferred: {code} {text}",
+        {"recipient": "address", "host": "who was tried", "code": "SMTP", "text": "theirs", "tries": "number"},
+        LogLevel.warn,
+    ),
+    "queue.recipient.failed": Event(
+        "{queue_id} for {recipient} given up: {code} {text}",
+        {"recipient": "address", "host": "who was tried", "code": "SMTP", "text": "theirs", "tries": "number"},
+        LogLevel.warn,
+    ),
+    "queue.report.queued": Event(
+        "{queue_id} is returned to {sender} as {report}", {"sender": "reverse-path", "report": "the report's queue id"}
+    ),
+    "queue.report.dropped": Event(
+        "the failure of {queue_id} cannot be reported to {sender}", {"sender": "reverse-path"}, LogLevel.warn
+    ),
     # smtp
     "smtp.connection.refused": Event("{peer} turned away: too many connections", level=LogLevel.warn),
     "smtp.session.expired": Event("{peer} was too slow"),

@@ -1,0 +1,226 @@
+"""
+What an operator can see of the queue and do to it.
+
+The functions run in a transaction of their caller: the spool's writer in the server, or `QueueFile` in another
+process, which the server notices when it looks at its queue the next time.
+"""
+
+import contextlib
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+import attrs
+
+from mailsuite.durable import Database, Disk
+from mailsuite.errors import Kind, MailError
+from mailsuite.mta import statements
+from mailsuite.mta.replay import decode_row
+from mailsuite.mta.spool import BODY_FOLDER, DATABASE_NAME, format_queue_id, parse_queue_id
+from mailsuite.mta.statements import Pending, State
+from mailsuite.mta.writer import open_database
+
+REMOVED = "removed by the operator"
+STATE_NAMES = {State.WAITING: "waiting", State.HELD: "held", State.FINISHED: "finished"}
+
+
+@attrs.frozen
+class QueueRecipient:
+    """
+    A recipient that is not finished.
+
+    Args:
+        state: ``waiting`` or ``held``.
+        next_attempt: seconds since the epoch.
+        status: how the last attempt ended.
+    """
+
+    address: str
+    state: str
+    next_attempt: int
+    tries: int
+    status: str
+
+
+@attrs.frozen(kw_only=True)
+class QueueEntry:
+    """
+    A message with recipients that are not finished.
+
+    Args:
+        sender: empty for the null reverse-path.
+        received: seconds since the epoch.
+    """
+
+    queue_id: str
+    sender: str
+    received: int
+    size_octets: int
+    recipients: tuple[QueueRecipient, ...]
+
+
+def list_queue(connection: sqlite3.Connection) -> list[QueueEntry]:
+    """Give all messages that wait, in order of arrival."""
+    spool = statements.spool_uuid(connection)
+    recipients: dict[int, list[Pending]] = {}
+    for pending in statements.pending(connection):
+        recipients.setdefault(pending.message_id, []).append(pending)
+    return [_entry(connection, spool, message_id, rows) for message_id, rows in recipients.items()]
+
+
+def show_message(connection: sqlite3.Connection, queue_id: str) -> QueueEntry:
+    """
+    Give one message that waits.
+
+    Raises:
+        MailError: NOT_FOUND.
+    """
+    message_id = _find(connection, queue_id)
+    spool = statements.spool_uuid(connection)
+    return _entry(connection, spool, message_id, statements.pending(connection, message_id))
+
+
+def retry_message(connection: sqlite3.Connection, queue_id: str, now: float) -> None:
+    """
+    Let a message be tried now.
+
+    Raises:
+        MailError: NOT_FOUND; CONFLICT when it is held.
+    """
+    if not statements.make_due(connection, _find(connection, queue_id), int(now)):
+        raise MailError(Kind.CONFLICT, "the message is held: release it first")
+
+
+def hold_message(connection: sqlite3.Connection, queue_id: str) -> None:
+    """
+    Let a message wait until it is released.
+
+    Raises:
+        MailError: NOT_FOUND.
+    """
+    statements.change_state(connection, _find(connection, queue_id), State.WAITING, State.HELD)
+
+
+def release_message(connection: sqlite3.Connection, queue_id: str) -> None:
+    """
+    Let a message go on that was held.
+
+    Raises:
+        MailError: NOT_FOUND.
+    """
+    statements.change_state(connection, _find(connection, queue_id), State.HELD, State.WAITING)
+
+
+def remove_message(connection: sqlite3.Connection, queue_id: str) -> None:
+    """
+    Give up all recipients that wait; nobody is told.
+
+    Raises:
+        MailError: NOT_FOUND.
+    """
+    message_id = _find(connection, queue_id)
+    for pending in statements.pending(connection, message_id):
+        statements.finish(connection, message_id, pending.n, REMOVED)
+
+
+def flush_queue(connection: sqlite3.Connection, now: float) -> int:
+    """Let everything that waits be tried now; give the number of recipients."""
+    return statements.make_due(connection, None, int(now))
+
+
+def _find(connection: sqlite3.Connection, queue_id: str) -> int:
+    message_id = parse_queue_id(statements.spool_uuid(connection), queue_id)
+    if not statements.pending(connection, message_id):
+        raise MailError(Kind.NOT_FOUND, "there is no such message in the queue")
+    return message_id
+
+
+def _entry(connection: sqlite3.Connection, spool: uuid.UUID, message_id: int, rows: list[Pending]) -> QueueEntry:
+    row = statements.find_envelope(connection, message_id)
+    sender, received, size = "", 0, 0
+    if row is not None:
+        received = row.received
+        with contextlib.suppress(MailError):  # it cannot be read; it can still be seen and removed
+            message = decode_row(row, "")
+            sender = "" if message.sender.path is None else str(message.sender.path)
+            size = message.size_octets - message.trace_octets
+    return QueueEntry(
+        queue_id=format_queue_id(spool, message_id),
+        sender=sender,
+        received=received,
+        size_octets=size,
+        recipients=tuple(
+            QueueRecipient(pending.address, STATE_NAMES[pending.state], pending.next, pending.tries, pending.status)
+            for pending in rows
+        ),
+    )
+
+
+class QueueFile:
+    """
+    The queue of a spool folder, seen from another process; used in a ``with`` block. All methods block shortly.
+
+    Raises:
+        MailError: NOT_FOUND when there is no spool in the folder.
+    """
+
+    def __init__(self, folder: str, disk: Disk | None = None) -> None:
+        self.bodies = os.path.join(folder, BODY_FOLDER)
+        path = os.path.join(folder, DATABASE_NAME)
+        if not os.path.exists(path):
+            raise MailError(Kind.NOT_FOUND, "there is no queue yet")
+        self._database: Database = open_database(path, disk or Disk())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._database.writing() as connection:
+                yield connection
+        except (sqlite3.Error, OSError) as error:
+            raise MailError(Kind.UNAVAILABLE, "the queue cannot be reached") from error
+
+    def list(self) -> list[QueueEntry]:
+        """Give all messages that wait."""
+        with self._writing() as connection:
+            return list_queue(connection)
+
+    def show(self, queue_id: str) -> QueueEntry:
+        """Give one message."""
+        with self._writing() as connection:
+            return show_message(connection, queue_id)
+
+    def retry(self, queue_id: str, now: float) -> None:
+        """Let one message be tried now."""
+        with self._writing() as connection:
+            retry_message(connection, queue_id, now)
+
+    def hold(self, queue_id: str) -> None:
+        """Let one message wait until it is released."""
+        with self._writing() as connection:
+            hold_message(connection, queue_id)
+
+    def release(self, queue_id: str) -> None:
+        """Let one message go on."""
+        with self._writing() as connection:
+            release_message(connection, queue_id)
+
+    def remove(self, queue_id: str) -> None:
+        """Give up one message."""
+        with self._writing() as connection:
+            remove_message(connection, queue_id)
+
+    def flush(self, now: float) -> int:
+        """Let everything be tried now; give the number of recipients."""
+        with self._writing() as connection:
+            return flush_queue(connection, now)

@@ -1,0 +1,86 @@
+"""One attempt to hand a message to another host."""
+
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+from twisted.internet.ssl import optionsForClientTLS
+
+from mailsuite.durable import Disk, InlineLane, Lane
+from mailsuite.envelope import Envelope
+from mailsuite.errors import Kind, MailError
+from mailsuite.mta.content import SpoolMessage
+from mailsuite.mta.settings import RouteSettings
+from mailsuite.smtp.outcome import Content, Outcome
+from mailsuite.smtp.settings import ClientSettings, TLSPolicy
+
+PIECE_OCTETS = 256 * 1024
+
+
+class IAttempt(Protocol):
+    """Hands a message to the host of a route."""
+
+    async def __call__(self, route: RouteSettings, envelope: Envelope, content: Content) -> Sequence[Outcome]:
+        """Give an outcome for each recipient, in their order."""
+        ...
+
+
+class SpooledContent:
+    """
+    The octets of a message in the spool as they go to another host: without our Return-Path field.
+
+    `close` ends it.
+    """
+
+    def __init__(self, message: SpoolMessage, disk: Disk, lane: Lane | InlineLane) -> None:
+        self._content = message.content
+        self._disk = disk
+        self._lane = lane
+        self._offset = message.trace_octets
+        self._end = message.size_octets
+        self._descriptor: int | None = None
+        self.size = message.size_octets - message.trace_octets
+
+    async def read(self) -> bytes:
+        """Give the next octets; ``b""`` at the end."""
+        length = min(PIECE_OCTETS, self._end - self._offset)
+        if length <= 0:
+            return b""
+        if isinstance(self._content, bytes):
+            piece = self._content[self._offset : self._offset + length]
+        else:
+            try:
+                piece = await self._lane.run(self._read, self._content.path, length, self._offset)
+            except OSError as error:
+                raise MailError(Kind.UNAVAILABLE, "the message cannot be read at the moment") from error
+            if not piece:
+                raise MailError(Kind.UNAVAILABLE, "the message in the spool is shorter than it was")
+        self._offset += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Nobody reads any more."""
+        if self._descriptor is not None:
+            self._lane.post(self._close)
+
+    def _read(self, path: str, length: int, offset: int) -> bytes:
+        if self._descriptor is None:
+            self._descriptor = self._disk.open(path, os.O_RDONLY)
+        return self._disk.pread(self._descriptor, length, offset, path)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def client_settings(route: RouteSettings, hostname: str) -> ClientSettings:
+    """Say how a route is to be spoken to; ``tls = "none"`` with a user name is a decision to log in without TLS."""
+    return ClientSettings(
+        hostname=hostname.encode("ascii", "replace"),
+        tls=route.tls,
+        tls_creator=optionsForClientTLS(route.host) if route.tls is TLSPolicy.REQUIRE else None,
+        username=route.username.encode("utf-8"),
+        password=route.password.encode("utf-8"),
+        allow_cleartext=route.tls is TLSPolicy.NONE,
+    )
