@@ -1,1 +1,29 @@
-"""To be described by its author."""
+"""Who has mail here: domains, accounts, aliases, logins. Changes by any process act in a running server at once."""
+
+from mailsuite.directory.checker import CheckerChain, DirectoryChecker
+from mailsuite.directory.database import DirectoryDatabase
+from mailsuite.directory.directory import Directory, open_directory
+from mailsuite.directory.passwords import PasswordHashing, weakness
+from mailsuite.directory.plugins import make_checker, make_realm
+from mailsuite.directory.realm import MailRealm
+from mailsuite.directory.records import AccountInfo, AliasInfo, DomainInfo, LoginRecord
+from mailsuite.directory.settings import AuthSettings, DatabaseSettings
+
+__all__ = [
+    "AccountInfo",
+    "AliasInfo",
+    "AuthSettings",
+    "CheckerChain",
+    "DatabaseSettings",
+    "Directory",
+    "DirectoryChecker",
+    "DirectoryDatabase",
+    "DomainInfo",
+    "LoginRecord",
+    "MailRealm",
+    "PasswordHashing",
+    "make_checker",
+    "make_realm",
+    "open_directory",
+    "weakness",
+]

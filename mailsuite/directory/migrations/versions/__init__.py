@@ -1,0 +1,1 @@
+"""The versions, oldest first; a version that was released is never edited."""
