@@ -1,1 +1,9 @@
-"""To be described by its author."""
+"""
+Mailboxes: octets in Maildir++ folders that other programs can use, and one SQLite index for each account.
+
+`open_store` gives the store of a server; `MemoryStore` keeps everything in memory and is the readable reference.
+"""
+
+from mailsuite.store.settings import Backend, Layout, StorageSettings
+
+__all__ = ["Backend", "Layout", "StorageSettings"]
