@@ -92,7 +92,7 @@ class FetchItems:
         """Give the same with UID, which every answer to UID FETCH holds (RFC 3501 section 6.4.8)."""
         if FetchAttribute.UID in self.attributes:
             return self
-        return attrs.evolve(self, attributes=(FetchAttribute.UID, *self.attributes))
+        return FetchItems((FetchAttribute.UID, *self.attributes), self.sections)
 
 
 _FAST = (FetchAttribute.FLAGS, FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE)
@@ -107,28 +107,32 @@ _RFC822 = {
 _TEXTS = {text.value: text for text in SectionText if text is not SectionText.ALL}
 
 
-def parse_fetch_items(tokens: Tokens) -> FetchItems:
+def parse_fetch_items(tokens: Tokens, *, uid: bool = False) -> FetchItems:
     """
     Read the items of a FETCH, which are its last argument.
+
+    Args:
+        uid: UID is one of them, whether written or not.
 
     Raises:
         BadCommandError: they are not written as RFC 3501 section 9, "fetch", says.
     """
     rest = tokens.rest_of_line()
     if rest is not None and len(rest) <= _CACHED_MAX_OCTETS:
-        items = _parse_cached(rest)
+        items = _parse_cached(rest, uid)
         tokens.take_rest()
         return items
-    return _parse(tokens)
+    items = _parse(tokens)
+    return items.with_uid() if uid else items
 
 
 @functools.lru_cache(maxsize=256)
-def _parse_cached(text: bytes) -> FetchItems:
+def _parse_cached(text: bytes, uid: bool) -> FetchItems:  # noqa: FBT001 - a cache is cheaper without keywords
     """Read items that were often read before: a client asks for the same ones all day."""
     tokens = Tokens((text,))
     items = _parse(tokens)
     tokens.end()
-    return items
+    return items.with_uid() if uid else items
 
 
 def _parse(tokens: Tokens) -> FetchItems:

@@ -383,8 +383,7 @@ def _search(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
 def _fetch(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     messages = _messages(tokens)
     tokens.space()
-    items = parse_fetch_items(tokens)
-    return commands.Fetch(tag, messages, items.with_uid() if uid else items, uid)
+    return commands.Fetch(tag, messages, parse_fetch_items(tokens, uid=uid), uid)
 
 
 def _store(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:

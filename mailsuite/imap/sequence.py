@@ -66,6 +66,9 @@ class SequenceSet:
         Raises:
             BadCommandError: it is no set, or one of more than `RANGES_MAX` ranges.
         """
+        if text.isdigit():
+            number = _number(text)
+            return cls(((number, number),))
         if text.count(b",") >= RANGES_MAX:
             raise BadCommandError("too many ranges in a message set", status=b"NO", code=b"LIMIT")
         ranges: list[tuple[int, int]] = []

@@ -168,6 +168,9 @@ class _State(enum.Enum):
     CLOSED = enum.auto()
 
 
+_LINE = _State.LINE
+
+
 class CommandAssembler:
     """
     Cuts what a client sends into events.
@@ -273,7 +276,7 @@ class CommandAssembler:
         """Give the next event, or None when more octets, or a decision about a message, are needed."""
         while True:
             state = self._state
-            if state is _State.LINE:
+            if state is _LINE:
                 line = self._take_line(self.limits.line_max_octets - self._line_octets)
                 if not isinstance(line, bytes):
                     return line
@@ -363,10 +366,11 @@ class CommandAssembler:
     def _line_complete(self, line: bytes) -> Event | None:
         """Decide what a line is: the end of a command, or the announcement of a literal."""
         if not line.endswith(b"}") or (announced := _announcement(line)) is None:
-            pieces = (*self._pieces, line) if self._pieces else (line,)
-            appending = self._appending
+            if not self._pieces and not self._appending:
+                return CommandReceived((line,))
+            event = EndAppend(line) if self._appending else CommandReceived((*self._pieces, line))
             self._reset()
-            return CommandReceived(pieces) if not appending else EndAppend(line)
+            return event
         first = not self._pieces and not self._appending
         if first and (found := _HEAD.match(line)) is not None:
             self._tag = found.group(1)
@@ -377,13 +381,13 @@ class CommandAssembler:
         self._binary = announced.binary
         # Of the arguments of APPEND before the message only the mailbox name can be a literal.
         if self._append_end and not (first and announced.start == self._append_end):
-            event = BeginMessageLiteral(
-                tuple(self._pieces), announced.octets, announced.synchronising, announced.binary, self._appending
-            )
+            further = self._appending
             self._announced = announced.synchronising
             self._appending = True
             self._state = _State.DECISION
-            return event
+            return BeginMessageLiteral(
+                tuple(self._pieces), announced.octets, announced.synchronising, announced.binary, further
+            )
         self._literal_octets += announced.octets
         if self._literal_octets > self.limits.literal_max_octets:
             tag = self._tag
