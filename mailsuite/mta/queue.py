@@ -29,7 +29,7 @@ from mailsuite.mta.bounce import RETURNED_HEADER_MAX_OCTETS, Returned, make_repo
 from mailsuite.mta.content import SpoolMessage, Target
 from mailsuite.mta.local import is_temporary
 from mailsuite.mta.operations import QueueEntry
-from mailsuite.mta.relay import IAttempt, SpooledContent
+from mailsuite.mta.relay import Attempt, RelayAgent, SpooledContent
 from mailsuite.mta.retry import RetryPlan
 from mailsuite.mta.route import NO_ROUTE, find_route, resolve_targets
 from mailsuite.mta.settings import QueueSettings, RouteSettings
@@ -77,7 +77,9 @@ class QueueService(Service):
     Works on the queue of one spool.
 
     Args:
-        attempt: hands a message to the host of a route.
+        reactor: one that connects and keeps time.
+        hostname: what we call ourselves, and the domain of reports.
+        attempt: hands a message to the host of a route; None does it over the network.
         jitter: 0 to 1.
     """
 
@@ -90,7 +92,7 @@ class QueueService(Service):
         reactor: IReactorTime,
         *,
         hostname: str,
-        attempt: IAttempt,
+        attempt: Attempt | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.routes = routes
@@ -99,7 +101,7 @@ class QueueService(Service):
         self._settings = settings
         self._reactor = reactor
         self._hostname = hostname
-        self._attempt = attempt
+        self._attempt = attempt or RelayAgent(reactor, hostname)
         self._jitter = jitter
         self._log = EventLog(Logger("mailsuite.mta.queue"))
         self._loop = LoopingCall(self._look)
@@ -239,6 +241,8 @@ class QueueService(Service):
             outcomes = list(await self._attempt(route, envelope, content))
             if len(outcomes) != len(group):
                 raise ValueError(f"{len(outcomes)} outcomes for {len(group)} recipients")  # noqa: TRY301 - its own bug
+        except CancelledError:
+            raise
         except Exception:  # noqa: BLE001 - the top of an attempt: whatever it is, the mail is tried again
             self._log.failure("queue.attempt.broken", queue_id=self._spool.queue_id(message.message_id))
             outcomes = [BROKEN_OUTCOME] * len(group)

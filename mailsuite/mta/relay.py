@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import Protocol
 
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.ssl import optionsForClientTLS
 
 from mailsuite.durable import Disk, InlineLane, Lane
@@ -11,18 +13,38 @@ from mailsuite.envelope import Envelope
 from mailsuite.errors import Kind, MailError
 from mailsuite.mta.content import SpoolMessage
 from mailsuite.mta.settings import RouteSettings
+from mailsuite.smtp.client import send
 from mailsuite.smtp.outcome import Content, Outcome
 from mailsuite.smtp.settings import ClientSettings, TLSPolicy
 
 PIECE_OCTETS = 256 * 1024
 
 
-class IAttempt(Protocol):
+class Attempt(Protocol):
     """Hands a message to the host of a route."""
 
     async def __call__(self, route: RouteSettings, envelope: Envelope, content: Content) -> Sequence[Outcome]:
         """Give an outcome for each recipient, in their order."""
         ...
+
+
+class RelayAgent:
+    """
+    Sends over the network (RFC 5598 section 4.3.2).
+
+    Args:
+        reactor: one that connects and keeps time.
+        hostname: what we call ourselves.
+    """
+
+    def __init__(self, reactor: IReactorTime, hostname: str) -> None:
+        self._reactor = reactor
+        self._hostname = hostname
+
+    async def __call__(self, route: RouteSettings, envelope: Envelope, content: Content) -> Sequence[Outcome]:
+        """Give an outcome for each recipient, in their order."""
+        endpoint = HostnameEndpoint(self._reactor, route.host, route.port)
+        return await send(endpoint, envelope, content, client_settings(route, self._hostname), reactor=self._reactor)
 
 
 class SpooledContent:
