@@ -1,6 +1,7 @@
 """SMTP for Twisted programs: servers for reception and submission, and a sending client. Usable alone."""
 
 from mailsuite.smtp.bridge import receiver_from_delivery
+from mailsuite.smtp.client import send
 from mailsuite.smtp.factory import SMTPFactory, SubmissionFactory
 from mailsuite.smtp.outcome import Content, Outcome, OutcomeState
 from mailsuite.smtp.replies import Refused, Reply
@@ -20,4 +21,5 @@ __all__ = [
     "SubmissionFactory",
     "TLSPolicy",
     "receiver_from_delivery",
+    "send",
 ]

@@ -190,7 +190,35 @@ class Framer:
         return EndOfData(bare_newline=self._bare_newline, nul=self._nul)
 
 
-def stuff(content: bytes) -> bytes:
-    """Write content, in which every line ends in CRLF, as it goes over the wire, without the end mark."""
-    stuffed = content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content
-    return b"." + stuffed if content.startswith(b".") else stuffed
+class ContentEncoder:
+    """
+    Writes content for the wire, piece by piece: every line end is CRLF, leading dots are doubled, the end is marked.
+
+    A bare CR or LF becomes CRLF before dots are looked for, so no content can hide an end mark from any receiver.
+    """
+
+    def __init__(self) -> None:
+        self._line_begins = True
+        self._held_cr = b""  # a CR whose LF may follow in the next piece
+
+    def encode(self, octets: bytes) -> bytes:
+        """Write the next octets of the content."""
+        octets = self._held_cr + octets
+        self._held_cr = b""
+        if octets.endswith(b"\r"):
+            octets, self._held_cr = octets[:-1], b"\r"
+        if not octets:
+            return b""
+        ends = octets.count(_LINE_END)
+        if octets.count(b"\r") != ends or octets.count(b"\n") != ends:
+            octets = octets.replace(_LINE_END, b"\n").replace(b"\r", b"\n").replace(b"\n", _LINE_END)
+        stuffed = octets.replace(_STUFFED, b"\r\n..") if _STUFFED in octets else octets
+        if self._line_begins and octets.startswith(b"."):
+            stuffed = b"." + stuffed
+        self._line_begins = octets.endswith(_LINE_END)
+        return stuffed
+
+    def finish(self) -> bytes:
+        """End the last line, if it has not ended, and the content."""
+        last = b"" if self._line_begins and not self._held_cr else _LINE_END
+        return last + b".\r\n"

@@ -234,6 +234,7 @@ async def _log_in(session: Session, credentials: PasswordLogin) -> Reply:
         if error.kind is Kind.UNAVAILABLE:
             return replies.LOGIN_UNAVAILABLE
         return await _fail_login(session, name)
+    name = str(getattr(avatar, "email", "") or name)  # as the directory writes it, where the avatar tells
     if session.ended or not session.join(name):
         logout()
         return replies.TOO_MANY_CONNECTIONS
