@@ -133,9 +133,9 @@ def _split(value: bytes, position: int) -> list[tuple[bytes, bytes]]:
         else:
             stop = value.find(b";", position)
             text = value[position : stop if stop >= 0 else end]
-            if b"(" in text:
-                text = without_comments(text)
             text = text.strip(b" \t\r")
+            if text.endswith(b")") and b" (" in text:  # a comment; but keep: filename=report (1).pdf
+                text = without_comments(text).strip(b" \t\r")
         if name:
             pairs.append((name, text))
         if stop < 0:

@@ -12,7 +12,7 @@ from mailsuite.message.header import header_extent, parse_fields
 
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
 _NOT_IN_COMMENT = re.compile(r"[^A-Za-z0-9.:_+= -]")
-_NOT_IN_PATH = re.compile(r'[^!#-\'*+\-./0-9:=?@A-Z\[\]^_`a-z{|}~"]')
+_NOT_IN_PATH = re.compile(r"[^!#-'*+\-./0-9:=?@A-Z\[\]^_`a-z{|}~]")
 _NAME_MAX_OCTETS = 255
 _PATH_MAX_OCTETS = 256
 _UNKNOWN = "unknown"
