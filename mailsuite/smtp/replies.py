@@ -40,6 +40,8 @@ class Reply:
     @encoded.default
     def _encode(self) -> bytes:
         prefix = f"{self.enhanced} " if self.enhanced else ""
+        if len(self.lines) == 1:
+            return f"{self.code} {prefix}{clean(self.lines[0])}\r\n".encode("ascii")
         last = len(self.lines) - 1
         return "".join(
             f"{self.code}{'-' if index < last else ' '}{prefix}{clean(line)}\r\n"

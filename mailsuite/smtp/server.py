@@ -5,7 +5,9 @@ Twisted's ESMTP lends the transport shell: TLS on the same transport, the portal
 read goes through `framing`, what it means is decided by `verbs`; this module moves octets and keeps time.
 """
 
-from collections.abc import Awaitable, Callable
+import functools
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 import attrs
@@ -41,6 +43,25 @@ T = TypeVar("T")
 
 async def _waited(awaitable: Awaitable[T]) -> T:
     return await awaitable
+
+
+@types.coroutine
+def _rest_of(
+    verb: Coroutine[Deferred[Any], Any, Reply], waiting: Deferred[Any]
+) -> Generator[Deferred[Any], Any, Reply]:
+    """Go on with a verb that was begun without a Deferred of its own and turned out to wait."""
+    while True:
+        try:
+            value = yield waiting
+        except Exception as error:  # noqa: BLE001 - the verb's own business
+            step = functools.partial(verb.throw, error)
+        else:
+            step = functools.partial(verb.send, value)
+        try:
+            waiting = step()
+        except StopIteration as done:
+            reply: Reply = done.value
+            return reply
 
 
 @implementer(IHandshakeListener, IPushProducer)
@@ -263,10 +284,8 @@ class SMTPServer(ESMTP):
                 return
             take = VERBS.get(verb)
             self._answer(self._unknown(verb) if take is None else take(session, argument))
-        except BadCommandError as error:
-            self._answer(error.reply)
-        except Exception:  # noqa: BLE001 - the top of a verb: our bug is a temporary failure for the peer
-            self._answer(self._fault(Failure()))
+        except Exception as error:  # noqa: BLE001 - the top of a verb: our bug is a temporary failure for the peer
+            self._answer(self._reply_to(error))
 
     def _unknown(self, verb: bytes) -> Reply:
         session = self.session
@@ -299,9 +318,18 @@ class SMTPServer(ESMTP):
         if isinstance(answer, Reply):
             self._judge(answer)
             return
+        try:
+            waiting = answer.send(None)
+        except StopIteration as done:  # it had nothing to wait for, as is usual
+            self._judge(done.value)
+            return
+        except Exception as error:  # noqa: BLE001 - the top of a verb
+            self._judge(self._reply_to(error))
+            return
         self._busy = True
-        running = Deferred.fromCoroutine(answer)
-        self._waiting_for = running.addCallbacks(self._verb_done, self._verb_failed)
+        self._waiting_for = Deferred.fromCoroutine(_rest_of(answer, waiting)).addCallbacks(
+            self._verb_done, self._verb_failed
+        )
 
     def _verb_done(self, reply: Reply) -> None:
         self._busy = False
@@ -312,17 +340,18 @@ class SMTPServer(ESMTP):
         self._go_on()
 
     def _verb_failed(self, failure: Failure) -> None:
-        error = failure.value
-        if isinstance(error, BadCommandError):
-            self._verb_done(error.reply)
-        elif isinstance(error, (MailError, Refused)):
-            self._verb_done(replies.reply_to(error))
-        else:
-            self._verb_done(self._fault(failure))
+        self._verb_done(self._reply_to(failure.value))
 
-    def _fault(self, failure: Failure) -> Reply:
+    def _reply_to(self, error: BaseException | None) -> Reply:
+        if isinstance(error, BadCommandError):
+            return error.reply
+        if isinstance(error, (MailError, Refused)):
+            return replies.reply_to(error)
+        return self._fault(error)
+
+    def _fault(self, error: BaseException | None) -> Reply:
         """Log our bug; say that it is temporary, and take no further command on this connection."""
-        self.session.log.failure("smtp.session.failed", failure, doing="command")
+        self.session.log.failure("smtp.session.failed", error, doing="command")
         self.session.end_transaction()
         self.session.broken = True
         return replies.UNAVAILABLE
