@@ -71,14 +71,6 @@ class Plan:
         ]
         if self.self_signed:
             lines.append("self_signed = true")
-        lines += [
-            "",
-            "[database]",
-            'url = "sqlite:///data/mailsuite.db"',
-            "",
-            "[storage]",
-            'maildir_root = "data/mail"',
-        ]
         return "\n".join(lines) + "\n" + self.extra
 
 

@@ -12,7 +12,15 @@ from mailsuite.config.check import check_config
 from mailsuite.config.faults import ConfigError, Fault, nearest
 from mailsuite.config.model import Config, Effective, Origin, shown
 from mailsuite.config.ports import PORTS
-from mailsuite.config.schema import ABSENT_KEYS, EMPTY_TABLES, PARTS, PATH_KEYS, ROUTE_SETTINGS, ListenValue
+from mailsuite.config.schema import (
+    ABSENT_KEYS,
+    ABSENT_VALUES,
+    EMPTY_TABLES,
+    PARTS,
+    PATH_KEYS,
+    ROUTE_SETTINGS,
+    ListenValue,
+)
 from mailsuite.config.secrets import dereference
 from mailsuite.config.values import convert, describe, is_text, parse_environment
 
@@ -183,6 +191,9 @@ class _Reader:
                 origin = Origin.FILE
             else:
                 return origin, None
+            if isinstance(value, str) and (path, value) in ABSENT_VALUES:
+                self._inactive.append(path)
+                return Origin.DEFAULT, None
             return origin, self._convert(annotation, value)
         except ValueError as error:
             self._fault(path, str(error), source)
@@ -253,7 +264,12 @@ class _Reader:
                 name: part.fixed[name] if name in part.fixed else values[part.taken.get(name, f"{part.table}.{name}")]
                 for name in attrs.fields_dict(part.settings)
             }
-            made[part.attribute] = part.settings(**fields)
+            try:
+                made[part.attribute] = part.settings(**fields)
+            except ValueError as error:  # a validator of the settings class
+                self._fault(part.table, str(error))
+        if self._faults:
+            raise ConfigError(self._faults)
         return Config(
             path=self._path,
             routes=tuple(routes),

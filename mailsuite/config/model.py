@@ -21,6 +21,7 @@ from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
 from mailsuite.smtp.settings import SMTPSettings
+from mailsuite.store.settings import StorageSettings
 
 
 class Origin(enum.Enum):
@@ -61,6 +62,7 @@ class Config:
     server: ServerSettings
     tls: TLSSettings
     database: DatabaseSettings
+    storage: StorageSettings
     redis: RedisSettings
     auth: AuthSettings
     dns: DNSSettings

@@ -18,6 +18,7 @@ from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
 from mailsuite.smtp.settings import SMTPSettings
+from mailsuite.store.settings import StorageSettings
 
 
 @attrs.frozen
@@ -49,6 +50,7 @@ PARTS: Sequence[Part] = (
     Part("server", "server", ServerSettings),
     Part("tls", "tls", TLSSettings),
     Part("database", "database", DatabaseSettings),
+    Part("storage", "storage", StorageSettings),
     Part("redis", "redis", RedisSettings, present=False),
     Part("auth", "auth", AuthSettings),
     Part("dns", "dns", DNSSettings, present=False),
@@ -75,6 +77,9 @@ EMPTY_TABLES = frozenset({"web", "dav", "metrics", "manhole"})
 
 ABSENT_KEYS = frozenset({"server.workers", "queue.smtp_port"})
 """Keys of present tables whose feature does not exist yet."""
+
+ABSENT_VALUES = frozenset({("storage.backend", "s3")})
+"""Values whose feature does not exist yet; the default is in force instead."""
 
 PATH_KEYS = frozenset({"server.data_dir", "tls.certificate", "tls.private_key", "storage.maildir_root"})
 """Keys that hold a file name; relative ones begin at the file's folder."""

@@ -120,7 +120,8 @@ def parse_environment(annotation: object, text: str) -> object:
     Raises:
         ValueError: it is no TOML value.
     """
-    if is_text(annotation):
+    takes_text = str in typing.get_args(annotation)
+    if is_text(annotation) or (takes_text and not text.startswith("[")):
         return text
     try:
         table = tomllib.loads(f"value = {text}")

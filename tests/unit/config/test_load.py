@@ -1,0 +1,288 @@
+import os
+import textwrap
+
+import pytest
+
+from mailsuite.config import ConfigError, Origin, load_config, parse_config
+
+PATH = "/srv/mail/mailsuite.toml"
+
+
+def _parse(text="", environment=None):
+    import tomllib
+
+    return parse_config(tomllib.loads(textwrap.dedent(text)), PATH, environment or {})
+
+
+def _faults(text="", environment=None):
+    with pytest.raises(ConfigError) as caught:
+        _parse(text, environment)
+    return {fault.key: fault.detail for fault in caught.value.faults}
+
+
+def test_an_empty_file_is_a_configuration():
+    config = _parse()
+    assert config.server.port_offset == 0
+    assert config.server.hostname
+    assert list(config.services()) == ["smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s"]
+
+
+def test_every_fault_is_told_at_once_with_its_key_and_the_nearest_right_one():
+    faults = _faults(
+        """
+        [server]
+        hostnam = "mx.example"
+        port_offset = "2"
+        [smpt]
+        [listen]
+        pop = []
+        [tls]
+        min_version = "1.0"
+        [auth]
+        port_offset = 1
+        [[route]]
+        domain = "*"
+        hots = "x"
+        """
+    )
+    assert faults == {
+        "server.hostnam": "there is no such key; did you mean hostname?",
+        "server.port_offset": "expected an integer, got text",
+        "smpt": "there is no such table; did you mean smtp?",
+        "listen.pop": "there is no such service; did you mean pop3?",
+        "tls.min_version": "expected one of 1.2, 1.3, got '1.0'",
+        "auth.port_offset": "there is no such key; did you mean server.port_offset?",
+        "route[0].host": "is missing: text",
+        "route[0].hots": "there is no such key; did you mean host?",
+    }
+
+
+def test_a_key_outside_its_table_is_told_where_it_belongs():
+    assert _faults("port_offset = 1\n")["port_offset"].endswith("did you mean server.port_offset?")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("server.port_offset", "true", "an integer"),
+        ("auth.allow_cleartext", "1", "true or false"),
+        ("dns.nameservers", '"127.0.0.1:5353"', "a list of text"),
+        ("dns.nameservers", "[1]", "text"),
+        ("storage.layout", '"flat"', "one of domain, userid, address"),
+        ("log.level", "3", "one of debug, info, warn, error, critical"),
+        ("server.hostname", "3", "text"),
+        ("listen.imap", "true", "an integer or a list of text"),
+        ("imap.login_seconds", '"1"', "a number"),
+        ("imap.login_seconds", "nan", "a number"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused(key, value, expected):
+    table, _, name = key.partition(".")
+    assert _faults(f"[{table}]\n{name} = {value}\n")[key].startswith(f"expected {expected}, got")
+
+
+@pytest.mark.parametrize("table", ["redis", "dns", "msgauth", "spam", "web", "dav", "metrics", "manhole"])
+def test_tables_of_features_to_come_are_accepted(table):
+    _parse(f"[{table}]\n")
+
+
+def test_keys_of_features_to_come_are_checked_and_named_and_have_no_effect():
+    config = _parse(
+        """
+        [server]
+        workers = 2
+        [redis]
+        url = "redis://localhost/0"
+        [dns]
+        nameservers = ["127.0.0.1:5353"]
+        [storage]
+        backend = "s3"
+        [listen]
+        https = 8443
+        [metrics]
+        """
+    )
+    assert set(config.inactive) == {
+        "server.workers",
+        "redis.url",
+        "dns.nameservers",
+        "storage.backend",
+        "listen.https",
+        "metrics",
+    }
+    assert "https" not in list(config.services())
+
+
+def test_the_environment_wins_text_verbatim_other_types_as_toml():
+    config = _parse(
+        '[server]\nhostname = "file.example"\nport_offset = 1\n',
+        {
+            "MAILSUITE_SERVER__HOSTNAME": "env.example",
+            "MAILSUITE_SERVER__PORT_OFFSET": "2000",
+            "MAILSUITE_AUTH__ALLOW_CLEARTEXT": "true",
+            "MAILSUITE_LISTEN__POP3": "[]",
+            "MAILSUITE_DNS__NAMESERVERS": '["127.0.0.1:5353"]',
+            "MAILSUITE_SMTP__BANNER": "1",
+            "MAILSUITE_CONFIG": "/elsewhere",
+            "OTHER__THING": "x",
+        },
+    )
+    assert config.server.hostname == "env.example"
+    assert config.server.port_offset == 2000
+    assert config.auth.allow_cleartext
+    assert config.smtp.allow_cleartext
+    assert config.imap.allow_cleartext
+    assert config.dns.nameservers == ("127.0.0.1:5353",)
+    assert config.smtp.banner == "1"
+    assert "pop3" not in list(config.services())
+
+
+@pytest.mark.parametrize("text", ["yes", "", "true\nother = 1", '"true"'])
+def test_an_environment_variable_that_is_no_toml_value_of_its_type_is_a_fault(text):
+    assert "auth.allow_cleartext" in _faults("", {"MAILSUITE_AUTH__ALLOW_CLEARTEXT": text})
+
+
+def test_an_unknown_environment_variable_is_a_fault_with_the_nearest_right_key():
+    faults = _faults("", {"MAILSUITE_SERVER__WORKER": "1", "MAILSUITE_SEVER__WORKERS": "1"})
+    assert faults["server.worker"].endswith("did you mean workers?")
+    assert faults["sever.workers"].endswith("did you mean server?")
+
+
+def test_where_each_value_came_from_is_remembered():
+    config = _parse('[server]\nhostname = "mx.example"\n', {"MAILSUITE_SERVER__PORT_OFFSET": "1"})
+    origins = {item.key: item.origin for item in config.effective}
+    assert origins["server.hostname"] is Origin.FILE
+    assert origins["server.port_offset"] is Origin.ENVIRONMENT
+    assert origins["tls.min_version"] is Origin.DEFAULT
+    assert origins["listen.smtp"] is Origin.DEFAULT
+
+
+def test_secrets_are_masked_wherever_they_are_shown():
+    config = _parse(
+        """
+        [redis]
+        url = "redis://:hunter2@localhost/0"
+        [database]
+        url = "postgresql://mail:hunter2@db.example/mail"
+        [[route]]
+        domain = "*"
+        host = "relay.example"
+        username = "me"
+        password = "hunter2"
+        """
+    )
+    assert config.routes[0].password == "hunter2"
+    shown = {item.key: item.value for item in config.effective}
+    assert "db.example" in shown["database.url"]
+    assert "hunter2" not in repr(config.effective)
+    assert "hunter2" not in repr(config.routes)
+    assert "hunter2" not in repr(config.redis)
+
+
+def test_a_secret_may_stand_in_a_file_or_in_the_environment(tmp_path):
+    (tmp_path / "relay").write_text("from file\n")
+    text = """
+        [[route]]
+        domain = "a.example"
+        host = "relay.example"
+        username = "me"
+        password = { file = "%s" }
+        [[route]]
+        domain = "b.example"
+        host = "relay.example"
+        username = "me"
+        password = { env = "RELAY" }
+        """
+    config = _parse(text % (tmp_path / "relay"), {"RELAY": "from env"})
+    assert [route.password for route in config.routes] == ["from file", "from env"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ('{ file = "missing" }', "cannot be read"),
+        ('{ env = "MISSING" }', "is not set"),
+        ('{ file = "a", env = "B" }', "expected text"),
+        ("{ }", "expected text"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_a_fault(reference, words):
+    assert words in _faults(f"[server]\nhostname = {reference}\n")["server.hostname"]
+
+
+def test_relative_paths_begin_at_the_folder_of_the_file():
+    config = _parse('[tls]\ncertificate = "cert.pem"\nprivate_key = "/etc/key.pem"\n')
+    assert config.server.data_dir == "/srv/mail/data"
+    assert config.tls.certificate == "/srv/mail/cert.pem"
+    assert config.tls.private_key == "/etc/key.pem"
+    assert config.storage.maildir_root == "/srv/mail/data/mail"
+    assert config.database.url == "sqlite:////srv/mail/data/mailsuite.db"
+
+
+def test_the_certificate_is_below_the_data_folder_unless_named():
+    assert _parse().tls.certificate == "/srv/mail/data/keys/tls/cert.pem"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[server]\nhostname = "not a name"\n', "server.hostname"),
+        ('[server]\nlisten_address = "localhost"\n', "server.listen_address"),
+        ("[server]\nport_offset = -1\n", "server.port_offset"),
+        ("[server]\nport_offset = 65000\n", "listen.imaps"),
+        ("[listen]\nimap = 25\n", "listen.imap"),
+        ('[listen]\nimap = ["143"]\n', "listen.imap"),
+        ('[database]\nurl = "mysql://x"\n', "database.url"),
+        ('[redis]\nurl = "http://x"\n', "redis.url"),
+        ("[imap]\nidle_seconds = -1\n", "imap.idle_seconds"),
+        ('[[route]]\ndomain = "bad domain"\nhost = "h"\n', "route[0].domain"),
+        ('[[route]]\ndomain = "*"\nhost = ""\n', "route[0].host"),
+        ('[[route]]\ndomain = "*"\nhost = "h"\nport = 0\n', "route[0].port"),
+        ('[[route]]\ndomain = "*"\nhost = "h"\nusername = "u"\n', "route[0].username"),
+        (
+            '[[route]]\ndomain = "x.example"\nhost = "h"\n[[route]]\ndomain = "X.example."\nhost = "h"\n',
+            "route[1].domain",
+        ),
+        ("[storage]\nlanes = 0\n", "storage"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_faults(text, key):
+    assert key in _faults(text)
+
+
+def test_ports_of_disabled_services_do_not_collide():
+    _parse("[listen]\nimap = 25\nsmtp = []\n")
+
+
+def test_the_offset_is_added_to_numbers():
+    config = _parse("[server]\nport_offset = 2000\n[listen]\nimap = 144\n")
+    assert (config.port("smtp"), config.port("imap")) == (2025, 2144)
+
+
+def test_an_address_may_be_text_or_a_list():
+    assert _parse('[server]\nlisten_address = "127.0.0.1"\n').server.addresses == ("127.0.0.1",)
+    assert _parse('[server]\nlisten_address = ["127.0.0.1", "::1"]\n').server.addresses == ("127.0.0.1", "::1")
+    assert _parse("", {"MAILSUITE_SERVER__LISTEN_ADDRESS": '["::1"]'}).server.addresses == ("::1",)
+    assert _parse("", {"MAILSUITE_SERVER__LISTEN_ADDRESS": "::1"}).server.addresses == ("::1",)
+
+
+def test_a_file_that_is_missing_or_broken_is_one_fault(tmp_path):
+    for name, content, words in [
+        ("a", None, "mailsuite init"),
+        ("b", b"[server", "is not TOML"),
+        ("c", b"\xff", "is not UTF-8"),
+    ]:
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(ConfigError, match=words):
+            load_config(str(path), {})
+
+
+def test_the_file_is_named_by_argument_then_by_environment(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(f'[server]\nhostname = "{name}.example"\n')
+    environment = {"MAILSUITE_CONFIG": str(tmp_path / "two")}
+    assert load_config(str(tmp_path / "one"), environment).server.hostname == "one.example"
+    assert load_config(None, environment).server.hostname == "two.example"
+    assert os.path.isabs(load_config(None, environment).path)
