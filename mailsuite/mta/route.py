@@ -21,7 +21,9 @@ class RefusedMail(MailError, Refused):  # noqa: N818 - it is an answer, not an e
     """A failure for which SMTP has a reply of its own, better than the one for its kind."""
 
     def __init__(self, kind: Kind, reply: Reply) -> None:
-        MailError.__init__(self, kind, reply.text)
+        Exception.__init__(self, kind, reply)
+        self.kind = kind
+        self.detail = reply.text
         self.reply = reply
 
 

@@ -47,9 +47,11 @@ class Held:
 def make_body(tmp_path, *, disk=None, lane=None, limit=100):
     held = Held()
     path = str(tmp_path / "body")
-    return SpoolBody(
-        path, disk=disk or Disk(), lane=lane or InlineLane(), inline_max_octets=limit, hold=held
-    ), held, path
+    return (
+        SpoolBody(path, disk=disk or Disk(), lane=lane or InlineLane(), inline_max_octets=limit, hold=held),
+        held,
+        path,
+    )
 
 
 def finish(body):

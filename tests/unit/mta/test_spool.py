@@ -139,7 +139,9 @@ def test_a_message_that_cannot_be_read_back_stays_and_stops_nobody(world):
     spool.put(world.message(spool, "bob"))
     result_of(
         spool.run(
-            lambda connection: connection.execute("UPDATE message SET envelope = '{' WHERE id = ?", (broken.message_id,))
+            lambda connection: connection.execute(
+                "UPDATE message SET envelope = '{' WHERE id = ?", (broken.message_id,)
+            )
         )
     )
     world.kill(spool)
@@ -242,7 +244,10 @@ def test_the_whole_group_is_refused_together_with_one_call_into_the_reactor(worl
         deferred.addBoth(results.append)
         writes.append(Write(messages=(world.message(spool, name),), deferred=deferred))
     plain = world.reactor.callFromThread
-    world.reactor.callFromThread = lambda *arguments, **keywords: (calls.append(arguments[0]), plain(*arguments, **keywords))
+    world.reactor.callFromThread = lambda *arguments, **keywords: (
+        calls.append(arguments[0]),
+        plain(*arguments, **keywords),
+    )
     disk.reset()
     disk.fail_at = 1
     spool._writer.work(writes)
@@ -294,10 +299,12 @@ def test_a_change_that_raises_undoes_itself_and_nobody_else(world):
     first, second = Deferred(), Deferred()
     first.addBoth(results.append)
     second.addBoth(results.append)
-    spool._writer.work([
-        Write(change=broken, messages=(world.message(spool, "bob"),), deferred=first),
-        Write(messages=(world.message(spool, "alice"),), result="kept", deferred=second),
-    ])
+    spool._writer.work(
+        [
+            Write(change=broken, messages=(world.message(spool, "bob"),), deferred=first),
+            Write(messages=(world.message(spool, "alice"),), result="kept", deferred=second),
+        ]
+    )
     assert results[0].value.kind is Kind.NOT_FOUND
     assert results[1] == "kept"
     assert result_of(spool.run(lambda c: c.execute("SELECT probed FROM spool").fetchone())) == (0,)
