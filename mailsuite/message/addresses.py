@@ -15,6 +15,9 @@ from mailsuite.message.words import decode_words
 ADDRESSES_MAX = 1000
 """Addresses of one field beyond this number are not looked at."""
 
+TOKENS_MAX = 32_000
+"""Words, marks and spaces of one field beyond this number are not looked at."""
+
 _DIFFICULT = re.compile(rb'["(\\;:\[]')
 _ATOM = re.compile(rb'[^\s"(),:;<>@\[\\]+')
 
@@ -99,11 +102,16 @@ class _AddressReader:
     def read(self) -> list[MailboxField]:
         value = self.value
         position, end = 0, len(value)
-        while position < end and len(self.entries) < ADDRESSES_MAX:
+        for _ in range(TOKENS_MAX):
+            if position >= end or len(self.entries) >= ADDRESSES_MAX:
+                break
+            atom = _ATOM.match(value, position)
+            if atom is not None:
+                self._word(atom.group())
+                position = atom.end()
+                continue
             octet = value[position : position + 1]
-            if octet.isspace():
-                position += 1
-            elif octet == b'"':
+            if octet == b'"':
                 text, position = read_quoted(value, position)
                 self._word(text)
             elif octet == b"(":
@@ -113,12 +121,10 @@ class _AddressReader:
                 stop = end if stop < 0 else stop + 1
                 self._word(value[position:stop])
                 position = stop
-            elif (atom := _ATOM.match(value, position)) is not None:
-                self._word(atom.group())
-                position = atom.end()
             else:
                 position += 1
-                self._special(octet)
+                if not octet.isspace():
+                    self._special(octet)
         self._finish()
         if self.in_group:
             self.entries.append(GROUP_END)

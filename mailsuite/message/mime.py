@@ -24,6 +24,9 @@ PARTS_MAX = 10_000
 PART_HEADERS_MAX_OCTETS = 4 << 20
 """Header fields of parts are looked at until this much of them has been seen in a message; then all are text/plain."""
 
+FALSE_MARKS_MAX = 500_000
+"""What follows this many lines that look like boundaries and are none belongs to the part it is in."""
+
 BOUNDARY_MAX_OCTETS = 2048
 """A multipart with a longer boundary is text (RFC 2046 section 5.1.1 allows 70)."""
 
@@ -187,6 +190,7 @@ class Scan:
         self._needle = b""
         self._empty_line = -1  # the last one found, to be found only once
         self._header_octets = 0
+        self._false_marks = 0
 
     def run(self) -> list[Part]:
         """Find them: parents before their children, the message first. Call it once."""
@@ -285,7 +289,7 @@ class Scan:
         """
         content, needle, marks = self._content, self._needle, self._marks
         line_max = BOUNDARY_MAX_OCTETS + _PADDING_MAX_OCTETS
-        while True:
+        while self._false_marks < FALSE_MARKS_MAX:
             found = content.find(needle, position, stop)
             if found < 0:
                 return None
@@ -295,7 +299,9 @@ class Scan:
             mark = marks.get(content[found + 1 : line_end].rstrip(b" \t\r"))
             if mark is not None:
                 return found, *mark, line_end
+            self._false_marks += 1
             position = found + 1
+        return None
 
     def _read_multiparts(self) -> None:
         position = self._open[-1].body - 1

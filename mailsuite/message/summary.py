@@ -12,7 +12,7 @@ import attrs
 from mailsuite.interfaces import CACHED_FIELDS, PartOffsets
 from mailsuite.message.addresses import MailboxField, parse_addresses
 from mailsuite.message.dates import parse_date
-from mailsuite.message.header import Content, Field, unfold
+from mailsuite.message.header import FIELD_MAX_OCTETS, Content, Field, unfold
 from mailsuite.message.mime import Part, Scan, offsets_of
 from mailsuite.message.parameters import Parameters, parse_parameters
 from mailsuite.message.words import decode_words
@@ -31,6 +31,7 @@ _DESCRIPTION_FIELDS = frozenset(
 )
 _ALL_ENVELOPE_FIELDS = _ENVELOPE_FIELDS | _ADDRESS_FIELDS
 _STRING_MAX_OCTETS = 65536
+_INNER_ENVELOPES_MAX_OCTETS = 1 << 19  # of fields; envelopes of messages within that go beyond it are empty
 _COUNT_CHUNK_OCTETS = 1 << 18
 _QUOTABLE = bytes(octet for octet in range(1, 128) if octet not in b'\r\n"\\')
 _GROUP_END = b"(NIL NIL NIL NIL)"
@@ -97,7 +98,7 @@ def nstring(value: bytes | None) -> bytes:
     if len(value) > _STRING_MAX_OCTETS:
         value = value[:_STRING_MAX_OCTETS]
     if not value.translate(None, _QUOTABLE):
-        return b'"' + value + b'"'
+        return b'"%b"' % value
     if b"\0" in value:
         value = value.replace(b"\0", b"?")
     if value.isascii() and b"\r" not in value and b"\n" not in value:
@@ -113,7 +114,7 @@ def _envelope_values(fields: Sequence[Field]) -> dict[bytes, bytes]:
             continue
         if name not in values:
             values[name] = unfold(raw)
-        elif name in {b"to", b"cc", b"bcc"}:
+        elif name in {b"to", b"cc", b"bcc"} and len(values[name]) < FIELD_MAX_OCTETS:
             values[name] += b", " + unfold(raw)
     return values
 
@@ -161,6 +162,7 @@ def _structures(content: Content, parts: list[Part]) -> tuple[bytes, bytes]:
     """Write BODY and BODYSTRUCTURE, children before their parents, so that no depth is too much."""
     lines = _count_lines(content, parts)
     made: dict[int, tuple[bytes, bytes]] = {}
+    envelope_octets = 0
     for part in reversed(parts):
         described = _described(part.fields)
         extension = _extension(described) if described else b" NIL NIL NIL"
@@ -187,7 +189,9 @@ def _structures(content: Content, parts: list[Part]) -> tuple[bytes, bytes]:
         )
         extension = b" " + nstring(described.get(b"content-md5")) + extension + b")"
         if part.children:
-            envelope = _envelope(_envelope_values(part.children[0].fields))
+            values = _envelope_values(part.children[0].fields)
+            envelope_octets += sum(map(len, values.values()))
+            envelope = _envelope(values if envelope_octets <= _INNER_ENVELOPES_MAX_OCTETS else {})
             inner_body, inner_structure = made.pop(id(part.children[0]))
             count = lines[part.end] - lines[part.body]
             made[id(part)] = (

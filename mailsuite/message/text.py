@@ -20,7 +20,8 @@ Read = Callable[[int, int], bytes]
 
 _CHUNK_OCTETS = 1 << 17
 _BASE64_QUANTUM = 4
-_ESCAPED = re.compile("[\udc80-\udcff]+")
+_ESCAPED = re.compile("[\udc80-\udcff]")
+_AS_CP1252 = {0xDC00 + octet: bytes((octet,)).decode("cp1252", "replace") for octet in range(0x80, 0x100)}
 
 
 class ReadContent:
@@ -125,7 +126,7 @@ def _mend(text: str) -> str:
     """Read octets that were no UTF-8 as windows-1252."""
     if text.isascii():
         return text
-    return _ESCAPED.sub(lambda run: run[0].encode("utf-8", "surrogateescape").decode("cp1252", "replace"), text)
+    return text.translate(_AS_CP1252) if _ESCAPED.search(text) else text
 
 
 def _is_text(part: Part) -> bool:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsuite.message.addresses import ADDRESSES_MAX, GROUP_END, MailboxField, parse_addresses
+from mailsuite.message.addresses import ADDRESSES_MAX, GROUP_END, TOKENS_MAX, MailboxField, parse_addresses
 
 
 def box(name, mailbox, host, route=None):
@@ -59,6 +59,11 @@ def test_the_display_name_is_decoded_for_people():
 def test_only_so_many_addresses_are_looked_at():
     assert len(parse_addresses(b"a@b," * 100_000)) == ADDRESSES_MAX
     assert len(parse_addresses(b'"a"@b,' * 100_000)) <= ADDRESSES_MAX + 1
+
+
+def test_only_so_many_words_are_looked_at():
+    (entry,) = parse_addresses(b'"a" ' * TOKENS_MAX)
+    assert entry.mailbox.split() == [b"a"] * (TOKENS_MAX // 2)
 
 
 @pytest.mark.parametrize("piece", [b"(", b")", b'"', b"\\", b'\\"', b"<", b"@", b":", b"[", b";,", b"<@a,", b"a:"])

@@ -1,4 +1,4 @@
-import datetime
+import datetime as dt
 from email.utils import format_datetime, parsedate_to_datetime
 
 import pytest
@@ -65,10 +65,10 @@ def test_what_is_no_date_is_none(value):
 @settings(deadline=None, max_examples=200)
 @given(st.integers(-62135596800 + 86400, 253402300799 - 86400), st.integers(-23 * 60, 23 * 60))
 def test_dates_agree_with_the_standard_library(epoch, offset):
-    zone = datetime.timezone(datetime.timedelta(minutes=offset))
-    moment = datetime.datetime.fromtimestamp(epoch, zone)
+    zone = dt.timezone(dt.timedelta(minutes=offset))
+    moment = dt.datetime.fromtimestamp(epoch, zone)
     assert format_date(epoch, offset) == format_datetime(moment)
-    assert civil_from_days(epoch // 86400 + 0) == datetime.datetime.fromtimestamp(epoch, datetime.UTC).timetuple()[:3]
+    assert civil_from_days(epoch // 86400 + 0) == dt.datetime.fromtimestamp(epoch, dt.UTC).timetuple()[:3]
     if moment.year >= 1900:
         assert parse_date(format_date(epoch, offset).encode()) == (epoch, offset)
         assert int(parsedate_to_datetime(format_date(epoch, offset)).timestamp()) == epoch

@@ -20,8 +20,8 @@ from mailsuite.message.words import WORDS_MAX, decode_words, encode_words
 
 @pytest.mark.parametrize(
     "name",
-    ["idna", "punycode", "unicode_escape", "raw_unicode_escape", "zlib", "bz2", "rot13", "hex", "base64", "quopri", "uu",
-     "undefined", "mbcs", "utf-8-sig", "", "nonsense", "x" * 100_000, "../etc", "utf\0"],
+    ["idna", "punycode", "unicode_escape", "raw_unicode_escape", "zlib", "bz2", "rot13", "hex", "base64", "quopri",
+     "uu", "undefined", "mbcs", "utf-8-sig", "", "nonsense", "x" * 100_000, "../etc", "utf\0"],
 )  # fmt: skip
 def test_codecs_that_are_no_charsets_are_refused(name):
     assert python_codec(name) is None

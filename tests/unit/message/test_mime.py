@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mailsuite.message.mime import (
     BOUNDARY_MAX_OCTETS,
     DEPTH_MAX,
+    FALSE_MARKS_MAX,
     PARTS_MAX,
     Scan,
     SectionKind,
@@ -30,6 +31,10 @@ def body(content, part):
 
 MIXED = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
 TEXT = "text/plain"
+DIGEST = (
+    b"Content-Type: multipart/digest; boundary=d\r\n\r\n"
+    b"--d\r\n\r\nA: 1\r\n\r\nx\r\n--d\r\nContent-Type: text/plain\r\n\r\ny\r\n--d--\r\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +58,7 @@ TEXT = "text/plain"
         (MIXED + b"--bb\r\n\r\nx\r\n--b--x\r\n", TEXT),
         (MIXED + b"nothing of the kind", TEXT),
         (b"Content-Type: multipart/mixed\r\n\r\n--\r\n\r\nx\r\n", TEXT),
-        (b"Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n\r\nx\r\n", TEXT),
+        (b'Content-Type: multipart/mixed; boundary=""\r\n\r\n--\r\n\r\nx\r\n', TEXT),
         (b"Content-Type: multipart/mixed; boundary=b", TEXT),
         (b"Content-Type: message/rfc822\r\n\r\nA: 1\r\n\r\nx", ("message/rfc822", TEXT)),
         (b"Content-Type: message/rfc822\r\n\r\n", ("message/rfc822", TEXT)),
@@ -66,8 +71,7 @@ TEXT = "text/plain"
             ("message/rfc822", ("message/rfc822", ("multipart/mixed", TEXT))),
         ),
         (
-            b"Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\nA: 1\r\n\r\nx\r\n"
-            b"--d\r\nContent-Type: text/plain\r\n\r\ny\r\n--d--\r\n",
+            DIGEST,
             ("multipart/digest", ("message/rfc822", TEXT), TEXT),
         ),
     ],
@@ -156,6 +160,18 @@ def test_what_follows_too_many_parts_belongs_to_the_last():
     found = parse_parts(content)
     assert len(found.children) == PARTS_MAX - 1
     assert body(content, found.children[-1]).count(b"--b") == 101
+
+
+def test_too_many_lines_that_only_look_like_boundaries_end_the_search():
+    content = MIXED + b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n"
+    content += b"--\n" * FALSE_MARKS_MAX + b"--c\r\n\r\nx"
+    assert shape(parse_parts(content)) == ("multipart/mixed", ("multipart/mixed", TEXT))
+
+
+def test_the_headers_of_parts_are_bounded_together():
+    part = b"--b\r\nContent-Type: text/html\r\nX: " + b"x" * 500_000 + b"\r\n\r\n"
+    found = parse_parts(MIXED + part * 10)
+    assert [child.content_type for child in found.children] == ["text/html"] * 8 + [TEXT] * 2
 
 
 def hostile_messages():

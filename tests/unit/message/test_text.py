@@ -1,0 +1,143 @@
+import base64
+import quopri
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailsuite.message.mime import parse_parts
+from mailsuite.message.text import ReadContent, contains, header_contains
+
+
+def search(content, needle, *, headers=False):
+    reads = []
+
+    def read(offset, length):
+        reads.append(length)
+        return content[offset : offset + length]
+
+    found = contains(read, len(content), needle, headers=headers)
+    assert all(length > 0 for length in reads)
+    return found
+
+
+def letter(body, charset="utf-8", encoding="8bit"):
+    head = f"Subject: =?utf-8?q?B=C3=B6b?=\r\n says\r\nContent-Type: text/plain; charset={charset}\r\n"
+    return f"{head}Content-Transfer-Encoding: {encoding}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize(
+    ("content", "needle"),
+    [
+        (letter("Grüße".encode()), "GRÜSSE"),
+        (letter("Grüße".encode("latin-1"), "iso-8859-1"), "grüße"),
+        (letter("Grüße".encode("latin-1"), "us-ascii"), "grüße"),
+        (letter("Grüße".encode("latin-1"), "utf-8"), "grüße"),
+        (letter("Grüße".encode("latin-1"), "x-unknown"), "grüße"),
+        (letter("日本語".encode("iso-2022-jp"), "iso-2022-jp"), "本"),
+        (letter(base64.encodebytes("Grüße".encode() * 50), encoding="base64"), "grüßegrüße"),
+        (letter(quopri.encodestring("Grüße ".encode() * 50), encoding="quoted-printable"), "grüße grüße"),
+        (letter(b"\xe2\x82\xac" * 100_000 + b" end", encoding="8bit"), "€ end"),
+        (b"\r\nplain", "PLAIN"),
+    ],
+)
+def test_text_is_found_whatever_its_encoding(content, needle):
+    assert search(content, needle)
+    assert not search(content, needle + "\u2603", headers=True)
+
+
+def test_the_header_is_searched_only_when_asked():
+    content = letter(b"body")
+    assert search(content, "böb says", headers=True)
+    assert not search(content, "böb says")
+    assert search(content, "subject: b", headers=True)
+
+
+def test_an_empty_needle_is_in_every_message():
+    assert search(b"", "")
+
+
+MULTIPART = (
+    b"Content-Type: multipart/mixed; boundary=bbb\r\nSubject: outer\r\n\r\npreamble\r\n"
+    b"--bbb\r\nContent-Type: application/pdf; name=report.pdf\r\n\r\nin the pdf\r\n"
+    b"--bbb\r\nContent-Type: message/rfc822\r\n\r\nSubject: =?utf-8?q?in=6Eer?=\r\n\r\nthe letter within\r\n"
+    b"--bbb--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("needle", "headers", "found"),
+    [
+        ("letter WITHIN", False, True),
+        ("inner", False, True),
+        ("report.pdf", False, True),
+        ("in the pdf", True, False),
+        ("outer", True, True),
+        ("outer", False, False),
+        ("=bbb", False, False),
+    ],
+)
+def test_text_parts_and_inner_headers_are_searched(needle, headers, found):
+    assert search(MULTIPART, needle, headers=headers) is found
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(131_000, 131_200),
+    st.sampled_from(["base64", "quoted-printable", "8bit"]),
+    st.sampled_from(["nädel", "=3D", "x"]),
+)
+def test_text_is_found_across_the_pieces_in_which_it_is_read(before, encoding, needle):
+    text = ("a" * 70 + "\r\n") * (before // 72) + "a" * (before % 72) + needle
+    body = text.encode() + b"\r\n" + b"b" * 200_000
+    if encoding == "base64":
+        body = base64.encodebytes(body)
+    elif encoding == "quoted-printable":
+        body = quopri.encodestring(body)
+    assert search(letter(body, encoding=encoding), needle)
+
+
+def test_damaged_encodings_do_not_stop_a_search():
+    assert search(letter(b"aGVs\xffbG8\r\n!", encoding="base64"), "hello")
+    assert search(letter(b"=ZZ hel=\r\nlo =", encoding="quoted-printable"), "hello")
+    assert search(letter(b"x" * 300_000 + b"=41", encoding="quoted-printable"), "xa")
+
+
+@pytest.mark.parametrize(
+    ("name", "needle", "found"),
+    [
+        (b"Subject", "BÖB", True),
+        (b"SUBJECT", "", True),
+        (b"subject", "alice", False),
+        (b"x-second", "two", True),
+        (b"x-missing", "", False),
+        (b"x-empty", "", True),
+        (b"x-empty", "a", False),
+        (b"x-body", "", False),
+        (b"x-folded", "a b", True),
+    ],
+)
+def test_one_field_is_searched(name, needle, found):
+    block = (
+        b"Subject: =?utf-8?q?B=C3=B6b?=\r\nX-Second: one\r\nx-second: two\r\nX-Empty:\r\nX-Folded: a\r\n b\r\n"
+        b"\r\nX-Body: 1\r\n"
+    )
+    assert header_contains(block, name, needle) is found
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.binary(max_size=300), st.binary(min_size=1, max_size=3), st.integers(0, 300), st.integers(0, 300))
+def test_a_message_read_in_pieces_is_searched_as_if_it_lay_in_memory(content, wanted, start, end):
+    view = ReadContent(lambda offset, length: content[offset : offset + length], len(content))
+    assert view.find(wanted, start, end) == content.find(wanted, start, end)
+    assert view[start:end] == content[start:end]
+
+
+def test_a_large_message_read_in_pieces_has_the_same_parts():
+    content = MULTIPART.replace(b"in the pdf", b"x" * 400_000 + b"\r\n" + b"y" * 131_072)
+    view = ReadContent(lambda offset, length: content[offset : offset + length], len(content))
+    assert parse_parts(view) == parse_parts(content)
+
+
+def test_a_file_that_became_shorter_does_not_hang():
+    assert not contains(lambda offset, length: b"abc"[offset : offset + length], 1000, "x", headers=True)
