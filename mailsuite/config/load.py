@@ -16,6 +16,7 @@ from mailsuite.config.schema import (
     ABSENT_KEYS,
     ABSENT_VALUES,
     EMPTY_TABLES,
+    NO_PATHS,
     PARTS,
     PATH_KEYS,
     ROUTE_SETTINGS,
@@ -168,7 +169,7 @@ class _Reader:
                 value = _default(attribute)
             elif not present or path in ABSENT_KEYS:
                 self._inactive.append(path)
-            if path in PATH_KEYS and isinstance(value, str) and value:
+            if path in PATH_KEYS and isinstance(value, str) and value not in NO_PATHS:
                 value = os.path.join(self._folder, value)
             self._values[path] = value
             self._effective.append(Effective(path, shown(value, secret=not attribute.repr), origin))

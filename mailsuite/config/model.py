@@ -20,6 +20,7 @@ from mailsuite.config.settings import (
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
 
@@ -76,6 +77,7 @@ class Config:
     msgauth: MessageAuthSettings
     spam: SpamSettings
     imap: IMAPSettings
+    pop3: POP3Settings
     log: LogSettings
     listen: Mapping[str, int | tuple[str, ...]]
     effective: Sequence[Effective] = attrs.field(repr=False)

@@ -17,6 +17,7 @@ from mailsuite.config.settings import (
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
 
@@ -69,6 +70,7 @@ PARTS: Sequence[Part] = (
         {"require_auth": True},
     ),
     Part("imap", "imap", IMAPSettings, LOGIN_AND_RATES),
+    Part("pop3", "pop3", POP3Settings, LOGIN_AND_RATES | MECHANISMS),
     Part("log", "log", LogSettings),
 )
 
@@ -81,8 +83,11 @@ ABSENT_KEYS = frozenset({"server.workers", "queue.smtp_port"})
 ABSENT_VALUES = frozenset({("storage.backend", "s3")})
 """Values whose feature does not exist yet; the default is in force instead."""
 
-PATH_KEYS = frozenset({"server.data_dir", "tls.certificate", "tls.private_key", "storage.maildir_root"})
+PATH_KEYS = frozenset({"server.data_dir", "tls.certificate", "tls.private_key", "storage.maildir_root", "log.output"})
 """Keys that hold a file name; relative ones begin at the file's folder."""
+
+NO_PATHS = frozenset({"", "stderr", "stdout"})
+"""What such a key may hold that is no file name."""
 
 ROUTE_SETTINGS = RouteSettings
 """The class of each ``[[route]]`` table."""

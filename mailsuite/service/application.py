@@ -1,0 +1,201 @@
+"""The suite as a twistd application: logging, signals, identity, process id file, the line that says it is ready."""
+
+import contextlib
+import fcntl
+import os
+import pwd
+import resource
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.application.service import IProcess, MultiService
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import ILogObserver, Logger, globalLogBeginner
+from twisted.python.components import Componentized
+from twisted.python.failure import Failure
+
+from mailsuite.config import Config
+from mailsuite.errors import MailError
+from mailsuite.observe import EventLog, make_observer, open_output
+from mailsuite.service.suite import Suite
+
+READY = "mailsuite is ready"
+SWITCH_INTERVAL_SECONDS = 0.0005  # worker threads hand the interpreter back quickly: measured best for small messages
+PRIVATE_UMASK = 0o077
+PID_FILE_MODE = 0o644
+
+
+class Application(MultiService):
+    """
+    What twistd runs: the suite, and what belongs to a process rather than to a library.
+
+    Args:
+        pidfile: is written and locked; empty is none. One that was left behind never blocks.
+        before_ready: awaited between the start of the suite and the line that says that it is ready.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        suite: Suite,
+        reactor: Any,
+        *,
+        pidfile: str = "",
+        before_ready: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
+        self._config = config
+        self._suite = suite
+        self._reactor = reactor
+        self._pidfile = os.path.abspath(pidfile) if pidfile else ""
+        self._pid_descriptor = -1
+        self._before_ready = before_ready
+        self._log = EventLog(Logger("mailsuite.service.application"))
+        # Twisted redirects the standard streams into the log; these are the real ones.
+        self._stdout, self._stderr = sys.stdout, sys.stderr
+        suite.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted's is not annotated
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join an application: tell it where the log goes and who to become."""
+        if isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, make_log_observer(self._config))
+            self._set_identity(IProcess(parent))
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]  # Twisted's is not annotated
+
+    def _set_identity(self, process: Any) -> None:
+        user, group = self._config.server.user, self._config.server.group
+        try:
+            if user:
+                entry = pwd.getpwnam(user)
+                process.uid, process.gid = entry.pw_uid, entry.pw_gid
+            if group:
+                import grp
+
+                process.gid = grp.getgrnam(group).gr_gid
+        except KeyError as error:
+            key = "server.group" if user and process.uid is not None and group else "server.user"
+            raise SystemExit(f"{key}: the system does not know {error.args[0]}") from error
+
+    def privilegedStartService(self) -> None:
+        """Take what needs rights or must be ours alone: the process id file, locks, ports."""
+        os.umask(PRIVATE_UMASK)
+        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        _raise_file_limit()
+        try:
+            self._write_pidfile()
+            super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
+        except (MailError, OSError) as error:
+            self._fail(str(error))
+            raise SystemExit(1) from error
+        if os.geteuid() == 0 and not self._config.server.user:
+            self._log.emit("service.root.kept")
+
+    def startService(self) -> None:
+        """Start the suite, and say when it is ready."""
+        self._catch_signals()
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
+        _ = Deferred.fromCoroutine(self._announce()).addErrback(self._failed)
+
+    def _catch_signals(self) -> None:
+        # Twisted's own treatment of SIGTERM ends the process by that signal; a clean stop has the exit status 0.
+        def stop(_number: int, _frame: object) -> None:
+            self._reactor.callFromThread(self._stop)
+
+        def install() -> None:
+            signal.signal(signal.SIGTERM, stop)
+            signal.signal(signal.SIGINT, stop)
+
+        self._reactor.callWhenRunning(install)
+
+    def _stop(self) -> None:
+        if self._reactor.running:
+            with contextlib.suppress(Exception):  # a second signal, while it stops already
+                self._reactor.stop()
+
+    async def _announce(self) -> None:
+        await self._suite.when_ready()
+        if self._before_ready is not None:
+            await self._before_ready()
+        _print(self._stdout, READY)
+
+    def _failed(self, failure: Failure) -> None:
+        error = failure.value
+        if isinstance(error, CancelledError):
+            return  # told to stop while it started
+        known = isinstance(error, MailError | OSError)
+        self._fail(str(error) if known else f"{type(error).__name__}: {error}")
+        if not known:
+            self._log.failure("service.start.failed", failure, reason="an unexpected fault")
+        # Nothing that Twisted offers gives the process an exit status; by then everything has stopped.
+        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+        self._stop()
+
+    def _fail(self, reason: str) -> None:
+        _print(self._stderr, f"mailsuite cannot start: {reason}")
+
+    def stopService(self) -> "Deferred[None]":
+        """Stop the suite, then forget the process id."""
+        stopping: Deferred[None] = super().stopService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
+
+        def stopped(result: object) -> object:
+            if self._pid_descriptor >= 0:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._pidfile)
+                os.close(self._pid_descriptor)
+                self._pid_descriptor = -1
+            return result
+
+        return stopping.addBoth(stopped)
+
+    def _write_pidfile(self) -> None:
+        if not self._pidfile:
+            return
+        descriptor = os.open(self._pidfile, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PID_FILE_MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise OSError(f"{self._pidfile} belongs to a server that runs") from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        self._pid_descriptor = descriptor
+
+
+def make_log_observer(config: Config) -> ILogObserver:
+    """
+    Make what the configuration says about the log.
+
+    Raises:
+        SystemExit: the file cannot be opened.
+    """
+    settings = config.log
+    try:
+        stream = open_output(settings.output)
+    except OSError as error:
+        raise SystemExit(f"log.output: cannot open {settings.output}: {error.strerror}") from error
+    return make_observer(stream, settings.format, settings.level)
+
+
+def run_application(application: Application, config: Config, reactor: Any) -> None:
+    """Do what twistd does, in the foreground and without its options; returns when everything has stopped."""
+    globalLogBeginner.beginLoggingTo([make_log_observer(config)], redirectStandardIO=False)
+    application.privilegedStartService()
+    application.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", application.stopService)
+    reactor.run()
+
+
+def _print(stream: Any, text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # the reader has gone; the server goes on
+        stream.write(text + "\n")
+        stream.flush()
+
+
+def _raise_file_limit() -> None:
+    """Use as many file descriptors as the system grants; each connection needs one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

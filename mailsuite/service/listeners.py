@@ -1,0 +1,181 @@
+"""Where the services listen: well-known ports, endpoint strings, TLS from the first octet where the service asks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.protocol import ServerFactory
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from mailsuite.config import PORTS, Config
+from mailsuite.config.tls import ReloadingTLS
+from mailsuite.errors import Kind, MailError
+from mailsuite.observe import EventLog, background
+from mailsuite.service.sockets import BACKLOG, Bound, bind_port, explain
+
+TLS_CHECK_SECONDS = 2.0
+DRAIN_SECONDS = 30.0  # G9: what is under way may end
+
+
+class Drainable(Protocol):
+    """What our factories have in common beside being factories."""
+
+    context_factory: object
+
+    def drain(self) -> Deferred[None]:
+        """Take no more, say goodbye, fire when everybody is gone."""
+
+    def abort(self) -> None:
+        """Close every connection now."""
+
+
+@attrs.define
+class Listeners:
+    """
+    The ports of one process.
+
+    `bind` first, while the process may still have rights that it gives up later; `open` when everything behind the
+    ports works; `close` before anything behind them ends.
+
+    Args:
+        services: keys of ``[listen]`` that this process serves.
+        reactor: with `adoptStreamPort` and a clock.
+    """
+
+    config: Config
+    services: Sequence[str]
+    tls: ReloadingTLS
+    reactor: Any
+    _log: EventLog = attrs.field(factory=lambda: EventLog(Logger("mailsuite.service.listeners")), init=False)
+    _bound: dict[str, list[Bound]] = attrs.field(factory=dict, init=False)
+    _ports: list[IListeningPort] = attrs.field(factory=list, init=False)
+    _factories: dict[str, Any] = attrs.field(factory=dict, init=False)
+    _delayed: list[str] = attrs.field(factory=list, init=False)
+    _call: Any = attrs.field(default=None, init=False)
+
+    def bind(self) -> None:
+        """
+        Take the ports; nothing is accepted yet. A second call does nothing.
+
+        Raises:
+            MailError: a port cannot be had; says which, and what to do.
+        """
+        if self._bound:
+            return
+        try:
+            for service in self.services:
+                if not isinstance(self.config.listen.get(service), tuple):
+                    port = self.config.port(service)
+                    self._bound[service] = bind_port(service, self.config.server.addresses, port)
+        except BaseException:
+            self._unbind()
+            raise
+
+    async def open(self, make_factory: Callable[[str], ServerFactory]) -> None:
+        """
+        Accept connections.
+
+        Args:
+            make_factory: called once for each service.
+
+        Raises:
+            MailError: a port cannot be had.
+        """
+        self.bind()
+        available = self.tls.available
+        for service in self.services:
+            factory: Any = make_factory(service)
+            self._factories[service] = factory
+            if available:
+                factory.context_factory = self.tls
+            elif PORTS[service].tls:
+                self._delayed.append(service)
+                self._log.emit("service.listener.delayed", service=service, file=self.config.tls.certificate)
+                continue
+            await self._listen(service)
+        if not available:
+            self._call = self.reactor.callLater(TLS_CHECK_SECONDS, self._look_for_certificate)
+
+    def _look_for_certificate(self) -> None:
+        self._call = None
+        if not self.tls.available:
+            self._call = self.reactor.callLater(TLS_CHECK_SECONDS, self._look_for_certificate)
+            return
+        for factory in self._factories.values():
+            factory.context_factory = self.tls
+        delayed, self._delayed = self._delayed, []
+        for service in delayed:
+            _ = background(self._listen(service), self._log, f"listening for {service}")
+
+    async def _listen(self, service: str) -> None:
+        factory: IProtocolFactory = self._factories[service]
+        if PORTS[service].tls:
+            factory = TLSMemoryBIOFactory(self.tls, isClient=False, wrappedFactory=factory, clock=self.reactor)
+        strings = self.config.listen.get(service)
+        if isinstance(strings, tuple):
+            for text in strings:
+                self._ports.append(await self._listen_endpoint(service, text, factory))
+                self._log.emit("service.listener.opened", service=service, address=text)
+            return
+        for bound in self._bound.pop(service, []):
+            try:
+                bound.socket.listen(BACKLOG)
+            except OSError as error:
+                raise explain(error, service, bound.address, bound.port) from error
+            port = self.reactor.adoptStreamPort(bound.socket.fileno(), bound.socket.family, factory)
+            bound.socket.close()
+            self._ports.append(port)
+            self._log.emit("service.listener.opened", service=service, address=str(bound))
+
+    async def _listen_endpoint(self, service: str, text: str, factory: IProtocolFactory) -> IListeningPort:
+        try:
+            port: IListeningPort = await serverFromString(self.reactor, text).listen(factory)
+        except Exception as error:  # whatever the endpoint's parser or the system says
+            reason = str(error) or type(error).__name__
+            raise MailError(Kind.INVALID, f"listen.{service}: cannot listen on {text!r}: {reason}") from error
+        return port
+
+    async def close(self) -> None:
+        """Accept no more, let what is under way finish for some seconds, then close the rest."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        self._unbind()
+        ports, self._ports = self._ports, []
+        await gatherResults([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
+        factories, self._factories = list(self._factories.values()), {}
+        await gatherResults([self._drain(factory) for factory in factories], consumeErrors=True)
+
+    def _drain(self, factory: Drainable) -> Deferred[None]:
+        def too_long() -> None:
+            factory.abort()
+
+        call = self.reactor.callLater(DRAIN_SECONDS, too_long)
+
+        def drained(_result: object) -> None:
+            if call.active():
+                call.cancel()
+
+        return factory.drain().addBoth(drained)
+
+    def _unbind(self) -> None:
+        for bound in self._bound.values():
+            for one in bound:
+                one.socket.close()
+        self._bound.clear()
+
+    def addresses(self) -> Mapping[str, str]:
+        """Say where each service is to be reached, for messages."""
+        found = {}
+        for service in self.services:
+            strings = self.config.listen.get(service)
+            if isinstance(strings, tuple):
+                found[service] = ", ".join(strings)
+            else:
+                host = (self.config.server.addresses or ("all addresses",))[0]
+                found[service] = f"{host} port {self.config.port(service)}"
+        return found

@@ -1,0 +1,58 @@
+"""Locks that keep two servers from running on one folder; they end with their process, however it ends."""
+
+import fcntl
+import os
+from collections.abc import Iterable
+
+from mailsuite.errors import Kind, MailError
+from mailsuite.service.roles import ALL_ROLES, Role
+
+LOCK_FILE_MODE = 0o600
+
+
+class RunLock:
+    """
+    The right to run some roles on a folder. Each role has a lock of its own.
+
+    Args:
+        folder: made when it is not there.
+    """
+
+    def __init__(self, folder: str, roles: Iterable[Role] = ALL_ROLES) -> None:
+        self._folder = folder
+        self._roles = sorted(roles, key=lambda role: role.value)
+        self._descriptors: list[int] = []
+
+    def acquire(self) -> None:
+        """
+        Take the locks.
+
+        Raises:
+            MailError: CONFLICT when another process has one of them.
+            OSError: the folder cannot be used.
+        """
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        try:
+            for role in self._roles:
+                self._take(os.path.join(self._folder, f"{role.value}.lock"))
+        except BaseException:
+            self.release()
+            raise
+
+    def _take(self, path: str) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, LOCK_FILE_MODE)
+        self._descriptors.append(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            who = f"process {owner}" if owner.isdigit() else "another process"
+            folder = os.path.dirname(self._folder)
+            raise MailError(Kind.CONFLICT, f"a server runs on {folder} already ({who}); stop it first") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+
+    def release(self) -> None:
+        """Give the locks back; may be called twice."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())
