@@ -2,7 +2,7 @@
 Content transfer encodings and charsets, decoded whatever the damage.
 
 RFC 2045 section 6, RFC 2978. Charsets are looked up in a list of our own: Python's codecs contain some that are no
-charsets, and some that take quadratic time.
+charsets, some that take quadratic time, and UTF-7, which smuggles half surrogates that no UTF-8 can hold.
 """
 
 import binascii
@@ -11,7 +11,7 @@ import functools
 
 _CHARSETS = frozenset(
     (  # noqa: SIM905 - ninety names, a line each, say no more
-        "ascii utf_8 utf_16 utf_16_le utf_16_be utf_32 utf_32_le utf_32_be utf_7 "
+        "ascii utf_8 utf_16 utf_16_le utf_16_be utf_32 utf_32_le utf_32_be "
         "iso8859_1 iso8859_2 iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_9 iso8859_10 "
         "iso8859_11 iso8859_13 iso8859_14 iso8859_15 iso8859_16 "
         "cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 "
@@ -23,7 +23,6 @@ _CHARSETS = frozenset(
     ).split()
 )
 _OTHER_NAMES = {
-    "unicode_1_1_utf_7": "utf_7",
     "iso_8859_8_i": "iso8859_8",
     "iso_8859_8_e": "iso8859_8",
     "x_sjis": "shift_jis",

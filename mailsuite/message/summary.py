@@ -46,7 +46,8 @@ class Summary:
         envelope: ENVELOPE.
         body: BODY, without extension data.
         bodystructure: BODYSTRUCTURE.
-        header: octets of the fields in `CACHED_FIELDS`, in message order, without the empty line at the end.
+        header: octets of the fields in `CACHED_FIELDS`, in message order, without the empty line at the end; of a
+            header beyond the limits of `mailsuite.message.header`, those before the limit.
         size: of the message in octets.
         date: of the Date field in seconds since the epoch; None when it has none.
         subject: decoded for people to read.
@@ -79,11 +80,14 @@ def _summarize(content: Content, parts: list[Part]) -> Summary:
     body, bodystructure = _structures(content, parts)
     date_value = values.get(b"date")
     date = parse_date(date_value) if date_value else None
+    header = b"".join([raw for name, raw in parts[0].fields if name in CACHED_FIELDS])
+    if header[-1:] not in {b"\n", b""}:  # the message ends within its header
+        header += b"\r\n"
     return Summary(
         envelope=_envelope(values),
         body=body,
         bodystructure=bodystructure,
-        header=b"".join([raw for name, raw in parts[0].fields if name in CACHED_FIELDS]),
+        header=header,
         size=len(content),
         date=date[0] if date else None,
         subject=decode_words(values.get(b"subject", b"")),

@@ -20,7 +20,8 @@ from mailsuite.message.words import WORDS_MAX, decode_words, encode_words
 
 @pytest.mark.parametrize(
     "name",
-    ["idna", "punycode", "unicode_escape", "raw_unicode_escape", "zlib", "bz2", "rot13", "hex", "base64", "quopri",
+    ["idna", "utf-7",
+     "punycode", "unicode_escape", "raw_unicode_escape", "zlib", "bz2", "rot13", "hex", "base64", "quopri",
      "uu", "undefined", "mbcs", "utf-8-sig", "", "nonsense", "x" * 100_000, "../etc", "utf\0"],
 )  # fmt: skip
 def test_codecs_that_are_no_charsets_are_refused(name):
@@ -105,6 +106,17 @@ def test_unknown_encodings_leave_octets_alone():
 )
 def test_encoded_words_are_decoded(value, text):
     assert decode_words(value) == text
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from(["utf-8", "utf-7", "utf-16", "utf-32", "iso-2022-jp", "hz", "gb18030", "cp932", "big5hkscs", "x"]),
+    st.binary(max_size=30),
+)
+def test_decoded_text_can_be_stored_as_utf8(charset, octets):
+    to_text(octets, charset).encode("utf-8")
+    to_text(b"+2AA-", charset).encode("utf-8")
+    decode_words(b"=?" + charset.encode() + b"?b?" + base64.b64encode(octets) + b"?=").encode("utf-8")
 
 
 def test_encoded_words_are_bounded():
