@@ -84,13 +84,15 @@ def header_extent(content: Content, start: int, end: int) -> tuple[int, int]:
 
 def parse_fields(block: bytes) -> list[Field]:
     """
-    Split a header section into fields.
+    Split a header section into fields; an empty line ends it.
 
     Args:
-        block: the octets without a body; those after `HEADER_MAX_OCTETS` are passed over.
+        block: the octets; those after `HEADER_MAX_OCTETS` are passed over.
     """
     if len(block) > HEADER_MAX_OCTETS:
         block = block[:HEADER_MAX_OCTETS]
+    if b"\n\r\n" in block or b"\n\n" in block or block[:1] in {b"\r", b"\n"}:
+        block = block[: header_extent(block, 0, len(block))[0]]
     if block.count(b"\n") <= FIELDS_MAX:
         return [(name.lower(), raw) for raw, name in _FIELD.findall(block)]
     first = itertools.islice(_FIELD.finditer(block), FIELDS_MAX)

@@ -8,7 +8,7 @@ import re
 
 from mailsuite.envelope import Peer
 from mailsuite.message.dates import format_date
-from mailsuite.message.header import header_extent, parse_fields
+from mailsuite.message.header import parse_fields
 
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
 _NOT_IN_COMMENT = re.compile(r"[^A-Za-z0-9.:_+= -]")
@@ -84,5 +84,4 @@ def received_field(
 
 def count_received(header_block: bytes) -> int:
     """Count Received fields: the hops that a message has made (RFC 5321 section 6.3)."""
-    end, _ = header_extent(header_block, 0, len(header_block))
-    return sum(1 for name, _ in parse_fields(header_block[:end]) if name == b"received")
+    return sum(1 for name, _ in parse_fields(header_block) if name == b"received")

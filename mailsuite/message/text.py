@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from mailsuite.message.encoding import NOT_BASE64, decode_base64, python_codec
-from mailsuite.message.header import HEADER_MAX_OCTETS, Content, Field, header_extent, parse_fields, unfold
+from mailsuite.message.header import Content, Field, parse_fields, unfold
 from mailsuite.message.mime import Part, Scan
 from mailsuite.message.parameters import parameter
 from mailsuite.message.words import decode_words
@@ -102,8 +102,7 @@ def header_contains(header_block: bytes, name: bytes, needle: str) -> bool:
     """
     wanted = needle.casefold()
     name = name.lower()
-    end, _ = header_extent(header_block, 0, len(header_block))
-    for field_name, raw in parse_fields(header_block[: min(end, HEADER_MAX_OCTETS)]):
+    for field_name, raw in parse_fields(header_block):
         if field_name == name and (not wanted or wanted in decode_words(unfold(raw)).casefold()):
             return True
     return False

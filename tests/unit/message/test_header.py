@@ -71,6 +71,13 @@ def test_a_block_without_foreign_lines_is_the_sum_of_its_fields():
     assert b"".join(raw for _, raw in parse_fields(block)) == block
 
 
+@pytest.mark.parametrize("empty_line", [b"\r\n", b"\n"])
+def test_fields_end_at_an_empty_line(empty_line):
+    assert parse_fields(b"A: 1\r\n" + empty_line + b"B: 2\r\n") == [(b"a", b"A: 1\r\n")]
+    assert parse_fields(empty_line + b"B: 2\r\n") == []
+    assert parse_fields(b"A: 1\r\n" + empty_line) == [(b"a", b"A: 1\r\n")]
+
+
 def test_only_so_many_fields_and_octets_are_looked_at():
     assert len(parse_fields(b"A: 1\r\n" * (FIELDS_MAX + 50))) == FIELDS_MAX
     fields = parse_fields(b"A: " + b"x" * HEADER_MAX_OCTETS + b"\r\nB: 2\r\n")
