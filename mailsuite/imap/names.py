@@ -5,6 +5,7 @@ RFC 3501 sections 5.1 and 5.1.3.
 """
 
 import binascii
+import functools
 import re
 import unicodedata
 
@@ -15,6 +16,7 @@ INBOX = "INBOX"
 LEVEL_MAX_OCTETS = 255
 LEVELS_MAX = 32
 NAME_MAX_OCTETS = 1000
+ENCODED_MAX_OCTETS = 8 * NAME_MAX_OCTETS  # decomposed characters take about five times what they take in NFC
 
 _SHIFTED = re.compile(r"&|[^\x20-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -52,8 +54,10 @@ def decode_utf7(octets: bytes) -> str:
     Read modified UTF-7, strictly: each text has one form only.
 
     Raises:
-        BadCommandError: it is not modified UTF-7.
+        BadCommandError: it is not modified UTF-7, or longer than any name can be.
     """
+    if len(octets) > ENCODED_MAX_OCTETS:
+        raise _refused("the mailbox name is too long")
     try:
         text = octets.decode("ascii")
     except UnicodeDecodeError as error:
@@ -200,3 +204,13 @@ class ListPattern:
             if not reached:
                 return False
         return bool(reached >> len(name) & 1)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(pattern: str) -> ListPattern:
+    return ListPattern(pattern)
+
+
+def matches_pattern(name: str, pattern: str) -> bool:
+    """Say whether a pattern, after its reference, matches the whole of a name; see `ListPattern`."""
+    return _compiled(pattern).matches(name)

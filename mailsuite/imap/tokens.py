@@ -18,7 +18,6 @@ _LIST_ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
 _TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]+')
 _QUOTED = re.compile(rb'"([^"\\\x00\r\n]*)"')
 _QUOTED_ESCAPED = re.compile(rb'"((?:[^"\\\x00\r\n]++|\\["\\])*+)"')
-_ESCAPE = re.compile(rb'\\(["\\])')
 _LITERAL_MARK = re.compile(rb"~?\{[0-9]+\+?\}")
 _NUMBER = re.compile(rb"[0-9]+")
 _NUMBER_MAX_DIGITS = 10
@@ -133,6 +132,8 @@ class Tokens:
             BadCommandError: there is none, or it is too long.
         """
         tag = self.take(_TAG, "a tag")
+        if self.peek() not in {b" ", b""}:
+            raise BadCommandError("the tag holds what a tag must not")
         if len(tag) > TAG_MAX_OCTETS:
             raise BadCommandError("the tag is too long")
         return tag
@@ -190,7 +191,8 @@ class Tokens:
         if found is None:
             raise BadCommandError("a quoted string does not end or has a bad escape")
         self._position = found.end()
-        return _ESCAPE.sub(rb"\1", found.group(1))
+        # NUL cannot be in it, so it can hold the place of a backslash that stands for itself.
+        return found.group(1).replace(b"\\\\", b"\0").replace(b'\\"', b'"').replace(b"\0", b"\\")
 
     def _literal(self) -> bytes:
         found = _LITERAL_MARK.fullmatch(self._line, self._position)

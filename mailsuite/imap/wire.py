@@ -319,7 +319,7 @@ class CommandAssembler:
         buffer = self._buffer
         end = buffer.find(b"\n", self._searched)
         if (len(buffer) if end < 0 else end) > max_octets + 1:
-            return self._refuse_long_line()
+            return self._refuse_long_line(max_octets)
         if end < 0:
             self._searched = len(buffer)
             return None
@@ -341,8 +341,8 @@ class CommandAssembler:
         found = _HEAD.match(line)
         return found.group(1) if found else None
 
-    def _refuse_long_line(self) -> InputRefused:
-        tag = self._tag_of(bytes(self._buffer[: TAG_MAX_OCTETS + 1]))
+    def _refuse_long_line(self, max_octets: int) -> InputRefused:
+        tag = self._tag_of(bytes(self._buffer[: min(TAG_MAX_OCTETS + 1, max_octets)]))
         limits = self.limits
         self._reset()
         going = limits.skip_max_octets >= limits.line_max_octets

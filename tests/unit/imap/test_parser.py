@@ -1,0 +1,290 @@
+"""Every command of IMAP as a value, however it was written; and what must be refused."""
+
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailsuite.errors import ProtocolError
+from mailsuite.imap import commands
+from mailsuite.imap.commands import ListReturn, ListSelection, StatusItem
+from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
+from mailsuite.imap.parser import decode_base64, parse_append, parse_append_part, parse_command
+from mailsuite.imap.search_grammar import HasFlag, HeaderContains
+from mailsuite.imap.sequence import SequenceSet
+from mailsuite.imap.tokens import BadCommandError
+from mailsuite.imap.wire import AFTER_LOGIN, CommandAssembler, CommandReceived
+from mailsuite.interfaces.storage import SpecialUse, StoreMode
+
+SET = SequenceSet(((1, 3),))
+M = StatusItem.MESSAGES
+COMMANDS = [
+    (b"a CAPABILITY", commands.Capability(b"a")),
+    (b"A.1 noop", commands.Noop(b"A.1")),
+    (b"a LOGOUT", commands.Logout(b"a")),
+    (b"a STARTTLS", commands.StartTLS(b"a")),
+    (b"a CHECK", commands.Check(b"a")),
+    (b"a CLOSE", commands.Close(b"a")),
+    (b"a UNSELECT", commands.Unselect(b"a")),
+    (b"a EXPUNGE", commands.Expunge(b"a")),
+    (b"a NAMESPACE", commands.Namespace(b"a")),
+    (b"a IDLE", commands.Idle(b"a")),
+    (b"a ID NIL", commands.Id(b"a", {})),
+    (b"a ID ()", commands.Id(b"a", {})),
+    (b'a ID ("Name" "x" "version" NIL)', commands.Id(b"a", {b"name": b"x", b"version": None})),
+    (b"a AUTHENTICATE plain", commands.Authenticate(b"a", "PLAIN")),
+    (b"a AUTHENTICATE SCRAM-SHA-256 =", commands.Authenticate(b"a", "SCRAM-SHA-256", b"")),
+    (b"a AUTHENTICATE PLAIN AGIAYw==", commands.Authenticate(b"a", "PLAIN", b"\0b\0c")),
+    (b"a LOGIN bob secret", commands.Login(b"a", b"bob", b"secret")),
+    (b'a LOGIN "bob" "fo\\"o\\\\"', commands.Login(b"a", b"bob", b'fo"o\\')),
+    (b'a LOGIN bob ""', commands.Login(b"a", b"bob", b"")),
+    (b"a LOGIN {3+}\r\nb b {4+}\r\n)\r\n(", commands.Login(b"a", b"b b", b")\r\n(")),
+    (b'a LOGIN bob "p\xc3\xa9"', commands.Login(b"a", b"bob", b"p\xc3\xa9")),
+    (b"a LOGIN bob a]b", commands.Login(b"a", b"bob", b"a]b")),
+    (b"a SELECT inbox", commands.Select(b"a", "INBOX")),
+    (b'a EXAMINE "Entw&APw-rfe"', commands.Examine(b"a", "Entw\u00fcrfe")),
+    (b"a EXAMINE {5+}\r\na b/c", commands.Examine(b"a", "a b/c")),
+    (b"a CREATE x/y/", commands.Create(b"a", "x/y")),
+    (b"a CREATE x (USE (\\sent \\Junk))",
+     commands.Create(b"a", "x", frozenset({SpecialUse.SENT, SpecialUse.JUNK}))),
+    (b"a DELETE x", commands.Delete(b"a", "x")),
+    (b"a RENAME x y/", commands.Rename(b"a", "x", "y")),
+    (b"a SUBSCRIBE x", commands.Subscribe(b"a", "x")),
+    (b"a UNSUBSCRIBE x", commands.Unsubscribe(b"a", "x")),
+    (b'a LIST "" *', commands.List(b"a", "", ("*",))),
+    (b'a LIST "" ""', commands.List(b"a", "", ("",))),
+    (b"a LIST x/ %]", commands.List(b"a", "x/", ("%]",))),
+    (b'a LIST "" "R&-D/&AOk-%"', commands.List(b"a", "", ("R&D/\u00e9%",))),
+    (b'a LIST () "" (a b "*")', commands.List(b"a", "", ("a", "b", "*"), extended=True)),
+    (b'a LIST (SUBSCRIBED RECURSIVEMATCH) "" %',
+     commands.List(b"a", "", ("%",), extended=True,
+                   selection=frozenset({ListSelection.SUBSCRIBED, ListSelection.RECURSIVEMATCH}))),
+    (b'a LIST (special-use) "" * RETURN (CHILDREN SUBSCRIBED special-use STATUS (MESSAGES SIZE messages))',
+     commands.List(b"a", "", ("*",), extended=True, selection=frozenset({ListSelection.SPECIAL_USE}),
+                   returns=frozenset(ListReturn), status=(M, StatusItem.SIZE))),
+    (b'a LIST "" * RETURN ()', commands.List(b"a", "", ("*",), extended=True)),
+    (b'a LSUB "#x" %', commands.Lsub(b"a", "#x", "%")),
+    (b"a STATUS x (MESSAGES unseen)", commands.Status(b"a", "x", (M, StatusItem.UNSEEN))),
+    (b"a ENABLE condstore X-FOO", commands.Enable(b"a", (b"CONDSTORE", b"X-FOO"))),
+    (b"a SEARCH SEEN", commands.Search(b"a", HasFlag("\\Seen"))),
+    (b"a UID SEARCH FROM {3+}\r\na)b", commands.Search(b"a", HeaderContains(b"from", "a)b"), uid=True)),
+    (b"a FETCH 1:3 FLAGS", commands.Fetch(b"a", SET, FetchItems((FetchAttribute.FLAGS,)))),
+    (b"a UID FETCH 3:1 (FLAGS)",
+     commands.Fetch(b"a", SET, FetchItems((FetchAttribute.UID, FetchAttribute.FLAGS)), uid=True)),
+    (b"a STORE 1:3 FLAGS ()", commands.Store(b"a", SET, StoreMode.REPLACE, frozenset())),
+    (b"a STORE 1:3 +flags.silent (\\seen $Junk)",
+     commands.Store(b"a", SET, StoreMode.ADD, frozenset({"\\Seen", "$Junk"}), silent=True)),
+    (b"a UID STORE 1:3 -FLAGS \\Deleted \\DRAFT",
+     commands.Store(b"a", SET, StoreMode.REMOVE, frozenset({"\\Deleted", "\\Draft"}), uid=True)),
+    (b"a COPY 1:3 x", commands.Copy(b"a", SET, "x")),
+    (b"a UID COPY 1:3 x", commands.Copy(b"a", SET, "x", uid=True)),
+    (b"a MOVE 1:3 x", commands.Move(b"a", SET, "x")),
+    (b"a uid move 1:3 x", commands.Move(b"a", SET, "x", uid=True)),
+    (b"a UID EXPUNGE 1:3", commands.Expunge(b"a", SET)),
+]  # fmt: skip
+
+
+def assemble(data):
+    assembler = CommandAssembler(AFTER_LOGIN)
+    assembler.feed(data)
+    event = assembler.next_event()
+    assert isinstance(event, CommandReceived)
+    return event.pieces
+
+
+def refusal(data):
+    with pytest.raises(BadCommandError) as refused:
+        parse_command(assemble(data + b"\r\n"))
+    assert refused.value.detail.isascii()
+    return refused.value
+
+
+@pytest.mark.parametrize(("text", "command"), COMMANDS)
+def test_a_command_is_this_value(text, command):
+    assert parse_command(assemble(text + b"\r\n")) == command
+
+
+@pytest.mark.parametrize(("text", "command"), COMMANDS)
+def test_anything_after_the_last_argument_is_refused(text, command):
+    for more in (b" ", b" )", b" (", b"\x01", b' "'):
+        assert refusal(text + more).tag == command.tag
+
+
+def test_no_command_is_missing_from_the_table():
+    tried = {command.name for _, command in COMMANDS}
+    assert {command.name for command in commands.Command.__subclasses__()} - tried == {"APPEND"}
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        (b"", None),
+        (b" ", None),
+        (b" NOOP", None),
+        (b"+ NOOP", None),
+        (b"a+b NOOP", None),
+        (b"* NOOP", None),
+        (b"\xc3\xa9 NOOP", None),
+        (b"t" * 65 + b" NOOP", None),
+        (b"a", b"a"),
+        (b"t" * 64, b"t" * 64),
+        (b"a ", b"a"),
+        (b"a  NOOP", b"a"),
+        (b"a NOPE", b"a"),
+        (b"a __init__", b"a"),
+        (b"a NOOP x", b"a"),
+        (b"a LOGIN", b"a"),
+        (b"a LOGIN x", b"a"),
+        (b'a LOGIN "x y', b"a"),
+        (b'a LOGIN "x\\y" z', b"a"),
+        (b"a LOGIN {-5}", b"a"),
+        (b"a LOGIN {5", b"a"),
+        (b"a LOGIN (x) y", b"a"),
+        (b'a LOGIN "x"y', b"a"),
+        (b"a AUTHENTICATE PLAIN !", b"a"),
+        (b"a AUTHENTICATE PLAIN AGI", b"a"),
+        (b"a AUTHENTICATE PLAIN A===", b"a"),
+        (b"a SELECT", b"a"),
+        (b"a SELECT INBOX (X)", b"a"),
+        (b"a CREATE x (USE)", b"a"),
+        (b"a CREATE x (FOO (\\Sent))", b"a"),
+        (b'a LIST "" * RETURN', b"a"),
+        (b'a LIST "" * FOO ()', b"a"),
+        (b'a LIST (FOO) "" *', b"a"),
+        (b'a LIST (RECURSIVEMATCH) "" *', b"a"),
+        (b'a LIST "" * RETURN (FOO)', b"a"),
+        (b'a LIST "" ()', b"a"),
+        (b"a STATUS x", b"a"),
+        (b"a STATUS x ()", b"a"),
+        (b"a STATUS x (FOO)", b"a"),
+        (b"a STORE 1 FLAGS", b"a"),
+        (b"a STORE 1 FLAGS ", b"a"),
+        (b"a STORE 1 FLAGS (\\Recent)", b"a"),
+        (b"a STORE 1 FLAGS (\\*)", b"a"),
+        (b"a STORE 1 FLAGS (\\Foo)", b"a"),
+        (b"a STORE 1 FLAGS (a b", b"a"),
+        (b"a STORE 1 FLAGS.LOUD (a)", b"a"),
+        (b"a STORE x FLAGS (a)", b"a"),
+        (b"a COPY 1", b"a"),
+        (b"a UID NOOP", b"a"),
+        (b"a UID", b"a"),
+        (b"a UID EXPUNGE", b"a"),
+        (b"a EXPUNGE 1:3", b"a"),
+        (b"a ID x", b"a"),
+        (b'a ID ("x")', b"a"),
+        (b'a ID (NIL "x")', b"a"),
+        (b'a ID ("' + b"x" * 31 + b'" "x")', b"a"),
+        (b"a ID (" + b'"x" "x" ' * 30 + b'"x" "x")', b"a"),
+        (b"a ENABLE", b"a"),
+        (b"a APPEND x", b"a"),
+        (b'a APPEND x "message"', b"a"),
+        (b"a FETCH 1 (((((FLAGS)))))", b"a"),
+    ],
+)
+def test_a_bad_command_is_refused_under_its_tag(text, tag):
+    error = refusal(text)
+    assert (error.tag, error.status) == (tag, b"BAD")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (b"a SELECT ../x", b"CANNOT"),
+        (b'a SELECT ""', b"CANNOT"),
+        (b"a SELECT &AC8-", b"CANNOT"),
+        (b'a SELECT "\xc3\xa9"', b"CANNOT"),
+        (b"a CREATE /", b"CANNOT"),
+        (b"a CREATE a//", b"CANNOT"),
+        (b"a CREATE x (USE (\\Foo))", b"USEATTR"),
+        (b"a STORE 1 FLAGS (" + b"k" * 51 + b")", b"LIMIT"),
+        (b"a COPY 1" + b",3" * 10000 + b" x", b"LIMIT"),
+        (b"a SEARCH CHARSET x ALL", b"BADCHARSET (US-ASCII UTF-8)"),
+    ],
+)
+def test_a_value_that_cannot_be_is_no_and_not_bad(text, code):
+    error = refusal(text)
+    assert (error.tag, error.status, error.code) == (b"a", b"NO", code)
+
+
+@pytest.mark.parametrize(
+    ("head", "mailbox", "flags", "date"),
+    [
+        ((b"a APPEND x {5}",), "x", frozenset(), None),
+        ((b"a append inbox (\\Seen $x) {5+}",), "INBOX", frozenset({"\\Seen", "$x"}), None),
+        ((b"a APPEND {3}", b"x y", b' () "17-Jul-1996 02:44:25 -0700" ~{5}'), "x y", frozenset(), 837596665),
+        ((b'a APPEND "x" " 1-Jan-1970 00:00:00 +0000" {5}',), "x", frozenset(), 0),
+        ((b'a APPEND "x" "31-Dec-2016 23:59:60 +0000" {5}',), "x", frozenset(), 1483228799),
+        ((b'a APPEND "x" "01-Jan-0001 00:00:00 +1400" {5}',), "x", frozenset(), -62135596800 - 14 * 3600),
+    ],
+)
+def test_what_is_said_of_a_message_to_append(head, mailbox, flags, date):
+    assert parse_append(head) == commands.Append(b"a", mailbox, commands.AppendPart(flags, date))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        (b"a APPEND {5}",),
+        (b"a APPEND x{5}",),
+        (b"a APPEND x  {5}",),
+        (b"a APPEND x (\\Seen {5}",),
+        (b"a APPEND x (\\Recent) {5}",),
+        (b'a APPEND x "yesterday" {5}',),
+        (b'a APPEND x "32-Jan-2020 00:00:00 +0000" {5}',),
+        (b'a APPEND x "01-Jan-2020 24:00:00 +0000" {5}',),
+        (b'a APPEND x "01-Jan-2020 00:00:00 +2400" {5}',),
+        (b'a APPEND x "01-Jan-2020 00:00:00 +0060" {5}',),
+        (b'a APPEND x "01-Foo-2020 00:00:00 +0000" {5}',),
+        (b'a APPEND "x {5}',),
+    ],
+)
+def test_a_bad_head_of_append_is_refused_under_its_tag(head):
+    with pytest.raises(BadCommandError) as refused:
+        parse_append(head)
+    assert refused.value.tag == b"a"
+
+
+def test_a_further_message_of_an_append_has_its_own_flags_and_date():
+    assert parse_append_part((b" (\\Seen) {5}",), b"a") == commands.AppendPart(frozenset({"\\Seen"}))
+    with pytest.raises(BadCommandError) as refused:
+        parse_append_part((b"junk {5}",), b"a")
+    assert refused.value.tag == b"a"
+
+
+def test_a_password_is_never_shown():
+    assert "secret" not in repr(parse_command((b"a LOGIN bob secret",)))
+    assert "bob" not in repr(parse_command((b"a AUTHENTICATE PLAIN AGJvYgBzZWNyZXQ=",)))
+
+
+def test_a_refused_login_does_not_repeat_its_password():
+    assert "secret" not in refusal(b"a LOGIN bob secret secret2").detail
+
+
+@pytest.mark.parametrize(("text", "octets"), [(b"=", b""), (b"", b""), (b"AGI=", b"\0b")])
+def test_an_answer_in_authenticate_is_base64(text, octets):
+    assert decode_base64(text) == octets
+
+
+def test_what_is_not_base64_is_refused():
+    for text in (b"!", b"AGI", b"AG I=", b"\xff\xff\xff\xff"):
+        with pytest.raises(BadCommandError):
+            decode_base64(text)
+
+
+words = st.sampled_from([
+    b"a", b" ", b" ", b" ", b"(", b")", b'"', b"\\", b"{3+}\r\nxyz", b"{0+}\r\n", b"*", b"%", b"1:3", b"NIL",
+    b"FETCH", b"UID", b"SEARCH", b"STORE", b"LIST", b"FLAGS", b"BODY[", b"]", b"<0.1>", b"OR", b"NOT", b"CHARSET",
+    b"UTF-8", b"&", b"-", b"RETURN", b"STATUS", b"ID", b"CREATE", b"\xc3\xa9", b"\x7f", b"}", b"~", b",", b"."
+])  # fmt: skip
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.one_of(st.binary(max_size=60), st.lists(words, max_size=25).map(lambda found: b"a " + b"".join(found))))
+def test_random_octets_raise_nothing_but_protocol_errors(data):
+    assembler = CommandAssembler(AFTER_LOGIN)
+    assembler.feed(data + b"\r\n")
+    while (event := assembler.next_event()) is not None:
+        if isinstance(event, CommandReceived):
+            with contextlib.suppress(ProtocolError):
+                parse_command(event.pieces)
