@@ -32,6 +32,10 @@ EVENTS: Mapping[str, Event] = {
     # observe
     "background.work.failed": Event("background work failed: {what}", {"what": "which work"}, LogLevel.critical),
     # durable
+    "durable.group.failed": Event(
+        "{items} items of {thread} failed unforeseen", {"items": "how many", "thread": "its name"}, LogLevel.critical
+    ),
+    "durable.job.failed": Event("a job of {thread} failed", {"thread": "its name"}, LogLevel.critical),
     # directory
     "login.verifiers.renewed": Event(
         "password of {account} hashed anew and SCRAM keys stored", {"account": "address of the account"}
@@ -104,7 +108,44 @@ EVENTS: Mapping[str, Event] = {
     ),
     "smtp.message.refused": Event("message refused: {code} {text}", {"code": "of the reply", "text": "of the reply"}),
     # imap
+    "imap.session.begun": Event("connection from {peer}", {"tls": "whether it is encrypted"}, LogLevel.debug),
+    "imap.session.ended": Event("connection ended", level=LogLevel.debug),
+    "imap.session.expired": Event("{state} session closed: the client is silent", {"state": "of RFC 3501"}),
+    "imap.session.stalled": Event("session cut off: the client takes nothing", level=LogLevel.warn),
+    "imap.session.refused": Event("session closed: {reason}", {"reason": "what the client did"}, LogLevel.warn),
+    "imap.connection.refused": Event("{peer} has too many connections", level=LogLevel.warn),
+    "imap.account.refused": Event("{account} has too many connections", level=LogLevel.warn),
+    "imap.starttls.refused": Event("connection closed: octets came behind STARTTLS in the clear", level=LogLevel.warn),
+    "imap.login.succeeded": Event("{account} logged in"),
+    "imap.login.refused": Event("login as {username} refused", {"username": "as the client wrote it"}, LogLevel.warn),
+    "imap.login.failed": Event(
+        "login as {username} was not possible: {reason}",
+        {"username": "as the client wrote it", "reason": "kind of failure"},
+        LogLevel.error,
+    ),
+    "imap.client.identified": Event("client {client}", {"client": "what it tells of itself"}, LogLevel.debug),
+    "imap.command.failed": Event("a command failed because of an error of ours", level=LogLevel.critical),
+    "imap.message.unreadable": Event(
+        "message {uid} could not be read to its end: {reason}",
+        {"uid": "which one", "reason": "kind of failure"},
+        LogLevel.error,
+    ),
     # pop3
+    "pop3.connection.refused": Event("too many connections, {peer} turned away", {"peer": "its address"}),
+    "pop3.login.succeeded": Event("login, {messages} messages", {"messages": "in the maildrop"}),
+    "pop3.login.refused": Event("login of {name} refused", {"name": "as the client sent it"}, LogLevel.warn),
+    "pop3.messages.removed": Event("{count} messages removed", {"count": "how many"}),
+    "pop3.removal.failed": Event(
+        "{count} messages could not be removed: {reason}",
+        {"count": "how many", "reason": "in the store's words"},
+        LogLevel.error,
+    ),
+    "pop3.pipelining.refused": Event("octets behind STLS, connection dropped", level=LogLevel.warn),
+    "pop3.session.closed": Event(
+        "session of {account} closed in state {state}, {retrieved} messages retrieved",
+        {"account": "empty without login", "state": "of RFC 1939", "retrieved": "how many"},
+    ),
+    "pop3.session.failed": Event("a {doing} failed", {"doing": "what was being done"}, LogLevel.critical),
     # service
     "config.key.ignored": Event(
         "{key} is set, but what it is for does not exist yet; it has no effect", {"key": "its path"}, LogLevel.warn
@@ -125,6 +166,7 @@ EVENTS: Mapping[str, Event] = {
     ),
     "service.start.completed": Event("the server is ready", {}),
     "service.start.failed": Event("the server cannot start: {reason}", {"reason": "one sentence"}, LogLevel.critical),
+    "service.root.kept": Event("the server runs as root; set server.user", {}, LogLevel.warn),
     "service.stop.begun": Event("the server stops", {}),
     "service.stop.completed": Event("the server has stopped", {}),
 }

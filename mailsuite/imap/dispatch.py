@@ -1,0 +1,149 @@
+"""From one event of the wire to one tagged answer: the top of every command."""
+
+from collections.abc import Awaitable, Callable
+
+from mailsuite.errors import Kind, MailError
+from mailsuite.imap import commands, responses
+from mailsuite.imap.parser import parse_command
+from mailsuite.imap.session import ConnectionGone, Reply, Session, State
+from mailsuite.imap.tokens import BadCommandError
+from mailsuite.imap.verbs import VERBS
+from mailsuite.imap.verbs.append import append
+from mailsuite.imap.wire import BeginMessageLiteral, CommandReceived, ContinuationNeeded, Event, InputRefused
+
+TURN_COMMANDS = 50  # so many commands of one client, then the others have their turn
+SERVER_BUG = Reply("internal error; it has been written down", status=responses.NO, code=responses.SERVERBUG)
+_NO_EXPUNGE = (commands.Fetch, commands.Store, commands.Search)
+
+
+class Dispatch:
+    """
+    Runs a session's commands and answers them.
+
+    Args:
+        session: whose commands these are.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._bad_commands = 0
+        self._turn = 0
+        self.ending = False
+        """The server is shutting down: this command is the last."""
+
+    async def run(self, event: Event) -> None:
+        """
+        Do what one event asks for, to the tagged answer.
+
+        Raises:
+            ConnectionGone: the client hung up, or we did.
+        """
+        connection = self._session.connection
+        if isinstance(event, ContinuationNeeded):
+            connection.write(responses.continuation())
+            return
+        if isinstance(event, InputRefused):
+            self._bad(BadCommandError(event.fault.value, tag=event.tag, close=event.close))
+        elif isinstance(event, CommandReceived):
+            await self._command(event)
+        elif isinstance(event, BeginMessageLiteral):
+            await self._append(event)
+        if self._session.state is State.LOGOUT:
+            connection.hang_up()
+        elif self.ending:
+            connection.write(responses.bye("the server is shutting down"))
+            connection.hang_up()
+        self._turn += 1
+        if self._turn >= TURN_COMMANDS:
+            self._turn = 0
+            await connection.sleep(0)
+
+    async def _command(self, event: CommandReceived) -> None:
+        try:
+            command = parse_command(event.pieces)
+            self._session.allow(command)
+        except BadCommandError as error:
+            self._bad(error)
+            return
+        verb = VERBS[type(command)]
+        uid = bool(getattr(command, "uid", False)) or getattr(command, "uids", None) is not None
+        await self._answer(
+            command.tag,
+            lambda: verb(self._session, command),
+            expunge=uid or not isinstance(command, _NO_EXPUNGE),
+            uid=uid,
+        )
+
+    async def _append(self, event: BeginMessageLiteral) -> None:
+        tag = event.head[0].split(b" ", 1)[0]
+        await self._answer(tag, lambda: append(self._session, event), expunge=True, uid=False)
+
+    async def _answer(
+        self, tag: bytes, run: Callable[[], Awaitable[Reply | None]], *, expunge: bool, uid: bool
+    ) -> None:
+        """Run a verb, tell what changed meanwhile, and answer."""
+        session = self._session
+        reply: Reply | None
+        broken = False
+        try:
+            reply = await run()
+            if session.selected is not None:
+                await session.selected.synchronise()
+        except BadCommandError as error:
+            self._bad(error if error.tag is not None else _with_tag(error, tag))
+            return
+        except MailError as error:
+            failure = responses.FAILURES[error.kind]
+            reply = Reply(error.detail, status=failure.status, code=failure.code)
+            await self._check_selected()
+        except ConnectionGone:
+            raise
+        except Exception:  # noqa: BLE001 - the top of a command: whatever it is, it is our bug
+            session.log.failure("imap.command.failed")
+            reply, broken = SERVER_BUG, True
+        if session.selected is not None:
+            session.connection.write(session.selected.notices(expunge=expunge, uid=uid))
+        if reply is not None:
+            session.connection.write(responses.tagged(tag, reply.status, reply.text, reply.code))
+        if broken:
+            # What the verb left behind is unknown: a new connection begins with a known state.
+            session.connection.write(responses.bye("internal error", responses.UNAVAILABLE))
+            session.connection.hang_up()
+
+    async def _check_selected(self) -> None:
+        """After a failure: is the selected mailbox still there?"""
+        session = self._session
+        if session.selected is None:
+            return
+        try:
+            await session.selected.synchronise(always=True)
+        except MailError as error:
+            if error.kind is Kind.NOT_FOUND:
+                session.connection.write(responses.bye("the selected mailbox was deleted"))
+                session.connection.hang_up()
+                raise ConnectionGone from error
+
+    def _bad(self, error: BadCommandError) -> None:
+        """Answer what cannot be read or is not allowed; too much of it ends the connection."""
+        session = self._session
+        connection = session.connection
+        if error.tag is None:
+            connection.write(responses.untagged(error.status, error.detail, error.code))
+        else:
+            connection.write(responses.tagged(error.tag, error.status, error.detail, error.code))
+        if error.status == responses.BAD:
+            self._bad_commands += 1
+        settings = session.settings
+        limit = (
+            settings.bad_commands_before_login
+            if session.state is State.NOT_AUTHENTICATED
+            else settings.bad_commands_after_login
+        )
+        if error.close or self._bad_commands >= limit:
+            session.log.emit("imap.session.refused", reason=error.detail)
+            connection.write(responses.bye("too many bad commands" if not error.close else error.detail))
+            connection.hang_up()
+
+
+def _with_tag(error: BadCommandError, tag: bytes) -> BadCommandError:
+    return BadCommandError(error.detail, tag=tag, status=error.status, code=error.code, close=error.close)

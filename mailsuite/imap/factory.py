@@ -1,0 +1,142 @@
+"""What all IMAP connections share, and how many there may be."""
+
+import ipaddress
+import itertools
+from collections import Counter
+
+from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from mailsuite.imap.server import IMAPServer
+from mailsuite.imap.settings import IMAPSettings
+from mailsuite.observe import EventLog
+
+IPV6_PREFIX = 64  # addresses of one IPv6 network are one client
+
+
+class IMAPFactory(Factory):
+    """
+    Makes IMAP servers.
+
+    Args:
+        portal: hands out `IMailAccount` or Twisted's ``IAccountIMAP`` for names and passwords.
+        context_factory: for STARTTLS; None leaves it out.
+        reactor: the clock; None takes the installed reactor.
+    """
+
+    protocol = IMAPServer
+    noisy = False
+
+    def __init__(
+        self,
+        portal: Portal,
+        *,
+        settings: IMAPSettings | None = None,
+        context_factory: object = None,
+        reactor: IReactorTime | None = None,
+    ) -> None:
+        self.portal = portal
+        self.settings = settings or IMAPSettings()
+        self.context_factory = context_factory
+        self.clock: IReactorTime = reactor or _installed_reactor()
+        self.log = EventLog(Logger(namespace="mailsuite.imap"))
+        self.connections: set[IMAPServer] = set()
+        self._numbers = itertools.count(1)
+        self._per_address: Counter[str] = Counter()
+        self._per_account: Counter[str] = Counter()
+        self._draining = False
+        self._drained: list[Deferred[None]] = []
+        self._deadline: IDelayedCall | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> IMAPServer:
+        """Make the server of one connection."""
+        del addr
+        server = IMAPServer(self, f"imap-{next(self._numbers):x}")
+        server.factory = self
+        return server
+
+    # how many there may be
+
+    def enter(self, server: IMAPServer, ip: str) -> bool:
+        """Count a connection; False when its address has too many, or the server is shutting down."""
+        if self._draining:
+            return False
+        key = network_of(ip)
+        if self.settings.rates and ip and self._per_address[key] >= self.settings.connections_per_address:
+            self.log.emit("imap.connection.refused", peer=ip)
+            return False
+        self._per_address[key] += 1
+        self.connections.add(server)
+        return True
+
+    def enter_account(self, email: str) -> bool:
+        """Count a login; False when the account has too many connections."""
+        if self.settings.rates and self._per_account[email] >= self.settings.connections_per_account:
+            self.log.emit("imap.account.refused", account=email)
+            return False
+        self._per_account[email] += 1
+        return True
+
+    def leave(self, server: IMAPServer, ip: str, email: str) -> bool:
+        """Forget a connection; False when it had not been let in."""
+        if server not in self.connections:
+            return False
+        self.connections.discard(server)
+        for counts, key in ((self._per_address, network_of(ip)), (self._per_account, email)):
+            if key in counts:
+                counts[key] -= 1
+                if counts[key] <= 0:
+                    del counts[key]
+        if self._draining and not self.connections:
+            self._finish_draining()
+        return True
+
+    # the end
+
+    def drain(self) -> "Deferred[None]":
+        """
+        Say farewell to all clients: commands that run are finished.
+
+        Returns:
+            Fires when the last connection is closed; after `IMAPSettings.drain_seconds` the rest is cut off.
+        """
+        if not self._draining:
+            self._draining = True
+            self._deadline = self.clock.callLater(self.settings.drain_seconds, self._cut_off)
+            for server in list(self.connections):
+                server.drain()
+        waiting: Deferred[None] = Deferred()
+        self._drained.append(waiting)
+        if not self.connections:
+            self._finish_draining()
+        return waiting
+
+    def _finish_draining(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        waiting, self._drained = self._drained, []
+        for each in waiting:
+            each.callback(None)
+
+    def _cut_off(self) -> None:
+        for server in list(self.connections):
+            server.transport.abortConnection()
+
+
+def network_of(ip: str) -> str:
+    """Name whom an address is counted for: itself, or its IPv6 network."""
+    if ":" not in ip:
+        return ip
+    try:
+        return str(ipaddress.ip_network((ip.partition("%")[0], IPV6_PREFIX), strict=False))
+    except ValueError:
+        return ip
+
+
+def _installed_reactor() -> IReactorTime:
+    from twisted.internet import reactor
+
+    return IReactorTime(reactor)

@@ -1,0 +1,128 @@
+"""
+The octets that a body section names, and how they are sent (RFC 3501 sections 6.4.5 and 7.4.2).
+
+Pure: where octets come from is not known here.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+
+from mailsuite.imap.fetch_grammar import BodySection, SectionText
+from mailsuite.interfaces import CACHED_FIELDS, PartOffsets
+from mailsuite.message.header import header_extent, parse_fields
+from mailsuite.message.mime import SectionKind, locate
+
+_KINDS = {
+    SectionText.ALL: SectionKind.BODY,
+    SectionText.HEADER: SectionKind.HEADER,
+    SectionText.HEADER_FIELDS: SectionKind.HEADER,
+    SectionText.HEADER_FIELDS_NOT: SectionKind.HEADER,
+    SectionText.MIME: SectionKind.MIME,
+    SectionText.TEXT: SectionKind.TEXT,
+}
+_SELECTING = frozenset((SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT))
+_HEADER_TEXTS = _SELECTING | {SectionText.HEADER}
+
+
+def is_cached(section: BodySection) -> bool:
+    """Whether the index keeps all the fields that this section selects."""
+    return section.text is SectionText.HEADER_FIELDS and not section.part and section.fields <= CACHED_FIELDS
+
+
+def needs_content(section: BodySection) -> bool:
+    """Whether the message itself must be read."""
+    return not is_cached(section)
+
+
+def is_header(section: BodySection) -> bool:
+    """Whether only the message's own header must be read."""
+    return not section.part and section.text in _HEADER_TEXTS
+
+
+def is_whole(section: BodySection) -> bool:
+    """Whether the section is the message from its beginning to its end."""
+    return not section.part and section.text is SectionText.ALL
+
+
+def selects_fields(section: BodySection) -> bool:
+    """Whether the header's octets are to be picked from, not sent as they are."""
+    return section.text in _SELECTING
+
+
+@functools.lru_cache(maxsize=256)
+def _picker(fields: frozenset[bytes]) -> Callable[[bytes], list[bytes]]:
+    names = b"|".join(re.escape(name) for name in sorted(fields))
+    pattern = rb"^(?:%b)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*\n?" % names
+    return re.compile(pattern, re.IGNORECASE | re.MULTILINE).findall
+
+
+def cached_fields(block: bytes, section: BodySection) -> bytes:
+    """Pick fields from those that the index keeps; an empty line ends them."""
+    return cut(b"".join([*_picker(section.fields)(block), b"\r\n"]), section)
+
+
+def picked_fields(header: bytes, section: BodySection) -> bytes:
+    """
+    Pick fields from a whole header section; an empty line ends them.
+
+    Args:
+        header: of the message, with its empty line if it has one.
+    """
+    wanted = section.text is SectionText.HEADER_FIELDS
+    chosen = [raw for name, raw in parse_fields(header) if (name in section.fields) is wanted]
+    return b"".join([*chosen, b"\r\n"])
+
+
+def extent(parts: PartOffsets, section: BodySection) -> tuple[int, int] | None:
+    """
+    Find the octets of a section in its message, before fields are picked and before a partial range is cut.
+
+    Returns:
+        Beginning and end; None when the message has no such section.
+    """
+    return locate(parts, section.part, _KINDS[section.text])
+
+
+def partial(start: int, end: int, section: BodySection) -> tuple[int, int]:
+    """Narrow beginning and end to the partial range that was asked for."""
+    if section.offset is None:
+        return start, end
+    start = min(start + section.offset, end)
+    return start, min(start + section.length, end)
+
+
+def cut(octets: bytes, section: BodySection) -> bytes:
+    """Cut the partial range that was asked for."""
+    if section.offset is None:
+        return octets
+    return octets[section.offset : section.offset + section.length]
+
+
+def from_content(content: bytes, parts: Callable[[], PartOffsets], section: BodySection) -> bytes | None:
+    """
+    Give a section of a message that is in memory; None when it has no such section.
+
+    Args:
+        parts: finds the parts; not called when the section can be found without.
+    """
+    if is_whole(section):
+        return cut(content, section)
+    if is_header(section):
+        header = content[: header_extent(content, 0, len(content))[1]]
+        return cut(picked_fields(header, section) if selects_fields(section) else header, section)
+    found = extent(parts(), section)
+    if found is None:
+        return None
+    start, end = found
+    if selects_fields(section):
+        return cut(picked_fields(content[start:end], section), section)
+    start, end = partial(start, end, section)
+    return content[start:end]
+
+
+def answer(section: BodySection, octets: bytes | None) -> bytes:
+    """Write a section's answer; the octets always as a literal, which may hold anything."""
+    if octets is None:
+        return section.label + b" NIL"
+    return b"%b {%d}\r\n%b" % (section.label, len(octets), octets)

@@ -1,0 +1,101 @@
+"""The mailbox that a session has selected, and how the session hears of its changes."""
+
+from collections.abc import Callable, Iterator
+
+from mailsuite.imap import responses
+from mailsuite.imap.view import SYSTEM_FLAGS, Notices, SelectedView
+from mailsuite.interfaces import IMailAccount, IMailbox, ISubscription, MailboxChange
+
+
+class Selected:
+    """
+    A mailbox between SELECT and whatever ends it.
+
+    It listens from the beginning, so that nothing between the snapshot and the first command is missed; `view` is
+    there after `look`.
+    """
+
+    view: SelectedView
+
+    def __init__(self, account: IMailAccount, mailbox: IMailbox) -> None:
+        self.mailbox = mailbox
+        self.read_only: bool = mailbox.read_only
+        self.on_change: Callable[[], None] | None = None
+        self._newest = 0
+        self._subscription: ISubscription | None = account.changes.subscribe(account.account_id, self._changed)
+
+    async def look(self) -> None:
+        """Take the snapshot that the view begins with."""
+        self.view = SelectedView(await self.mailbox.snapshot())
+
+    def _changed(self, change: MailboxChange) -> None:
+        if change.mailbox_id == self.mailbox.mailbox_id:
+            self._newest = max(self._newest, change.modseq)
+            if self.on_change is not None:
+                self.on_change()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a notice came of something that the view does not hold yet."""
+        return self._newest > self.view.modseq
+
+    async def synchronise(self, *, always: bool = False) -> None:
+        """
+        Bring the view up to date.
+
+        Args:
+            always: also without a notice, for changes that other programs made in the mailbox's folder.
+
+        Raises:
+            MailError: NOT_FOUND when the mailbox is gone.
+        """
+        if always or self.is_behind:
+            newest = self._newest
+            changes = await self.mailbox.changes(self.view.modseq)
+            self.view.apply(changes)
+            # A notice may be of a MODSEQ that changed nothing the view can see.
+            self.view.modseq = max(self.view.modseq, newest)
+
+    def notices(self, *, expunge: bool, uid: bool = False) -> bytes:
+        """
+        Write what the client is to be told now, and count it as told.
+
+        Args:
+            expunge: whether sequence numbers may change (RFC 3501 section 7.4.1).
+            uid: a UID command causes the answers, so that they carry UIDs (RFC 3501 section 6.4.8).
+        """
+        if not self.view.has_notices(expunge=expunge):
+            return b""
+        return b"".join(self._lines(self.view.notices(expunge=expunge), uid=uid))
+
+    def keyword_notice(self) -> bytes:
+        """Write the flags there can be, if there are some that the client does not know."""
+        keywords = self.view.keyword_notice()
+        return b"" if keywords is None else self.flag_lines(keywords)
+
+    def _lines(self, notices: Notices, *, uid: bool) -> Iterator[bytes]:
+        for number in notices.expunged:
+            yield responses.expunge_line(number)
+        if notices.exists is not None:
+            yield responses.exists_line(notices.exists)
+        if notices.recent is not None:
+            yield responses.recent_line(notices.recent)
+        if notices.keywords is not None:
+            yield self.flag_lines(notices.keywords)
+        for number, message_uid, flags in notices.flags:
+            yield responses.fetch_flags_line(number, flags, message_uid if uid else None)
+
+    def flag_lines(self, keywords: frozenset[str]) -> bytes:
+        """Write which flags there can be, and which are kept (RFC 3501 section 7.1, PERMANENTFLAGS)."""
+        flags = {*SYSTEM_FLAGS, *keywords}
+        kept = set() if self.read_only else flags | {"\\*"}
+        code = responses.permanent_flags_code(kept)
+        return responses.flags_line(flags) + responses.untagged(responses.OK, "flags that are kept", code)
+
+    def close(self) -> None:
+        """Stop listening and give the mailbox back; may be called twice."""
+        self.on_change = None
+        if self._subscription is not None:
+            self._subscription.cancel()
+            self._subscription = None
+            self.mailbox.close()

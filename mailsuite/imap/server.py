@@ -1,0 +1,338 @@
+"""
+IMAP over a Twisted transport: one command at a time, in order.
+
+Twisted's ``IMAP4Server`` gives the shell (timeouts, portal, the place in the class tree where other programs look);
+what arrives goes to our own assembler and grammar, and what is to be done to the verbs.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+    ITLSTransport,
+)
+from twisted.mail.imap4 import IMAP4Server
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from mailsuite.imap import responses
+from mailsuite.imap.dispatch import Dispatch
+from mailsuite.imap.session import ConnectionGone, Session, State
+from mailsuite.imap.wire import AFTER_LOGIN, BEFORE_LOGIN, CommandAssembler, Event, WireLimits
+from mailsuite.observe import background
+
+if TYPE_CHECKING:
+    from mailsuite.imap.factory import IMAPFactory
+
+V4_MAPPED = "::ffff:"
+READ_AHEAD_MAX_OCTETS = 128 * 1024  # of what waits while a command runs; then reading pauses
+
+
+def plain_ip(host: str | None) -> str:
+    """Write a peer's address as it is limited and logged: v4-mapped IPv6 as IPv4, without a zone."""
+    ip = (host or "").partition("%")[0]
+    return ip[len(V4_MAPPED) :] if ip.lower().startswith(V4_MAPPED) and "." in ip else ip
+
+
+@implementer(IPushProducer)
+class IMAPServer(IMAP4Server):
+    """
+    One connection.
+
+    Args:
+        factory: holds what all connections share: portal, settings, clock, counts.
+        session_id: names the connection in the log.
+    """
+
+    transport: Any  # TCP, TLS, a unix socket or a test's: what each offers is asked of its interfaces
+
+    def __init__(self, factory: "IMAPFactory", session_id: str) -> None:
+        super().__init__(contextFactory=factory.context_factory)  # type: ignore[no-untyped-call]  # Twisted's is
+        self.factory = factory
+        self.portal = factory.portal  # type: ignore[assignment]  # Twisted declares it by its default, None
+        self.settings = factory.settings
+        self.clock: IReactorTime = factory.clock
+        self.callLater = self.clock.callLater  # type: ignore[method-assign, assignment]  # TimeoutMixin's seam
+        settings = self.settings
+        self._before_login = WireLimits(
+            line_max_octets=settings.login_line_max_octets,
+            literal_max_octets=settings.login_literal_max_octets,
+            skip_max_octets=BEFORE_LOGIN.skip_max_octets,
+        )
+        self._after_login = WireLimits(
+            line_max_octets=settings.arguments_max_octets,
+            literal_max_octets=settings.arguments_max_octets,
+            skip_max_octets=max(AFTER_LOGIN.skip_max_octets, settings.literal_max_octets),
+        )
+        self.assembler = CommandAssembler(self._before_login)
+        self.log = factory.log.bind(session=session_id)
+        self.session = Session(
+            connection=self,
+            portal=factory.portal,
+            settings=settings,
+            log=self.log,
+            seconds=self.clock.seconds,
+            session_id=session_id,
+        )
+        self._dispatch = Dispatch(self.session)
+        self._ip = ""
+        self._account_key = ""
+        self._output: list[bytes] = []
+        self._waits: set[Deferred[None]] = set()
+        self._input: Deferred[None] | None = None
+        self._room: Deferred[None] | None = None
+        self._stall: IDelayedCall | None = None
+        self._paused = False
+        self._reading_paused = False
+        self._gone = False
+        self._closing = False
+        self._announce: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self._announcing = False
+        self._serving: Deferred[None] | None = None
+        self._announcements: Deferred[None] | None = None
+
+    # the connection's life
+
+    def connectionMade(self) -> None:
+        """Greet, and begin to take commands."""
+        transport = self.transport
+        self.tags = {}
+        self.canStartTLS = ITLSTransport(transport, None) is not None
+        peer = transport.getPeer()
+        self._ip = self.session.ip = plain_ip(getattr(peer, "host", ""))
+        self.log = self.session.log = self.log.bind(peer=self._ip)
+        self.session.tls = ISSLTransport.providedBy(transport)
+        self.session.can_start_tls = self.factory.context_factory is not None and self.canStartTLS
+        if ITCPTransport.providedBy(transport):
+            # Bulk answers end in small pieces: with Nagle's algorithm each would wait 40 ms.
+            transport.setTcpNoDelay(True)
+        if not self.factory.enter(self, self._ip):
+            self.write(responses.bye("too many connections from your address", responses.LIMIT))
+            self.hang_up()
+            return
+        transport.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
+        self.log.emit("imap.session.begun", tls=self.session.tls)
+        self._limit_time(self.settings.login_seconds)
+        self.sendServerGreeting()
+        self._serving = background(self._serve(), self.log, "IMAP session")
+
+    def sendServerGreeting(self) -> None:
+        """Say what can be used before login (RFC 3501 section 7.1.1)."""
+        code = responses.capability_code(self.session.capabilities())
+        self.write(responses.untagged(responses.OK, "mailsuite ready", code))
+        self.flush()
+
+    async def _serve(self) -> None:
+        try:
+            while not self._closing:
+                await self._dispatch.run(await self.next_event())
+                self.flush()
+                if self._paused:
+                    await self.drained()
+        except ConnectionGone:
+            pass
+        finally:
+            self.session.end()
+            self.hang_up()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted gives no default here
+        """Let go of everything; a verb that works on the store is let finish."""
+        del reason
+        self._gone = self._closing = True
+        self._limit_time(None)
+        self._stop_stall()
+        self._announce = None
+        self._output.clear()
+        self.assembler.discard()
+        for wait in list(self._waits):
+            wait.cancel()
+        if self.factory.leave(self, self._ip, self._account_key):
+            self.log.emit("imap.session.ended")
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take octets; the command that runs is never interrupted by them."""
+        if self._closing:
+            return
+        if self.session.state is not State.NOT_AUTHENTICATED:
+            self.resetTimeout()  # type: ignore[no-untyped-call]  # Twisted's is
+        self.assembler.feed(data)
+        if self._input is not None:
+            self._input.callback(None)
+        elif self.assembler.buffered_octets > READ_AHEAD_MAX_OCTETS and not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pauseProducing()
+
+    def _limit_time(self, seconds: float | None) -> None:
+        self.setTimeout(seconds)  # type: ignore[no-untyped-call]  # Twisted's is
+
+    def timeoutConnection(self) -> None:
+        """Say farewell to a client that is silent, unless we are at work for it."""
+        if self.session.state is not State.NOT_AUTHENTICATED and self._input is None and not self._paused:
+            self._limit_time(self.settings.idle_seconds)
+            return
+        self.log.emit("imap.session.expired", state=self.session.state.value)
+        self.write(responses.bye("autologout; idle for too long"))
+        self.hang_up()
+
+    # what verbs may ask for (session.Connection)
+
+    def write(self, octets: bytes) -> None:
+        """Keep octets for the next flush."""
+        self._output.append(octets)
+
+    def flush(self) -> None:
+        """Hand everything to the transport."""
+        if self._output:
+            output = self._output
+            self._output = []
+            if not self._gone:
+                self.transport.write(output[0] if len(output) == 1 else b"".join(output))
+
+    async def drained(self) -> None:
+        """Flush, and wait while the transport has enough."""
+        self.flush()
+        if self._gone:
+            raise ConnectionGone
+        while self._paused:
+            self._room = Deferred()
+            try:
+                await self._wait(self._room)
+            finally:
+                self._room = None
+
+    async def next_event(self) -> Event:
+        """Give what the client says next."""
+        while (event := self.assembler.next_event()) is None:
+            self.flush()
+            if self._closing:
+                raise ConnectionGone
+            if self._reading_paused:
+                self._reading_paused = False
+                self.transport.resumeProducing()
+            self._input = Deferred()
+            try:
+                await self._wait(self._input)
+            finally:
+                self._input = None
+        return event
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait by the clock."""
+        self.flush()
+        wait: Deferred[None] = Deferred()
+        call = self.clock.callLater(seconds, wait.callback, None)
+        try:
+            await self._wait(wait)
+        finally:
+            if call.active():
+                call.cancel()
+
+    async def _wait(self, wait: "Deferred[None]") -> None:
+        if self._closing:
+            raise ConnectionGone
+        self._waits.add(wait)
+        try:
+            await wait
+        except CancelledError as error:
+            raise ConnectionGone from error
+        finally:
+            self._waits.discard(wait)
+
+    def start_tls(self) -> None:
+        """Begin TLS: what was known of the client is forgotten (RFC 3501 section 6.2.1)."""
+        self.flush()
+        self.transport.startTLS(self.factory.context_factory)
+        self.startedTLS = True
+        self.session.tls = True
+        self.assembler.discard()
+
+    def logged_in(self, email: str) -> bool:
+        """Count the connection for the account, and widen the limits."""
+        if not self.factory.enter_account(email):
+            return False
+        self._account_key = email
+        self.log = self.session.log = self.log.bind(account=email)
+        self.assembler.limits = self._after_login
+        self._limit_time(self.settings.idle_seconds)
+        return True
+
+    def push(self, announce: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
+        """Let changes be told as they happen."""
+        self._announce = announce
+        if self.session.selected is not None:
+            self.session.selected.on_change = None if announce is None else self._announce_now
+
+    def _announce_now(self) -> None:
+        if self._announce is None or self._announcing or self._paused:
+            return
+        self._announcing = True
+        self._announcements = background(self._announce_all(), self.log, "announcement of changes")
+
+    async def _announce_all(self) -> None:
+        try:
+            while self._announce is not None and not self._paused:
+                await self._announce()
+                self.flush()
+                selected = self.session.selected
+                if selected is None or not selected.is_behind:
+                    return
+        finally:
+            self._announcing = False
+
+    def hang_up(self) -> None:
+        """Close once everything is written."""
+        if not self._gone:
+            self._closing = True
+            self.flush()
+            self._limit_time(None)
+            self.transport.unregisterProducer()
+            self._start_stall()
+            self.transport.loseConnection()
+            for wait in list(self._waits):
+                wait.cancel()
+
+    def drain(self) -> None:
+        """Say farewell for a shutdown: now, or when the command that runs has ended."""
+        self._dispatch.ending = True
+        if self._input is not None:
+            self.write(responses.bye("the server is shutting down"))
+            self.hang_up()
+
+    # IPushProducer: the transport's view of us
+
+    def pauseProducing(self) -> None:
+        """Stop making output: the client does not keep up."""
+        self._paused = True
+        self._start_stall()
+
+    def resumeProducing(self) -> None:
+        """Go on making output."""
+        self._paused = False
+        self._stop_stall()
+        if self._room is not None and not self._room.called:
+            self._room.callback(None)
+        elif self._announce is not None:
+            self._announce_now()
+
+    def stopProducing(self) -> None:
+        """Nothing more can be sent; `connectionLost` follows."""
+
+    def _start_stall(self) -> None:
+        self._stop_stall()
+        self._stall = self.clock.callLater(self.settings.stall_seconds, self._stalled)
+
+    def _stop_stall(self) -> None:
+        if self._stall is not None and self._stall.active():
+            self._stall.cancel()
+        self._stall = None
+
+    def _stalled(self) -> None:
+        self._stall = None
+        self.log.emit("imap.session.stalled")
+        self.transport.abortConnection()

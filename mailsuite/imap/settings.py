@@ -1,0 +1,57 @@
+"""What an operator may choose about IMAP; the numbers are the limits that we ship."""
+
+import attrs
+
+MIB = 2**20
+
+
+@attrs.frozen(kw_only=True)
+class IMAPSettings:
+    """
+    Settings of an `IMAPFactory`.
+
+    Args:
+        allow_cleartext: LOGIN and AUTHENTICATE are allowed without TLS.
+        rates: connections per address and per account are limited.
+        literal_max_octets: the largest message that APPEND takes.
+        literal_memory_octets: APPEND keeps messages up to this size in memory and writes larger ones to a file of
+            the store while they arrive.
+        arguments_max_octets: all arguments of one command together, after login.
+        login_literal_max_octets: all literals of one command before login.
+        login_line_max_octets: a command line before login.
+        login_seconds: from the connection to a successful login, in all.
+        idle_seconds: without a command, after login (RFC 3501 section 5.4).
+        stall_seconds: without any progress of what is to be sent.
+        idle_announce_seconds: how often an idling client is sent a line, so that address translation on the way
+            keeps the connection.
+        drain_seconds: how long a shutdown waits for commands that run.
+        failed_login_seconds: delay of the answer to a failed login.
+        bad_commands_before_login: after so many the connection is closed.
+        bad_commands_after_login: after so many the connection is closed.
+        keywords_max: how many keywords a mailbox may have.
+        keyword_max_octets: length of one keyword.
+        write_max_octets: how much waits in the transport before work that makes more output pauses.
+        search_seconds: how long one SEARCH may take.
+    """
+
+    allow_cleartext: bool = False
+    rates: bool = True
+    literal_max_octets: int = 25 * MIB
+    literal_memory_octets: int = 64 * 1024
+    arguments_max_octets: int = 64 * 1024
+    login_literal_max_octets: int = 4096
+    login_line_max_octets: int = 8192
+    login_seconds: float = 60.0
+    idle_seconds: float = 30 * 60.0
+    stall_seconds: float = 60.0
+    idle_announce_seconds: float = 120.0
+    drain_seconds: float = 10.0
+    failed_login_seconds: float = 2.0
+    bad_commands_before_login: int = 3
+    bad_commands_after_login: int = 20
+    connections_per_address: int = 50
+    connections_per_account: int = 20
+    keywords_max: int = 1000
+    keyword_max_octets: int = 50
+    write_max_octets: int = 256 * 1024
+    search_seconds: float = 10.0

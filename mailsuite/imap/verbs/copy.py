@@ -1,0 +1,52 @@
+"""COPY and MOVE."""
+
+from mailsuite.errors import Kind, MailError
+from mailsuite.imap import commands, responses
+from mailsuite.imap.session import Reply, Session
+from mailsuite.interfaces import Appended
+
+NO_MAILBOX = Reply("no such mailbox; create it first", status=b"NO", code=b"TRYCREATE")  # RFC 3501 section 7.1
+
+
+def copied_code(appended: Appended) -> bytes:
+    """Write COPYUID (RFC 4315 section 3); empty when nothing was copied."""
+    if not appended.uids or len(appended.uids) != len(appended.source_uids):
+        return b""
+    return responses.copy_uid_code(appended.uidvalidity, appended.source_uids, appended.uids)
+
+
+async def copy(session: Session, command: commands.Copy) -> Reply:
+    """COPY and UID COPY (RFC 3501 section 6.4.7)."""
+    selected = session.mailbox
+    uids = selected.view.resolve(command.messages, uid=command.uid)
+    if not uids:
+        return Reply("no such messages; nothing copied")
+    try:
+        appended = await selected.mailbox.copy_to(uids, command.mailbox)
+    except MailError as error:
+        if error.kind is Kind.NOT_FOUND:
+            return NO_MAILBOX
+        raise
+    return Reply("COPY completed", code=copied_code(appended))
+
+
+async def move(session: Session, command: commands.Move) -> Reply:
+    """MOVE and UID MOVE (RFC 6851 section 3)."""
+    selected = session.mailbox
+    if selected.read_only:
+        return Reply("the mailbox is read-only", status=b"NO", code=b"READ-ONLY")
+    uids = selected.view.resolve(command.messages, uid=command.uid)
+    if not uids:
+        return Reply("no such messages; nothing moved")
+    try:
+        appended = await selected.mailbox.move_to(uids, command.mailbox)
+    except MailError as error:
+        if error.kind is Kind.NOT_FOUND:
+            return NO_MAILBOX
+        raise
+    code = copied_code(appended)
+    if code:
+        # RFC 6851 section 4.3: before the EXPUNGEs, so that the client knows where each one went.
+        session.connection.write(responses.untagged(responses.OK, "moved", code))
+    selected.view.expunge(appended.source_uids)
+    return Reply("MOVE completed")

@@ -1,0 +1,15 @@
+"""EXPUNGE and UID EXPUNGE."""
+
+from mailsuite.imap import commands
+from mailsuite.imap.session import Reply, Session
+
+
+async def expunge(session: Session, command: commands.Expunge) -> Reply:
+    """EXPUNGE (RFC 3501 section 6.4.3) and UID EXPUNGE (RFC 4315 section 2.1)."""
+    selected = session.mailbox
+    if selected.read_only:
+        return Reply("the mailbox is read-only", status=b"NO", code=b"READ-ONLY")
+    uids = None if command.uids is None else selected.view.resolve(command.uids, uid=True)
+    if uids is None or uids:
+        selected.view.expunge(await selected.mailbox.expunge(uids))
+    return Reply("EXPUNGE completed")

@@ -1,0 +1,151 @@
+"""FETCH and UID FETCH: from the index where it knows, from the message where it must."""
+
+from array import array
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+
+from mailsuite.imap import commands, responses
+from mailsuite.imap.bodies import Bodies, write_bodies
+from mailsuite.imap.fetch_format import Plan, Row, plan_for, row_uid
+from mailsuite.imap.fetch_grammar import FetchItems
+from mailsuite.imap.sections import answer, cached_fields, needs_content
+from mailsuite.imap.session import Reply, Session
+from mailsuite.imap.view import SEEN_FLAG
+from mailsuite.interfaces import StoreMode
+
+CHUNK_MESSAGES = 1000
+BODY_CHUNK_MESSAGES = 200
+MESSAGES_PER_WRITE = 200
+
+T = TypeVar("T")
+
+
+async def fetch(session: Session, command: commands.Fetch) -> Reply:
+    """FETCH (RFC 3501 section 6.4.5)."""
+    selected = session.mailbox
+    plan = plan_for(command.items)
+    if plan.from_view:
+        # The view knows UIDs and flags; it only has to be up to date.
+        await selected.synchronise()
+    uids = selected.view.resolve(command.messages, uid=command.uid)
+    if plan.from_view:
+        await _write_from_view(session, plan, uids)
+        return Reply("FETCH completed")
+    missing = await _Fetching(session, command.items, plan).run(uids)
+    if missing:
+        # RFC 5530 section 3: some of it is not there, since somebody else expunged it.
+        return Reply("some of the messages are expunged", code=responses.EXPUNGEISSUED)
+    return Reply("FETCH completed")
+
+
+async def _write_from_view(session: Session, plan: Plan, uids: "array[int]") -> None:
+    view = session.mailbox.view
+    for chunk in _chunks(uids, CHUNK_MESSAGES):
+        numbers = view.sequence_numbers(chunk)
+        rows: list[Row] = [(uid, view.flags[number - 1]) for uid, number in zip(chunk, numbers, strict=True)]
+        await _write_lines(session, plan.lines(numbers, rows, view.recent))
+        await session.connection.sleep(0)
+
+
+async def _write_lines(session: Session, lines: Iterator[bytes]) -> None:
+    while piece := b"".join(islice(lines, MESSAGES_PER_WRITE)):
+        session.connection.write(piece)
+        await session.connection.drained()
+
+
+def _chunks(uids: "array[int]", length: int) -> Iterator["array[int]"]:
+    for start in range(0, len(uids), length):
+        yield uids[start : start + length]
+
+
+def _start(work: Awaitable[T]) -> "Deferred[T]":
+    """Let a store begin with something that is wanted later."""
+    if isinstance(work, Deferred):
+        return work
+    return Deferred.fromCoroutine(_await(work))
+
+
+async def _await(work: Awaitable[T]) -> T:
+    return await work
+
+
+class _Fetching:
+    """One FETCH that asks the store: columns in chunks, the next chunk asked for while this one is written."""
+
+    def __init__(self, session: Session, items: FetchItems, plan: Plan) -> None:
+        self._session = session
+        self._items = items
+        self._plan = plan
+        self._abandoned: Deferred[Sequence[Row] | tuple[()]] | None = None
+        self._reads = any(needs_content(section) for section in items.sections)
+
+    async def run(self, uids: "array[int]") -> int:
+        """Write the answers; return how many messages are no longer there."""
+        session = self._session
+        mailbox = session.mailbox.mailbox
+        chunks = list(_chunks(uids, BODY_CHUNK_MESSAGES if self._items.sections else CHUNK_MESSAGES))
+        missing = 0
+        following: Deferred[Sequence[Row]] | None = None
+        try:
+            for at, chunk in enumerate(chunks):
+                fresh = await self._set_seen(chunk)
+                if following is None:
+                    rows = await mailbox.fetch(chunk, self._plan.columns)
+                else:
+                    asked, following = following, None
+                    rows = await asked
+                if at + 1 < len(chunks) and not self._items.sets_seen:
+                    following = _start(mailbox.fetch(chunks[at + 1], self._plan.columns))
+                missing += len(chunk) - len(rows)
+                if rows:
+                    missing += await self._write(rows, fresh)
+                if at + 1 < len(chunks):
+                    await session.connection.sleep(0)
+        finally:
+            if following is not None:
+                # Its failure would have been this command's, which has failed already.
+                self._abandoned = following.addErrback(lambda _: ())
+        return missing
+
+    async def _set_seen(self, uids: Sequence[int]) -> frozenset[int]:
+        r"""Set ``\Seen`` where the items do that; return the UIDs whose flags the client has yet to be told."""
+        selected = self._session.mailbox
+        if not self._items.sets_seen or selected.read_only:
+            return frozenset()
+        view = selected.view
+        unseen = [uid for uid in uids if SEEN_FLAG not in view.flags[view.index(uid)]]
+        if not unseen:
+            return frozenset()
+        rows, _ = await selected.mailbox.store_flags(unseen, StoreMode.ADD, frozenset((SEEN_FLAG,)), None)
+        for uid, flags, modseq in rows:
+            view.note_flags(uid, flags)
+            view.advance(modseq)
+        return frozenset(uid for uid, _, _ in rows) if not self._plan.flags_at else frozenset()
+
+    async def _write(self, rows: Sequence[Row], fresh: frozenset[int]) -> int:
+        """Write the answers of a chunk; return how many messages had no octets any more."""
+        session = self._session
+        view = session.mailbox.view
+        uids = array("I", map(row_uid, rows))
+        numbers = view.sequence_numbers(uids)
+        if not self._items.sections:
+            await _write_lines(session, self._plan.lines(numbers, rows, view.recent))
+            return 0
+        openings = self._plan.openings(numbers, rows, view.recent)
+        if self._reads:
+            return await write_bodies(session, self._items, self._plan, list(openings), rows, fresh)
+        await _write_lines(session, self._header_lines(openings, rows, fresh))
+        return 0
+
+    def _header_lines(self, openings: Iterable[bytes], rows: Sequence[Row], fresh: frozenset[int]) -> Iterator[bytes]:
+        """Write answers whose sections are all in the index."""
+        sections = self._items.sections
+        at = self._plan.header_at
+        space = b" " if self._items.attributes else b""
+        bodies = Bodies(self._session, self._items)
+        for opening, row in zip(openings, rows, strict=True):
+            answers = [answer(section, cached_fields(row[at], section)) for section in sections]  # type: ignore[arg-type]  # octets
+            yield b"%b%b%b%b" % (opening, space, b" ".join(answers), bodies.closing(row[0], fresh))  # type: ignore[arg-type]  # UID

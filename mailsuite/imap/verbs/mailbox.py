@@ -1,0 +1,37 @@
+"""CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE."""
+
+from mailsuite.imap import commands
+from mailsuite.imap.session import Reply, Session
+
+
+async def create(session: Session, command: commands.Create) -> Reply:
+    """CREATE (RFC 3501 section 6.3.3), with a special use if asked for (RFC 6154 section 3)."""
+    await session.avatar.create(command.mailbox, command.special_use)
+    return Reply("CREATE completed")
+
+
+async def delete(session: Session, command: commands.Delete) -> Reply:
+    """DELETE (RFC 3501 section 6.3.4); a mailbox that this session has selected is left first."""
+    selected = session.selected
+    if selected is not None and selected.mailbox.name == command.mailbox:
+        session.unselect()
+    await session.avatar.delete(command.mailbox)
+    return Reply("DELETE completed")
+
+
+async def rename(session: Session, command: commands.Rename) -> Reply:
+    """RENAME (RFC 3501 section 6.3.5)."""
+    await session.avatar.rename(command.mailbox, command.new_name)
+    return Reply("RENAME completed")
+
+
+async def subscribe(session: Session, command: commands.Subscribe) -> Reply:
+    """SUBSCRIBE (RFC 3501 section 6.3.6)."""
+    await session.avatar.subscribe(command.mailbox, True)  # noqa: FBT003 - the interface says so
+    return Reply("SUBSCRIBE completed")
+
+
+async def unsubscribe(session: Session, command: commands.Unsubscribe) -> Reply:
+    """UNSUBSCRIBE (RFC 3501 section 6.3.7)."""
+    await session.avatar.subscribe(command.mailbox, False)  # noqa: FBT003 - the interface says so
+    return Reply("UNSUBSCRIBE completed")

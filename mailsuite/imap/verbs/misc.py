@@ -1,0 +1,64 @@
+"""CAPABILITY, NOOP, CHECK, ID, ENABLE, NAMESPACE and LOGOUT."""
+
+from mailsuite import __version__
+from mailsuite.imap import commands, responses
+from mailsuite.imap.session import Reply, Session, State
+
+ID_LOGGED_MAX = 10  # fields of a client's ID that go to the log
+
+
+async def capability(session: Session, command: commands.Capability) -> Reply:
+    """CAPABILITY (RFC 3501 section 6.1.1)."""
+    del command
+    session.connection.write(responses.capability_line(session.capabilities()))
+    return Reply("CAPABILITY completed")
+
+
+async def noop(session: Session, command: commands.Noop) -> Reply:
+    """NOOP, which looks for changes (RFC 3501 section 6.1.2)."""
+    del command
+    if session.selected is not None:
+        await session.selected.synchronise(always=True)
+    return Reply("NOOP completed")
+
+
+async def check(session: Session, command: commands.Check) -> Reply:
+    """CHECK: everything that was answered is on disk already (RFC 3501 section 6.4.1)."""
+    del command
+    await session.mailbox.synchronise(always=True)
+    return Reply("CHECK completed")
+
+
+async def id_(session: Session, command: commands.Id) -> Reply:
+    """ID (RFC 2971 section 3.1)."""
+    client = {
+        name.decode("ascii", "replace"): value.decode("utf-8", "replace")
+        for name, value in list(command.parameters.items())[:ID_LOGGED_MAX]
+        if value is not None
+    }
+    session.log.emit("imap.client.identified", client=client)
+    session.connection.write(responses.id_line({"name": "mailsuite", "version": __version__}))
+    return Reply("ID completed")
+
+
+async def enable(session: Session, command: commands.Enable) -> Reply:
+    """ENABLE: nothing that can be announced now needs it, so nothing is enabled (RFC 5161 section 3.1)."""
+    del command
+    session.connection.write(responses.enabled_line(sorted(session.enabled)))
+    return Reply("ENABLE completed")
+
+
+async def namespace(session: Session, command: commands.Namespace) -> Reply:
+    """NAMESPACE: one, personal (RFC 2342 section 5)."""
+    del command
+    session.connection.write(responses.namespace_line())
+    return Reply("NAMESPACE completed")
+
+
+async def logout(session: Session, command: commands.Logout) -> Reply:
+    """LOGOUT (RFC 3501 section 6.1.3)."""
+    del command
+    session.unselect()
+    session.state = State.LOGOUT
+    session.connection.write(responses.bye("logging out"))
+    return Reply("LOGOUT completed")

@@ -1,0 +1,26 @@
+"""SEARCH and UID SEARCH."""
+
+from mailsuite.imap import commands, responses
+from mailsuite.imap.evaluate import Evaluation
+from mailsuite.imap.session import Reply, Session
+
+
+async def search(session: Session, command: commands.Search) -> Reply:
+    """SEARCH (RFC 3501 section 6.4.4)."""
+    selected = session.mailbox
+    view = selected.view
+    evaluation = Evaluation(
+        selected.mailbox,
+        view,
+        seconds=session.seconds,
+        deadline=session.seconds() + session.settings.search_seconds,
+        pause=lambda: session.connection.sleep(0),
+    )
+    candidates = [position for position, uid in enumerate(view.uids) if not view.is_gone(uid)]
+    found = await evaluation.matching(command.key, candidates)
+    if found is None:
+        return Reply("the search takes too long", status=responses.NO, code=responses.LIMIT)
+    uids = view.uids
+    numbers = [uids[position] for position in found] if command.uid else [position + 1 for position in found]
+    session.connection.write(responses.search_line(numbers))
+    return Reply("SEARCH completed")

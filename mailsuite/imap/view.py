@@ -1,0 +1,244 @@
+r"""
+What one session has been told of its selected mailbox: the owner of its sequence numbers.
+
+A client counts messages by what it was told, so a message that another session expunged keeps its number here until
+this session may be told (RFC 3501 sections 5.5 and 7.4.1). Pure: it is given `Changes` and gives `Notices`.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+
+import attrs
+
+from mailsuite.imap.sequence import SequenceSet
+from mailsuite.interfaces import Changes, Snapshot
+
+RECENT_FLAG = "\\Recent"
+SEEN_FLAG = "\\Seen"
+SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")  # RFC 3501 section 2.3.2
+
+
+@attrs.frozen(kw_only=True)
+class Notices:
+    r"""
+    What a client is to be told now, in this order.
+
+    Args:
+        expunged: sequence numbers, each as it is when the ones before it are gone.
+        exists: the number of messages, or None when the client knows it.
+        recent: the number of messages with ``\Recent``, or None when the client knows it.
+        keywords: all keywords of the mailbox, or None when the client knows them.
+        flags: sequence number, UID and flags, with ``\Recent`` where it is due, of changed messages.
+    """
+
+    expunged: Sequence[int] = ()
+    exists: int | None = None
+    recent: int | None = None
+    keywords: frozenset[str] | None = None
+    flags: Sequence[tuple[int, int, frozenset[str]]] = ()
+
+
+class SelectedView:
+    """
+    The messages of a selected mailbox, in the order of the client's sequence numbers.
+
+    Args:
+        snapshot: the mailbox when it was selected; the client is told its counts by the verb that selects.
+    """
+
+    __slots__ = ("_changed", "_gone", "_told_exists", "_told_keywords", "_told_recent", "flags", "keywords", "modseq",
+                 "recent", "uidnext", "uids", "uidvalidity")  # fmt: skip
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.uidvalidity = snapshot.uidvalidity
+        self.uidnext = snapshot.uidnext
+        self.modseq = snapshot.highest_modseq
+        self.uids = array("I", snapshot.uids)
+        self.flags = list(snapshot.flags)
+        self.recent = set(snapshot.recent)
+        self.keywords = snapshot.keywords
+        self._gone: set[int] = set()
+        self._changed: set[int] = set()
+        self._told_exists = len(self.uids)
+        self._told_recent = len(self.recent)
+        self._told_keywords = self.keywords
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    # what the client's numbers mean
+
+    def index(self, uid: int) -> int:
+        """Find where a UID stands, counted from 0; -1 when the client knows no such message."""
+        position = bisect_left(self.uids, uid)
+        return position if position < len(self.uids) and self.uids[position] == uid else -1
+
+    def sequence_number(self, uid: int) -> int:
+        """Give the client's number of a message; 0 when it knows no such message."""
+        return self.index(uid) + 1
+
+    def sequence_numbers(self, uids: Sequence[int]) -> Sequence[int]:
+        """Give the numbers of ascending UIDs that the client knows; a run of neighbours costs one search."""
+        if not uids:
+            return ()
+        first = bisect_left(self.uids, uids[0])
+        if self.uids[first : first + len(uids)] == (uids if isinstance(uids, array) else array("I", uids)):
+            return range(first + 1, first + 1 + len(uids))
+        numbers = []
+        position = first
+        for uid in uids:
+            position = bisect_left(self.uids, uid, position)
+            numbers.append(position + 1)
+        return numbers
+
+    def positions(self, messages: SequenceSet, *, uid: bool) -> list[range]:
+        """Find messages that a client named, as ascending ranges of positions in `uids`."""
+        return messages.uid_ranges(self.uids) if uid else messages.message_ranges(len(self.uids))
+
+    def resolve(self, messages: SequenceSet, *, uid: bool) -> "array[int]":
+        """Give the UIDs of messages that a client named, ascending; those that it does not know are passed over."""
+        found = array("I")
+        for part in self.positions(messages, uid=uid):
+            found += self.uids[part.start : part.stop]
+        return found
+
+    def flags_of(self, uid: int) -> frozenset[str]:
+        r"""Give a message's flags as the client is to see them, with ``\Recent``; empty when there is none."""
+        position = self.index(uid)
+        return self.shown_flags(uid, self.flags[position]) if position >= 0 else frozenset()
+
+    def shown_flags(self, uid: int, flags: frozenset[str]) -> frozenset[str]:
+        r"""Add ``\Recent`` where it is due."""
+        return flags | {RECENT_FLAG} if uid in self.recent else flags
+
+    def is_gone(self, uid: int) -> bool:
+        """Whether the message is expunged and the client has not been told yet."""
+        return uid in self._gone
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether an EXPUNGE is held back."""
+        return bool(self._gone)
+
+    def first_unseen(self) -> int:
+        r"""Give the number of the first message without ``\Seen``; 0 when all have it."""
+        for number, flags in enumerate(self.flags, 1):
+            if SEEN_FLAG not in flags:
+                return number
+        return 0
+
+    # what happens to the mailbox
+
+    def apply(self, changes: Changes) -> None:
+        """Take in what happened; `notices` then says what to tell."""
+        self.modseq = max(self.modseq, changes.modseq)
+        if changes.keywords:
+            self.keywords |= changes.keywords
+        self.expunge(changes.expunged)
+        flags_of = {uid: flags for uid, flags, _ in changes.flags}
+        last = self.uids[-1] if self.uids else 0
+        for uid in changes.added:
+            if uid > last:
+                last = uid
+                self.uids.append(uid)
+                self.flags.append(flags_of.pop(uid, frozenset()))
+                if uid in changes.recent:
+                    self.recent.add(uid)
+        self.uidnext = max(self.uidnext, last + 1)
+        for uid, flags in flags_of.items():
+            position = self.index(uid)
+            if position >= 0 and self.flags[position] != flags and uid not in self._gone:
+                self.flags[position] = flags
+                self._changed.add(uid)
+
+    def expunge(self, uids: Iterable[int]) -> None:
+        """Note that messages are gone; they keep their numbers until `notices` may tell."""
+        for uid in uids:
+            if self.index(uid) >= 0:
+                self._gone.add(uid)
+                self._changed.discard(uid)
+
+    def note_flags(self, uid: int, flags: frozenset[str]) -> int:
+        r"""
+        Set flags that the client is told, or chose, elsewhere; return its number, 0 when it knows no such message.
+
+        Args:
+            flags: without ``\Recent``.
+        """
+        position = self.index(uid)
+        if position >= 0:
+            self.flags[position] = flags
+            self._changed.discard(uid)
+            self._note_keywords(flags)
+        return position + 1
+
+    def note_keywords(self, flags: Iterable[str]) -> None:
+        """Note keywords that were just made; `notices` tells them before anything that uses them."""
+        self._note_keywords(frozenset(flags))
+
+    def _note_keywords(self, flags: frozenset[str]) -> None:
+        fresh = flags - self.keywords
+        if fresh:
+            fresh = frozenset(flag for flag in fresh if not flag.startswith("\\"))
+            self.keywords |= fresh
+
+    def advance(self, modseq: int) -> None:
+        """Note a MODSEQ of this session's own doing; with a gap before it, others did something as well."""
+        if modseq == self.modseq + 1:
+            self.modseq = modseq
+
+    # what the client is told
+
+    def has_notices(self, *, expunge: bool) -> bool:
+        """Whether there is something to tell."""
+        return bool(
+            (expunge and self._gone)
+            or self._changed
+            or self._told_exists != len(self.uids)
+            or self._told_recent != len(self.recent)
+            or self._told_keywords != self.keywords
+        )
+
+    def notices(self, *, expunge: bool) -> Notices:
+        """
+        Say what the client has to be told, and count it as told.
+
+        Args:
+            expunge: whether sequence numbers may change now; if not, expunged messages wait.
+        """
+        expunged = self._remove_gone() if expunge and self._gone else ()
+        exists = recent = keywords = None
+        if self._told_exists != len(self.uids):
+            exists = self._told_exists = len(self.uids)
+        if self._told_recent != len(self.recent) or exists is not None:  # RFC 3501 section 7.3.2
+            recent = self._told_recent = len(self.recent)
+        if self._told_keywords != self.keywords:
+            keywords = self._told_keywords = self.keywords
+        flags = tuple(self._flag_notices()) if self._changed else ()
+        return Notices(expunged=expunged, exists=exists, recent=recent, keywords=keywords, flags=flags)
+
+    def keyword_notice(self) -> frozenset[str] | None:
+        """Give all keywords when there are some that the client was not told, and count them as told."""
+        if self._told_keywords == self.keywords:
+            return None
+        self._told_keywords = self.keywords
+        return self.keywords
+
+    def _flag_notices(self) -> Iterator[tuple[int, int, frozenset[str]]]:
+        for uid in sorted(self._changed):
+            position = self.index(uid)
+            yield position + 1, uid, self.shown_flags(uid, self.flags[position])
+        self._changed.clear()
+
+    def _remove_gone(self) -> Sequence[int]:
+        positions = sorted(self.index(uid) for uid in self._gone)
+        gone = self._gone
+        self.flags = [flags for uid, flags in zip(self.uids, self.flags, strict=True) if uid not in gone]
+        self.uids = array("I", [uid for uid in self.uids if uid not in gone])
+        self.recent -= gone
+        self._gone = set()
+        # What arrived and went before the client heard of it is not told.
+        known = bisect_left(positions, self._told_exists)
+        self._told_exists -= known
+        return [position + 1 - removed for removed, position in enumerate(positions[:known])]

@@ -1,0 +1,529 @@
+"""A small account in memory and a scripted client, for the tests of sessions, verbs and server."""
+
+import attrs
+import pytest
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.portal import IRealm, Portal
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ITLSTransport
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransportWithDisconnection
+from zope.interface import implementer
+
+from mailsuite.errors import Kind, MailError
+from mailsuite.imap import IMAPFactory, IMAPSettings
+from mailsuite.interfaces import (
+    Appended,
+    Body,
+    Changes,
+    Column,
+    IMailAccount,
+    IMailbox,
+    MailboxChange,
+    MailboxEntry,
+    MailboxStatus,
+    Snapshot,
+    StoreMode,
+)
+from mailsuite.message.mime import parse_parts
+from mailsuite.message.summary import summarize
+
+NONE = frozenset()
+
+
+@attrs.define
+class Message:
+    uid: int
+    content: bytes
+    flags: frozenset = NONE
+    date: int = 0
+    modseq: int = 1
+
+
+@attrs.define
+class Box:
+    name: str
+    mailbox_id: int
+    messages: dict = attrs.Factory(dict)
+    uidnext: int = 1
+    modseq: int = 1
+    expunged: list = attrs.Factory(list)
+    keywords: set = attrs.Factory(set)
+    recent: set = attrs.Factory(set)
+    special_use: frozenset = NONE
+
+
+class Bus:
+    def __init__(self):
+        self.listeners = []
+
+    def publish(self, change):
+        for callback in list(self.listeners):
+            callback(change)
+
+    def subscribe(self, account_id, callback):
+        self.listeners.append(callback)
+        bus = self
+
+        class Subscription:
+            def cancel(self):
+                if callback in bus.listeners:
+                    bus.listeners.remove(callback)
+
+        return Subscription()
+
+
+@implementer(IMailAccount)
+class FakeAccount:
+    account_id = 1
+    email = "alice@example.test"
+
+    def __init__(self):
+        self.changes = Bus()
+        self.boxes = {}
+        self.subscribed = {"INBOX"}
+        self.calls = []
+        self.gate = None  # a Deferred that the next operation waits for
+        self.failure = None  # what the next operation raises
+        self.limit = 0
+        self.files = []
+        self.logouts = 0
+        self._ids = 0
+        self.add_box("INBOX")
+
+    def add_box(self, name, special_use=NONE):
+        self._ids += 1
+        self.boxes[name] = Box(name, self._ids, special_use=special_use)
+        return self.boxes[name]
+
+    def put(self, name, content, flags=NONE, date=0):
+        box = self.boxes[name]
+        uid = box.uidnext
+        box.uidnext += 1
+        box.modseq += 1
+        box.messages[uid] = Message(uid, content, frozenset(flags), date, box.modseq)
+        box.keywords |= {flag for flag in flags if not flag.startswith("\\")}
+        box.recent.add(uid)
+        return uid
+
+    def deliver(self, name, content, flags=NONE, date=0):
+        uid = self.put(name, content, flags, date)
+        self.tell(self.boxes[name])
+        return uid
+
+    def tell(self, box):
+        self.changes.publish(MailboxChange(self.account_id, box.mailbox_id, box.modseq))
+
+    async def pass_gate(self, call):
+        self.calls.append(call)
+        failure, self.failure = self.failure, None
+        gate, self.gate = self.gate, None
+        if gate is not None:
+            await gate
+        if failure is not None:
+            raise failure
+
+    def box(self, name):
+        if name not in self.boxes:
+            raise MailError(Kind.NOT_FOUND, "no such mailbox")
+        return self.boxes[name]
+
+    async def list_mailboxes(self):
+        names = set(self.boxes) | self.subscribed
+        return [
+            MailboxEntry(
+                name=name,
+                mailbox_id=self.boxes[name].mailbox_id if name in self.boxes else 0,
+                selectable=name in self.boxes,
+                subscribed=name in self.subscribed,
+                special_use=self.boxes[name].special_use if name in self.boxes else NONE,
+            )
+            for name in sorted(names)
+        ]
+
+    async def open_mailbox(self, name, *, read_only):
+        await self.pass_gate("open")
+        return FakeMailbox(self, self.box(name), name, read_only)
+
+    async def status(self, name):
+        box = self.box(name)
+        return MailboxStatus(
+            messages=len(box.messages),
+            recent=len(box.recent),
+            unseen=sum("\\Seen" not in message.flags for message in box.messages.values()),
+            deleted=sum("\\Deleted" in message.flags for message in box.messages.values()),
+            uidnext=box.uidnext,
+            uidvalidity=7,
+            highest_modseq=box.modseq,
+            size_octets=sum(len(message.content) for message in box.messages.values()),
+        )
+
+    async def create(self, name, special_use):
+        if name in self.boxes:
+            raise MailError(Kind.EXISTS, "it exists")
+        return self.add_box(name, special_use).mailbox_id
+
+    async def delete(self, name):
+        if name == "INBOX":
+            raise MailError(Kind.DENIED, "INBOX stays")
+        self.box(name)
+        del self.boxes[name]
+
+    async def rename(self, old, new):
+        if new in self.boxes:
+            raise MailError(Kind.EXISTS, "it exists")
+        self.boxes[new] = self.boxes.pop(self.box(old).name)
+        self.boxes[new].name = new
+
+    async def subscribe(self, name, subscribed):
+        (self.subscribed.add if subscribed else self.subscribed.discard)(name)
+
+    async def append(self, name, messages):
+        await self.pass_gate("append")
+        box = self.box(name)
+        uids = [
+            self.put(
+                name,
+                message.content if isinstance(message.content, bytes) else self.files[int(message.content.path)].octets,
+                message.flags,
+                message.internal_date or 0,
+            )
+            for message in messages
+        ]
+        self.tell(box)
+        return Appended(uidvalidity=7, uids=uids)
+
+    async def begin_body(self, size_octets):
+        await self.pass_gate("begin_body")
+        file = FakeFile(len(self.files), size_octets)
+        self.files.append(file)
+        return file
+
+    async def quota(self):
+        used = sum(len(message.content) for box in self.boxes.values() for message in box.messages.values())
+        return {"STORAGE": (used, self.limit)} if self.limit else {}
+
+    def logout(self):
+        self.logouts += 1
+
+
+class FakeFile:
+    def __init__(self, number, announced):
+        self.number = number
+        self.announced = announced
+        self.octets = b""
+        self.aborted = False
+
+    async def write(self, chunk):
+        self.octets += chunk
+
+    async def finish(self):
+        return Body(str(self.number), len(self.octets))
+
+    def abort(self):
+        self.aborted = True
+
+
+@implementer(IMailbox)
+class FakeMailbox:
+    def __init__(self, account, box, name, read_only):
+        self.account = account
+        self.box = box
+        self.mailbox_id = box.mailbox_id
+        self.name = name
+        self.read_only = read_only
+        self.closed = False
+        self.recent = set(box.recent)
+        if not read_only:
+            box.recent.clear()
+
+    async def snapshot(self):
+        await self.account.pass_gate("snapshot")
+        messages = self.box.messages
+        return Snapshot(
+            uidvalidity=7,
+            uidnext=self.box.uidnext,
+            highest_modseq=self.box.modseq,
+            uids=sorted(messages),
+            flags=[messages[uid].flags for uid in sorted(messages)],
+            keywords=frozenset(self.box.keywords),
+            recent=frozenset(self.recent),
+        )
+
+    async def changes(self, since_modseq):
+        await self.account.pass_gate("changes")
+        if self.box.name not in self.account.boxes:
+            raise MailError(Kind.NOT_FOUND, "the mailbox is gone")
+        changed = [m for uid, m in sorted(self.box.messages.items()) if m.modseq > since_modseq]
+        fresh = frozenset(self.box.recent)
+        if not self.read_only:
+            self.box.recent.clear()
+        return Changes(
+            modseq=self.box.modseq,
+            expunged=sorted(uid for uid, modseq in self.box.expunged if modseq > since_modseq),
+            flags=[(m.uid, m.flags, m.modseq) for m in changed],
+            added=[m.uid for m in changed],
+            recent=fresh,
+            keywords=frozenset(self.box.keywords),
+        )
+
+    async def fetch(self, uids, columns):
+        await self.account.pass_gate("fetch")
+        rows = []
+        for uid in uids:
+            message = self.box.messages.get(uid)
+            if message is not None:
+                rows.append((uid, *(self.column(message, column) for column in columns)))
+        return rows
+
+    def column(self, message, column):
+        if column is Column.FLAGS:
+            return message.flags
+        if column is Column.INTERNAL_DATE:
+            return message.date
+        if column is Column.SIZE:
+            return len(message.content)
+        return getattr(summarize(message.content), column.value)
+
+    def message(self, uid):
+        if uid not in self.box.messages:
+            raise MailError(Kind.EXPUNGED, "it is gone")
+        return self.box.messages[uid]
+
+    async def read(self, uid, offset, length):
+        await self.account.pass_gate("read")
+        return self.message(uid).content[offset : offset + length]
+
+    async def read_many(self, uids, limit_octets):
+        await self.account.pass_gate("read_many")
+        found, total = [], 0
+        for uid in uids:
+            if uid in self.box.messages:
+                content = self.box.messages[uid].content
+                total += len(content)
+                if found and total > limit_octets:
+                    break
+                found.append((uid, content))
+        return found
+
+    async def parts(self, uid):
+        return parse_parts(self.message(uid).content)
+
+    def writable(self):
+        if self.read_only:
+            raise MailError(Kind.DENIED, "read-only")
+
+    async def store_flags(self, uids, mode, flags, unchanged_since):
+        await self.account.pass_gate("store_flags")
+        self.writable()
+        self.box.modseq += 1
+        rows = []
+        for uid in uids:
+            if uid not in self.box.messages:
+                continue
+            message = self.box.messages[uid]
+            new = {
+                StoreMode.REPLACE: flags,
+                StoreMode.ADD: message.flags | flags,
+                StoreMode.REMOVE: message.flags - flags,
+            }[mode]
+            message.flags = new
+            message.modseq = self.box.modseq
+            rows.append((uid, new, message.modseq))
+        self.box.keywords |= {flag for flag in flags if not flag.startswith("\\")}
+        self.account.tell(self.box)
+        return rows, []
+
+    def remove(self, uids):
+        self.box.modseq += 1
+        for uid in uids:
+            del self.box.messages[uid]
+            self.box.expunged.append((uid, self.box.modseq))
+        self.account.tell(self.box)
+
+    async def expunge(self, uids):
+        await self.account.pass_gate("expunge")
+        self.writable()
+        gone = [
+            uid
+            for uid, message in sorted(self.box.messages.items())
+            if "\\Deleted" in message.flags and (uids is None or uid in uids)
+        ]
+        self.remove(gone)
+        return gone
+
+    async def copy_to(self, uids, name):
+        await self.account.pass_gate("copy_to")
+        target = self.account.box(name)
+        sources = [uid for uid in uids if uid in self.box.messages]
+        copies = [self.box.messages[uid] for uid in sources]
+        made = [self.account.put(name, message.content, message.flags, message.date) for message in copies]
+        self.account.tell(target)
+        return Appended(uidvalidity=7, uids=made, source_uids=sources)
+
+    async def move_to(self, uids, name):
+        self.writable()
+        appended = await self.copy_to(uids, name)
+        self.remove(appended.source_uids)
+        return appended
+
+    async def search_text(self, uids, test):
+        await self.account.pass_gate("search_text")
+        found = []
+        for uid in uids:
+            content = self.message(uid).content
+            if test(lambda offset, length, octets=content: octets[offset : offset + length], len(content)):
+                found.append(uid)
+        return found
+
+    def close(self):
+        self.closed = True
+
+
+@implementer(ITLSTransport)
+class Transport(StringTransportWithDisconnection):
+    """A transport that can be told to be full, and that notes TLS and aborts."""
+
+    def __init__(self):
+        super().__init__()
+        self.tls_started = None
+        self.aborted = False
+        self.no_delay = None
+
+    def startTLS(self, context_factory, normal=True):
+        self.tls_started = context_factory
+
+    def setTcpNoDelay(self, enabled):
+        self.no_delay = enabled
+
+    def abortConnection(self):
+        self.aborted = True
+        self.loseConnection()
+
+
+@implementer(IRealm)
+class FakeRealm:
+    def __init__(self, account):
+        self.account = account
+
+    def requestAvatar(self, avatarId, mind, *interfaces):
+        assert interfaces[0] is IMailAccount
+        return IMailAccount, self.account, self.account.logout
+
+
+class Client:
+    """Speaks to one server; what comes back is kept as octets."""
+
+    def __init__(self, factory):
+        self.transport = Transport()
+        self.server = factory.buildProtocol(None)
+        self.transport.protocol = self.server
+        self.server.makeConnection(self.transport)
+        self.clock = factory.clock
+        self._tags = 0
+
+    def settle(self):
+        for _ in range(50):
+            self.clock.advance(0)
+
+    def send(self, octets):
+        self.server.dataReceived(octets)
+        self.settle()
+        return self.received()
+
+    def received(self):
+        octets = self.transport.value()
+        self.transport.clear()
+        return octets
+
+    def run(self, command):
+        """Run one command and give the untagged lines and the tagged one, without its tag."""
+        self._tags += 1
+        tag = b"t%d" % self._tags
+        answer = self.send(tag + b" " + command + b"\r\n")
+        lines = answer.split(b"\r\n")
+        assert lines[-1] == b"", answer
+        assert lines[-2].startswith(tag + b" "), answer
+        return lines[:-2], lines[-2][len(tag) + 1 :]
+
+    def ok(self, command):
+        """Run one command that succeeds and give the untagged lines."""
+        lines, status = self.run(command)
+        assert status.startswith(b"OK"), (lines, status)
+        return lines
+
+    def login(self):
+        self.received()
+        self.ok(b"LOGIN alice@example.test secret")
+        return self
+
+    def select(self, name=b"INBOX"):
+        self.ok(b"SELECT " + name)
+        return self
+
+    @property
+    def connected(self):
+        return self.transport.connected
+
+
+@attrs.define
+class Suite:
+    account: FakeAccount
+    clock: Clock
+    factory: IMAPFactory
+    clients: list = attrs.Factory(list)
+
+    def connect(self):
+        client = Client(self.factory)
+        self.clients.append(client)
+        return client
+
+    def gate(self):
+        """Make the next operation of the store wait for this Deferred."""
+        self.account.gate = Deferred()
+        return self.account.gate
+
+
+@pytest.fixture
+def make_suite():
+    suites = []
+
+    def make(context_factory=None, **settings):
+        account = FakeAccount()
+        checker = InMemoryUsernamePasswordDatabaseDontUse()
+        checker.addUser(b"alice@example.test", b"secret")
+        clock = Clock()
+        factory = IMAPFactory(
+            Portal(FakeRealm(account), [checker]),
+            settings=IMAPSettings(**{"allow_cleartext": True, **settings}),
+            context_factory=context_factory,
+            reactor=clock,
+        )
+        suites.append(Suite(account, clock, factory))
+        return suites[-1]
+
+    yield make
+    for suite in suites:
+        for client in suite.clients:
+            if client.transport.connected:
+                client.transport.loseConnection()
+        assert not suite.factory.connections
+        assert not suite.clock.getDelayedCalls(), suite.clock.getDelayedCalls()
+
+
+@pytest.fixture
+def suite(make_suite):
+    return make_suite()
+
+
+@pytest.fixture
+def mail():
+    """Make messages."""
+
+    def make(subject="hello", body="text\r\n", extra=""):
+        return (
+            f"From: Alice <alice@example.test>\r\nTo: bob@example.test\r\nSubject: {subject}\r\n"
+            f"Date: Tue, 17 Nov 2026 10:00:00 +0000\r\n{extra}\r\n{body}"
+        ).encode()
+
+    return make

@@ -1,0 +1,198 @@
+"""SelectedView: sequence numbers, what is told, and when."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailsuite.imap.sequence import SequenceSet
+from mailsuite.imap.view import RECENT_FLAG, Notices, SelectedView
+from mailsuite.interfaces import Changes, Snapshot
+
+SEEN = frozenset(("\\Seen",))
+FLAGGED = frozenset(("\\Flagged",))
+NONE = frozenset()
+
+
+def make_view(uids=(10, 20, 30, 40), flags=None, recent=(), keywords=()):
+    return SelectedView(
+        Snapshot(
+            uidvalidity=7,
+            uidnext=(max(uids) if uids else 0) + 1,
+            highest_modseq=100,
+            uids=uids,
+            flags=flags or [NONE] * len(uids),
+            keywords=frozenset(keywords),
+            recent=frozenset(recent),
+        )
+    )
+
+
+def changes(modseq=101, expunged=(), flags=(), added=(), recent=(), keywords=()):
+    return Changes(
+        modseq=modseq,
+        expunged=expunged,
+        flags=[(uid, each, modseq) for uid, each in flags],
+        added=added,
+        recent=frozenset(recent),
+        keywords=frozenset(keywords),
+    )
+
+
+TABLE = {
+    "nothing": (changes(), Notices()),
+    "expunge first": (changes(expunged=[10]), Notices(expunged=[1])),
+    "expunge last": (changes(expunged=[40]), Notices(expunged=[4])),
+    "expunge numbers shift": (changes(expunged=[10, 20, 40]), Notices(expunged=[1, 1, 2])),
+    "expunge unknown": (changes(expunged=[11, 99]), Notices()),
+    "added": (changes(added=[50, 60]), Notices(exists=6, recent=0)),
+    "added recent": (changes(added=[50], recent=[50]), Notices(exists=5, recent=1)),
+    "added with flags are not told as changed": (
+        changes(added=[50], flags=[(50, SEEN)]),
+        Notices(exists=5, recent=0),
+    ),
+    "added twice": (changes(added=[40, 50]), Notices(exists=5, recent=0)),
+    "expunge and add": (changes(expunged=[20], added=[50]), Notices(expunged=[2], exists=4, recent=0)),
+    "flags": (changes(flags=[(20, SEEN)]), Notices(flags=((2, 20, SEEN),))),
+    "flags as they were": (changes(flags=[(20, NONE)]), Notices()),
+    "flags of an expunged message": (changes(expunged=[20], flags=[(20, SEEN)]), Notices(expunged=[2])),
+    "flags after an expunge": (
+        changes(expunged=[10], flags=[(20, SEEN)]),
+        Notices(expunged=[1], flags=((1, 20, SEEN),)),
+    ),
+    "keywords": (changes(keywords=["$Forwarded"]), Notices(keywords=frozenset(["$Forwarded"]))),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_changes_are_told_once(name):
+    change, expected = TABLE[name]
+    view = make_view()
+    view.apply(change)
+    assert view.has_notices(expunge=True) == (expected != Notices())
+    told = view.notices(expunge=True)
+    assert (list(told.expunged), told.exists, told.recent, told.keywords, tuple(told.flags)) == (
+        list(expected.expunged),
+        expected.exists,
+        expected.recent,
+        expected.keywords,
+        tuple(expected.flags),
+    )
+    assert view.notices(expunge=True) == Notices()
+    assert not view.has_notices(expunge=True)
+
+
+def test_the_same_changes_applied_again_are_silent():
+    view = make_view()
+    for _ in range(2):
+        view.apply(changes(expunged=[10], added=[50], flags=[(20, SEEN)], keywords=["x"]))
+    view.notices(expunge=True)
+    view.apply(changes(expunged=[10], added=[50], flags=[(20, SEEN)], keywords=["x"]))
+    assert not view.has_notices(expunge=True)
+
+
+def test_expunge_is_held_back_and_numbers_stay():
+    view = make_view()
+    view.apply(changes(expunged=[10], added=[50]))
+    told = view.notices(expunge=False)
+    assert told.expunged == ()
+    assert told.exists == 5  # the client still counts the expunged one
+    assert view.sequence_number(50) == 5
+    assert view.is_gone(10)
+    assert not view.has_notices(expunge=False)
+    assert view.has_notices(expunge=True)
+    assert list(view.notices(expunge=True).expunged) == [1]
+    assert view.sequence_number(50) == 4
+    assert not view.is_gone(10)
+
+
+def test_arrival_and_expunge_of_the_same_message_are_told_consistently():
+    view = make_view()
+    view.apply(changes(added=[50]))
+    view.apply(changes(expunged=[50]))
+    told = view.notices(expunge=True)
+    # It was never announced: neither an EXPUNGE of number 5 before "5 EXISTS", nor a wrong count.
+    count = 4
+    for number in told.expunged:
+        assert 1 <= number <= count
+        count -= 1
+    if told.exists is not None:
+        count = told.exists
+    assert count == len(view) == 4
+
+
+def test_recent_is_shown_with_flags_and_leaves_with_the_message():
+    view = make_view(recent=[40])
+    view.apply(changes(flags=[(40, SEEN)]))
+    assert view.notices(expunge=True).flags == ((4, 40, SEEN | {RECENT_FLAG}),)
+    assert view.flags_of(40) == SEEN | {RECENT_FLAG}
+    view.expunge([40])
+    assert view.notices(expunge=True).recent == 0
+
+
+def test_flags_noted_by_a_store_are_not_told_again():
+    view = make_view()
+    assert view.note_flags(20, SEEN) == 2
+    view.apply(changes(flags=[(20, SEEN)]))
+    assert not view.has_notices(expunge=True)
+    view.apply(changes(flags=[(20, FLAGGED)]))
+    assert view.notices(expunge=True).flags == ((2, 20, FLAGGED),)
+    assert view.note_flags(21, SEEN) == 0
+
+
+def test_a_new_keyword_is_told_before_its_use():
+    view = make_view(keywords=["a"])
+    view.note_flags(20, frozenset(("\\Seen", "b")))
+    assert view.keyword_notice() == {"a", "b"}
+    assert view.keyword_notice() is None
+    assert not view.has_notices(expunge=True)
+
+
+def test_numbers_of_many_uids():
+    view = make_view()
+    assert list(view.sequence_numbers([20, 30])) == [2, 3]
+    assert list(view.sequence_numbers([10, 40])) == [1, 4]
+    assert list(view.sequence_numbers([])) == []
+    assert list(view.resolve(SequenceSet.parse(b"11:30"), uid=True)) == [20, 30]
+    assert list(view.resolve(SequenceSet.parse(b"1,3:9"), uid=False)) == [10, 30, 40]
+    assert list(view.resolve(SequenceSet.parse(b"*"), uid=True)) == [40]
+    assert view.sequence_number(25) == 0
+
+
+def test_first_unseen():
+    assert make_view(flags=[SEEN, NONE, SEEN, NONE]).first_unseen() == 2
+    assert make_view(flags=[SEEN] * 4).first_unseen() == 0
+    assert make_view(uids=()).first_unseen() == 0
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, 3), st.lists(st.integers(0, 12), max_size=4), st.booleans()),
+    max_size=12,
+)
+
+
+@given(STEPS)
+@settings(deadline=None, max_examples=150)
+def test_a_client_that_believes_everything_it_is_told_knows_the_mailbox(steps):
+    """Play a client that counts as RFC 3501 says, against any order of changes and moments of telling."""
+    mailbox = [1, 2, 3]
+    nextuid = 4
+    view = make_view(uids=tuple(mailbox))
+    client = [1, 2, 3]
+    for modseq, (arrivals, doomed, may_expunge) in enumerate(steps, 101):
+        gone = sorted(uid for uid in set(doomed) if uid in mailbox)
+        added = list(range(nextuid, nextuid + arrivals))
+        nextuid += arrivals
+        mailbox = [uid for uid in mailbox if uid not in gone] + added
+        view.apply(changes(modseq=modseq, expunged=gone, added=added))
+        told = view.notices(expunge=may_expunge)
+        for number in told.expunged:
+            assert may_expunge
+            assert 1 <= number <= len(client)
+            del client[number - 1]
+        if told.exists is not None:
+            assert told.exists >= len(client)  # EXISTS never shrinks (RFC 3501 section 7.3.1)
+            client += list(view.uids)[len(client) : told.exists]
+        assert client == list(view.uids)
+        assert all(view.sequence_number(uid) == number for number, uid in enumerate(client, 1))
+    view.notices(expunge=True)
+    assert list(view.uids) == mailbox
