@@ -174,3 +174,8 @@ def test_a_hostile_pattern_costs_one_step_for_each_of_its_characters():
 def test_a_pattern_longer_than_any_name_is_refused():
     with pytest.raises(BadCommandError):
         decode_pattern(b"%" * 2001)
+
+
+def test_a_name_too_long_to_be_one_is_not_even_decoded():
+    with pytest.raises(BadCommandError, match="too long"):
+        decode_utf7(b"&AOk-x" * 10_000)
