@@ -35,7 +35,7 @@ _DATE_TIME = re.compile(
     rb'"([ 0-9]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"'
 )
 _SYSTEM_FLAG = re.compile(rb'\\[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
-_STORE_ITEM = re.compile(rb"([+-]?FLAGS)(\.SILENT)?", re.IGNORECASE)
+_STORE_ITEM = re.compile(rb"[+-]?[A-Za-z.]+")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}|=")
 _MINUTES_OF_HOUR = 60
 _HOURS_OF_ZONE = 24
@@ -45,7 +45,9 @@ _SPECIAL_USES = {use.value.lower().encode("ascii"): use for use in SpecialUse}
 _STATUS_ITEMS = {item.value: item for item in commands.StatusItem}
 _LIST_SELECTIONS = {selection.value: selection for selection in commands.ListSelection}
 _LIST_RETURNS = {returned.value: returned for returned in commands.ListReturn}
-_STORE_MODES = {mode.value.encode("ascii"): mode for mode in StoreMode}
+_STORE_ITEMS = {
+    mode.value.encode("ascii") + suffix: (mode, bool(suffix)) for mode in StoreMode for suffix in (b"", b".SILENT")
+}
 
 
 def parse_command(pieces: tuple[bytes, ...]) -> Command:
@@ -389,9 +391,10 @@ def _fetch(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
 def _store(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     messages = _messages(tokens)
     tokens.space()
-    found = _STORE_ITEM.fullmatch(tokens.take(_STORE_ITEM, "FLAGS, +FLAGS or -FLAGS"))
-    if found is None:  # it has just matched
+    item = _STORE_ITEMS.get(tokens.take(_STORE_ITEM, "FLAGS, +FLAGS or -FLAGS").upper())
+    if item is None:
         raise BadCommandError("expected FLAGS, +FLAGS or -FLAGS")
+    mode, silent = item
     tokens.space()
     if tokens.peek() == b"(":
         flags = _flag_list(tokens)
@@ -401,7 +404,7 @@ def _store(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
             tokens.space()
             listed.append(_flag(tokens))
         flags = frozenset(listed)
-    return commands.Store(tag, messages, _STORE_MODES[found.group(1).upper()], flags, bool(found.group(2)), uid)
+    return commands.Store(tag, messages, mode, flags, silent, uid)
 
 
 def _copy(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
