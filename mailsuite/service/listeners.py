@@ -29,9 +29,6 @@ class Drainable(Protocol):
     def drain(self) -> Deferred[None]:
         """Take no more, say goodbye, fire when everybody is gone."""
 
-    def abort(self) -> None:
-        """Close every connection now."""
-
 
 @attrs.define
 class Listeners:
@@ -151,10 +148,8 @@ class Listeners:
         await gatherResults([self._drain(factory) for factory in factories], consumeErrors=True)
 
     def _drain(self, factory: Drainable) -> Deferred[None]:
-        def too_long() -> None:
-            factory.abort()
-
-        call = self.reactor.callLater(DRAIN_SECONDS, too_long)
+        # A factory that has no `abort` cuts off by itself what takes too long.
+        call = self.reactor.callLater(DRAIN_SECONDS, getattr(factory, "abort", _nothing))
 
         def drained(_result: object) -> None:
             if call.active():
@@ -179,3 +174,7 @@ class Listeners:
                 host = (self.config.server.addresses or ("all addresses",))[0]
                 found[service] = f"{host} port {self.config.port(service)}"
         return found
+
+
+def _nothing() -> None:
+    """There is nothing left to do."""

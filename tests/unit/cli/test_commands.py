@@ -1,0 +1,214 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from mailsuite.cli.main import COMMANDS, main
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a command on a server of its own; the first call makes it."""
+    monkeypatch.delenv("MAILSUITE_CONFIG", raising=False)
+    path = tmp_path / "srv" / "mailsuite.toml"
+    runner = CliRunner()
+
+    def call(*arguments, status=0, stdin=None):
+        if not path.exists():
+            made = runner.invoke(
+                main, ["init", str(path.parent), "--hostname", "mx.example.test", "--domain", "example.test"]
+            )
+            assert made.exit_code == 0, made.output
+        result = runner.invoke(main, ["-c", str(path), *arguments], input=stdin)
+        assert result.exit_code == status, (result.output, result.exception)
+        return result
+
+    call.path = path
+    return call
+
+
+def test_help_names_every_command_and_imports_none():
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    assert all(name in result.output for name in COMMANDS)
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom mailsuite.cli.main import main\n"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
+        "heavy = {'twisted.internet', 'sqlalchemy', 'rich', 'cryptography', 'mailsuite.smtp', 'mailsuite.config'}\n"
+        "sys.exit(' '.join(heavy & set(sys.modules)) or None)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name):
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0
+    assert result.output.startswith("Usage:")
+
+
+def test_users_are_added_listed_changed_and_removed(run):
+    run("user", "add", "Alice@example.test", "--password", "correct horse")
+    run("user", "add", "bob@example.test", "--password-stdin", "--quota", "2M", stdin="battery staple\n")
+    rows = json.loads(run("user", "list", "--json").stdout)
+    assert [(row["email"], row["quota_octets"], row["enabled"]) for row in rows] == [
+        ("alice@example.test", 0, True),
+        ("bob@example.test", 2 * 2**20, True),
+    ]
+    run("user", "disable", "bob@example.test")
+    run("user", "quota", "bob@example.test", "1G")
+    run("user", "rename", "bob@example.test", "rob@example.test")
+    facts = json.loads(run("user", "info", "rob@example.test", "--json").stdout)
+    assert (facts["enabled"], facts["quota_octets"], facts["has_password"]) == (False, 2**30, True)
+    run("user", "enable", "rob@example.test")
+    run("user", "exists", "rob@example.test")
+    run("user", "exists", "bob@example.test", status=1)
+    run("user", "passwd", "rob@example.test", "--password", "another one")
+    run("user", "remove", "rob@example.test")
+    assert len(json.loads(run("user", "list", "--domain", "example.test", "--json").stdout)) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("user", "add", "x@elsewhere.test", "--password", "correct horse"),
+        ("user", "add", "not an address", "--password", "correct horse"),
+        ("user", "add", "x@example.test", "--password", "short"),
+        ("user", "add", "x@example.test", "--password-hash", "nonsense"),
+        ("user", "info", "nobody@example.test"),
+        ("user", "remove", "nobody@example.test"),
+        ("user", "passwd", "nobody@example.test", "--password", "correct horse"),
+        ("user", "list", "--domain", "elsewhere.test"),
+        ("alias", "add", "x@elsewhere.test", "y@example.test"),
+        ("alias", "remove", "x@example.test"),
+        ("domain", "add", "example.test"),
+        ("domain", "info", "elsewhere.test"),
+        ("domain", "remove", "elsewhere.test"),
+        ("queue", "show", "nothing"),
+    ],
+)
+def test_a_refusal_is_one_line_on_standard_error_and_status_1(run, arguments):
+    result = run(*arguments, status=1)
+    assert result.stdout == ""
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("warning:")]
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("user", "add"),
+        ("user", "add", "x@example.test"),
+        ("user", "add", "x@example.test", "--password", "correct horse", "--password-hash", "x"),
+        ("user", "quota", "x@example.test", "much"),
+        ("domain", "set", "example.test"),
+    ],
+)
+def test_wrong_use_has_status_2(run, arguments):
+    run(*arguments, status=2)
+
+
+def test_aliases_and_domains(run):
+    run("user", "add", "alice@example.test", "--password", "correct horse")
+    run("alias", "add", "sales@example.test", "alice@example.test", "far@elsewhere.test")
+    assert json.loads(run("alias", "list", "--json").stdout) == [
+        {"source": "sales@example.test", "targets": ["alice@example.test", "far@elsewhere.test"]}
+    ]
+    run("alias", "remove", "sales@example.test", "far@elsewhere.test")
+    run("domain", "add", "second.test")
+    run("domain", "set", "second.test", "--catch-all", "alice@example.test")
+    facts = json.loads(run("domain", "info", "second.test", "--json").stdout)
+    assert facts["catch_all"] == "alice@example.test"
+    assert [row["name"] for row in json.loads(run("domain", "list", "--json").stdout)] == [
+        "example.test",
+        "second.test",
+    ]
+    run("domain", "remove", "second.test")
+
+
+def test_the_configuration_may_be_named_before_and_behind_the_command(run):
+    run("user", "list")
+    result = CliRunner().invoke(main, ["user", "list", "-c", str(run.path), "--json"])
+    assert json.loads(result.stdout) == []
+
+
+def test_the_environment_names_the_configuration(run, monkeypatch):
+    run("user", "list")
+    monkeypatch.setenv("MAILSUITE_CONFIG", str(run.path))
+    assert CliRunner().invoke(main, ["user", "list"]).exit_code == 0
+
+
+def test_without_a_configuration_the_way_to_one_is_told(tmp_path):
+    result = CliRunner().invoke(main, ["-c", str(tmp_path / "no.toml"), "user", "list"])
+    assert result.exit_code == 1
+    assert "mailsuite init" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_init_keeps_what_is_there(run):
+    run("check")
+    before = run.path.read_text()
+    result = CliRunner().invoke(main, ["init", str(run.path.parent), "--hostname", "x.test", "--domain", "x.test"])
+    assert result.exit_code == 1
+    assert run.path.read_text() == before
+
+
+def test_init_prints_records_and_the_administrators_password_once(tmp_path):
+    arguments = ["init", str(tmp_path / "a"), "--hostname", "mx.example.test", "--domain", "example.test"]
+    result = CliRunner().invoke(main, [*arguments, "--self-signed", "--admin", "root@example.test"])
+    assert result.exit_code == 0, result.output
+    for words in ("IN MX 10 mx.example.test.", "v=spf1", "v=DKIM1", "v=DMARC1", "root@example.test, password "):
+        assert words in result.stdout
+    data = tmp_path / "a" / "data"
+    for private in (data / "keys/tls/key.pem", data / "keys/dkim/example.test.mailsuite.pem", data / "mailsuite.db"):
+        assert private.stat().st_mode & 0o777 == 0o600
+    for folder in ("mail", "spool", "keys"):
+        assert (data / folder).stat().st_mode & 0o777 == 0o700
+
+
+def test_tables_may_be_appended_to_the_file_that_init_wrote(run):
+    run("check")
+    with run.path.open("a") as stream:
+        stream.write('[auth]\nallow_cleartext = true\n[storage]\nlayout = "userid"\n[database]\nauto_migrate = true\n')
+    rows = {row["key"]: row for row in json.loads(run("config", "show", "--json").stdout)}
+    assert rows["auth.allow_cleartext"]["value"] is True
+    assert rows["auth.allow_cleartext"]["origin"] == "file"
+    assert rows["imap.idle_seconds"]["origin"] == "default"
+
+
+def test_check_tells_every_fault_with_its_key(run):
+    run("check")
+    with run.path.open("a") as stream:
+        stream.write("[server2]\n[auth]\nallow_cleartxt = true\n[imap]\nidle_seconds = 'x'\n")
+    result = run("check", status=1)
+    assert "auth.allow_cleartxt" in result.stderr
+    assert "did you mean allow_cleartext?" in result.stderr
+    assert "imap.idle_seconds" in result.stderr
+    faults = json.loads(run("check", "--json", status=1).stdout)
+    assert {fault["key"] for fault in faults} == {"server2", "auth.allow_cleartxt", "imap.idle_seconds"}
+    assert len(run("user", "list", status=1).stderr.splitlines()) == 1
+
+
+def test_check_names_what_has_no_effect(run):
+    run("check")
+    with run.path.open("a") as stream:
+        stream.write("[spam]\nenabled = false\n")
+    assert "spam.enabled" in run("check").stderr
+
+
+def test_an_empty_queue_is_an_empty_list(run):
+    assert json.loads(run("queue", "list", "--json").stdout) == []
+
+
+def test_what_a_peer_wrote_cannot_reach_the_terminal_as_control_characters():
+    from mailsuite.cli.session import _cell
+
+    assert _cell("\x1b[2Jx\u202e") == "\\x1b[2Jx\\u202e"
+
+
+def test_migrate_says_when_there_is_nothing_to_do(run):
+    assert "nothing to do" in run("migrate").stderr
