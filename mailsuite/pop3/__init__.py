@@ -1,1 +1,7 @@
-"""To be described by its author."""
+"""POP3 for Twisted: RFC 1939 with CAPA, STLS, SASL and pipelining; works with any portal."""
+
+from mailsuite.pop3.factory import POP3Factory
+from mailsuite.pop3.server import POP3Server
+from mailsuite.pop3.settings import POP3Settings
+
+__all__ = ["POP3Factory", "POP3Server", "POP3Settings"]

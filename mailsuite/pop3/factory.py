@@ -1,0 +1,176 @@
+"""The factory: what an embedder or a listener makes once, and what all its connections share."""
+
+import ipaddress
+import random
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from typing import cast
+
+from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.logger import Logger
+
+from mailsuite.envelope import Peer
+from mailsuite.observe import EventLog
+from mailsuite.pop3.grammar import encode_error
+from mailsuite.pop3.server import SHUTTING_DOWN, POP3Server
+from mailsuite.pop3.session import Reply, Session
+from mailsuite.pop3.settings import POP3Settings
+
+IPV6_NETWORK_BITS = 64  # what one subscriber has: RFC 6177 section 2
+TOO_MANY = Reply(encode_error("too many connections; try again later", "SYS/TEMP"))
+_V4_MAPPED = "::ffff:"
+
+
+class Turned(Protocol):
+    """Tells a client that it is turned away, and why."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    def connectionMade(self) -> None:
+        """Say it and close."""
+        assert self.transport is not None
+        self.transport.write(self._reply.octets)
+        self.transport.loseConnection()
+
+
+class POP3Factory(ServerFactory):
+    """
+    Serves POP3.
+
+    Args:
+        portal: asked for `IMailAccount`, then for Twisted's ``IMailboxPOP3``.
+        context_factory: for STLS, for example ``twisted.internet.ssl.CertificateOptions``. Implicit TLS is a matter of
+            the endpoint and is recognised by itself.
+        reactor: the clock of all limits; the global reactor when left out.
+        log: bound with ids for each connection.
+        jitter: 0 to 1; added in seconds to the delay of a failed login.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        portal: Portal,
+        *,
+        settings: POP3Settings = POP3Settings(),  # noqa: B008 - frozen
+        context_factory: object = None,
+        reactor: IReactorTime | None = None,
+        log: EventLog | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        if reactor is None:
+            from twisted.internet import reactor as installed
+
+            reactor = cast("IReactorTime", installed)
+        self.portal = portal
+        self.settings = settings
+        self.context_factory = context_factory
+        self.clock = reactor
+        self.log = log or EventLog(Logger(namespace=__name__))
+        self.jitter = jitter
+        self._networks: Counter[str] = Counter()
+        self._accounts: Counter[str] = Counter()
+        self._live: set[POP3Server] = set()
+        self._drained: list[Deferred[None]] = []
+        self._draining = False
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        """Make the protocol for one client, or one that turns it away."""
+        ip = plain_ip(addr)
+        network = network_of(ip)
+        if self._draining:
+            return Turned(SHUTTING_DOWN)
+        if not self._admits(network):
+            self.log.emit("pop3.connection.refused", peer=ip)
+            return Turned(TOO_MANY)
+        self._networks[network] += 1
+        name = secrets.token_hex(6)
+        joined: list[str] = []
+
+        def join(account: str) -> bool:
+            if self.settings.rates and self._accounts[account] >= self.settings.connections_per_account_max:
+                return False
+            self._accounts[account] += 1
+            joined.append(account)
+            return True
+
+        def ended(server: POP3Server) -> None:
+            _lower(self._networks, network)
+            for account in joined:
+                _lower(self._accounts, account)
+            self._live.discard(server)
+            self._tell_drained()
+
+        session = Session(
+            portal=self.portal,
+            settings=self.settings,
+            clock=self.clock,
+            log=self.log.bind(session=name, peer=ip),
+            peer=Peer(session=name, ip=ip, port=getattr(addr, "port", 0) or 0),
+            jitter=self.jitter,
+            join=join,
+        )
+        server = POP3Server(session, context_factory=self.context_factory, ended=ended)
+        server.factory = self  # type: ignore[assignment]  # Twisted declares it by its default, None
+        self._live.add(server)
+        return server
+
+    def drain(self) -> "Deferred[None]":
+        """
+        Take no more connections and end those that are there, each after the command it is working on.
+
+        Returns:
+            Fires when the last connection has ended; who cannot wait that long closes the rest with `abort`.
+        """
+        self._draining = True
+        waiting: Deferred[None] = Deferred()
+        self._drained.append(waiting)
+        for server in list(self._live):
+            server.drain()
+        self._tell_drained()
+        return waiting
+
+    def abort(self) -> None:
+        """Close every connection now."""
+        for server in list(self._live):
+            server.transport.abortConnection()
+
+    def _admits(self, network: str) -> bool:
+        settings = self.settings
+        if not settings.rates:
+            return True
+        if len(self._live) >= settings.connections_max:
+            return False
+        return not network or self._networks[network] < settings.connections_per_network_max
+
+    def _tell_drained(self) -> None:
+        if self._draining and not self._live:
+            drained, self._drained = self._drained, []
+            for waiting in drained:
+                waiting.callback(None)
+
+
+def _lower(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]
+
+
+def plain_ip(address: IAddress | None) -> str:
+    """The textual address of a peer; v4-mapped IPv6 as IPv4; empty for a unix socket."""
+    host = str(getattr(address, "host", "") or "")
+    if host.lower().startswith(_V4_MAPPED) and "." in host:
+        return host[len(_V4_MAPPED) :]
+    return host.partition("%")[0]
+
+
+def network_of(ip: str) -> str:
+    """Whom a limit is for: an IPv4 address or the IPv6 /64 around it; empty stays empty."""
+    if ":" not in ip:
+        return ip
+    return str(ipaddress.ip_network((ip, IPV6_NETWORK_BITS), strict=False))
