@@ -291,7 +291,10 @@ class _Attempt:
 
     def _mail_line(self, *, smtputf8: bool) -> bytes:
         sender = self._envelope.sender
-        words = [b"MAIL FROM:" + encode_path(sender.path)]
+        try:
+            words = [b"MAIL FROM:" + encode_path(sender.path)]
+        except MailError as error:
+            raise _GivenUpError(Outcome(OutcomeState.FAILED, 0, "5.1.7", error.detail)) from error
         if "SIZE" in self._extensions:
             words.append(b"SIZE=%d" % self._content.size)
         if sender.body is Body.EIGHT_BIT_MIME and "8BITMIME" in self._extensions:
@@ -319,6 +322,12 @@ class _Attempt:
         return False
 
     def _can_be_named(self, index: int, recipient: Recipient) -> bool:
+        """Say whether this host can be told the address; otherwise note the outcome."""
+        try:
+            encode_path(recipient.path)
+        except MailError as error:
+            self._outcomes[index] = Outcome(OutcomeState.FAILED, 0, "5.1.3", error.detail)
+            return False
         if recipient.path.is_ascii or "SMTPUTF8" in self._extensions:
             return True
         text = "the host does not take internationalized addresses"

@@ -12,7 +12,7 @@ import attrs
 
 from mailsuite.address import PATH_MAX_OCTETS, Address, normalize_domain
 from mailsuite.envelope import Body, Recipient, Sender
-from mailsuite.errors import MailError, ProtocolError
+from mailsuite.errors import Kind, MailError, ProtocolError
 from mailsuite.smtp import replies
 from mailsuite.smtp.replies import Reply
 
@@ -261,5 +261,18 @@ def decode_xtext(value: bytes) -> str:
 
 
 def encode_path(address: Address | None) -> bytes:
-    """Write an address as a path; None is the null reverse-path."""
-    return b"<>" if address is None else f"<{address}>".encode()
+    """
+    Write an address as a path; None is the null reverse-path.
+
+    Raises:
+        MailError: INVALID, when it holds control characters or what is no text: they would end the command.
+    """
+    if address is None:
+        return b"<>"
+    try:
+        path = f"<{address}>".encode()
+    except UnicodeEncodeError as error:
+        raise MailError(Kind.INVALID, "the address cannot be written") from error
+    if _CONTROL.search(path):
+        raise MailError(Kind.INVALID, "the address cannot be written")
+    return path

@@ -1,0 +1,195 @@
+"""Peers that mean harm, or were written as if they did."""
+
+import itertools
+
+import pytest
+
+MAIL = b"MAIL FROM:<a@a.example>"
+RCPT = b"RCPT TO:<b@b.example>"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        b"".join(parts)
+        for parts in itertools.product((b"\r\n", b"\n", b"\r"), (b".",), (b"\r\n", b"\n", b"\r", b"\r\r\n"))
+        if b"".join(parts) != b"\r\n.\r\n"
+    ],
+)
+def test_a_smuggled_message_is_never_a_message(talk, mark, whole):
+    connection = talk().begin()
+    stream = b"first" + mark + MAIL + b"\r\n" + RCPT + b"\r\nDATA\r\nsecond\r\n.\r\n"
+    for piece in [stream] if whole else [bytes((octet,)) for octet in stream]:
+        connection.server.dataReceived(piece)
+    assert connection.read() == b"550 5.5.2 the message holds a bare CR or LF\r\n"
+    assert connection.receiver.committed == []
+    assert len(connection.receiver.begun) == 1
+    assert connection.codes(b"NOOP") == [250]
+
+
+def test_nul_in_a_message_is_refused(talk):
+    connection = talk().begin()
+    assert connection.say(b"a\x00b", b".") == b"550 5.6.0 the message holds a NUL octet\r\n"
+    assert connection.receiver.begun[0].state == "aborted"
+
+
+def test_a_bare_lf_ends_no_command_and_twice_ends_the_connection(talk):
+    connection = talk()
+    connection.hello()
+    assert connection.feed(b"NOOP\n").startswith(b"500 5.5.2")
+    assert connection.codes(b"NOOP") == [250]
+    assert connection.feed(b"NOOP\n").startswith(b"421 ")
+    assert connection.closed
+
+
+def test_a_bare_cr_ends_no_command(talk):
+    connection = talk()
+    connection.hello()
+    assert connection.codes(b"NOOP\rQUIT") == [500]
+    assert not connection.closed
+
+
+def test_octets_behind_starttls_end_the_connection_unanswered(talk):
+    connection = talk(context_factory=object())
+    connection.hello()
+    assert connection.say(b"STARTTLS", MAIL) == b""
+    assert connection.closed
+    assert connection.transport.tls_context is None
+    assert connection.receiver.begun == []
+
+
+def test_tls_forgets_what_came_in_the_clear(talk):
+    context = object()
+    connection = talk(context_factory=context)
+    connection.hello()
+    connection.say(MAIL, RCPT)
+    assert connection.codes(b"STARTTLS") == [220]
+    assert connection.transport.tls_context is context
+    connection.server.handshakeCompleted()
+    assert connection.receiver.begun[0].state == "aborted"
+    assert connection.codes(MAIL) == [503]
+    assert b"STARTTLS" not in connection.say(b"EHLO client.example")
+    assert connection.codes(MAIL, RCPT, b"STARTTLS") == [250, 250, 503]
+    assert connection.receiver.begun[1].peer.tls == "TLSv1.3 TLS_TEST"
+
+
+def test_starttls_takes_no_parameters(talk):
+    connection = talk(context_factory=object())
+    connection.hello()
+    assert connection.codes(b"STARTTLS now") == [501]
+
+
+@pytest.mark.parametrize("verb", [b"EHLO a", b"HELO a"])
+def test_a_stranger_waits_for_the_reply_to_hello(talk, verb):
+    connection = talk()
+    connection.read()
+    assert connection.codes(verb, MAIL) == [554]
+    assert connection.closed
+    assert connection.receiver.begun == []
+
+
+def test_a_stranger_waits_for_the_reply_to_data(talk):
+    connection = talk()
+    connection.hello()
+    assert connection.codes(MAIL, RCPT, b"DATA", b"x", b".") == [250, 250, 554]
+    assert connection.closed
+    assert connection.receiver.begun[0].state == "open"
+    connection.lose()
+    assert connection.receiver.begun[0].state == "aborted"
+
+
+def test_the_body_behind_a_refused_data_is_never_run_as_commands(talk):
+    connection = talk()
+    connection.hello()
+    assert connection.codes(b"DATA", MAIL, RCPT) == [554]
+    assert connection.receiver.begun == []
+
+
+def test_who_talks_before_the_greeting_is_turned_away(talk):
+    connection = talk(greet_delay_seconds=2)
+    assert connection.read() == b""
+    assert connection.codes(b"EHLO a") == [554]
+    assert connection.closed
+    connection.clock.advance(3)
+    assert connection.read() == b""
+
+
+def test_a_delayed_greeting_comes(talk):
+    connection = talk(greet_delay_seconds=2)
+    connection.clock.advance(2)
+    assert connection.read().startswith(b"220 ")
+    assert connection.codes(b"EHLO a") == [250]
+
+
+def test_a_long_command_line_is_refused_and_the_third_ends_the_connection(talk):
+    connection = talk()
+    connection.hello()
+    assert connection.codes(b"NOOP " + b"x" * 2043) == [250]
+    assert connection.codes(b"NOOP " + b"x" * 2044) == [500]
+    assert connection.codes(b"NOOP " + b"x" * 50_000) == [500]
+    assert connection.codes(b"NOOP " + b"x" * 2044) == [421]
+    assert connection.closed
+
+
+def test_an_endless_command_line_is_not_kept(talk):
+    connection = talk()
+    connection.hello()
+    for _ in range(70):
+        answer = connection.feed(b"x" * 1000)
+        assert connection.server._framer.buffered <= 12_289
+        if answer:
+            break
+    assert answer.startswith(b"421 ")
+    assert connection.closed
+
+
+def test_a_long_line_of_content_is_content(talk):
+    connection = talk().begin()
+    line = b"x" * 100_000
+    connection.feed(line)
+    connection.feed(line)
+    assert connection.codes(b"", b".") == [250]
+    assert connection.receiver.committed[0].content == line + line + b"\r\n"
+
+
+def test_errors_slow_a_session_down_and_then_end_it(talk):
+    connection = talk()
+    connection.hello()
+    for _ in range(10):
+        assert connection.codes(b"FROB") == [500]
+    for _ in range(9):
+        assert connection.codes(b"FROB") == []
+        connection.clock.advance(1)
+        assert connection.codes() == [500]
+    assert connection.codes(b"FROB") == [421]
+    assert connection.closed
+
+
+def test_unknown_commands_before_hello_end_the_session_soon(talk):
+    connection = talk()
+    connection.read()
+    assert connection.codes(*[b"GET / HTTP/1.1"] * 5) == [500, 500, 500, 500, 421]
+
+
+def test_commands_that_bring_no_message_end_the_session(talk):
+    connection = talk(junk_commands_max=10)
+    connection.read()
+    assert connection.codes(*[b"NOOP"] * 11) == [250] * 10 + [421]
+
+
+def test_guessing_mailboxes_ends_the_session(talk):
+    connection = talk(unknown_recipients_max=3)
+    connection.hello()
+    connection.say(MAIL)
+    assert connection.codes(*[b"RCPT TO:<unknown@b.example>"] * 4) == [550, 550, 550, 421]
+    assert connection.closed
+
+
+def test_control_characters_of_a_peer_never_reach_a_reply(talk):
+    connection = talk()
+    connection.hello()
+    for octet in range(128):
+        answer = connection.server.session and connection.say(b"FROB" + bytes((octet,)) if octet != 10 else b"X")
+        assert all(32 <= value < 127 for value in answer.replace(b"\r\n", b""))
+        connection.server.session.errors = 0

@@ -1,0 +1,112 @@
+"""What connections share: limits and the end of service."""
+
+import pytest
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
+
+from mailsuite.smtp.factory import network_of, plain_ip
+
+MAIL = b"MAIL FROM:<a@a.example>"
+
+
+@pytest.mark.parametrize(
+    ("address", "ip", "network"),
+    [
+        (IPv4Address("TCP", "192.0.2.1", 1), "192.0.2.1", "192.0.2.1"),
+        (IPv6Address("TCP", "::ffff:192.0.2.1", 1), "192.0.2.1", "192.0.2.1"),
+        (IPv6Address("TCP", "2001:db8::1", 1), "2001:db8::1", "2001:db8::/64"),
+        (IPv6Address("TCP", "fe80::1%eth0", 1), "fe80::1", "fe80::/64"),
+        (UNIXAddress(b"/run/x"), "", ""),
+    ],
+)
+def test_peers_are_named_by_address_and_limited_by_network(address, ip, network):
+    assert plain_ip(address) == ip
+    assert network_of(ip) == network
+
+
+def more(connection, peer="192.0.2.1"):
+    return type(connection)(connection.receiver, factory=connection.factory, peer=peer)
+
+
+def test_connections_of_one_network_are_limited(talk):
+    first = talk(connections_per_network_max=2)
+    second = more(first)
+    third = more(first)
+    assert third.read().startswith(b"421 4.7.0")
+    assert third.closed
+    assert more(first, "192.0.2.2").read().startswith(b"220 ")
+    second.lose()
+    assert more(first).read().startswith(b"220 ")
+    assert "smtp.connection.refused" in first.events.names
+
+
+def test_connections_in_all_are_limited(talk):
+    first = talk(connections_max=2)
+    more(first, "192.0.2.2")
+    assert more(first, "192.0.2.3").read().startswith(b"421 ")
+
+
+def test_connections_in_a_minute_are_limited(talk):
+    first = talk(connections_per_minute_max=3)
+    first.lose()
+    for _ in range(2):
+        more(first).lose()
+    assert more(first).read().startswith(b"421 ")
+    first.clock.advance(61)
+    assert more(first).read().startswith(b"220 ")
+
+
+def test_no_connection_is_limited_without_rates(talk):
+    first = talk(connections_per_network_max=1, connections_max=1, connections_per_minute_max=1, rates=False)
+    assert all(more(first).read().startswith(b"220 ") for _ in range(5))
+
+
+def test_turned_away_connections_are_not_counted(talk):
+    first = talk(connections_per_network_max=1)
+    for _ in range(5):
+        more(first)
+    assert first.factory.connections.total == 1
+    first.lose()
+    assert first.factory.connections.total == 0
+
+
+def test_drain_ends_idle_sessions_and_lets_messages_finish(talk, receiver):
+    idle = talk(receiver)
+    idle.hello()
+    busy = more(idle).begin()
+    committing = more(idle).begin()
+    waiting = Deferred()
+    receiver.answers["commit"] = [waiting]
+    committing.say(b"x", b".")
+    drained = []
+    idle.factory.drain().addCallback(drained.append)
+    assert idle.read().startswith(b"421 4.3.2")
+    assert idle.closed
+    assert more(idle).read().startswith(b"421 4.3.2")
+    assert not busy.closed
+    assert busy.codes(b"x", b".") == [250, 421]
+    assert busy.closed
+    waiting.callback(None)
+    assert committing.codes() == [250, 421]
+    for connection in (idle, busy, committing):
+        assert drained == []
+        connection.lose()
+    assert drained == [None]
+    assert len(receiver.committed) == 2
+
+
+def test_drain_without_connections_is_done_at_once(talk):
+    connection = talk()
+    connection.lose()
+    drained = []
+    connection.factory.drain().addCallback(drained.append)
+    connection.factory.drain().addCallback(drained.append)
+    assert drained == [None, None]
+
+
+def test_abort_closes_everything(talk):
+    first = talk()
+    second = more(first)
+    first.factory.abort()
+    assert first.transport.disconnected
+    assert second.transport.disconnected
