@@ -9,6 +9,10 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from twisted.logger import Logger
+
+from mailsuite.observe import EventLog
+
 Item = TypeVar("Item")
 
 
@@ -18,7 +22,8 @@ class GroupThread(Generic[Item]):
 
     Args:
         name: of the thread.
-        work: called in the thread with one group, in order of arrival; it must not raise.
+        work: called in the thread with one group, in order of arrival. It must not raise: nobody would answer for the
+            group. If it does, that is logged, and the thread goes on.
         group_max: most items in a group.
         start: called once in the thread before anything else, for what belongs to the thread.
         stop: called once in the thread after the last group.
@@ -33,10 +38,12 @@ class GroupThread(Generic[Item]):
         start: Callable[[], None] | None = None,
         stop: Callable[[], None] | None = None,
     ) -> None:
+        self.name = name
         self._work = work
         self._group_max = group_max
         self._start = start
         self._stop = stop
+        self._log = EventLog(Logger("mailsuite.durable.commit"))
         self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -49,7 +56,7 @@ class GroupThread(Generic[Item]):
         self._queue.put(item)
 
     def stop(self) -> None:
-        """Finish what was put so far, and wait for the thread to end. Blocks."""
+        """Finish what was put so far, and wait for the thread to end. Blocks. What is put later is never worked on."""
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
@@ -62,29 +69,30 @@ class GroupThread(Generic[Item]):
         if self._start is not None:
             self._start()
         try:
-            while self._group():
+            while self._run_group(self._queue.get()):
                 pass
+            while not self._queue.empty():  # put while `stop` was called
+                self._run_group(self._queue.get())
         finally:
             if self._stop is not None:
                 self._stop()
 
-    def _group(self) -> bool:
-        item = self._queue.get()
-        if item is None:
-            return False
-        group = [item]
-        ending = False
-        while len(group) < self._group_max:
+    def _run_group(self, item: Item | None) -> bool:
+        group: list[Item] = []
+        while item is not None:
+            group.append(item)
+            if len(group) == self._group_max:
+                break
             try:
                 item = self._queue.get_nowait()
             except queue.Empty:
                 break
-            if item is None:
-                ending = True
-                break
-            group.append(item)
-        self._work(group)
-        return not ending
+        if group:
+            try:
+                self._work(group)
+            except Exception:  # noqa: BLE001 - the top of the thread: without it, nothing would ever be worked on
+                self._log.failure("durable.group.failed", thread=self.name, items=len(group))
+        return item is not None
 
 
 class InlineGroup(Generic[Item]):

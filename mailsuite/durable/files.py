@@ -168,14 +168,15 @@ class Disk:
         self.sync_folder(os.path.dirname(path))
 
     def make_folders(self, path: str) -> None:
-        """Make a folder and those above it, and make their names durable."""
+        """Make a folder and those above it, and make their names durable; above it, symbolic links are followed."""
+        path = os.path.realpath(path)
         missing = []
         while path and not os.path.isdir(path):
             missing.append(path)
             path = os.path.dirname(path)
         for folder in reversed(missing):
             self.mkdir(folder)
-            self.sync_folder(os.path.dirname(folder) or ".")
+            self.sync_folder(os.path.dirname(folder))
 
     def remove(self, path: str) -> bool:
         """Remove a name if it is there; say whether it was."""
@@ -196,12 +197,12 @@ class Disk:
 
     def sync_file_system(self, path: str) -> None:
         """
-        Wait until everything written to the file system of `path` is on disk.
+        Wait until everything written to the file system of `path` is on disk; a symbolic link is followed.
 
         Raises:
             OSError: it may not be; ENOSYS where the system cannot do it.
         """
-        descriptor = self.open(path, os.O_RDONLY)
+        descriptor = self.open(os.path.realpath(path), os.O_RDONLY)
         try:
             self.before("syncfs", path)
             if _SYNCFS is None:

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailsuite.errors import Kind, MailError
+from mailsuite.observe import EventLog
 
 T = TypeVar("T")
 
@@ -40,6 +42,8 @@ class Lane:
         self._limit = limit
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._results: list[_Result] = []
+        self._stopped = False
+        self._log = EventLog(Logger("mailsuite.durable.pools"))
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -49,7 +53,9 @@ class Lane:
     def run(self, job: Callable[..., T], *arguments: Any) -> "Deferred[T]":
         """Do a job in the thread and give its result in the reactor; call it in the reactor."""
         deferred: Deferred[T] = Deferred()
-        if self._queue.qsize() >= self._limit:
+        if self._stopped:
+            deferred.errback(MailError(Kind.UNAVAILABLE, "the server is shutting down; try again later"))
+        elif self._queue.qsize() >= self._limit:
             deferred.errback(MailError(Kind.UNAVAILABLE, "the server is too busy; try again later"))
         else:
             self._queue.put((deferred, lambda: job(*arguments)))
@@ -64,7 +70,8 @@ class Lane:
         return self._queue.qsize()
 
     def stop(self) -> None:
-        """Finish what was given so far, and wait for the thread to end. Blocks."""
+        """Finish what was given so far, and wait for the thread to end. Blocks. What is given later fails."""
+        self._stopped = True
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
@@ -79,6 +86,8 @@ class Lane:
                 result = Failure()
             if deferred is not None:
                 self._results.append((deferred, result))
+            elif isinstance(result, Failure):
+                self._log.failure("durable.job.failed", result, thread=self.name)
             if self._results and (self._queue.empty() or time.monotonic() - flushed > RESULT_DELAY_SECONDS):
                 self._flush()
                 flushed = time.monotonic()

@@ -70,12 +70,18 @@ class Database:
                 "foreign_keys=ON",
             ):
                 self._retry_locked(f"PRAGMA {pragma}")
+            self._ensure_log()
             if cache_size is not None:
                 self._retry_locked(f"PRAGMA cache_size={cache_size}")
             self.set_synchronous(synchronous)
         except BaseException:
             self.connection.close()
             raise
+
+    def _ensure_log(self) -> None:
+        (mode,) = self.connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            raise sqlite3.OperationalError(f"the file system of {self.path} allows no write-ahead log: {mode}")
 
     def _retry_locked(self, statement: str) -> None:
         # While another process recovers the log, opening answers "database is locked" whatever the timeout says.

@@ -44,7 +44,6 @@ class SpoolBody:
         self._descriptor: int | None = None
         self._failure: MailError | None = None
         self._paused: Deferred[None] | None = None
-        self._passed: Deferred[None] | None = None
         self._idle: Deferred[None] | None = None
         self.size_octets = 0
 
@@ -116,7 +115,7 @@ class SpoolBody:
     def _pass_on(self) -> None:
         pieces, self._pieces = self._pieces, []
         self._writing, self._held = self._held, 0
-        self._passed = self._lane.run(self._write_pieces, pieces).addBoth(self._written)
+        _ = self._lane.run(self._write_pieces, pieces).addBoth(self._written)
 
     def _written(self, result: object) -> None:
         if isinstance(result, Failure):

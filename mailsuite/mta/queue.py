@@ -116,7 +116,7 @@ class QueueService(Service):
         """Begin to look at the queue."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
         self._spool.on_queued = self.poke
-        self._looping = self._loop.start(self._settings.poll_seconds)
+        _ = self._loop.start(self._settings.poll_seconds)
 
     def stopService(self) -> Deferred[None]:
         """Begin nothing new; fires when all attempts under way have ended, or were given up after a while."""
@@ -147,7 +147,7 @@ class QueueService(Service):
             return
         self._looking = True
         looked = background(self._begin_due(), self._log, "looking at the queue")
-        self._looked = looked.addCallback(self._end_look)
+        _ = looked.addCallback(self._end_look)
 
     def _end_look(self, _: None) -> None:
         self._looking = False
@@ -183,7 +183,7 @@ class QueueService(Service):
             if self._again:
                 self.poke()
 
-        self._ended = running.addCallback(ended)
+        _ = running.addCallback(ended)
 
     async def _work(self, message_id: int, pendings: Sequence[Pending]) -> None:
         with contextlib.suppress(CancelledError):  # we stop; the next start takes the lease back

@@ -35,6 +35,7 @@ DATABASE_NAME = "spool.db"
 BODY_FOLDER = "body"
 STOP_POLL_SECONDS = 0.02
 QUEUE_ID_SPOOL_DIGITS = 6
+SHUTTING_DOWN = "shutting down, try again soon"
 
 T = TypeVar("T")
 
@@ -108,6 +109,7 @@ class Spool:
         self._held_octets = 0
         self._free_octets = 0
         self._accepting = False
+        self._stopped = False
         self._unrecorded: list[Sequence[FailedDelivery]] = []
 
     # beginning and end
@@ -189,6 +191,7 @@ class Spool:
         while self._group.backlog() + self._agent.under_way() and time.monotonic() < deadline:
             time.sleep(STOP_POLL_SECONDS)
         self._sweeper.stop()
+        self._stopped = True
         self._group.stop()
         self.lane.stop()
 
@@ -219,7 +222,7 @@ class Spool:
             MailError: UNAVAILABLE, with the reason.
         """
         if not self._accepting:
-            raise MailError(Kind.UNAVAILABLE, "shutting down, try again soon")
+            raise MailError(Kind.UNAVAILABLE, SHUTTING_DOWN)
         if self._writer.failing:
             raise MailError(Kind.UNAVAILABLE, "mail cannot be stored at the moment; try again later")
         if self._free_octets < room_octets:
@@ -255,9 +258,7 @@ class Spool:
             Fires when it is durable; fails with MailError UNAVAILABLE when nothing of it was kept.
         """
         deferred: Deferred[Receipt] = Deferred()
-        self._group.put(
-            Write(messages=(message,), result=Receipt(self.queue_id(message.message_id)), deferred=deferred)
-        )
+        self._write(Write(messages=(message,), result=Receipt(self.queue_id(message.message_id)), deferred=deferred))
         if not all(target.is_local for target in message.targets):
             return deferred.addCallback(self._queued)
         return deferred
@@ -272,7 +273,7 @@ class Spool:
             Fires with what it gave, when that is durable; what it raised undid it and is the failure.
         """
         deferred: Deferred[T] = Deferred()
-        self._group.put(Write(change=change, messages=messages, deferred=deferred))
+        self._write(Write(change=change, messages=messages, deferred=deferred))
         return deferred
 
     def load(self, message_id: int) -> "Deferred[SpoolMessage]":
@@ -293,6 +294,13 @@ class Spool:
     def deliver_again(self, message: SpoolMessage, n: int) -> "Deferred[LocalOutcome]":
         """Deliver to one local target once more; fires when that failed, or succeeded and was synced."""
         return self._agent.deliver_again(message, n)
+
+    def _write(self, write: Write) -> None:
+        if self._stopped:
+            assert write.deferred is not None  # who writes from the reactor waits for it
+            write.deferred.errback(MailError(Kind.UNAVAILABLE, SHUTTING_DOWN))
+        else:
+            self._group.put(write)
 
     def _queued(self, receipt: Receipt) -> Receipt:
         self.on_queued()

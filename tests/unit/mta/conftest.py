@@ -11,7 +11,7 @@ from zope.interface import implementer
 from mailsuite.address import Address
 from mailsuite.durable import Disk, InlineGroup, InlineLane
 from mailsuite.envelope import Sender
-from mailsuite.errors import Kind, MailError
+from mailsuite.errors import MailError
 from mailsuite.interfaces import (
     Account,
     Body,
@@ -197,4 +197,7 @@ def settings():
     return ReceiveSettings(hostname="mx.example.test", free_floor_octets=0, message_max_octets=1_000_000)
 
 
-UNAVAILABLE = Kind.UNAVAILABLE
+@pytest.fixture
+def outcome():
+    """Give the result of an awaitable that is ready, or the exception it ended with."""
+    return outcome_of

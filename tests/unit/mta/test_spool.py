@@ -363,3 +363,11 @@ def test_lone_surrogates_in_an_address_do_no_harm(world):
     message = attrs.evolve(message, targets=(*message.targets, Target(address=Address("x\udcff", "remote.test"))))
     assert isinstance(result_of(spool.put(message)), Receipt)
     assert result_of(spool.load(message.message_id)) == message
+
+
+def test_after_the_stop_everything_is_refused(world):
+    spool = world.spool()
+    message = world.message(spool, "alice")
+    spool.stop()
+    assert result_of(spool.put(message)).value.kind is Kind.UNAVAILABLE
+    assert result_of(spool.run(statements.pending)).value.kind is Kind.UNAVAILABLE

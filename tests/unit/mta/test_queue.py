@@ -1,0 +1,484 @@
+import email
+import sqlite3
+
+import attrs
+import pytest
+from twisted.internet.defer import Deferred
+
+from mailsuite.address import Address
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import Resolution, ResolutionKind
+from mailsuite.mta import QueueFile, QueueService, QueueSettings, RouteSettings, statements
+from mailsuite.mta.route import NO_ROUTE, find_route
+from mailsuite.smtp.outcome import Outcome, OutcomeState
+from mailsuite.testing.faults import FaultyDisk
+
+ROUTE = RouteSettings(domain="remote.test", host="relay.test", port=2525)
+DELIVERED = Outcome(OutcomeState.DELIVERED, 250, "2.0.0", "ok")
+DEFERRED = Outcome(OutcomeState.DEFERRED, 451, "4.2.0", "later")
+FAILED = Outcome(OutcomeState.FAILED, 550, "5.1.1", "no such user")
+LOCAL_SENDER = "alice@example.test"
+
+
+class Far:
+    """The far side: answers each recipient as told, and keeps what it was given."""
+
+    def __init__(self):
+        self.answers = {}
+        self.got = []
+        self.pause = None
+        self.error = None
+
+    async def __call__(self, route, envelope, content):
+        octets = b""
+        while piece := await content.read():
+            octets += piece
+        assert len(octets) == content.size
+        self.got.append((route.host, envelope, octets))
+        if self.pause is not None:
+            await self.pause
+        if self.error is not None:
+            raise self.error
+        return [self.answers.get(str(recipient.path), DELIVERED) for recipient in envelope.recipients]
+
+    def recipients(self):
+        return [[str(recipient.path) for recipient in envelope.recipients] for _, envelope, _ in self.got]
+
+
+@pytest.fixture
+def far():
+    return Far()
+
+
+@pytest.fixture
+def start(world, far):
+    services = []
+
+    def start(spool, *, routes=(ROUTE,), **settings):
+        service = QueueService(
+            spool,
+            world.accounts,
+            QueueSettings(**settings),
+            routes,
+            world.reactor,
+            hostname="mx.example.test",
+            attempt=far,
+            jitter=lambda: 0.0,
+        )
+        services.append(service)
+        service.startService()
+        return service
+
+    yield start
+    for service in services:
+        if service.running:
+            service.stopService()
+
+
+@pytest.fixture
+def pending(outcome):
+    return lambda spool: outcome(spool.run(statements.pending))
+
+
+def pass_time(world, seconds, step=60):
+    for _ in range(int(seconds // step)):
+        world.reactor.advance(step)
+
+
+def test_what_is_due_goes_over_its_route_without_our_return_path(world, far, start, pending):
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "far@remote.test", "alice"))
+    ((host, envelope, octets),) = far.got
+    assert host == "relay.test"
+    assert str(envelope.sender.path) == "s@far.test"
+    assert octets == b"Subject: x\r\n\r\nbody\r\n"
+    assert pending(spool) == []
+    assert len(world.store.of("alice@example.test")) == 1
+
+
+def test_recipients_of_one_message_on_one_route_share_an_attempt(world, far, start):
+    spool = world.spool()
+    start(spool, routes=(ROUTE, RouteSettings(domain="*", host="smarthost.test")))
+    spool.put(world.message(spool, "a@remote.test", "b@remote.test", "c@other.test"))
+    assert sorted(far.recipients()) == [["a@remote.test", "b@remote.test"], ["c@other.test"]]
+    assert {host for host, _, _ in far.got} == {"relay.test", "smarthost.test"}
+
+
+def test_a_large_body_is_read_from_its_file(world, far, start):
+    spool = world.spool(inline_max_octets=10)
+    start(spool)
+    body = spool.begin_body(message_id := spool.take_id())
+    body.write(b"Return-Path: <>\r\n" + b"x" * 600_000)
+    results = []
+    Deferred.fromCoroutine(body.finish()).addCallback(results.append)
+    message = world.message(spool, "far@remote.test")
+    spool.put(attrs.evolve(message, message_id=message_id, content=results[0]))
+    assert far.got[0][2] == b"x" * 600_000
+
+
+def test_deferred_mail_is_tried_again_later_and_then_not_again(world, far, start, pending):
+    far.answers["far@remote.test"] = DEFERRED
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "far@remote.test"))
+    (row,) = pending(spool)
+    assert (row.tries, row.status) == (1, "4.2.0 later")
+    assert row.next == world.reactor.seconds() + 300
+    pass_time(world, 240)
+    assert len(far.got) == 1
+    pass_time(world, 120)
+    assert len(far.got) == 2
+    far.answers.clear()
+    pass_time(world, 600)
+    assert len(far.got) == 3
+    assert pending(spool) == []
+    pass_time(world, 86400)
+    assert len(far.got) == 3
+
+
+def test_finished_mail_leaves_the_spool(world, start, outcome):
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "far@remote.test", "alice"))
+    spool._sweeper._looked -= 10
+    spool.sweep()
+    spool.sweep()
+    assert outcome(spool.run(lambda c: c.execute("SELECT count(*) FROM message").fetchone())) == (0,)
+    assert outcome(spool.run(lambda c: c.execute("SELECT count(*) FROM recipient").fetchone())) == (0,)
+
+
+def test_a_domain_without_route_waits_visibly(world, far, start, pending):
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "far@nowhere.test"))
+    assert not far.got
+    (row,) = pending(spool)
+    assert row.status.endswith(NO_ROUTE)
+
+
+def test_a_failed_recipient_is_reported_to_a_local_sender(world, far, start, pending):
+    far.answers["bad@remote.test"] = FAILED
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "bad@remote.test", "good@remote.test", sender=LOCAL_SENDER))
+    assert pending(spool) == []
+    (content,) = world.store.of("alice@example.test")
+    assert content.startswith(b"Return-Path: <>\r\n")
+    report = email.message_from_bytes(content)
+    assert report.get_content_type() == "multipart/report"
+    assert b"Final-Recipient: rfc822; bad@remote.test" in content
+    assert b"good@remote.test" not in content
+    assert b"Subject: x\r\n" in content
+    assert b"body" not in content.partition(b"text/rfc822-headers")[2]
+
+
+def test_a_report_to_a_remote_sender_is_relayed_with_the_null_reverse_path(world, far, start, pending):
+    far.answers["bad@remote.test"] = FAILED
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "bad@remote.test", sender="writer@remote.test"))
+    assert far.recipients() == [["bad@remote.test"], ["writer@remote.test"]]
+    _, envelope, octets = far.got[1]
+    assert envelope.sender.path is None
+    assert not octets.startswith(b"Return-Path")
+    assert pending(spool) == []
+
+
+def test_a_report_never_answers_a_report(world, far, start, pending):
+    far.answers = {"bad@remote.test": FAILED, "writer@remote.test": FAILED}
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "bad@remote.test", sender="writer@remote.test"))
+    assert len(far.got) == 2
+    assert pending(spool) == []
+    assert not world.store.calls
+
+
+def test_a_report_that_can_go_nowhere_is_dropped(world, far, start, pending):
+    far.answers["bad@remote.test"] = FAILED
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "bad@remote.test", sender="nobody@example.test"))
+    assert pending(spool) == []
+
+
+def test_a_failure_waits_while_the_directory_cannot_say_where_the_report_goes(world, far, start, pending):
+    far.answers["bad@remote.test"] = FAILED
+    spool = world.spool()
+    start(spool)
+    world.accounts.error = MailError(Kind.UNAVAILABLE)
+    spool.put(world.message(spool, "bad@remote.test", sender=LOCAL_SENDER))
+    assert len(pending(spool)) == 1
+    world.accounts.error = None
+    pass_time(world, 600)
+    assert pending(spool) == []
+    assert len(world.store.of("alice@example.test")) == 1
+
+
+def test_mail_that_is_too_old_is_returned(world, far, start, pending):
+    far.answers["far@remote.test"] = DEFERRED
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "far@remote.test", sender=LOCAL_SENDER))
+    pass_time(world, 5 * 86400 + 7200, step=1800)
+    assert pending(spool) == []
+    (content,) = world.store.of("alice@example.test")
+    assert b"Status: 4.4.7" in content
+    assert 25 < len(far.got) < 60
+
+
+def test_mail_without_a_reverse_path_lives_a_day_and_is_dropped(world, far, start, pending):
+    far.answers["far@remote.test"] = DEFERRED
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "far@remote.test", sender=""))
+    pass_time(world, 86400 + 7200, step=1800)
+    assert pending(spool) == []
+    assert not world.store.calls
+
+
+def test_a_full_mailbox_is_tried_again_until_it_has_room(world, far, start, pending):
+    world.store.errors["bob@example.test"] = MailError(Kind.OVER_QUOTA, "mailbox full")
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "bob"))
+    assert len(pending(spool)) == 1
+    pass_time(world, 360)
+    assert pending(spool)[0].tries == 2
+    world.store.errors.clear()
+    pass_time(world, 600)
+    assert len(world.store.of("bob@example.test")) == 1
+    assert len(pending(spool)) == 1, "it is delivered, and not yet safe"
+    spool.sweep()
+    assert pending(spool) == []
+
+
+def test_a_mailbox_that_is_gone_returns_the_mail(world, far, start, pending):
+    world.store.errors["bob@example.test"] = MailError(Kind.NOT_FOUND, "no such mailbox")
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "bob", sender=LOCAL_SENDER))
+    assert pending(spool) == []
+    (content,) = world.store.of("alice@example.test")
+    assert b"Status: 5.1.1" in content
+
+
+def test_an_attempt_that_breaks_here_is_a_deferral(world, far, start, pending):
+    far.error = RuntimeError("bug")
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "far@remote.test"))
+    (row,) = pending(spool)
+    assert row.tries == 1
+    assert "failed here" in row.status
+
+
+def test_an_attempt_under_way_is_not_begun_again(world, far, start):
+    far.pause = Deferred()
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "far@remote.test"))
+    pass_time(world, 3 * 3600)
+    assert len(far.got) == 1
+    far.pause.callback(None)
+    pass_time(world, 600)
+    assert len(far.got) == 1
+
+
+def test_one_destination_takes_only_so_many_attempts_at_a_time(world, far, start):
+    far.pause = Deferred()
+    spool = world.spool()
+    start(spool, destination_max=2)
+    for _ in range(5):
+        spool.put(world.message(spool, "far@remote.test"))
+    assert len(far.got) == 2
+    pause, far.pause = far.pause, None
+    pause.callback(None)
+    assert len(far.got) == 5
+
+
+def test_only_so_many_attempts_are_under_way_in_all_and_the_rest_follows(world, far, start):
+    far.pause = Deferred()
+    spool = world.spool()
+    start(spool, attempts_max=3)
+    for _ in range(5):
+        spool.put(world.message(spool, "far@remote.test"))
+    assert len(far.got) == 3
+    pause, far.pause = far.pause, None
+    pause.callback(None)
+    pass_time(world, 60)
+    assert len(far.got) == 5
+
+
+def test_an_outcome_that_cannot_be_recorded_is_recorded_later_and_not_sent_again(world, far, start, pending):
+    disk = FaultyDisk(operations={"commit"})
+    spool = world.spool(disk)
+    service = start(spool)
+    far.pause = Deferred()
+    spool.put(world.message(spool, "far@remote.test"))
+    disk.reset()
+    disk.fail_at = 1
+    far.pause.callback(None)
+    assert spool.failing
+    assert len(service._attempts) == 1
+    world.reactor.advance(6)
+    assert pending(spool) == []
+    assert len(far.got) == 1
+
+
+def test_stopping_waits_for_attempts_and_gives_up_after_a_while(world, far, start, pending):
+    far.pause = Deferred()
+    spool = world.spool()
+    service = start(spool)
+    spool.put(world.message(spool, "far@remote.test"))
+    ended = []
+    service.stopService().addCallback(ended.append)
+    assert not ended
+    world.reactor.advance(11)
+    assert ended == [None]
+    assert len(pending(spool)) == 1, "the next start tries it again"
+
+
+def test_stopping_while_nothing_happens_is_immediate(world, start):
+    ended = []
+    start(world.spool()).stopService().addCallback(ended.append)
+    assert ended == [None]
+
+
+def test_a_restart_takes_back_leases(world, far, start, pending):
+    far.pause = Deferred()
+    spool = world.spool()
+    service = start(spool)
+    spool.put(world.message(spool, "far@remote.test"))
+    service._cancel_attempts()
+    service.stopService()
+    world.kill(spool)
+    far.pause = None
+    again = world.spool()
+    start(again)
+    assert len(far.got) == 2
+    assert pending(again) == []
+
+
+# what an operator does
+
+
+@pytest.fixture
+def held_up(world, far, start):
+    far.answers["far@remote.test"] = DEFERRED
+    spool = world.spool()
+    service = start(spool)
+    spool.put(world.message(spool, "far@remote.test", "alice", sender=LOCAL_SENDER))
+    return spool, service
+
+
+def test_the_queue_is_listed(world, held_up, outcome):
+    spool, service = held_up
+    (entry,) = outcome(service.list())
+    assert entry.queue_id == spool.queue_id(1)
+    assert entry.sender == LOCAL_SENDER
+    assert entry.size_octets == len(b"Subject: x\r\n\r\nbody\r\n")
+    (recipient,) = entry.recipients
+    assert attrs.astuple(recipient) == (
+        "far@remote.test",
+        "waiting",
+        int(world.reactor.seconds()) + 300,
+        1,
+        "4.2.0 later",
+    )
+    assert outcome(service.show(entry.queue_id)) == entry
+
+
+def test_retry_and_flush_try_at_once(held_up, far, outcome):
+    spool, service = held_up
+    outcome(service.retry(spool.queue_id(1)))
+    assert len(far.got) == 2
+    assert outcome(service.flush()) == 1
+    assert len(far.got) == 3
+
+
+def test_held_mail_waits_until_it_is_released(world, held_up, far, outcome):
+    spool, service = held_up
+    outcome(service.hold(spool.queue_id(1)))
+    assert outcome(service.list())[0].recipients[0].state == "held"
+    pass_time(world, 7200)
+    assert outcome(service.flush()) == 0
+    assert outcome(service.retry(spool.queue_id(1))).kind is Kind.CONFLICT
+    assert len(far.got) == 1
+    outcome(service.release(spool.queue_id(1)))
+    assert len(far.got) == 2
+
+
+def test_removed_mail_is_gone_and_nobody_is_told(world, held_up, far, outcome):
+    spool, service = held_up
+    outcome(service.remove(spool.queue_id(1)))
+    assert outcome(service.list()) == []
+    assert outcome(service.remove(spool.queue_id(1))).kind is Kind.NOT_FOUND
+    pass_time(world, 6 * 86400, step=3600)
+    assert len(far.got) == 1
+    assert len(world.store.of("alice@example.test")) == 1, "its own copy and no report"
+
+
+def test_mail_removed_while_it_is_tried_stays_removed(world, far, start, outcome):
+    far.pause = Deferred()
+    far.answers["far@remote.test"] = DEFERRED
+    spool = world.spool()
+    service = start(spool)
+    spool.put(world.message(spool, "far@remote.test"))
+    outcome(service.remove(spool.queue_id(1)))
+    far.pause.callback(None)
+    assert outcome(service.list()) == []
+
+
+def test_the_same_from_another_process(world, held_up, far, outcome):
+    spool, service = held_up
+    queue_id = spool.queue_id(1)
+    with QueueFile(world.folder) as queue:
+        assert queue.list() == outcome(service.list())
+        assert queue.show(queue_id).queue_id == queue_id
+        queue.hold(queue_id)
+        with pytest.raises(MailError):
+            queue.retry(queue_id, world.reactor.seconds())
+        queue.release(queue_id)
+        queue.retry(queue_id, world.reactor.seconds())
+        world.reactor.advance(2)
+        assert len(far.got) == 2, "the server notices when it looks the next time"
+        assert queue.flush(world.reactor.seconds()) == 1
+        queue.remove(queue_id)
+        assert queue.list() == []
+        with pytest.raises(MailError) as caught:
+            queue.show(queue_id)
+        assert caught.value.kind is Kind.NOT_FOUND
+    spool._sweeper._looked -= 10
+    spool.sweep()
+    spool.sweep()
+    connection = sqlite3.connect(f"{world.folder}/spool.db")
+    assert connection.execute("SELECT count(*) FROM message").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_folder_without_spool_has_no_queue(tmp_path):
+    with pytest.raises(MailError):
+        QueueFile(str(tmp_path))
+
+
+def test_a_domains_own_route_comes_before_the_one_for_all():
+    everywhere = RouteSettings(domain="*", host="smarthost.test")
+    assert find_route((everywhere, ROUTE), "remote.test") is ROUTE
+    assert find_route((everywhere, ROUTE), "other.test") is everywhere
+    assert find_route((ROUTE,), "other.test") is None
+
+
+def test_an_alias_as_the_sender_gets_the_report_too(world, far, start):
+    far.answers["bad@remote.test"] = FAILED
+    world.accounts.aliases["team@example.test"] = Resolution(
+        kind=ResolutionKind.LOCAL,
+        accounts=((world.accounts.accounts["bob"], ""),),
+        remote=(Address("x", "remote.test"),),
+    )
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "bad@remote.test", sender="team@example.test"))
+    assert len(world.store.of("bob@example.test")) == 1
+    assert far.recipients() == [["bad@remote.test"], ["x@remote.test"]]
