@@ -7,7 +7,6 @@ import attrs
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
-from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
@@ -72,7 +71,7 @@ class Listeners:
             self._unbind()
             raise
 
-    async def open(self, make_factory: Callable[[str], ServerFactory]) -> None:
+    async def open(self, make_factory: Callable[[str], Any]) -> None:
         """
         Accept connections.
 
@@ -85,7 +84,7 @@ class Listeners:
         self.bind()
         available = self.tls.available
         for service in self.services:
-            factory: Any = make_factory(service)
+            factory = make_factory(service)
             self._factories[service] = factory
             if available:
                 factory.context_factory = self.tls

@@ -13,7 +13,6 @@ from typing import Any
 from twisted.application.service import MultiService, Service
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import ServerFactory
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
@@ -87,6 +86,8 @@ class Suite(Service):
         except BaseException:
             self._lock.release()
             raise
+        # Certificates may be readable only by who we stop being.
+        _ = self._tls.available
         self._privileged = True
 
     def startService(self) -> None:
@@ -231,7 +232,7 @@ class Suite(Service):
             table[IMailReceiver] = submission
         return make_portal(settings, directory, checker, table)
 
-    def _make_factory(self, service: str, portal: Portal, receiver: Receiver | None) -> ServerFactory:
+    def _make_factory(self, service: str, portal: Portal, receiver: Receiver | None) -> Any:
         config = self.config
         hostname = config.server.hostname.encode("ascii", "replace")
         match service:
