@@ -22,7 +22,13 @@ nitpicky = True
 
 def write_events() -> None:
     """Make the list of events from the catalogue."""
-    lines = ["Events", "======", "", "Every event that mailsuite can log, made from ``mailsuite/observe/catalog.py``.", ""]
+    lines = [
+        "Events",
+        "======",
+        "",
+        "Every event that mailsuite can log, made from ``mailsuite/observe/catalog.py``.",
+        "",
+    ]
     lines += [".. list-table::", "   :header-rows: 1", "   :widths: 30 10 60", ""]
     lines += ["   * - event", "     - level", "     - fields"]
     for name in sorted(EVENTS):

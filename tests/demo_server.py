@@ -113,7 +113,9 @@ class DemoServer:
     def certificate(self) -> Path:
         """The self-signed certificate."""
         return next((self.folder / "data" / "keys" / "tls").glob("*.crt"), None) or next(
-            path for path in (self.folder / "data" / "keys" / "tls").glob("*.pem") if b"CERTIFICATE" in path.read_bytes()
+            path
+            for path in (self.folder / "data" / "keys" / "tls").glob("*.pem")
+            if b"CERTIFICATE" in path.read_bytes()
         )
 
     @property

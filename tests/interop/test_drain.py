@@ -25,10 +25,19 @@ def test_fetchmail_drains_and_leaves_nothing(demo, filled, program, run, tmp_pat
     configuration.write_text(
         f"poll localhost protocol POP3 service {demo.port('pop3s')} timeout 30\n"
         f'  user "{filled.email}" password "{filled.password}" ssl sslcertck sslcertfile "{demo.certificate}"\n'
-        f'  mda "sh -c \'cat > {got}/$$\'" fetchall\n'
+        f"  mda \"sh -c 'cat > {got}/$$'\" fetchall\n"
     )
     configuration.chmod(0o700)
-    run([program("fetchmail", "fetchmail"), "--fetchmailrc", str(configuration), "--pidfile", str(tmp_path / "pid"), "-v"])
+    run(
+        [
+            program("fetchmail", "fetchmail"),
+            "--fetchmailrc",
+            str(configuration),
+            "--pidfile",
+            str(tmp_path / "pid"),
+            "-v",
+        ]
+    )
     texts = [path.read_text() for path in got.iterdir()]
     assert len(texts) == LETTERS
     assert all("\n.dots\n..\nend " in text for text in texts)

@@ -27,7 +27,9 @@ def exists(proof: str) -> bool:
         return True
     name = re.sub(r"\[.*\]$", "", names)
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name for node in ast.walk(tree))
+    return any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name for node in ast.walk(tree)
+    )
 
 
 def test_every_feature_is_listed_once() -> None:
