@@ -164,7 +164,7 @@ class Suite(Service):
     async def _assemble(self) -> None:
         self._stops.append(("listeners", self.listeners.close))
         directory = self._open_directory()
-        store = await self._open_store()
+        store = self._open_store()
         spool = self._start_spool(store, directory) if Role.SMTP in self.roles else None
         portal = self._make_portal(directory, store, spool)
         receiver = None
@@ -197,9 +197,10 @@ class Suite(Service):
         self._directory = directory
         return directory
 
-    async def _open_store(self) -> MailStore:
-        store = await open_store(self.config.storage, self._reactor, self._disk)
-        self._stops.append(("store", store.stop))
+    def _open_store(self) -> MailStore:
+        store = open_store(self.config.storage, disk=self._disk, reactor=self._reactor)
+        store.start()
+        self._stops.append(("store", lambda: self._in_thread(store.stop)))
         self._store = store
         return store
 
