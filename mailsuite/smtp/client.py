@@ -136,6 +136,8 @@ class _Attempt:
             self.give_up(deferred("4.4.2", "the host did not answer in time"))
         except MailError as error:
             self.give_up(deferred("4.3.0", error.detail))
+        except OSError:
+            self.give_up(deferred("4.3.0", "the message could not be read"))
         finally:
             # Without a final dot the far side must not take what it has for the whole: no QUIT then, just the end.
             if left_well:

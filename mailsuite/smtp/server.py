@@ -25,7 +25,7 @@ from zope.interface import implementer
 
 from mailsuite.errors import MailError
 from mailsuite.smtp import replies
-from mailsuite.smtp.deadline import Deadline
+from mailsuite.smtp.deadline import ContentPace, Deadline
 from mailsuite.smtp.framing import BareNewline, CommandLine, ContentChunk, EndOfData, Event, Framer, LineTooLong
 from mailsuite.smtp.grammar import BadCommandError, split_command
 from mailsuite.smtp.replies import Refused, Reply
@@ -102,9 +102,7 @@ class SMTPServer(ESMTP):
         self._reading_paused = False
         self._command_done = True  # since the deadline was last moved
         self._refusal: Reply | None = None  # of the content that is coming in
-        self._received_octets = 0
-        self._data_began = 0.0
-        self._waiting_since = 0.0
+        self._pace = ContentPace(self._settings, self._clock)
 
     # The life of the connection.
 
@@ -170,7 +168,7 @@ class SMTPServer(ESMTP):
 
     def timeoutConnection(self) -> None:
         """Twisted's name for what happens when the peer is too slow."""
-        self._send(replies.TOO_SLOW if self._framer.in_data and self._received_octets else replies.TIMED_OUT)
+        self._send(replies.TOO_SLOW if self._framer.in_data and self._pace.received_octets else replies.TIMED_OUT)
         self._flush()
 
     def _expired(self) -> None:
@@ -303,7 +301,10 @@ class SMTPServer(ESMTP):
             self.session.log.emit("smtp.pipelining.refused", place="behind STARTTLS")
             self._close()
             return True
-        if self.session.authenticated or verb == b"STARTTLS":
+        if verb == b"STARTTLS":
+            return False
+        # Who logged in may be sloppy, as long as content never runs as commands.
+        if self.session.authenticated and (verb != b"DATA" or self.session.check_data() is None):
             return False
         self._abuse(f"behind {verb.decode('ascii')}")
         return True
@@ -384,15 +385,14 @@ class SMTPServer(ESMTP):
             return
         self._framer.begin_data()
         self._refusal = None
-        self._received_octets = 0
-        self._data_began = self._clock.seconds()
+        self._pace.begin()
 
     def _content(self, octets: bytes) -> None:
-        self._received_octets += len(octets)
+        self._pace.received_octets += len(octets)
         transaction = self.session.transaction
         if transaction is None:  # refused already: read on to the end and answer there
             return
-        if self._received_octets > self._settings.message_max_octets:
+        if self._pace.received_octets > self._settings.message_max_octets:
             self._refuse_content(replies.TOO_LARGE)
             return
         try:
@@ -403,7 +403,7 @@ class SMTPServer(ESMTP):
         if waiting is None:
             return
         self._busy = True
-        self._waiting_since = self._clock.seconds()
+        self._pace.pause()
         running = waiting if isinstance(waiting, Deferred) else Deferred.fromCoroutine(_waited(waiting))
         self._waiting_for = running.addErrback(self._write_failed).addCallback(self._written)
 
@@ -417,7 +417,7 @@ class SMTPServer(ESMTP):
 
     def _written(self, _result: object) -> None:
         self._busy = False
-        self._data_began += self._clock.seconds() - self._waiting_since  # the peer is not to blame for this time
+        self._pace.go_on()
         if self._lost:
             self.session.close()
         else:
@@ -442,19 +442,13 @@ class SMTPServer(ESMTP):
         self._answer(refusal)
 
     def _move_deadline(self) -> None:
-        settings = self._settings
         if self._framer.in_data:
-            began, now = self._data_began, self._clock.seconds()
-            if not self._received_octets:
-                self._deadline.set(settings.data_start_seconds)
-                return
-            slowest = max(settings.data_grace_seconds, self._received_octets / settings.data_min_octets_per_second)
-            left = min(settings.data_idle_seconds, began + min(settings.data_total_seconds, slowest) - now)
-            self._deadline.set(max(left, 0))
+            self._deadline.set(self._pace.seconds_left())
         elif self._command_done:
             # A deadline is for a whole command: octets that trickle in do not move it.
             self._command_done = False
             trusted = self.session.authenticated or self.session.transaction is not None or self.session.messages
+            settings = self._settings
             self._deadline.set(settings.command_seconds if trusted else settings.stranger_command_seconds)
 
     # Octets out.

@@ -209,3 +209,12 @@ def test_connections_of_one_account_are_limited(login):
     first.lose()
     third = type(first)(first.receiver, factory=first.factory).hello()
     assert third.codes(b"AUTH PLAIN " + GOOD) == [235]
+
+
+def test_an_account_may_send_content_early_but_never_has_it_run_as_commands(login, receiver):
+    connection = login()
+    connection.say(b"AUTH PLAIN " + GOOD)
+    assert connection.codes(MAIL, b"RCPT TO:<b@b.example>", b"DATA", b"x", b".") == [250, 250, 354, 250]
+    assert connection.codes(MAIL, b"DATA", b"RCPT TO:<b@b.example>", b".") == [250, 554]
+    assert connection.closed
+    assert receiver.begun[1].recipients == []
