@@ -109,8 +109,10 @@ def _fire(results: Sequence[_Result]) -> None:
 class InlineLane:
     """A `Lane` without a thread: jobs are done at once. For tests and one-shot commands."""
 
-    def __init__(self, name: str = "inline") -> None:
+    def __init__(self, name: str = "inline", reactor: object = None, *, limit: int = LANE_LIMIT) -> None:
         self.name = name
+        self.reactor = reactor
+        self.limit = limit
 
     def start(self) -> None:
         """Nothing to start."""

@@ -41,6 +41,38 @@ EVENTS: Mapping[str, Event] = {
         "password of {account} hashed anew and SCRAM keys stored", {"account": "address of the account"}
     ),
     # store
+    "store.work.deferred": Event(
+        "account {account}: removing or renaming a file failed with {reason} and is tried again later",
+        {"account": "id", "reason": "name of the system's error"},
+        LogLevel.warn,
+    ),
+    "store.messages.vanished": Event(
+        "account {account}: {count} messages of mailbox {mailbox} have no file any more and are expunged",
+        {"account": "id", "mailbox": "id", "count": "how many"},
+        LogLevel.warn,
+    ),
+    "store.file.torn": Event(
+        "account {account}: a delivery has {size} of {expected} octets and is put aside",
+        {"account": "id", "size": "octets that are there", "expected": "octets that its name tells"},
+        LogLevel.warn,
+    ),
+    "store.index.damaged": Event(
+        "the index of {path} is damaged and kept aside as number {number}",
+        {"path": "folder of the account", "number": "ending of the file that was kept"},
+        LogLevel.error,
+    ),
+    "store.index.rebuilt": Event(
+        "account {account}: the index of {messages} messages was built from the Maildir in {seconds} s",
+        {"account": "id", "messages": "how many", "seconds": "how long it took"},
+    ),
+    "store.job.failed": Event("account {account}: the store failed", {"account": "id"}, LogLevel.error),
+    "store.mirror.failed": Event(
+        "account {account}: flags could not be written into file names", {"account": "id"}, LogLevel.warn
+    ),
+    "store.close.failed": Event("account {account}: the index could not be closed", {"account": "id"}, LogLevel.warn),
+    "store.listener.failed": Event(
+        "a listener to changes of account {account} failed", {"account": "id"}, LogLevel.critical
+    ),
     # spool and queue
     "spool.service.started": Event("spool {spool} opened, last message {last}", {"spool": "its id", "last": "id"}),
     "spool.commit.failed": Event(

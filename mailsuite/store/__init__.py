@@ -4,6 +4,8 @@ Mailboxes: octets in Maildir++ folders that other programs can use, and one SQLi
 `open_store` gives the store of a server; `MemoryStore` keeps everything in memory and is the readable reference.
 """
 
+from mailsuite.store.changes import ChangeBus
+from mailsuite.store.maildirstore import MailStore, open_store
 from mailsuite.store.settings import Backend, Layout, StorageSettings
 
-__all__ = ["Backend", "Layout", "StorageSettings"]
+__all__ = ["Backend", "ChangeBus", "Layout", "MailStore", "StorageSettings", "open_store"]

@@ -20,7 +20,8 @@ INBOX = "INBOX"
 INDEX = "index.db"
 STATE = "mailbox.state"
 UIDS = "mailbox.uids"
-SUBFOLDERS = ("tmp", "new", "cur")
+TMP = "tmp"
+SUBFOLDERS = (TMP, "new", "cur")
 
 LEVEL_MAX_OCTETS = 255
 NAME_MAX_OCTETS = 1000

@@ -1,0 +1,117 @@
+"""The open accounts of one lane: opened when needed, closed when others need the room."""
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable
+
+from mailsuite.durable import InlineLane, Lane
+from mailsuite.errors import Kind, MailError
+from mailsuite.store import reindex, statements
+from mailsuite.store.index import AccountIndex, Place
+from mailsuite.store.maildir import home_of
+from mailsuite.store.scan import mirror_flags, recover
+
+
+class OpenAccounts:
+    """
+    Used in its lane only.
+
+    Args:
+        open_max: most accounts held open.
+    """
+
+    def __init__(
+        self, lane: Lane | InlineLane, place: Place, told: Callable[[int, int, int], None], open_max: int
+    ) -> None:
+        self.lane = lane
+        self._place = place
+        self._told = told
+        self._open_max = open_max
+        self._open: OrderedDict[int, AccountIndex] = OrderedDict()
+
+    def get(self, account_id: int, email: str) -> AccountIndex:
+        """
+        Give an account, opened, repaired if need be, and up to date.
+
+        Raises:
+            MailError, OSError, sqlite3.Error: it cannot be opened.
+        """
+        index = self._open.get(account_id)
+        if index is not None:
+            self._open.move_to_end(account_id)
+            index.refresh()
+            return index
+        while len(self._open) >= self._open_max:
+            _, oldest = self._open.popitem(last=False)
+            self._close(oldest)
+        index = self._open_account(account_id, email)
+        self._open[account_id] = index
+        return index
+
+    def _open_account(self, account_id: int, email: str) -> AccountIndex:
+        settings = self._place.settings
+        home = home_of(settings.maildir_root, settings.layout, account_id, email)
+        try:
+            if reindex.is_needed(home):
+                return reindex.rebuild(account_id, home, self._place, self._told)
+            index = AccountIndex(account_id, home, self._place, self._told)
+        except sqlite3.DatabaseError as error:
+            if not reindex.is_damage(error):
+                raise
+            return reindex.replace_damaged(account_id, home, self._place, self._told)
+        if index.recovering:
+            try:
+                recover(index)
+            except BaseException:
+                index.database.close()
+                raise
+        return index
+
+    def rebuild(self, account_id: int, email: str, progress: reindex.Progress | None) -> int:
+        """Throw an account's index away and build it anew; return the number of messages."""
+        self.forget(account_id)
+        settings = self._place.settings
+        home = home_of(settings.maildir_root, settings.layout, account_id, email)
+        reindex.throw_away(home, self._place.disk)
+        index = reindex.rebuild(account_id, home, self._place, self._told, progress)
+        self._open[account_id] = index
+        return statements.totals(index.connection)[1]
+
+    def damaged(self, account_id: int) -> None:
+        """Close an account whose index turned out to be damaged; it is checked when it is next opened."""
+        index = self._open.pop(account_id, None)
+        if index is not None:
+            index.database.close()
+            reindex.keep_damaged(index.home, self._place)
+
+    def forget(self, account_id: int) -> None:
+        """Close an account if it is open."""
+        index = self._open.pop(account_id, None)
+        if index is not None:
+            self._close(index)
+
+    def mirror(self, account_id: int, email: str, mailbox_id: int) -> None:
+        """Write flags into file names; for a lane's `post`, so it never raises."""
+        try:
+            mirror_flags(self.get(account_id, email), mailbox_id)
+        except (OSError, sqlite3.Error, MailError) as error:
+            self._place.log.failure("store.mirror.failed", error, account=account_id)
+
+    def _close(self, index: AccountIndex) -> None:
+        try:
+            index.close()
+        except (OSError, sqlite3.Error) as error:
+            self._place.log.failure("store.close.failed", error, account=index.account_id)
+
+    def close(self) -> None:
+        """Close all."""
+        while self._open:
+            _, index = self._open.popitem()
+            self._close(index)
+
+
+def neutral_error(error: Exception) -> MailError:
+    """Turn a failure of the disk or the database into one that protocols know."""
+    if isinstance(error, MailError):
+        return error
+    return MailError(Kind.UNAVAILABLE, "the mailbox cannot be reached; try again later")

@@ -1,0 +1,507 @@
+"""
+One open account: its index, its folders, and the transaction that keeps the two together.
+
+Every change is made in this order. Files are staged in ``tmp/`` of the mailbox; the index commits; then files are
+renamed to where they belong and what is gone is removed. The commit decides: before it nothing happened, after it what
+is left to do is found in ``tmp/`` or in the table of pending work and is done when the account is next looked at.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+import attrs
+
+from mailsuite.durable import Database, Disk, Synchronous, migrate
+from mailsuite.errors import Kind, MailError
+from mailsuite.observe import EventLog
+from mailsuite.store import maildir, statements
+from mailsuite.store.flags import LETTERED_KEYWORDS, SET_SHIFT, FlagSets, split_flags
+from mailsuite.store.settings import StorageSettings
+from mailsuite.store.statements import MailboxRow
+
+CACHE_KIBIBYTES = 256
+UID_RESERVE = 4096
+MODSEQ_RESERVE = 1 << 20
+UID_MAX = (1 << 32) - 1
+REBUILDING = 2
+"""In place of the truth value of `clean`: the index is not complete."""
+
+SPECIAL_NAMES = {
+    "Archive": "\\Archive",
+    "Drafts": "\\Drafts",
+    "Junk": "\\Junk",
+    "Sent": "\\Sent",
+    "Trash": "\\Trash",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """
+    What every account of a store shares.
+
+    Args:
+        clock: seconds since the epoch.
+        boot: this run of the kernel.
+        clean_boots: earlier runs at whose end everything was synced.
+    """
+
+    settings: StorageSettings
+    disk: Disk
+    clock: Callable[[], float]
+    boot: str
+    clean_boots: Collection[str]
+    log: EventLog
+
+
+@attrs.define
+class Look:
+    """What a folder looked like when all of it was known: modification times of new and cur, and when it was listed."""
+
+    stamp: tuple[int, int]
+    listed: float
+
+
+@attrs.define
+class Transaction:
+    """One change of the index, and what follows its commit."""
+
+    connection: sqlite3.Connection
+    durable: bool
+    rows: dict[int, MailboxRow] = attrs.field(factory=dict)
+    staged: list[tuple[MailboxRow, str, str]] = attrs.field(factory=list)
+    work: list[tuple[int, str, str]] = attrs.field(factory=list)
+    tree_changed: bool = False
+
+    def row(self, mailbox_id: int) -> MailboxRow:
+        """
+        Load a mailbox, to be changed; it is saved at the end.
+
+        Raises:
+            MailError: NOT_FOUND.
+        """
+        row = self.rows.get(mailbox_id)
+        if row is None:
+            row = statements.mailbox_by_id(self.connection, mailbox_id)
+            if row is None or not row.selectable:
+                raise MailError(Kind.NOT_FOUND, "the mailbox is gone")
+            self.rows[mailbox_id] = row
+        return row
+
+    def changing(self, mailbox_id: int) -> MailboxRow:
+        """Load a mailbox and give it the next MODSEQ, once."""
+        known = mailbox_id in self.rows
+        row = self.row(mailbox_id)
+        if not known:
+            row.modseq += 1
+        return row
+
+    def promise(self, source: str, target: str = "") -> None:
+        """Rename a folder or file after the commit, or remove a file when there is no target."""
+        self.work.append((statements.add_pending(self.connection, source, target), source, target))
+
+
+class AccountIndex:
+    """
+    One account, in one thread.
+
+    Args:
+        home: where it lies.
+        told: called after commits with the mailbox and its MODSEQ; 0 and 0 when the set of mailboxes changed.
+        fresh: fill an empty index with the mailboxes that every account has.
+    """
+
+    def __init__(
+        self,
+        account_id: int,
+        home: maildir.Home,
+        place: Place,
+        told: Callable[[int, int, int], None],
+        *,
+        fresh: bool = True,
+    ) -> None:
+        self.account_id = account_id
+        self.home = home
+        self.place = place
+        self.disk = place.disk
+        self.settings = place.settings
+        self.looks: dict[int, Look] = {}
+        self.home_stamp = 0
+        self.recovering = False
+        self._told = told
+        self._opened = False
+        self._unsynced = False
+        self._done: list[int] = []
+        self._left: list[tuple[int, str, str]] = []
+        self._version = -1
+        self._make_home()
+        self.database = Database(
+            home.index, place.disk, synchronous=Synchronous.NORMAL, cache_size=-CACHE_KIBIBYTES, checkpoint_pages=1000
+        )
+        try:
+            migrate(self.database, "mailsuite.store")
+            self.connection = self.database.connection
+            self.flags = FlagSets()
+            self.refresh()
+            self._begin(fresh=fresh)
+        except BaseException:
+            self.database.close()
+            raise
+
+    # opening and closing
+
+    def _make_home(self) -> None:
+        if not os.path.isdir(self.home.path):
+            self._unsynced = True
+            self._make_tree(self.home.path)
+
+    def _make_tree(self, path: str) -> None:
+        # Made durable together, by `sync_tree`, when the first promise depends on it.
+        parent = os.path.dirname(path)
+        if not os.path.isdir(parent):
+            self._make_tree(parent)
+        self.disk.mkdir(path)
+
+    def _begin(self, *, fresh: bool) -> None:
+        account = statements.load_account(self.connection)
+        if account is None:
+            if not fresh:
+                return
+            with self.writing() as transaction:
+                statements.save_account(transaction.connection, self.place.boot, 0, int(self.place.clock()))
+                self.make_mailbox(transaction, maildir.INBOX)
+                for name in self.settings.create_special:
+                    self.make_mailbox(transaction, maildir.check_name(name), SPECIAL_NAMES.get(name, ""))
+                    statements.subscribe(transaction.connection, name, subscribed=True)
+            return
+        boot, clean, uidvalidity = account
+        if clean == REBUILDING:
+            raise sqlite3.DatabaseError("the index is malformed: it was not built to its end")
+        self.recovering = not clean
+        self._done = []
+        self.do_pending(statements.pending(self.connection))
+        if boot != self.place.boot or not boot:
+            with self.writing() as transaction:
+                if boot not in self.place.clean_boots or not boot:
+                    self._jump(transaction)
+                statements.save_account(transaction.connection, self.place.boot, 0, uidvalidity)
+
+    def _jump(self, transaction: Transaction) -> None:
+        # The machine stopped at once: clients may have seen UIDs and MODSEQs that the index has lost.
+        for row in statements.mailboxes(transaction.connection):
+            if row.selectable:
+                transaction.rows[row.mailbox_id] = row
+                row.uidnext = max(row.uidnext, row.ceiling)
+                row.modseq += MODSEQ_RESERVE
+                self.reserve(row, 0)
+
+    def refresh(self) -> None:
+        """Forget what another connection may have changed."""
+        (version,) = self.connection.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self._version = version
+            self._load()
+
+    def _load(self) -> None:
+        self.flags = FlagSets(statements.keyword_sets(self.connection))
+
+    def close(self) -> None:
+        """Note that nothing is left to do, and close."""
+        try:
+            if self._opened:
+                with self.writing() as transaction:
+                    account = statements.load_account(transaction.connection)
+                    statements.save_account(transaction.connection, self.place.boot, 1, account[2] if account else 0)
+        finally:
+            self.database.close()
+
+    # transactions
+
+    @contextlib.contextmanager
+    def writing(self, *, durable: bool = False) -> Iterator[Transaction]:
+        """
+        Change the index and the folders together.
+
+        Args:
+            durable: at the end everything survives a power loss.
+        """
+        if durable:
+            self.sync_tree()
+        self.database.set_synchronous(Synchronous.FULL if durable else Synchronous.NORMAL)
+        transaction = None
+        try:
+            with self.database.writing() as connection:
+                transaction = Transaction(connection, durable)
+                self._note_open(connection)
+                yield transaction
+                for row in transaction.rows.values():
+                    statements.save_mailbox(connection, row)
+                if durable:
+                    for folder in {self.folder(row) for row, _, _ in transaction.staged}:
+                        self.disk.sync_folder(f"{folder}/{maildir.TMP}")
+        except BaseException:
+            if transaction is not None:
+                self._undo(transaction)
+            raise
+        self._opened = True
+        self._done.clear()
+        self._finish(transaction)
+
+    def _note_open(self, connection: sqlite3.Connection) -> None:
+        if not self._opened:
+            connection.execute("UPDATE account SET clean = 0 WHERE id = 1")
+        if self._done:
+            statements.forget_pending(connection, self._done)
+
+    def _undo(self, transaction: Transaction) -> None:
+        self._load()
+        for row, file, _ in transaction.staged:
+            with contextlib.suppress(OSError):
+                self.disk.remove(f"{self.folder(row)}/{maildir.TMP}/{file}")
+
+    def _finish(self, transaction: Transaction) -> None:
+        if transaction.staged:
+            self._publish_files(transaction.staged)
+        if transaction.work:
+            self.do_pending(transaction.work)
+        for row in transaction.rows.values():
+            self._told(self.account_id, row.mailbox_id, row.modseq)
+        if transaction.tree_changed:
+            self._told(self.account_id, 0, 0)
+
+    def _publish_files(self, staged: Iterable[tuple[MailboxRow, str, str]]) -> None:
+        by_mailbox: dict[int, list[tuple[MailboxRow, str, str]]] = {}
+        for item in staged:
+            by_mailbox.setdefault(item[0].mailbox_id, []).append(item)
+        for items in by_mailbox.values():
+            folder = self.folder(items[0][0])
+            with self.own_change(items[0][0].mailbox_id, folder):
+                for row, file, subfolder in items:
+                    try:
+                        self.disk.rename(f"{folder}/{maildir.TMP}/{file}", f"{folder}/{subfolder}/{file}")
+                    except OSError:
+                        # It is committed: whoever looks for the file finds it in tmp.
+                        self.looks.pop(row.mailbox_id, None)
+
+    def do_pending(self, work: Iterable[tuple[int, str, str]]) -> None:
+        """Do what a commit promised; what fails is tried again later."""
+        for number, source, target in work:
+            try:
+                if not target:
+                    self.disk.remove(source)
+                elif os.path.lexists(source) and not os.path.lexists(target):
+                    self.disk.rename(source, target)
+                if target and os.path.basename(target).startswith(".."):
+                    self._remove_folder(target)
+            except OSError as error:
+                self._left.append((number, source, target))
+                self.place.log.emit(
+                    "store.work.deferred", account=self.account_id, reason=errno.errorcode.get(error.errno or 0, "")
+                )
+            else:
+                self._done.append(number)
+
+    def _ensure_free(self, folder: str) -> None:
+        # Work that is left would take a new folder of the same name for the old one.
+        left, self._left = self._left, []
+        self.do_pending(left)
+        if any(source == folder for _, source, _ in self._left):
+            raise MailError(Kind.UNAVAILABLE, "a mailbox of that name is still being removed; try again later")
+
+    def _remove_folder(self, path: str) -> None:
+        if not os.path.isdir(path):
+            return
+        for subfolder in maildir.SUBFOLDERS:
+            with contextlib.suppress(FileNotFoundError):
+                for name in self.disk.listdir(f"{path}/{subfolder}"):
+                    self.disk.remove(f"{path}/{subfolder}/{name}")
+                self.disk.rmdir(f"{path}/{subfolder}")
+        for name in self.disk.listdir(path):
+            self.disk.remove(f"{path}/{name}")
+        self.disk.rmdir(path)
+
+    def sync_tree(self) -> None:
+        """Make folders durable that were made since the last time."""
+        if not self._unsynced:
+            return
+        try:
+            self.disk.sync_file_system(self.home.path)
+        except OSError as error:
+            if error.errno != errno.ENOSYS:
+                raise
+            for folder, _, files in os.walk(self.settings.maildir_root):
+                if folder.startswith(self.home.path):
+                    for name in files:
+                        with self.disk.opened(f"{folder}/{name}") as descriptor:
+                            self.disk.fsync(descriptor, f"{folder}/{name}")
+                    self.disk.sync_folder(folder)
+            self.disk.sync_folder(self.settings.maildir_root)
+        self._unsynced = False
+
+    # folders
+
+    def folder(self, row: MailboxRow) -> str:
+        """Give the path of a mailbox's Maildir."""
+        return self.home.folder(row.name)
+
+    def stamp(self, folder: str) -> tuple[int, int]:
+        """Give the modification times of new and cur."""
+        return self.disk.stat(f"{folder}/new").st_mtime_ns, self.disk.stat(f"{folder}/cur").st_mtime_ns
+
+    @contextlib.contextmanager
+    def own_change(self, mailbox_id: int, folder: str) -> Iterator[None]:
+        """Change new or cur without having to list them again because of it."""
+        look = self.looks.get(mailbox_id)
+        known = False
+        if look is not None:
+            with contextlib.suppress(OSError):
+                known = self.stamp(folder) == look.stamp
+        yield
+        if look is not None and known:
+            with contextlib.suppress(OSError):
+                look.stamp = self.stamp(folder)
+
+    def make_mailbox(self, transaction: Transaction, name: str, special: str = "") -> MailboxRow:
+        """Make a mailbox and its folder; neither is durable before the next durable transaction."""
+        self._ensure_free(self.home.folder(name))
+        connection = transaction.connection
+        account = statements.load_account(connection)
+        last = account[2] if account else 0
+        uidvalidity = min(max(last + 1, int(self.place.clock())), UID_MAX)
+        connection.execute("UPDATE account SET uidvalidity = ? WHERE id = 1", (uidvalidity,))
+        mailbox_id = statements.add_mailbox(connection, name, uidvalidity, UID_RESERVE, 1, special)
+        row = transaction.row(mailbox_id)
+        self.make_folder(row)
+        transaction.tree_changed = True
+        return row
+
+    def make_folder(self, row: MailboxRow) -> None:
+        """Make a mailbox's folder, as far as it is not there."""
+        folder = self.folder(row)
+        self._unsynced = True
+        self._make_tree(folder)
+        for subfolder in maildir.SUBFOLDERS:
+            self.disk.mkdir(f"{folder}/{subfolder}")
+        if folder != self.home.path:
+            self.disk.write_file(f"{folder}/maildirfolder", [], sync=False)
+        self.disk.write_file(f"{folder}/{maildir.STATE}", [self.state_text(row)], sync=False)
+
+    def state_text(self, row: MailboxRow) -> bytes:
+        """Write what a lost index must not take with it."""
+        lines = [
+            f"uidvalidity {row.uidvalidity}",
+            f"ceiling {row.ceiling}",
+            f"mailbox {row.mailbox_id}",
+            f"special {row.special}",
+        ]
+        lines.extend(
+            f"keyword {number} {name}"
+            for number, name in sorted(statements.keywords(self.connection, row.mailbox_id))
+            if number < LETTERED_KEYWORDS
+        )
+        return "".join([f"{line.rstrip()}\n" for line in lines]).encode("ascii", "replace")
+
+    def reserve(self, row: MailboxRow, count: int) -> None:
+        """
+        Note durably that UIDs up to the next `count` and some more may be given.
+
+        Raises:
+            MailError: UNAVAILABLE when all are used up.
+        """
+        if row.uidnext + count > UID_MAX - UID_RESERVE:
+            raise MailError(Kind.UNAVAILABLE, "the mailbox has no UIDs left")
+        if row.uidnext + count > row.ceiling or count == 0:
+            row.ceiling = row.uidnext + count + UID_RESERVE
+            self.disk.replace_file(f"{self.folder(row)}/{maildir.STATE}", self.state_text(row))
+
+    def take_uid(self, row: MailboxRow) -> int:
+        """Give the next UID."""
+        if row.uidnext + 1 > row.ceiling:
+            self.reserve(row, 1)
+        uid = row.uidnext
+        row.uidnext += 1
+        return uid
+
+    # flags
+
+    def flags_number(self, transaction: Transaction, row: MailboxRow, flags: frozenset[str]) -> int:
+        """
+        Give flags their number, making keywords where they are new.
+
+        Raises:
+            MailError: OVER_QUOTA for too many keywords.
+        """
+        bits, keywords = split_flags(flags)
+        if not keywords:
+            return bits
+        keywords = self.ensure_keywords(transaction, row, keywords)
+        number = self.flags.numbers.get(keywords)
+        if number is None:
+            number = statements.add_keyword_set(transaction.connection, " ".join(sorted(keywords)))
+            self.flags.add(number, keywords)
+        return number << SET_SHIFT | bits
+
+    def ensure_keywords(self, transaction: Transaction, row: MailboxRow, keywords: frozenset[str]) -> frozenset[str]:
+        """Make keywords of a mailbox where they are new; give all as they were first written."""
+        known = {name.lower(): name for _, name in statements.keywords(transaction.connection, row.mailbox_id)}
+        new = [name for name in sorted(keywords) if name.lower() not in known]
+        if new:
+            if len(known) + len(new) > self.settings.keywords_max:
+                raise MailError(Kind.OVER_QUOTA, "the mailbox has too many keywords")
+            for number, name in enumerate(new, len(known)):
+                if known.setdefault(name.lower(), name) == name:
+                    statements.add_keyword(transaction.connection, row.mailbox_id, number, name)
+            if len(known) <= LETTERED_KEYWORDS + len(new):
+                self.disk.write_file(f"{self.folder(row)}/{maildir.STATE}.new", [self.state_text(row)], sync=False)
+                self.disk.rename(f"{self.folder(row)}/{maildir.STATE}.new", f"{self.folder(row)}/{maildir.STATE}")
+        return frozenset(known[name.lower()] for name in keywords)
+
+    # finding
+
+    def find_row(self, name: str) -> MailboxRow:
+        """
+        Find a mailbox that can be selected.
+
+        Raises:
+            MailError: NOT_FOUND.
+        """
+        row = statements.mailbox_by_name(self.connection, maildir.find_name(name))
+        if row is None or not row.selectable:
+            raise MailError(Kind.NOT_FOUND, "there is no such mailbox")
+        return row
+
+    def get_row(self, mailbox_id: int) -> MailboxRow:
+        """
+        Find an open mailbox.
+
+        Raises:
+            MailError: NOT_FOUND when it was deleted.
+        """
+        row = statements.mailbox_by_id(self.connection, mailbox_id)
+        if row is None or not row.selectable:
+            raise MailError(Kind.NOT_FOUND, "the mailbox is gone")
+        return row
+
+    def check_quota(self, limit_octets: int, octets: int, messages: int) -> None:
+        """
+        Check whether there is room for more.
+
+        Raises:
+            MailError: OVER_QUOTA.
+        """
+        if not limit_octets and not self.settings.messages_max:
+            return
+        used_octets, used_messages = statements.totals(self.connection)
+        if limit_octets and used_octets + octets > limit_octets:
+            raise MailError(Kind.OVER_QUOTA, "the account has not enough room")
+        if self.settings.messages_max and used_messages + messages > self.settings.messages_max:
+            raise MailError(Kind.OVER_QUOTA, "the account has too many messages")
+
+
+def stored_token(clock: float) -> str:
+    """Make a unique part for a message that a client stores."""
+    return f"{maildir.STORED}{int(clock * 1000):x}-{secrets.token_hex(8)}"

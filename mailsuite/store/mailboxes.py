@@ -1,0 +1,207 @@
+"""What can be done with the names of mailboxes. All of it runs in the lane of the account."""
+
+import os
+import time
+from collections.abc import Iterable
+
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import MailboxEntry, MailboxStatus, SpecialUse
+from mailsuite.store import maildir, statements
+from mailsuite.store.index import AccountIndex, Transaction
+from mailsuite.store.maildir import INBOX
+from mailsuite.store.messages import transfer_lines
+from mailsuite.store.scan import TICK_NS, notice
+from mailsuite.store.statements import MailboxRow
+
+
+def special_uses(text: str) -> frozenset[SpecialUse]:
+    """Read the attributes of a row."""
+    return frozenset(SpecialUse(name) for name in text.split())
+
+
+def special_text(uses: Iterable[SpecialUse]) -> str:
+    """Write attributes for a row."""
+    return " ".join(sorted(use.value for use in uses))
+
+
+def list_mailboxes(index: AccountIndex) -> list[MailboxEntry]:
+    """List all names, also mere parents and subscriptions, in order."""
+    notice_folders(index)
+    subscribed = statements.subscriptions(index.connection)
+    entries = {
+        row.name: MailboxEntry(
+            name=row.name,
+            mailbox_id=row.mailbox_id if row.selectable else 0,
+            selectable=bool(row.selectable),
+            subscribed=row.name in subscribed,
+            special_use=special_uses(row.special),
+        )
+        for row in statements.mailboxes(index.connection)
+    }
+    for name in [*entries, *subscribed]:
+        for mere in [*maildir.parent_names(name), name]:
+            if mere not in entries:
+                entries[mere] = MailboxEntry(name=mere, mailbox_id=0, selectable=False, subscribed=mere in subscribed)
+    return [entries[name] for name in sorted(entries, key=lambda name: (name != INBOX, name))]
+
+
+def notice_folders(index: AccountIndex) -> None:
+    """Take in folders that another program made."""
+    stamp = index.disk.stat(index.home.path).st_mtime_ns
+    if stamp == index.home_stamp:
+        return
+    known = {row.name for row in statements.mailboxes(index.connection) if row.selectable}
+    for entry in sorted(index.disk.listdir(index.home.path)):
+        name = index.home.mailbox_name(entry)
+        if name is None or name in known:
+            continue
+        path = f"{index.home.path}/{entry}"
+        if not os.path.islink(path) and os.path.isdir(f"{path}/cur"):
+            with index.writing() as transaction:
+                _drop_mere_name(transaction, name)
+                index.make_mailbox(transaction, name)
+    after = index.disk.stat(index.home.path).st_mtime_ns
+    index.home_stamp = after if after == stamp and abs(time.time_ns() - stamp) > TICK_NS else 0
+
+
+def status(index: AccountIndex, name: str) -> MailboxStatus:
+    """Count without opening."""
+    found = index.find_row(name)
+    notice(index, found.mailbox_id)
+    row = index.get_row(found.mailbox_id)
+    recent = 0
+    if row.recent < row.uidnext:
+        (recent,) = index.connection.execute(
+            "SELECT COUNT(*) FROM state WHERE id BETWEEN ? AND ?", (row.first_id | row.recent, row.last_id)
+        ).fetchone()
+    return MailboxStatus(
+        messages=row.messages,
+        recent=recent,
+        unseen=row.unseen,
+        deleted=row.deleted,
+        uidnext=row.uidnext,
+        uidvalidity=row.uidvalidity,
+        highest_modseq=row.modseq,
+        size_octets=row.octets,
+    )
+
+
+def create(index: AccountIndex, name: str, uses: frozenset[SpecialUse]) -> int:
+    """Make a mailbox, and the levels above it."""
+    name = maildir.check_name(name)
+    notice_folders(index)
+    existing = statements.mailbox_by_name(index.connection, name)
+    if existing is not None and existing.selectable:
+        raise MailError(Kind.EXISTS, "there is a mailbox of that name")
+    names = [*(parent for parent in maildir.parent_names(name) if _is_free(index, parent)), name]
+    if len(statements.mailboxes(index.connection)) + len(names) > index.settings.mailboxes_max:
+        raise MailError(Kind.OVER_QUOTA, "there are too many mailboxes")
+    with index.writing(durable=True) as transaction:
+        for each in names:
+            _drop_mere_name(transaction, each)
+            row = index.make_mailbox(transaction, each, special_text(uses) if each == name else "")
+        index.sync_tree()
+    return row.mailbox_id
+
+
+def _is_free(index: AccountIndex, name: str) -> bool:
+    return statements.mailbox_by_name(index.connection, name) is None
+
+
+def _drop_mere_name(transaction: Transaction, name: str) -> None:
+    transaction.connection.execute("DELETE FROM mailbox WHERE name = ? AND selectable = 0", (name,))
+
+
+def delete(index: AccountIndex, name: str) -> None:
+    """Remove a mailbox and its messages."""
+    name = maildir.find_name(name)
+    if name == INBOX:
+        raise MailError(Kind.DENIED, "INBOX cannot be deleted")
+    row = statements.mailbox_by_name(index.connection, name)
+    below = any(other.name.startswith(f"{name}/") for other in statements.mailboxes(index.connection))
+    if row is None or not row.selectable:
+        if below:
+            raise MailError(Kind.CONFLICT, "the name has mailboxes below it")
+        if row is None:
+            raise MailError(Kind.NOT_FOUND, "there is no such mailbox")
+    with index.writing(durable=True) as transaction:
+        row.modseq += 1
+        statements.remove_mailbox(transaction.connection, row, keep_name=below and bool(row.selectable))
+        if row.selectable:
+            transaction.promise(index.folder(row), index.home.discarded(row.mailbox_id))
+        _drop_lonely_names(transaction)
+        transaction.tree_changed = True
+    index.looks.pop(row.mailbox_id, None)
+
+
+def _drop_lonely_names(transaction: Transaction) -> None:
+    rows = statements.mailboxes(transaction.connection)
+    for row in rows:
+        if not row.selectable and not any(other.name.startswith(f"{row.name}/") for other in rows):
+            transaction.connection.execute("DELETE FROM mailbox WHERE id = ?", (row.mailbox_id,))
+
+
+def rename(index: AccountIndex, old: str, new: str) -> None:
+    """Rename a mailbox and those below it; of INBOX, move the messages."""
+    old = maildir.find_name(old)
+    new = maildir.check_name(new)
+    notice_folders(index)
+    rows = statements.mailboxes(index.connection)
+    taken = {row.name for row in rows if row.selectable}
+    moving = [row for row in rows if row.name == old or row.name.startswith(f"{old}/")]
+    if not moving:
+        raise MailError(Kind.NOT_FOUND, "there is no such mailbox")
+    if new in taken or new == old:
+        raise MailError(Kind.EXISTS, "there is a mailbox of that name")
+    if new.startswith(f"{old}/") and old != INBOX:
+        raise MailError(Kind.INVALID, "a mailbox cannot be moved below itself")
+    if old == INBOX:
+        _rename_inbox(index, new)
+        return
+    names = {row.name: maildir.check_name(new + row.name[len(old) :]) for row in moving}
+    if any(name in taken for name in names.values()):
+        raise MailError(Kind.EXISTS, "there is a mailbox of that name")
+    with index.writing(durable=True) as transaction:
+        for parent in maildir.parent_names(new):
+            if statements.mailbox_by_name(transaction.connection, parent) is None:
+                index.make_mailbox(transaction, parent)
+        for row in moving:
+            _drop_mere_name(transaction, names[row.name])
+            if row.selectable:
+                transaction.promise(index.home.folder(row.name), index.home.folder(names[row.name]))
+            transaction.connection.execute(
+                "UPDATE mailbox SET name = ? WHERE id = ?", (names[row.name], row.mailbox_id)
+            )
+        _drop_lonely_names(transaction)
+        index.sync_tree()
+        transaction.tree_changed = True
+
+
+def _rename_inbox(index: AccountIndex, new: str) -> None:
+    notice(index, index.find_row(INBOX).mailbox_id)
+    with index.writing(durable=True) as transaction:
+        target: MailboxRow | None = None
+        for name in [*maildir.parent_names(new), new]:
+            if name == new or statements.mailbox_by_name(transaction.connection, name) is None:
+                _drop_mere_name(transaction, name)
+                target = index.make_mailbox(transaction, name)
+        inbox = transaction.changing(index.find_row(INBOX).mailbox_id)
+        if target is not None:
+            uids = [uid for uid, _ in statements.states(transaction.connection, inbox)]
+            lines = statements.whole_rows(transaction.connection, inbox, uids)
+            transfer_lines(index, transaction, inbox, target, lines, move=True)
+        index.sync_tree()
+
+
+def subscribe(index: AccountIndex, name: str, *, subscribed: bool) -> None:
+    """Note or forget a subscription."""
+    name = maildir.check_name(name)
+    with index.writing(durable=True) as transaction:
+        statements.subscribe(transaction.connection, name, subscribed=subscribed)
+        transaction.tree_changed = True
+
+
+def quota(index: AccountIndex, limit_octets: int) -> dict[str, tuple[int, int]]:
+    """Tell use and limit."""
+    octets, messages = statements.totals(index.connection)
+    return {"STORAGE": (octets, limit_octets), "MESSAGES": (messages, index.settings.messages_max)}

@@ -1,0 +1,277 @@
+"""The store of a server: lanes, the accounts in them, and the way in for deliveries."""
+
+import contextlib
+import errno
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailsuite.durable import Disk, InlineLane, Lane, LanePool, boot_id
+from mailsuite.interfaces import Account, IChangeBus, IDeliveryStore, LocalDelivery, LocalOutcome
+from mailsuite.observe import EventLog
+from mailsuite.store import boots, reindex
+from mailsuite.store.accounts import OpenAccounts, neutral_error
+from mailsuite.store.changes import ChangeBus, Publisher
+from mailsuite.store.delivery import DeliveryLane
+from mailsuite.store.index import AccountIndex, Place
+from mailsuite.store.maildir import home_of
+from mailsuite.store.session import AccountSession
+from mailsuite.store.settings import StorageSettings
+
+T = TypeVar("T")
+
+UPLOADS = "..uploads"
+UPLOAD_AGE_SECONDS = 36 * 3600
+
+LaneFactory = Callable[[str, IReactorFromThreads], Lane | InlineLane]
+
+
+@implementer(IDeliveryStore)
+class MailStore:
+    """
+    Mailboxes in Maildir++ folders with SQLite indexes. Made by `open_store`.
+
+    Args:
+        bus: hears of every change.
+        lane: makes the threads.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        settings: StorageSettings,
+        *,
+        disk: Disk,
+        reactor: IReactorFromThreads,
+        bus: IChangeBus,
+        lane: LaneFactory,
+        clock: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.bus = bus
+        self.disk = disk
+        self.clock = clock
+        self.uploads = f"{settings.maildir_root}/{UPLOADS}"
+        self._log = EventLog(Logger("mailsuite.store"))
+        self._publisher = Publisher(bus, reactor)
+        self._pool = LanePool([lane(f"store-{number}", reactor) for number in range(settings.lanes)])
+        self._accounts: list[OpenAccounts] = []
+        self._deliveries: list[DeliveryLane] = []
+        self._touched: set[str] = set()
+        self._touched_lock = threading.Lock()
+        self._boot = boot_id()
+        self._started = False
+
+    def start(self) -> None:
+        """Make the root folder, start the threads. Blocks."""
+        root = self.settings.maildir_root
+        self.disk.make_folders(root)
+        self.disk.mkdir(self.uploads)
+        self._clean_uploads()
+        clean_boots = boots.take(self.disk, root, self._boot)
+        place = Place(
+            settings=self.settings,
+            disk=self.disk,
+            clock=self.clock,
+            boot=self._boot,
+            clean_boots=clean_boots,
+            log=self._log,
+        )
+        share = max(1, self.settings.open_accounts_max // len(self._pool.lanes))
+        self._accounts = [OpenAccounts(lane, place, self._publisher.tell, share) for lane in self._pool.lanes]
+        self._deliveries = [DeliveryLane(accounts, self._touch) for accounts in self._accounts]
+        self._pool.start()
+        self._started = True
+
+    def stop(self) -> None:
+        """Finish what was given, close the accounts, end the threads, sync. Blocks."""
+        if not self._started:
+            return
+        self._started = False
+        for accounts in self._accounts:
+            accounts.lane.post(accounts.close)
+        self._pool.stop()
+        with contextlib.suppress(OSError):
+            self.sync()
+            boots.give(self.disk, self.settings.maildir_root, self._boot)
+
+    def _clean_uploads(self) -> None:
+        now = time.time()
+        for name in self.disk.listdir(self.uploads):
+            path = f"{self.uploads}/{name}"
+            with contextlib.suppress(FileNotFoundError):
+                if now - self.disk.stat(path).st_mtime > UPLOAD_AGE_SECONDS:
+                    self.disk.remove(path)
+
+    # accounts
+
+    def account(self, account: Account) -> AccountSession:
+        """Give an account's mailboxes, for one session."""
+        return AccountSession(self, account)
+
+    def run(self, account: Account, job: Callable[[AccountIndex], T]) -> "Deferred[T]":
+        """Do something with an open account in its lane; call it in the reactor thread."""
+        accounts = self._of(account.account_id)
+
+        def work() -> T:
+            try:
+                return job(accounts.get(account.account_id, account.email))
+            except sqlite3.DatabaseError as error:
+                if reindex.is_damage(error):
+                    accounts.damaged(account.account_id)
+                self._log.failure("store.job.failed", error, account=account.account_id)
+                raise neutral_error(error) from error
+            except OSError as error:
+                self._log.failure("store.job.failed", error, account=account.account_id)
+                raise neutral_error(error) from error
+
+        return accounts.lane.run(work)
+
+    def mirror(self, account: Account, mailbox_id: int) -> None:
+        """Write flags into file names when the lane comes to it."""
+        accounts = self._of(account.account_id)
+        accounts.lane.post(accounts.mirror, account.account_id, account.email, mailbox_id)
+
+    def run_free(self, account: Account, job: Callable[[], T]) -> "Deferred[T]":
+        """Do something that needs no index in the lane of an account."""
+
+        def work() -> T:
+            try:
+                return job()
+            except OSError as error:
+                raise neutral_error(error) from error
+
+        return self._of(account.account_id).lane.run(work)
+
+    def post_free(self, account: Account, job: Callable[[], None]) -> None:
+        """Do something that needs no index, does not raise, and nobody waits for."""
+        self._of(account.account_id).lane.post(job)
+
+    def _of(self, account_id: int) -> OpenAccounts:
+        return self._accounts[account_id % len(self._accounts)]
+
+    def reindex(self, account: Account, progress: reindex.Progress | None = None) -> "Deferred[int]":
+        """
+        Throw the index away and build it from the Maildir; give the number of messages.
+
+        Args:
+            progress: called in the lane with the name of a mailbox and how many of its messages are done.
+        """
+        accounts = self._of(account.account_id)
+
+        def work() -> int:
+            try:
+                return accounts.rebuild(account.account_id, account.email, progress)
+            except (OSError, sqlite3.Error) as error:
+                self._log.failure("store.job.failed", error, account=account.account_id)
+                raise neutral_error(error) from error
+
+        return accounts.lane.run(work)
+
+    def verify(self, account: Account) -> "Deferred[list[str]]":
+        """Compare index and Maildir; give what does not fit, in sentences."""
+        return self.run(account, reindex.verify)
+
+    def remove_account(self, account: Account) -> "Deferred[None]":
+        """Remove an account's mail for ever."""
+        accounts = self._of(account.account_id)
+        home = home_of(self.settings.maildir_root, self.settings.layout, account.account_id, account.email)
+
+        def work() -> None:
+            accounts.forget(account.account_id)
+            try:
+                if os.path.isdir(home.path):
+                    _remove_tree(self.disk, home.path)
+            except OSError as error:
+                raise neutral_error(error) from error
+
+        return accounts.lane.run(work)
+
+    # deliveries
+
+    def deliver(self, deliveries: Sequence[LocalDelivery], report: Callable[[Sequence[LocalOutcome]], None]) -> None:
+        """Put messages into mailboxes soon; from any thread."""
+        lanes = len(self._deliveries)
+        if lanes == 1:
+            self._deliveries[0].put(deliveries, report)
+            return
+        for number, lane in enumerate(self._deliveries):
+            mine = [delivery for delivery in deliveries if delivery.account_id % lanes == number]
+            if mine:
+                lane.put(mine, report)
+
+    def backlog(self) -> int:
+        """How many deliveries wait."""
+        return sum(lane.backlog() for lane in self._deliveries)
+
+    def _touch(self, path: str) -> None:
+        with self._touched_lock:
+            self._touched.add(path)
+
+    def sync(self) -> None:
+        """Make everything reported so far survive a power loss. Blocks."""
+        with self._touched_lock:
+            touched, self._touched = self._touched, set()
+        try:
+            try:
+                self.disk.sync_file_system(self.settings.maildir_root)
+            except OSError as error:
+                if error.errno != errno.ENOSYS:
+                    raise
+                for path in sorted(touched):
+                    _sync_tree(self.disk, path)
+        except BaseException:
+            with self._touched_lock:
+                self._touched |= touched
+            raise
+
+
+def _sync_tree(disk: Disk, path: str) -> None:
+    for folder, _, files in os.walk(path):
+        for name in files:
+            file = f"{folder}/{name}"
+            with contextlib.suppress(FileNotFoundError), disk.opened(file) as descriptor:
+                disk.fsync(descriptor, file)
+        disk.sync_folder(folder)
+    disk.sync_folder(os.path.dirname(path))
+
+
+def _remove_tree(disk: Disk, path: str) -> None:
+    for folder, folders, files in os.walk(path, topdown=False):
+        for name in files:
+            disk.remove(f"{folder}/{name}")
+        for name in folders:
+            inner = f"{folder}/{name}"
+            if os.path.islink(inner):
+                disk.remove(inner)
+            else:
+                disk.rmdir(inner)
+    disk.rmdir(path)
+
+
+def open_store(
+    settings: StorageSettings,
+    *,
+    disk: Disk,
+    reactor: IReactorFromThreads,
+    bus: IChangeBus | None = None,
+    lane: LaneFactory = Lane,
+    clock: Callable[[], float] = time.time,
+) -> MailStore:
+    """
+    Make the store that the settings ask for; `MailStore.start` opens it.
+
+    Args:
+        bus: made when there is none.
+        lane: `Lane` for threads, `InlineLane` for tests and one-shot commands.
+        clock: seconds since the epoch.
+    """
+    return MailStore(settings, disk=disk, reactor=reactor, bus=bus or ChangeBus(), lane=lane, clock=clock)

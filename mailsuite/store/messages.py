@@ -1,0 +1,404 @@
+r"""What can be done with the messages of a mailbox. All of it runs in the lane of the account."""
+
+import os
+from collections.abc import Callable, Sequence
+
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import Appended, AppendMessage, Body, Changes, Column, PartOffsets, Snapshot, StoreMode
+from mailsuite.message.mime import parse_parts
+from mailsuite.message.summary import summarize
+from mailsuite.store import maildir, statements
+from mailsuite.store.content import (
+    link_file,
+    mapped,
+    name_with_flags,
+    open_message,
+    pieces_of,
+    stage_message,
+    summarize_file,
+)
+from mailsuite.store.flags import check_flags
+from mailsuite.store.index import AccountIndex, Transaction, stored_token
+from mailsuite.store.scan import notice
+from mailsuite.store.statements import UID_MASK, MailboxRow
+
+FlagRow = tuple[int, frozenset[str], int]
+WholeRow = tuple[int, str, int, int, str, str, int]
+
+_COLUMNS = {
+    Column.UID: "",
+    Column.FLAGS: "s.flags",
+    Column.MODSEQ: "s.modseq",
+    Column.INTERNAL_DATE: "m.date",
+    Column.SIZE: "m.size",
+    Column.ENVELOPE: "m.envelope",
+    Column.BODY: "m.body",
+    Column.BODYSTRUCTURE: "m.structure",
+    Column.HEADER: "h.octets",
+    Column.EMAIL_ID: "m.email_id",
+    Column.SAVED: "m.saved",
+}
+
+
+# looking
+
+
+def snapshot(index: AccountIndex, mailbox_id: int, *, read_only: bool) -> Snapshot:
+    """Look at everything once."""
+    notice(index, mailbox_id)
+    row = index.get_row(mailbox_id)
+    states = statements.states(index.connection, row)
+    sets = index.flags.sets
+    uids = [uid for uid, _ in states]
+    recent = frozenset(uid for uid in reversed_from(uids, row.recent))
+    _take_recent(index, row, read_only=read_only)
+    return Snapshot(
+        uidvalidity=row.uidvalidity,
+        uidnext=row.uidnext,
+        highest_modseq=row.modseq,
+        uids=uids,
+        flags=[sets[flags] for _, flags in states],
+        keywords=_keywords(index, mailbox_id),
+        recent=recent,
+    )
+
+
+def reversed_from(uids: Sequence[int], first: int) -> list[int]:
+    """List the ascending UIDs from `first` on, without looking at the others."""
+    found = []
+    for uid in reversed(uids):
+        if uid < first:
+            break
+        found.append(uid)
+    return found
+
+
+def changes(index: AccountIndex, mailbox_id: int, since: int, *, read_only: bool) -> Changes:
+    """Say what happened after a MODSEQ."""
+    notice(index, mailbox_id)
+    row = index.get_row(mailbox_id)
+    if row.modseq <= since:
+        return Changes(modseq=row.modseq, expunged=(), flags=(), added=(), recent=frozenset())
+    changed = statements.changed_since(index.connection, mailbox_id, since)
+    sets = index.flags.sets
+    added = [uid for uid, _, _, came in changed if came > since]
+    recent = frozenset(uid for uid in added if uid >= row.recent)
+    _take_recent(index, row, read_only=read_only)
+    return Changes(
+        modseq=row.modseq,
+        expunged=statements.expunged_since(index.connection, mailbox_id, since),
+        flags=[(uid, sets[flags], modseq) for uid, flags, modseq, _ in changed],
+        added=added,
+        recent=recent,
+        keywords=_keywords(index, mailbox_id),
+    )
+
+
+def _keywords(index: AccountIndex, mailbox_id: int) -> frozenset[str]:
+    return frozenset(name for _, name in statements.keywords(index.connection, mailbox_id))
+
+
+def _take_recent(index: AccountIndex, row: MailboxRow, *, read_only: bool) -> None:
+    if not read_only and row.recent < row.uidnext:
+        # Not worth a MODSEQ, a notice, or waiting for the disk.
+        index.connection.execute("UPDATE mailbox SET recent = uidnext WHERE id = ?", (row.mailbox_id,))
+
+
+def fetch(
+    index: AccountIndex, mailbox_id: int, uids: Sequence[int], columns: Sequence[Column]
+) -> list[tuple[object, ...]]:
+    """Give columns of messages, each row beginning with its UID."""
+    row = index.get_row(mailbox_id)
+    wanted = [column for column in columns if column is not Column.UID]
+    names = [_COLUMNS[column] for column in wanted]
+    tables = "state s"
+    if any(name.startswith("m.") for name in names):
+        tables += " JOIN message m ON m.id = s.id"
+    if Column.HEADER in wanted:
+        tables += " JOIN header h ON h.id = s.id"
+    selected = ", ".join([f"s.id & {UID_MASK}", *names])
+    statement = f"SELECT {selected} FROM {tables} WHERE s.id {{where}} ORDER BY s.id"  # noqa: S608 - our own names
+    found: list[tuple[object, ...]] = list(statements.select_among(index.connection, statement, row, uids))
+    if Column.FLAGS not in wanted or not found:
+        return found
+    place = wanted.index(Column.FLAGS) + 1
+    sets = index.flags.sets
+    turned = list(zip(*found, strict=True))
+    turned[place] = tuple(map(sets.__getitem__, turned[place]))
+    return list(zip(*turned, strict=True))
+
+
+# octets
+
+
+def _expunged() -> MailError:
+    return MailError(Kind.EXPUNGED, "the message is gone")
+
+
+def _open(index: AccountIndex, row: MailboxRow, uid: int) -> tuple[int, str] | None:
+    found = statements.files_of(index.connection, row, [uid])
+    return open_message(index, row, *found[0][1:]) if found else None
+
+
+def read(index: AccountIndex, mailbox_id: int, uid: int, offset: int, length: int) -> bytes:
+    """Read octets of a message."""
+    opened = _open(index, index.get_row(mailbox_id), uid)
+    if opened is None:
+        raise _expunged()
+    descriptor, path = opened
+    try:
+        return index.disk.pread(descriptor, length, offset, path)
+    finally:
+        index.disk.close(descriptor, path)
+
+
+def read_many(index: AccountIndex, mailbox_id: int, uids: Sequence[int], limit_octets: int) -> list[tuple[int, bytes]]:
+    """Read whole messages while they fit, but at least one."""
+    row = index.get_row(mailbox_id)
+    total = 0
+    found: list[tuple[int, bytes]] = []
+    for message_id, folder, name in statements.files_of(index.connection, row, uids):
+        opened = open_message(index, row, folder, name)
+        if opened is None:
+            continue
+        descriptor, path = opened
+        try:
+            size = os.fstat(descriptor).st_size
+            if found and total + size > limit_octets:
+                break
+            found.append((message_id & UID_MASK, index.disk.pread(descriptor, size, 0, path)))
+        finally:
+            index.disk.close(descriptor, path)
+        total += size
+    return found
+
+
+def parts(index: AccountIndex, mailbox_id: int, uid: int) -> PartOffsets:
+    """Find the MIME parts of a message."""
+    opened = _open(index, index.get_row(mailbox_id), uid)
+    if opened is None:
+        raise _expunged()
+    descriptor, path = opened
+    index.disk.close(descriptor, path)
+    with mapped(index.disk, path) as content:
+        return parse_parts(content)
+
+
+def search_text(
+    index: AccountIndex,
+    mailbox_id: int,
+    uids: Sequence[int],
+    test: Callable[[Callable[[int, int], bytes], int], bool],
+) -> list[int]:
+    """Run a test over the octets of messages."""
+    row = index.get_row(mailbox_id)
+    passed = []
+    disk = index.disk
+    for message_id, folder, name in statements.files_of(index.connection, row, uids):
+        opened = open_message(index, row, folder, name)
+        if opened is None:
+            continue
+        descriptor, path = opened
+
+        def reader(offset: int, length: int, descriptor: int = descriptor, path: str = path) -> bytes:
+            return disk.pread(descriptor, length, offset, path)
+
+        try:
+            if test(reader, os.fstat(descriptor).st_size):
+                passed.append(message_id & UID_MASK)
+        finally:
+            disk.close(descriptor, path)
+    return passed
+
+
+# changing
+
+
+def store_flags(
+    index: AccountIndex,
+    mailbox_id: int,
+    uids: Sequence[int],
+    mode: StoreMode,
+    flags: frozenset[str],
+    unchanged_since: int | None,
+) -> tuple[list[FlagRow], list[int]]:
+    """Change flags in one durable transaction; without one when nothing changes."""
+    flags = check_flags(flags)
+    row = index.get_row(mailbox_id)
+    before = statements.states_of(index.connection, row, uids)
+    if unchanged_since is not None:
+        late = [message_id & UID_MASK for message_id, _, modseq in before if modseq > unchanged_since]
+        before = [line for line in before if line[2] <= unchanged_since]
+    else:
+        late = []
+    sets = index.flags.sets
+    if not before or all(_combine(sets[value], mode, flags) == sets[value] for _, value, _ in before):
+        return [(message_id & UID_MASK, sets[value], modseq) for message_id, value, modseq in before], late
+    with index.writing(durable=True) as transaction:
+        row = transaction.changing(mailbox_id)
+        names = index.ensure_keywords(transaction, row, frozenset(flag for flag in flags if flag[0] != "\\"))
+        flags = names | {flag for flag in flags if flag[0] == "\\"}
+        became: dict[int, int] = {}
+        changed = []
+        result = []
+        for message_id, value, modseq in before:
+            number = became.get(value)
+            if number is None:
+                number = index.flags_number(transaction, row, _combine(index.flags.sets[value], mode, flags))
+                became[value] = number
+            if number != value:
+                changed.append((message_id, number))
+                row.count_flags(value, -1)
+                row.count_flags(number, 1)
+            result.append((message_id & UID_MASK, index.flags.sets[number], row.modseq if number != value else modseq))
+        statements.set_flags(transaction.connection, row, changed)
+    return result, late
+
+
+def _combine(old: frozenset[str], mode: StoreMode, flags: frozenset[str]) -> frozenset[str]:
+    if mode is StoreMode.ADD:
+        return old | flags
+    if mode is StoreMode.REMOVE:
+        lower = {flag.lower() for flag in flags}
+        return frozenset(flag for flag in old if flag.lower() not in lower)
+    return flags
+
+
+def expunge(index: AccountIndex, mailbox_id: int, uids: Sequence[int] | None) -> list[int]:
+    r"""Remove messages that carry ``\Deleted`` in one durable transaction."""
+    row = index.get_row(mailbox_id)
+    doomed = statements.deleted_uids(index.connection, row)
+    if uids is not None:
+        asked = set(uids)
+        doomed = [uid for uid in doomed if uid in asked]
+    if doomed:
+        with index.writing(durable=True) as transaction:
+            row = transaction.changing(mailbox_id)
+            _remove(index, transaction, row, statements.whole_rows(transaction.connection, row, doomed))
+    return doomed
+
+
+def _remove(index: AccountIndex, transaction: Transaction, row: MailboxRow, lines: Sequence[WholeRow]) -> None:
+    folder = index.folder(row)
+    for _, _, _, _, subfolder, name, _ in lines:
+        transaction.promise(f"{folder}/{subfolder}/{name}")
+    statements.remove_messages(transaction.connection, row, [line[:4] for line in lines], forget=False)
+
+
+def append(index: AccountIndex, name: str, messages: Sequence[AppendMessage], quota_octets: int) -> Appended:
+    """Store messages durably, all or none."""
+    found = index.find_row(name)
+    sizes = [
+        message.content.size_octets if isinstance(message.content, Body) else len(message.content)
+        for message in messages
+    ]
+    limit = index.settings.message_max_octets
+    if limit and any(size > limit for size in sizes):
+        raise MailError(Kind.TOO_LARGE, "the message is too long")
+    index.check_quota(quota_octets, sum(sizes), len(sizes))
+    flags = [check_flags(message.flags) for message in messages]
+    summaries = [
+        summarize(message.content)
+        if isinstance(message.content, bytes)
+        else summarize_file(index.disk, message.content.path)
+        for message in messages
+    ]
+    now = int(index.place.clock())
+    with index.writing(durable=True) as transaction:
+        row = transaction.changing(found.mailbox_id)
+        added = [
+            stage_message(
+                index,
+                transaction,
+                row,
+                message.content,
+                summary,
+                token=stored_token(index.place.clock()),
+                flags=index.flags_number(transaction, row, flag_names),
+                date=now if message.internal_date is None else message.internal_date,
+                link=True,
+            )
+            for message, summary, flag_names in zip(messages, summaries, flags, strict=True)
+        ]
+        statements.add_messages(transaction.connection, row, added)
+        for message in messages:
+            if isinstance(message.content, Body):
+                transaction.promise(message.content.path)
+    return Appended(uidvalidity=row.uidvalidity, uids=[new.uid for new in added])
+
+
+def copy(index: AccountIndex, mailbox_id: int, uids: Sequence[int], name: str, quota_octets: int) -> Appended:
+    """Copy messages, all or nothing; their octets are shared."""
+    return _transfer(index, mailbox_id, uids, name, quota_octets, move=False)
+
+
+def move(index: AccountIndex, mailbox_id: int, uids: Sequence[int], name: str) -> Appended:
+    """Move messages in one transaction."""
+    return _transfer(index, mailbox_id, uids, name, 0, move=True)
+
+
+def _transfer(
+    index: AccountIndex, mailbox_id: int, uids: Sequence[int], name: str, quota_octets: int, *, move: bool
+) -> Appended:
+    target = index.find_row(name)
+    source = index.get_row(mailbox_id)
+    lines = statements.whole_rows(index.connection, source, uids)
+    if not lines:
+        return Appended(uidvalidity=target.uidvalidity, uids=())
+    if not move:
+        index.check_quota(quota_octets, sum(line[3] for line in lines), len(lines))
+    with index.writing(durable=True) as transaction:
+        source = transaction.changing(mailbox_id) if move else transaction.row(mailbox_id)
+        target = transaction.changing(target.mailbox_id)
+        if not move and target is source:
+            source.modseq += 1  # `row` found it loaded, so `changing` gave it no new MODSEQ
+        given = transfer_lines(index, transaction, source, target, lines, move=move)
+    return Appended(
+        uidvalidity=target.uidvalidity,
+        uids=[uid for _, uid in given],
+        source_uids=[uid for uid, _ in given],
+    )
+
+
+def transfer_lines(
+    index: AccountIndex,
+    transaction: Transaction,
+    source: MailboxRow,
+    target: MailboxRow,
+    lines: Sequence[WholeRow],
+    *,
+    move: bool,
+) -> list[tuple[int, int]]:
+    """Link the files of messages into another mailbox; give old and new UIDs."""
+    connection = transaction.connection
+    now = int(index.place.clock())
+    given = []
+    moved = []
+    for line in lines:
+        message_id, token, flags, size, folder, name, _ = line
+        new_token = token if move else stored_token(index.place.clock())
+        opened = open_message(index, source, folder, name)
+        if opened is None:
+            continue
+        descriptor, path = opened
+        index.disk.close(descriptor, path)
+        if keywords := index.flags.keywords(flags):
+            index.ensure_keywords(transaction, target, keywords)
+        uid = index.take_uid(target)
+        file = name_with_flags(index, target, maildir.file_name(new_token, size, uid), flags)
+        transaction.staged.append((target, file, "cur"))
+        staged = f"{index.folder(target)}/{maildir.TMP}/{file}"
+        if not link_file(index.disk, path, staged):
+            index.disk.write_file(staged, pieces_of(index.disk, path), sync=True)
+        target_id = target.first_id | uid
+        statements.copy_message(connection, message_id, target_id, now)
+        given.append((message_id & UID_MASK, uid, target_id, flags, (new_token, "cur", file, flags), size))
+        moved.append((line, path))
+    if move:
+        for _, path in moved:
+            transaction.promise(path)
+        statements.remove_messages(connection, source, [line[:4] for line, _ in moved], forget=True)
+    for _, uid, _, flags, place, size in given:
+        statements.add_copy(connection, target, uid, flags, place)
+        target.count(flags, size, 1)
+    return [(old, uid) for old, uid, *_ in given]

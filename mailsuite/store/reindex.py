@@ -1,0 +1,228 @@
+"""
+Build an account's index from its Maildir, with the same UIDs.
+
+UIDs stand in our own file names and, for files of other programs, in ``mailbox.uids``; UIDVALIDITY and a bound that no
+UID ever reached in ``mailbox.state``. Where that file is missing, the mailbox gets a new, higher UIDVALIDITY.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+
+from mailsuite.durable import Database, Disk
+from mailsuite.store import maildir, statements
+from mailsuite.store.index import REBUILDING, SPECIAL_NAMES, AccountIndex, Place, Transaction
+from mailsuite.store.maildir import Home
+from mailsuite.store.scan import INDEX_BATCH, add_files, list_files, notice, read_uids
+from mailsuite.store.statements import MailboxRow
+
+_DAMAGE = ("malformed", "not a database", "disk image", "encrypted")
+_FAR = 1 << 62
+
+Progress = Callable[[str, int], None]
+"""Told the name of a mailbox and how many messages of it were indexed."""
+
+
+def is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether an error means that the index itself is broken, not that the disk is full or locked."""
+    return any(words in str(error) for words in _DAMAGE)
+
+
+def is_needed(home: Home) -> bool:
+    """Whether there is a Maildir whose index was thrown away."""
+    return not os.path.exists(home.index) and os.path.exists(f"{home.folder(maildir.INBOX)}/cur")
+
+
+def keep_damaged(home: Home, place: Place) -> None:
+    """Put a damaged index aside."""
+    number = 1
+    while os.path.exists(f"{home.index}.damaged-{number}"):
+        number += 1
+    for ending in ("", "-wal", "-shm"):
+        if os.path.exists(home.index + ending):
+            place.disk.rename(home.index + ending, f"{home.index}.damaged-{number}{ending}")
+    place.log.emit("store.index.damaged", path=home.path, number=number)
+
+
+def throw_away(home: Home, disk: Disk) -> None:
+    """Remove the index of an account that is not open."""
+    for ending in ("", "-wal", "-shm"):
+        disk.remove(home.index + ending)
+
+
+def replace_damaged(account_id: int, home: Home, place: Place, told: Callable[[int, int, int], None]) -> AccountIndex:
+    """Put a damaged index aside and build a new one."""
+    keep_damaged(home, place)
+    return rebuild(account_id, home, place, told)
+
+
+def check_integrity(database: Database) -> bool:
+    """Whether SQLite finds its file in order."""
+    try:
+        return bool(database.connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
+    except sqlite3.DatabaseError:
+        return False
+
+
+def rebuild(
+    account_id: int,
+    home: Home,
+    place: Place,
+    told: Callable[[int, int, int], None],
+    progress: Progress | None = None,
+) -> AccountIndex:
+    """Build the index anew; there is none now."""
+    began = time.monotonic()
+    index = AccountIndex(account_id, home, place, told, fresh=False)
+    try:
+        total = _fill(index, progress)
+    except BaseException:
+        index.database.close()
+        throw_away(home, place.disk)
+        raise
+    place.log.emit("store.index.rebuilt", account=account_id, messages=total, seconds=time.monotonic() - began)
+    return index
+
+
+def _fill(index: AccountIndex, progress: Progress | None) -> int:
+    states = {name: _read_state(index, name) for name in _find_mailboxes(index)}
+    highest = max([state.get("uidvalidity", 0) for state in states.values()], default=0)
+    ids = max([state.get("mailbox", 0) for state in states.values()], default=0)
+    total = 0
+    with index.writing() as transaction:
+        statements.save_account(
+            transaction.connection, index.place.boot, REBUILDING, max(highest, int(index.place.clock()) - 1)
+        )
+        # New mailboxes must not get the id of one that is still to come.
+        transaction.connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('mailbox', ?)", (ids,))
+    used: set[int] = set()
+    for name, state in states.items():
+        row = _restore_mailbox(index, name, state, used)
+        used.add(row.mailbox_id)
+        files = sorted(list_files(index.disk, index.folder(row)).items(), key=lambda item: _order(index, row, item[1]))
+        keep = bool(state)
+        if keep and not _uids_agree(index, row, [file for _, (_, file) in files]):
+            keep = False
+            with index.writing() as transaction:
+                _renew(index, transaction, transaction.row(row.mailbox_id))
+        count = 0
+        for start in range(0, len(files), INDEX_BATCH):
+            batch = files[start : start + INDEX_BATCH]
+            count += add_files(index, row, index.folder(row), batch, keep=keep)
+            if progress is not None:
+                progress(name, count)
+        total += count
+        notice(index, row.mailbox_id)
+    with index.writing() as transaction:
+        missing = [maildir.INBOX]
+        if not any(states.values()):
+            missing.extend(index.settings.create_special)  # another program's Maildir, seen for the first time
+        for name in missing:
+            if name not in states:
+                index.make_mailbox(transaction, name, SPECIAL_NAMES.get(name, ""))
+                statements.subscribe(transaction.connection, name, subscribed=name != maildir.INBOX)
+        transaction.connection.execute("UPDATE account SET clean = 0")
+    return total
+
+
+def _order(index: AccountIndex, row: MailboxRow, place: tuple[str, str]) -> tuple[float, str]:
+    path = f"{index.folder(row)}/{place[0]}/{place[1]}"
+    try:
+        return index.disk.stat(path).st_mtime, place[1]
+    except FileNotFoundError:
+        return 0.0, place[1]
+
+
+def _find_mailboxes(index: AccountIndex) -> list[str]:
+    names = [maildir.INBOX] if os.path.isdir(f"{index.home.folder(maildir.INBOX)}/cur") else []
+    for entry in sorted(index.disk.listdir(index.home.path)):
+        name = index.home.mailbox_name(entry)
+        path = f"{index.home.path}/{entry}"
+        if name is not None and name not in names and not os.path.islink(path) and os.path.isdir(f"{path}/cur"):
+            names.append(name)
+    return names
+
+
+def _read_state(index: AccountIndex, name: str) -> dict[str, int]:
+    state: dict[str, int] = {}
+    for key, value in _state_lines(index, name):
+        if key in {"uidvalidity", "ceiling", "mailbox"} and value.isascii() and value.isdigit():
+            state[key] = int(value)
+    return state if len(state) == 3 and all(state.values()) else {}  # noqa: PLR2004 - all of the three
+
+
+def _state_lines(index: AccountIndex, name: str) -> list[tuple[str, str]]:
+    path = f"{index.home.folder(name)}/{maildir.STATE}"
+    if not os.path.exists(path):
+        return []
+    lines = index.disk.read_file(path).decode("ascii", "replace").splitlines()
+    return [(key, value) for key, _, value in (line.partition(" ") for line in lines)]
+
+
+def _restore_mailbox(index: AccountIndex, name: str, state: dict[str, int], used: set[int]) -> MailboxRow:
+    with index.writing() as transaction:
+        if not state:
+            special = SPECIAL_NAMES.get(name, "")
+            row = index.make_mailbox(transaction, name, special)
+        else:
+            special = dict(_state_lines(index, name)).get("special", "")
+            mailbox_id = statements.add_mailbox(
+                transaction.connection, name, state["uidvalidity"], state["ceiling"], 1, special
+            )
+            if state["mailbox"] not in used:
+                transaction.connection.execute("UPDATE mailbox SET id = ? WHERE id = ?", (state["mailbox"], mailbox_id))
+                mailbox_id = state["mailbox"]
+            for key, value in _state_lines(index, name):
+                number, _, keyword = value.partition(" ")
+                if key == "keyword" and number.isdigit() and keyword:
+                    statements.add_keyword(transaction.connection, mailbox_id, int(number), keyword)
+            row = transaction.row(mailbox_id)
+            # Nothing at or above the bound was ever given, so from there on all is new.
+            row.uidnext = row.ceiling
+            row.recent = row.uidnext
+            index.make_folder(row)
+            index.reserve(row, 0)
+        # Microseconds grow faster than any mailbox changes.
+        row.modseq = max(row.modseq, int(index.place.clock() * 1_000_000) % _FAR)
+        statements.subscribe(transaction.connection, name, subscribed=True)
+    return row
+
+
+def _uids_agree(index: AccountIndex, row: MailboxRow, files: list[str]) -> bool:
+    known = read_uids(index.disk, index.folder(row))
+    uids = [uid for file in files if (uid := known.get(maildir.token_of(file)) or maildir.uid_of(file))]
+    return len(set(uids)) == len(uids) and all(uid < row.ceiling for uid in uids)
+
+
+def _renew(index: AccountIndex, transaction: Transaction, row: MailboxRow) -> None:
+    account = statements.load_account(transaction.connection)
+    row.uidvalidity = max((account[2] if account else 0) + 1, int(index.place.clock()))
+    row.uidnext = 1
+    row.recent = 1
+    transaction.connection.execute("UPDATE account SET uidvalidity = ?", (row.uidvalidity,))
+    index.reserve(row, 0)
+
+
+def verify(index: AccountIndex) -> list[str]:
+    """Compare index and Maildir without changing either; say what does not fit, in sentences."""
+    findings = [] if check_integrity(index.database) else ["the index is damaged"]
+    for row in statements.mailboxes(index.connection):
+        if not row.selectable:
+            continue
+        found = list_files(index.disk, index.folder(row))
+        lines = statements.files(index.connection, row)
+        for message_id, token, _, _, _ in lines:
+            uid = message_id & statements.UID_MASK
+            place = found.pop(token, None)
+            if place is None:
+                findings.append(f"{row.name}: message {uid} has no file")
+                continue
+            size = index.disk.stat(f"{index.folder(row)}/{place[0]}/{place[1]}").st_size
+            if size != statements.size_of(index.connection, message_id):
+                findings.append(f"{row.name}: the file of message {uid} has {size} octets")
+        findings.extend(f"{row.name}: {place[1]} is not in the index" for place in found.values())
+        states = statements.states(index.connection, row)
+        if len(states) != row.messages or len(lines) != row.messages:
+            findings.append(f"{row.name}: {row.messages} messages were counted, {len(states)} are there")
+    return findings

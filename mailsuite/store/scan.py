@@ -1,0 +1,274 @@
+"""
+Notice what other programs did to a folder: deliveries, flags, deletions; and finish what a crash left.
+
+Cheap when nothing happened: two `stat` calls. A file without a row gets a new UID and is never dropped; a row without
+a file is expunged.
+"""
+
+import os
+import stat
+import time
+
+from mailsuite.durable import Disk
+from mailsuite.store import maildir, statements
+from mailsuite.store.content import name_with_flags, new_message, summarize_file
+from mailsuite.store.flags import SET_SHIFT, bits_of_letters, keyword_numbers
+from mailsuite.store.index import AccountIndex, Look, Transaction
+from mailsuite.store.statements import UID_MASK, FileRow, MailboxRow
+
+TICK_NS = 100_000_000
+"""A folder changed this recently may change again without its modification time telling."""
+INDEX_BATCH = 1000
+TEMPORARY_AGE_SECONDS = 36 * 3600
+
+_Found = dict[str, tuple[str, str]]
+"""Token to subfolder and file name."""
+
+
+def notice(index: AccountIndex, mailbox_id: int) -> None:
+    """Bring the index up to date with a mailbox's folder, if there is reason to."""
+    row = statements.mailbox_by_id(index.connection, mailbox_id)
+    if row is None or not row.selectable:
+        return
+    folder = index.folder(row)
+    look = index.looks.get(mailbox_id)
+    try:
+        stamp = index.stamp(folder)
+    except FileNotFoundError:
+        index.make_folder(row)  # somebody removed it: its messages are gone with it
+        stamp = index.stamp(folder)
+    now = time.monotonic()
+    if look is not None and look.stamp == stamp and now - look.listed < index.settings.rescan_seconds:
+        return
+    _compare(index, row, folder)
+    recent = abs(time.time_ns() - max(stamp)) < TICK_NS
+    after = index.stamp(folder)
+    unsure = recent and (look is None or look.stamp != stamp)
+    index.looks[mailbox_id] = Look((-1, -1) if unsure or after != stamp else stamp, now)
+
+
+def recover(index: AccountIndex) -> None:
+    """Cross-check all folders after a crash, and remove old files from ``tmp``."""
+    index.recovering = False
+    for row in statements.mailboxes(index.connection):
+        if row.selectable:
+            notice(index, row.mailbox_id)
+            clean_temporary(index.disk, index.folder(row), index.place.clock())
+
+
+def clean_temporary(disk: Disk, folder: str, now: float) -> None:
+    """Remove what was forgotten in ``tmp`` a long time ago."""
+    path = f"{folder}/{maildir.TMP}"
+    for name in disk.listdir(path):
+        try:
+            if now - disk.stat(f"{path}/{name}").st_mtime > TEMPORARY_AGE_SECONDS:
+                disk.remove(f"{path}/{name}")
+        except OSError:
+            continue
+
+
+def list_files(disk: Disk, folder: str) -> _Found:
+    """List the message files of a folder; of two with the same unique part, the one in cur."""
+    found: _Found = {}
+    for subfolder in ("new", "cur"):
+        for name in disk.listdir(f"{folder}/{subfolder}"):
+            if not name.startswith("."):
+                found[maildir.token_of(name)] = (subfolder, name)
+    return found
+
+
+def _compare(index: AccountIndex, row: MailboxRow, folder: str) -> None:
+    found = list_files(index.disk, folder)
+    renamed: list[tuple[FileRow, str, str]] = []
+    missing: list[FileRow] = []
+    for line in statements.files(index.connection, row):
+        _, token, subfolder, name, _ = line
+        place = found.pop(token, None)
+        if place is None:
+            missing.append(line)
+        elif place != (subfolder, name):
+            renamed.append((line, *place))
+    if missing:
+        missing = _look_again(index, folder, missing, renamed)
+    if renamed or missing:
+        _apply(index, row, renamed, missing)
+    new = sorted(found.items())
+    for start in range(0, len(new), INDEX_BATCH):
+        add_files(index, row, folder, new[start : start + INDEX_BATCH])
+
+
+def _look_again(
+    index: AccountIndex, folder: str, missing: list[FileRow], renamed: list[tuple[FileRow, str, str]]
+) -> list[FileRow]:
+    # A file is in tmp when we stopped right after a commit, and can slip through a listing while it is renamed.
+    staged = set(index.disk.listdir(f"{folder}/{maildir.TMP}"))
+    found = list_files(index.disk, folder)
+    gone = []
+    for line in missing:
+        _, token, subfolder, name, _ = line
+        if name in staged:
+            index.disk.rename(f"{folder}/{maildir.TMP}/{name}", f"{folder}/{subfolder}/{name}")
+        elif token in found:
+            if found[token] != (subfolder, name):
+                renamed.append((line, *found[token]))
+        else:
+            gone.append(line)
+    return gone
+
+
+def _apply(
+    index: AccountIndex, row: MailboxRow, renamed: list[tuple[FileRow, str, str]], missing: list[FileRow]
+) -> None:
+    with index.writing() as transaction:
+        row = transaction.row(row.mailbox_id)
+        changed: list[tuple[int, int]] = []
+        for (message_id, _, _, old, _), subfolder, name in renamed:
+            flags = _merged_flags(index, transaction, row, message_id, old, name)
+            if flags is not None:
+                changed.append(flags)
+            bits = flags_of_name(index, transaction, row, name)
+            statements.set_file(transaction.connection, message_id, subfolder, name, bits)
+        if changed or missing:
+            row.modseq += 1
+        if changed:
+            statements.set_flags(transaction.connection, row, changed)
+        if missing:
+            uids = [line[0] & UID_MASK for line in missing]
+            gone = [line[:4] for line in statements.whole_rows(transaction.connection, row, uids)]
+            statements.remove_messages(transaction.connection, row, gone, forget=True)
+            index.place.log.emit(
+                "store.messages.vanished", account=index.account_id, mailbox=row.mailbox_id, count=len(gone)
+            )
+
+
+def _merged_flags(
+    index: AccountIndex, transaction: Transaction, row: MailboxRow, message_id: int, old: str, name: str
+) -> tuple[int, int] | None:
+    before = flags_of_name(index, transaction, row, old)
+    after = flags_of_name(index, transaction, row, name)
+    if before == after:
+        return None
+    (current,) = transaction.connection.execute("SELECT flags FROM state WHERE id = ?", (message_id,)).fetchone()
+    had, has = index.flags.sets[before], index.flags.sets[after]
+    flags = index.flags.sets[current]
+    merged = index.flags_number(transaction, row, (flags | (has - had)) - (had - has))
+    if merged == current:
+        return None
+    row.count_flags(current, -1)
+    row.count_flags(merged, 1)
+    return message_id, merged
+
+
+def flags_of_name(index: AccountIndex, transaction: Transaction, row: MailboxRow, name: str) -> int:
+    """Read the flags that a file name tells."""
+    letters = maildir.letters_of(name)
+    bits = bits_of_letters(letters)
+    numbers = keyword_numbers(letters)
+    if numbers:
+        known = dict(statements.keywords(transaction.connection, row.mailbox_id))
+        keywords = frozenset(known[number] for number in numbers if number in known)
+        if keywords:
+            value = index.flags_number(transaction, row, keywords)
+            bits |= value >> SET_SHIFT << SET_SHIFT
+    return bits
+
+
+def add_files(
+    index: AccountIndex, row: MailboxRow, folder: str, files: list[tuple[str, tuple[str, str]]], *, keep: bool = False
+) -> int:
+    """
+    Index files that have no row; return how many.
+
+    Args:
+        keep: trust the UIDs in file names and in the folder's own list.
+    """
+    known = read_uids(index.disk, folder) if keep else {}
+    noted: list[str] = []
+    added = []
+    with index.writing() as transaction:
+        row = transaction.row(row.mailbox_id)
+        row.modseq += 1
+        for token, (subfolder, name) in files:
+            path = f"{folder}/{subfolder}/{name}"
+            try:
+                info = index.disk.stat(path)
+                if not stat.S_ISREG(info.st_mode) or _is_torn(index, folder, path, name, info.st_size):
+                    continue
+                summary = summarize_file(index.disk, path)
+            except FileNotFoundError:
+                continue
+            uid = (known.get(token) or maildir.uid_of(name)) if keep else 0
+            if not uid:
+                uid = index.take_uid(row)
+            if uid != maildir.uid_of(name):
+                noted.append(f"{uid} {token}\n")
+            flags = flags_of_name(index, transaction, row, name)
+            added.append(
+                new_message(
+                    summary,
+                    uid=uid,
+                    flags=flags,
+                    token=token,
+                    folder=subfolder,
+                    file=name,
+                    date=int(info.st_mtime),
+                    saved=int(index.place.clock()),
+                )
+            )
+        if noted and not keep:
+            _note_uids(index.disk, folder, noted)
+        statements.add_messages(transaction.connection, row, added)
+    return len(added)
+
+
+def _is_torn(index: AccountIndex, folder: str, path: str, name: str, size: int) -> bool:
+    # A power loss can leave the name of a delivery and not its octets. The spool still has them; what is left here is
+    # put aside, not removed.
+    told = maildir.size_of(name)
+    if not name.startswith(maildir.DELIVERED) or told < 0 or size >= told:
+        return False
+    index.disk.rename(path, f"{folder}/{maildir.TMP}/{name}")
+    index.place.log.emit("store.file.torn", account=index.account_id, size=size, expected=told)
+    return True
+
+
+def read_uids(disk: Disk, folder: str) -> dict[str, int]:
+    """Read the UIDs of files that other programs named; the last line about a file counts."""
+    path = f"{folder}/{maildir.UIDS}"
+    if not os.path.exists(path):
+        return {}
+    known = {}
+    for line in os.fsdecode(disk.read_file(path)).split("\n"):
+        number, _, token = line.partition(" ")
+        if number.isascii() and number.isdigit() and token:
+            known[token] = int(number)
+    return known
+
+
+def _note_uids(disk: Disk, folder: str, lines: list[str]) -> None:
+    path = f"{folder}/{maildir.UIDS}"
+    descriptor = disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        disk.write(descriptor, os.fsencode("".join(lines)), path)
+    finally:
+        disk.close(descriptor, path)
+
+
+def mirror_flags(index: AccountIndex, mailbox_id: int, limit: int = 5000) -> None:
+    """Write flags into file names, some at a time; never needed for what we promise, only for other programs."""
+    row = statements.mailbox_by_id(index.connection, mailbox_id)
+    if row is None or not row.selectable:
+        return
+    stale = statements.unmirrored(index.connection, row, limit)
+    if not stale:
+        return
+    folder = index.folder(row)
+    with index.own_change(mailbox_id, folder), index.writing() as transaction:
+        for message_id, subfolder, name, flags in stale:
+            target = name_with_flags(index, row, maildir.base_name(name), flags)
+            try:
+                if (subfolder, name) != ("cur", target):
+                    index.disk.rename(f"{folder}/{subfolder}/{name}", f"{folder}/cur/{target}")
+            except FileNotFoundError:
+                continue  # renamed by another program: the next look finds it
+            statements.set_file(transaction.connection, message_id, "cur", target, flags)

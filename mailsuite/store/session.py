@@ -1,0 +1,250 @@
+"""What a portal hands out: an account's mailboxes, each call a job in the account's lane."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from zope.interface import implementer
+
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import (
+    Account,
+    Appended,
+    AppendMessage,
+    Body,
+    Changes,
+    Column,
+    IBodyFile,
+    IChangeBus,
+    IMailAccount,
+    IMailbox,
+    MailboxEntry,
+    MailboxStatus,
+    PartOffsets,
+    Snapshot,
+    SpecialUse,
+    StoreMode,
+)
+from mailsuite.store import mailboxes, messages
+from mailsuite.store.index import AccountIndex
+
+if TYPE_CHECKING:
+    from mailsuite.store.maildirstore import MailStore
+
+SEARCH_BATCH = 64
+
+
+@implementer(IMailAccount)
+class AccountSession:
+    """The mailboxes of one account."""
+
+    def __init__(self, store: "MailStore", account: Account) -> None:
+        self._store = store
+        self._account = account
+        self._run = partial(store.run, account)
+        self.account_id = account.account_id
+        self.email = account.email
+        self.changes: IChangeBus = store.bus
+
+    def list_mailboxes(self) -> Awaitable[Sequence[MailboxEntry]]:
+        """List all names."""
+        return self._run(mailboxes.list_mailboxes)
+
+    async def open_mailbox(self, name: str, *, read_only: bool) -> IMailbox:
+        """Open a mailbox."""
+        row = await self._run(lambda index: index.find_row(name))
+        return MailboxSession(self._store, self._account, row.mailbox_id, row.name, read_only=read_only)
+
+    def status(self, name: str) -> Awaitable[MailboxStatus]:
+        """Count without opening."""
+        return self._run(lambda index: mailboxes.status(index, name))
+
+    def create(self, name: str, special_use: frozenset[SpecialUse]) -> Awaitable[int]:
+        """Make a mailbox."""
+        return self._run(lambda index: mailboxes.create(index, name, special_use))
+
+    def delete(self, name: str) -> Awaitable[None]:
+        """Remove a mailbox."""
+        return self._run(lambda index: mailboxes.delete(index, name))
+
+    def rename(self, old: str, new: str) -> Awaitable[None]:
+        """Rename a mailbox."""
+        return self._run(lambda index: mailboxes.rename(index, old, new))
+
+    def subscribe(self, name: str, subscribed: bool) -> Awaitable[None]:  # noqa: FBT001 - the interface says so
+        """Note or forget a subscription."""
+        return self._run(lambda index: mailboxes.subscribe(index, name, subscribed=subscribed))
+
+    def append(self, name: str, messages_: Sequence[AppendMessage]) -> Awaitable[Appended]:
+        """Store messages durably, all or none."""
+        quota = self._account.quota_octets
+        return self._run(lambda index: messages.append(index, name, messages_, quota))
+
+    async def begin_body(self, size_octets: int) -> IBodyFile:
+        """Open a file for a large message."""
+        limit = self._store.settings.message_max_octets
+        if limit and size_octets > limit:
+            raise MailError(Kind.TOO_LARGE, "the message is too long")
+        await self._run(lambda index: index.check_quota(self._account.quota_octets, size_octets, 1))
+        body = BodyFile(self._store, self._account, f"{self._store.uploads}/{secrets.token_hex(12)}")
+        await body.open()
+        return body
+
+    def quota(self) -> Awaitable[Mapping[str, tuple[int, int]]]:
+        """Tell use and limit."""
+        return self._run(lambda index: mailboxes.quota(index, self._account.quota_octets))
+
+    def logout(self) -> None:
+        """Nothing is kept for the session."""
+
+
+@implementer(IMailbox)
+class MailboxSession:
+    """One selected mailbox."""
+
+    def __init__(self, store: "MailStore", account: Account, mailbox_id: int, name: str, *, read_only: bool) -> None:
+        self._store = store
+        self._account = account
+        self._run = partial(store.run, account)
+        self._changed = False
+        self.mailbox_id = mailbox_id
+        self.name = name
+        self.read_only = read_only
+
+    def snapshot(self) -> Awaitable[Snapshot]:
+        """Look at everything once."""
+        return self._run(lambda index: messages.snapshot(index, self.mailbox_id, read_only=self.read_only))
+
+    def changes(self, since_modseq: int) -> Awaitable[Changes]:
+        """Say what happened since."""
+        return self._run(lambda index: messages.changes(index, self.mailbox_id, since_modseq, read_only=self.read_only))
+
+    def fetch(self, uids: Sequence[int], columns: Sequence[Column]) -> Awaitable[Sequence[tuple[object, ...]]]:
+        """Give columns of messages."""
+        return self._run(lambda index: messages.fetch(index, self.mailbox_id, uids, columns))
+
+    def read(self, uid: int, offset: int, length: int) -> Awaitable[bytes]:
+        """Read octets of a message."""
+        return self._run(lambda index: messages.read(index, self.mailbox_id, uid, offset, length))
+
+    def read_many(self, uids: Sequence[int], limit_octets: int) -> Awaitable[Sequence[tuple[int, bytes]]]:
+        """Read whole messages in order."""
+        return self._run(lambda index: messages.read_many(index, self.mailbox_id, uids, limit_octets))
+
+    def parts(self, uid: int) -> Awaitable[PartOffsets]:
+        """Find the MIME parts of a message."""
+        return self._run(lambda index: messages.parts(index, self.mailbox_id, uid))
+
+    async def store_flags(
+        self, uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None
+    ) -> tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]:
+        """Change flags durably."""
+        self._ensure_writable()
+        self._changed = True
+        return await self._run(
+            lambda index: messages.store_flags(index, self.mailbox_id, uids, mode, flags, unchanged_since)
+        )
+
+    async def expunge(self, uids: Sequence[int] | None) -> Sequence[int]:
+        r"""Remove messages that carry ``\Deleted``."""
+        self._ensure_writable()
+        return await self._run(lambda index: messages.expunge(index, self.mailbox_id, uids))
+
+    def copy_to(self, uids: Sequence[int], name: str) -> Awaitable[Appended]:
+        """Copy to another mailbox."""
+        quota = self._account.quota_octets
+        return self._run(lambda index: messages.copy(index, self.mailbox_id, uids, name, quota))
+
+    async def move_to(self, uids: Sequence[int], name: str) -> Appended:
+        """Move to another mailbox."""
+        self._ensure_writable()
+        return await self._run(lambda index: messages.move(index, self.mailbox_id, uids, name))
+
+    async def search_text(
+        self, uids: Sequence[int], test: Callable[[Callable[[int, int], bytes], int], bool]
+    ) -> Sequence[int]:
+        """Run a test over the octets of messages, some at a time, so that the lane serves others in between."""
+        passed: list[int] = []
+        for start in range(0, len(uids), SEARCH_BATCH):
+            batch = uids[start : start + SEARCH_BATCH]
+            passed.extend(await self._run(partial(_search, self.mailbox_id, batch, test)))
+        return passed
+
+    def close(self) -> None:
+        """Let other programs see the flags that were set."""
+        if self._changed:
+            self._changed = False
+            self._store.mirror(self._account, self.mailbox_id)
+
+    def _ensure_writable(self) -> None:
+        if self.read_only:
+            raise MailError(Kind.DENIED, "the mailbox is open for reading only")
+
+
+def _search(
+    mailbox_id: int,
+    uids: Sequence[int],
+    test: Callable[[Callable[[int, int], bytes], int], bool],
+    index: AccountIndex,
+) -> list[int]:
+    return messages.search_text(index, mailbox_id, uids, test)
+
+
+@implementer(IBodyFile)
+class BodyFile:
+    """A large message on its way into the store."""
+
+    def __init__(self, store: "MailStore", account: Account, path: str) -> None:
+        self._store = store
+        self._account = account
+        self._run = partial(store.run_free, account)
+        self._disk = store.disk
+        self._path = path
+        self._descriptor = -1
+        self._size = 0
+
+    def open(self) -> Awaitable[None]:
+        """Make the file."""
+        return self._run(self._open)
+
+    def _open(self) -> None:
+        self._descriptor = self._disk.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+
+    def write(self, chunk: bytes) -> Awaitable[None]:
+        """Add octets."""
+        return self._run(lambda: self._write(chunk))
+
+    def _write(self, chunk: bytes) -> None:
+        if self._descriptor < 0:
+            raise MailError(Kind.UNAVAILABLE, "the message was given up")
+        self._disk.write(self._descriptor, chunk, self._path)
+        self._size += len(chunk)
+
+    def finish(self) -> Awaitable[Body]:
+        """All is written; have it on disk."""
+        return self._run(self._finish)
+
+    def _finish(self) -> Body:
+        if self._descriptor < 0:
+            raise MailError(Kind.UNAVAILABLE, "the message was given up")
+        self._disk.fsync(self._descriptor, self._path)
+        self._close()
+        return Body(self._path, self._size)
+
+    def abort(self) -> None:
+        """Remove it."""
+        self._store.post_free(self._account, self._abort)
+
+    def _abort(self) -> None:
+        with contextlib.suppress(OSError):
+            self._close()
+        with contextlib.suppress(OSError):
+            self._disk.remove(self._path)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            self._disk.close(descriptor, self._path)

@@ -1,0 +1,431 @@
+"""
+The SQL of an account's index: plain statements in named functions that run in the caller's transaction.
+
+The id of a message is ``mailbox << 32 | uid``.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from mailsuite.store.flags import DELETED, SEEN
+
+UID_BITS = 32
+UID_MASK = (1 << UID_BITS) - 1
+_DENSE = 4
+
+Connection = sqlite3.Connection
+FileRow = tuple[int, str, str, str, int]
+"""Id, token, folder, name, flags in the name."""
+
+
+@attrs.define
+class MailboxRow:
+    """A row of the table of mailboxes, changed in a transaction and saved at its end."""
+
+    mailbox_id: int
+    name: str
+    uidvalidity: int
+    uidnext: int
+    ceiling: int
+    modseq: int
+    recent: int
+    messages: int
+    unseen: int
+    deleted: int
+    octets: int
+    selectable: int
+    special: str
+
+    @property
+    def first_id(self) -> int:
+        """The lowest id that a message of this mailbox may have."""
+        return self.mailbox_id << UID_BITS
+
+    @property
+    def last_id(self) -> int:
+        """The highest one."""
+        return self.first_id | UID_MASK
+
+    def count(self, flags: int, size: int, sign: int) -> None:
+        """Count a message in (1) or out (-1)."""
+        self.messages += sign
+        self.octets += sign * size
+        self.count_flags(flags, sign)
+
+    def count_flags(self, flags: int, sign: int) -> None:
+        """Count a message's flags in (1) or out (-1)."""
+        if not flags & SEEN:
+            self.unseen += sign
+        if flags & DELETED:
+            self.deleted += sign
+
+
+@attrs.frozen(kw_only=True)
+class NewMessage:
+    """Everything about a message that is being added."""
+
+    uid: int
+    flags: int
+    token: str
+    folder: str
+    file: str
+    bits: int
+    date: int
+    saved: int
+    size: int
+    email_id: bytes
+    envelope: bytes
+    body: bytes
+    structure: bytes
+    header: bytes
+
+
+# the account
+
+
+def load_account(connection: Connection) -> tuple[str, int, int] | None:
+    """Give the boot id, whether it was closed, and the last UIDVALIDITY."""
+    row: tuple[str, int, int] | None = connection.execute("SELECT boot, clean, uidvalidity FROM account").fetchone()
+    return row
+
+
+def save_account(connection: Connection, boot: str, clean: int, uidvalidity: int) -> None:
+    """Write the account's one row."""
+    connection.execute("INSERT OR REPLACE INTO account VALUES (1, ?, ?, ?)", (boot, clean, uidvalidity))
+
+
+def keyword_sets(connection: Connection) -> list[tuple[int, str]]:
+    """List the sets of keywords."""
+    return connection.execute("SELECT id, names FROM keyword_set").fetchall()
+
+
+def add_keyword_set(connection: Connection, names: str) -> int:
+    """Add a set of keywords, if it is new; return its number."""
+    connection.execute("INSERT OR IGNORE INTO keyword_set (names) VALUES (?)", (names,))
+    number: int = connection.execute("SELECT id FROM keyword_set WHERE names = ?", (names,)).fetchone()[0]
+    return number
+
+
+def keywords(connection: Connection, mailbox_id: int) -> list[tuple[int, str]]:
+    """List a mailbox's keywords with their numbers."""
+    return connection.execute("SELECT number, name FROM keyword WHERE mailbox = ?", (mailbox_id,)).fetchall()
+
+
+def add_keyword(connection: Connection, mailbox_id: int, number: int, name: str) -> None:
+    """Add a keyword to a mailbox."""
+    connection.execute("INSERT OR REPLACE INTO keyword VALUES (?, ?, ?)", (mailbox_id, number, name))
+
+
+# mailboxes
+
+_MAILBOX = (
+    "SELECT id, name, uidvalidity, uidnext, ceiling, modseq, recent, messages, unseen, deleted, octets, selectable,"
+    " special FROM mailbox"
+)
+
+
+def mailbox_by_name(connection: Connection, name: str) -> MailboxRow | None:
+    """Find a mailbox by its name."""
+    row = connection.execute(f"{_MAILBOX} WHERE name = ?", (name,)).fetchone()
+    return MailboxRow(*row) if row else None
+
+
+def mailbox_by_id(connection: Connection, mailbox_id: int) -> MailboxRow | None:
+    """Find a mailbox by its id."""
+    row = connection.execute(f"{_MAILBOX} WHERE id = ?", (mailbox_id,)).fetchone()
+    return MailboxRow(*row) if row else None
+
+
+def mailboxes(connection: Connection) -> list[MailboxRow]:
+    """List all mailboxes in order of their names."""
+    return [MailboxRow(*row) for row in connection.execute(f"{_MAILBOX} ORDER BY name")]
+
+
+def add_mailbox(connection: Connection, name: str, uidvalidity: int, ceiling: int, modseq: int, special: str) -> int:
+    """Add an empty mailbox; return its id."""
+    cursor = connection.execute(
+        "INSERT INTO mailbox (name, uidvalidity, uidnext, ceiling, modseq, recent, special)"
+        " VALUES (?, ?, 1, ?, ?, 1, ?)",
+        (name, uidvalidity, ceiling, modseq, special),
+    )
+    return cursor.lastrowid or 0
+
+
+def save_mailbox(connection: Connection, row: MailboxRow) -> None:
+    """Write a row back."""
+    values = attrs.astuple(row)
+    connection.execute(
+        "UPDATE mailbox SET name = ?, uidvalidity = ?, uidnext = ?, ceiling = ?, modseq = ?, recent = ?, messages = ?,"
+        " unseen = ?, deleted = ?, octets = ?, selectable = ?, special = ? WHERE id = ?",
+        (*values[1:], values[0]),
+    )
+
+
+def remove_mailbox(connection: Connection, row: MailboxRow, *, keep_name: bool) -> None:
+    """Remove a mailbox with its messages; remember the deliveries that were in it."""
+    span = (row.first_id, row.last_id)
+    connection.execute("DELETE FROM expunged WHERE mailbox = ? AND token = ''", (row.mailbox_id,))
+    connection.execute(
+        "INSERT OR REPLACE INTO expunged SELECT id, ?, ?, token FROM file"
+        " WHERE id BETWEEN ? AND ? AND token GLOB 'D.*'",
+        (row.mailbox_id, row.modseq, *span),
+    )
+    for table in ("state", "file", "message", "header"):
+        connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", span)  # noqa: S608 - our own names
+    connection.execute("DELETE FROM keyword WHERE mailbox = ?", (row.mailbox_id,))
+    connection.execute("DELETE FROM mailbox WHERE id = ?", (row.mailbox_id,))
+    if keep_name:
+        connection.execute(
+            "INSERT INTO mailbox (name, uidvalidity, uidnext, ceiling, modseq, recent, selectable)"
+            " VALUES (?, 0, 1, 1, 1, 1, 0)",
+            (row.name,),
+        )
+
+
+def subscriptions(connection: Connection) -> set[str]:
+    """List the names that are subscribed."""
+    return {name for (name,) in connection.execute("SELECT name FROM subscription")}
+
+
+def subscribe(connection: Connection, name: str, *, subscribed: bool) -> None:
+    """Note or forget a subscription."""
+    if subscribed:
+        connection.execute("INSERT OR IGNORE INTO subscription VALUES (?)", (name,))
+    else:
+        connection.execute("DELETE FROM subscription WHERE name = ?", (name,))
+
+
+def totals(connection: Connection) -> tuple[int, int]:
+    """Sum octets and messages of the account."""
+    row = connection.execute("SELECT COALESCE(SUM(octets), 0), COALESCE(SUM(messages), 0) FROM mailbox").fetchone()
+    return int(row[0]), int(row[1])
+
+
+# messages
+
+
+def add_messages(connection: Connection, row: MailboxRow, messages: Sequence[NewMessage]) -> None:
+    """Add messages with the row's MODSEQ, and count them."""
+    first = row.first_id
+    connection.executemany(
+        "INSERT INTO state VALUES (?, ?, ?, ?, ?)",
+        [(first | new.uid, row.mailbox_id, row.modseq, row.modseq, new.flags) for new in messages],
+    )
+    connection.executemany(
+        "INSERT INTO file VALUES (?, ?, ?, ?, ?)",
+        [(first | new.uid, new.token, new.folder, new.file, new.bits) for new in messages],
+    )
+    connection.executemany(
+        "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (first | new.uid, new.date, new.saved, new.size, new.email_id, new.envelope, new.body, new.structure)
+            for new in messages
+        ],
+    )
+    connection.executemany("INSERT INTO header VALUES (?, ?)", [(first | new.uid, new.header) for new in messages])
+    for new in messages:
+        row.count(new.flags, new.size, 1)
+
+
+def copy_message(connection: Connection, source_id: int, target_id: int, saved: int) -> None:
+    """Copy what never changes to another id."""
+    connection.execute(
+        "INSERT INTO message SELECT ?, date, ?, size, email_id, envelope, body, structure FROM message WHERE id = ?",
+        (target_id, saved, source_id),
+    )
+    connection.execute("INSERT INTO header SELECT ?, octets FROM header WHERE id = ?", (target_id, source_id))
+
+
+def add_copy(connection: Connection, row: MailboxRow, uid: int, flags: int, place: tuple[str, str, str, int]) -> None:
+    """Add what changes of a copied message."""
+    message_id = row.first_id | uid
+    connection.execute(
+        "INSERT INTO state VALUES (?, ?, ?, ?, ?)", (message_id, row.mailbox_id, row.modseq, row.modseq, flags)
+    )
+    connection.execute("INSERT INTO file VALUES (?, ?, ?, ?, ?)", (message_id, *place))
+
+
+def remove_messages(
+    connection: Connection, row: MailboxRow, gone: Sequence[tuple[int, str, int, int]], *, forget: bool
+) -> None:
+    """
+    Remove messages and leave tombstones with the row's MODSEQ.
+
+    Args:
+        gone: id, token, flags and size of each.
+        forget: the token may come again.
+    """
+    ids = [(message_id,) for message_id, _, _, _ in gone]
+    for table in ("state", "file", "message", "header"):
+        connection.executemany(f"DELETE FROM {table} WHERE id = ?", ids)  # noqa: S608 - our own names
+    connection.executemany(
+        "INSERT OR REPLACE INTO expunged VALUES (?, ?, ?, ?)",
+        [(message_id, row.mailbox_id, row.modseq, "" if forget else token) for message_id, token, _, _ in gone],
+    )
+    for _, _, flags, size in gone:
+        row.count(flags, size, -1)
+
+
+def set_flags(connection: Connection, row: MailboxRow, changed: Iterable[tuple[int, int]]) -> None:
+    """Give messages (id, flags) new flags with the row's MODSEQ."""
+    connection.executemany(
+        "UPDATE state SET flags = ?, modseq = ? WHERE id = ?",
+        [(flags, row.modseq, message_id) for message_id, flags in changed],
+    )
+
+
+def select_among(connection: Connection, statement: str, row: MailboxRow, uids: Sequence[int]) -> list[tuple[int, ...]]:
+    """
+    Run a statement for some UIDs of a mailbox, in order of UID.
+
+    Args:
+        statement: selects ids first, and says ``{where}`` where they are limited.
+        uids: ascending, or in any order; those that do not exist give no row.
+    """
+    if not uids:
+        return []
+    low, high = min(uids), max(uids)
+    first = row.first_id
+    if low < 1 or high > UID_MASK:
+        uids = [uid for uid in uids if 1 <= uid <= UID_MASK]
+        return select_among(connection, statement, row, uids)
+    if high - low < _DENSE * len(uids):
+        found = connection.execute(statement.format(where="BETWEEN ? AND ?"), (first | low, first | high)).fetchall()
+        if len(found) == high - low + 1 == len(uids):
+            return found
+        wanted = set(uids)
+        return [line for line in found if line[0] & UID_MASK in wanted]
+    wanted_ids = json.dumps([first | uid for uid in uids])
+    return connection.execute(statement.format(where="IN (SELECT value FROM json_each(?))"), (wanted_ids,)).fetchall()
+
+
+def states(connection: Connection, row: MailboxRow) -> list[tuple[int, int]]:
+    """List UID and flags of all messages."""
+    return connection.execute(
+        "SELECT id & 4294967295, flags FROM state WHERE id BETWEEN ? AND ? ORDER BY id", (row.first_id, row.last_id)
+    ).fetchall()
+
+
+def states_of(connection: Connection, row: MailboxRow, uids: Sequence[int]) -> list[tuple[int, ...]]:
+    """List id, flags and MODSEQ of some messages."""
+    return select_among(connection, "SELECT id, flags, modseq FROM state WHERE id {where} ORDER BY id", row, uids)
+
+
+def changed_since(connection: Connection, mailbox_id: int, modseq: int) -> list[tuple[int, int, int, int]]:
+    """List UID, flags, MODSEQ and MODSEQ of arrival of what changed."""
+    found = connection.execute(
+        "SELECT id & 4294967295, flags, modseq, added FROM state WHERE mailbox = ? AND modseq > ?",
+        (mailbox_id, modseq),
+    ).fetchall()
+    found.sort()
+    return found
+
+
+def expunged_since(connection: Connection, mailbox_id: int, modseq: int) -> list[int]:
+    """List UIDs of what went."""
+    return sorted(
+        uid
+        for (uid,) in connection.execute(
+            "SELECT id & 4294967295 FROM expunged WHERE mailbox = ? AND modseq > ?", (mailbox_id, modseq)
+        )
+    )
+
+
+_WHOLE = (
+    "SELECT s.id, f.token, s.flags, m.size, f.folder, f.name, f.bits FROM state s JOIN file f ON f.id = s.id"
+    " JOIN message m ON m.id = s.id WHERE s.id {where} ORDER BY s.id"
+)
+
+
+def whole_rows(
+    connection: Connection, row: MailboxRow, uids: Sequence[int]
+) -> list[tuple[int, str, int, int, str, str, int]]:
+    """List id, token, flags, size, folder, file name and flags in the name of some messages."""
+    found: list[tuple[int, str, int, int, str, str, int]] = select_among(connection, _WHOLE, row, uids)  # type: ignore[assignment]  # the columns of _WHOLE
+    return found
+
+
+def deleted_uids(connection: Connection, row: MailboxRow) -> list[int]:
+    r"""List UIDs of messages that carry ``\Deleted``."""
+    return [
+        uid
+        for (uid,) in connection.execute(
+            "SELECT id & 4294967295 FROM state WHERE id BETWEEN ? AND ? AND flags & 4 ORDER BY id",
+            (row.first_id, row.last_id),
+        )
+    ]
+
+
+# files
+
+
+def files(connection: Connection, row: MailboxRow) -> list[FileRow]:
+    """List the files of a mailbox."""
+    return connection.execute(
+        "SELECT id, token, folder, name, bits FROM file WHERE id BETWEEN ? AND ?", (row.first_id, row.last_id)
+    ).fetchall()
+
+
+def files_of(connection: Connection, row: MailboxRow, uids: Sequence[int]) -> list[tuple[int, str, str]]:
+    """List id, folder and name of the files of some messages."""
+    found: list[tuple[int, str, str]] = select_among(
+        connection, "SELECT id, folder, name FROM file WHERE id {where} ORDER BY id", row, uids
+    )  # type: ignore[assignment]  # these columns
+    return found
+
+
+def find_token(connection: Connection, token: str) -> tuple[int, str, str] | None:
+    """Find a live message by the unique part of its file name: id, folder, name."""
+    row: tuple[int, str, str] | None = connection.execute(
+        "SELECT id, folder, name FROM file WHERE token = ?", (token,)
+    ).fetchone()
+    return row
+
+
+def is_expunged(connection: Connection, token: str) -> tuple[int, int] | None:
+    """Find the tombstone of a token: mailbox and UID."""
+    row: tuple[int, int] | None = connection.execute(
+        "SELECT mailbox, id & 4294967295 FROM expunged WHERE token = ? AND token <> ''", (token,)
+    ).fetchone()
+    return row
+
+
+def set_file(connection: Connection, message_id: int, folder: str, name: str, bits: int) -> None:
+    """Note where a message lies now."""
+    connection.execute("UPDATE file SET folder = ?, name = ?, bits = ? WHERE id = ?", (folder, name, bits, message_id))
+
+
+def size_of(connection: Connection, message_id: int) -> int:
+    """Give the size of a message."""
+    return int(connection.execute("SELECT size FROM message WHERE id = ?", (message_id,)).fetchone()[0])
+
+
+def unmirrored(connection: Connection, row: MailboxRow, limit: int) -> list[tuple[int, str, str, int]]:
+    """List id, folder, file name and flags of messages whose name does not tell their flags."""
+    return connection.execute(
+        "SELECT s.id, f.folder, f.name, s.flags FROM state s JOIN file f ON f.id = s.id"
+        " WHERE s.id BETWEEN ? AND ? AND s.flags <> f.bits LIMIT ?",
+        (row.first_id, row.last_id, limit),
+    ).fetchall()
+
+
+# promises
+
+
+def add_pending(connection: Connection, source: str, target: str) -> int:
+    """Promise to rename a folder or file, or to remove a file when there is no target."""
+    cursor = connection.execute("INSERT INTO pending (source, target) VALUES (?, ?)", (source, target))
+    return cursor.lastrowid or 0
+
+
+def pending(connection: Connection) -> list[tuple[int, str, str]]:
+    """List what was promised."""
+    return connection.execute("SELECT id, source, target FROM pending ORDER BY id").fetchall()
+
+
+def forget_pending(connection: Connection, ids: Iterable[int]) -> None:
+    """It is done."""
+    connection.executemany("DELETE FROM pending WHERE id = ?", [(number,) for number in ids])
