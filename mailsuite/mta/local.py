@@ -87,6 +87,7 @@ class LocalAgent:
         self._waiting: dict[str, _Waiting] = {}
         self._open: dict[int, int] = {}
         self._settled = Settled()
+        self._reported: Callable[[Sequence[LocalOutcome]], None] = self._report  # one object: stores group by it
 
     def delivery_id(self, message_id: int, n: int) -> str:
         """Name the delivery of one message to one target, for ever."""
@@ -114,7 +115,12 @@ class LocalAgent:
             self._hand_over(deliveries)
 
     def deliver_again(self, message: SpoolMessage, n: int) -> Deferred[LocalOutcome]:
-        """Deliver to one target once more; fires in the reactor when that failed, or succeeded and was synced."""
+        """
+        Deliver to one target once more; fires in the reactor when that failed, or succeeded and was synced.
+
+        Args:
+            message: as it was accepted, but for what is known better now of the target's account.
+        """
         deferred: Deferred[LocalOutcome] = Deferred()
         with self._lock:
             delivery = self._expect(message, n, deferred)
@@ -144,7 +150,7 @@ class LocalAgent:
 
     def _hand_over(self, deliveries: Sequence[LocalDelivery]) -> None:
         try:
-            self._store.deliver(deliveries, self._report)
+            self._store.deliver(deliveries, self._reported)
         except Exception as error:  # noqa: BLE001 - a store that breaks its contract defers mail and loses none
             self._report([LocalOutcome(delivery.delivery_id, 0, 0, error) for delivery in deliveries])
 

@@ -42,6 +42,7 @@ LEASE_SECONDS = 3600
 RECORD_AGAIN_SECONDS = 5.0
 
 NO_ROUTE_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.4.4", NO_ROUTE)  # RFC 3463 section 3.5: unable to route
+LOCALLY_DELIVERED = Outcome(OutcomeState.DELIVERED, 0, "2.0.0", "delivered")
 BROKEN_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.3.0", "the attempt failed here, not there")
 UNREADABLE = "the message in the spool cannot be read"
 LOCAL_STATUS = {Kind.OVER_QUOTA: "2.2", Kind.NOT_FOUND: "1.1", Kind.TOO_LARGE: "3.4", Kind.DENIED: "7.1"}
@@ -211,16 +212,30 @@ class QueueService(Service):
     # attempts
 
     async def _deliver_locally(self, message: SpoolMessage, pending: Pending) -> _Result:
-        outcome = await self._spool.deliver_again(message, pending.n)
-        error = outcome.error
+        try:
+            current = await self._with_account(message, pending.n)
+        except MailError as failure:
+            error: Exception | None = failure
+        else:
+            error = (await self._spool.deliver_again(current, pending.n)).error
         if error is None:
-            return self._result(message, pending, Outcome(OutcomeState.DELIVERED, 0, "2.0.0", "delivered"))
+            return self._result(message, pending, LOCALLY_DELIVERED)
         kind = error.kind if isinstance(error, MailError) else Kind.UNAVAILABLE
         temporary = is_temporary(error)
         enhanced = f"{4 if temporary else 5}.{LOCAL_STATUS.get(kind, '2.0')}"
         text = str(error) if isinstance(error, MailError) else "temporary failure of the mailbox"
         state = OutcomeState.DEFERRED if temporary else OutcomeState.FAILED
         return self._result(message, pending, Outcome(state, 0, enhanced, text))
+
+    async def _with_account(self, message: SpoolMessage, n: int) -> SpoolMessage:
+        """Look the account up again: its quota may have grown since the message came, or it may be gone."""
+        target = message.targets[n]
+        account = await self._accounts.find(target.email)
+        if account is None:
+            raise MailError(Kind.NOT_FOUND, "no such mailbox")
+        targets = list(message.targets)
+        targets[n] = attrs.evolve(target, account_id=account.account_id, quota_octets=account.quota_octets)
+        return attrs.evolve(message, targets=tuple(targets))
 
     async def _relay(
         self, message: SpoolMessage, group: Sequence[Pending], route: RouteSettings | None

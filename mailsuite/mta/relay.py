@@ -1,5 +1,6 @@
 """One attempt to hand a message to another host."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,6 +12,7 @@ from twisted.internet.ssl import optionsForClientTLS
 from mailsuite.durable import Disk, InlineLane, Lane
 from mailsuite.envelope import Envelope
 from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import Body
 from mailsuite.mta.content import SpoolMessage
 from mailsuite.mta.settings import RouteSettings
 from mailsuite.smtp.client import send
@@ -82,18 +84,19 @@ class SpooledContent:
 
     def close(self) -> None:
         """Nobody reads any more."""
-        if self._descriptor is not None:
-            self._lane.post(self._close)
+        if isinstance(self._content, Body):
+            self._lane.post(self._close, self._content.path)
 
     def _read(self, path: str, length: int, offset: int) -> bytes:
         if self._descriptor is None:
             self._descriptor = self._disk.open(path, os.O_RDONLY)
         return self._disk.pread(self._descriptor, length, offset, path)
 
-    def _close(self) -> None:
+    def _close(self, path: str) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            os.close(descriptor)
+            with contextlib.suppress(OSError):  # it was only read
+                self._disk.close(descriptor, path)
 
 
 def client_settings(route: RouteSettings, hostname: str) -> ClientSettings:

@@ -264,6 +264,27 @@ def test_a_mailbox_that_is_gone_returns_the_mail(world, far, start, pending):
     assert b"Status: 5.1.1" in content
 
 
+def test_a_retry_uses_the_quota_of_today(world, far, start):
+    world.store.errors["bob@example.test"] = MailError(Kind.OVER_QUOTA)
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "bob"))
+    world.accounts.accounts["bob"] = attrs.evolve(world.accounts.accounts["bob"], quota_octets=12345)
+    pass_time(world, 360)
+    assert [delivery.quota_octets for delivery in world.store.calls] == [0, 12345]
+
+
+def test_an_account_that_was_removed_meanwhile_returns_the_mail(world, far, start, pending):
+    world.store.errors["bob@example.test"] = MailError(Kind.OVER_QUOTA)
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "bob", sender=LOCAL_SENDER))
+    del world.accounts.accounts["bob"]
+    pass_time(world, 360)
+    assert pending(spool) == []
+    assert [delivery.email for delivery in world.store.calls] == ["bob@example.test", "alice@example.test"]
+
+
 def test_an_attempt_that_breaks_here_is_a_deferral(world, far, start, pending):
     far.error = RuntimeError("bug")
     spool = world.spool()
