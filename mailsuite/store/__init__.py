@@ -6,6 +6,7 @@ Mailboxes: octets in Maildir++ folders that other programs can use, and one SQLi
 
 from mailsuite.store.changes import ChangeBus
 from mailsuite.store.maildirstore import MailStore, open_store
+from mailsuite.store.memory import MemoryStore
 from mailsuite.store.settings import Backend, Layout, StorageSettings
 
-__all__ = ["Backend", "ChangeBus", "Layout", "MailStore", "StorageSettings", "open_store"]
+__all__ = ["Backend", "ChangeBus", "Layout", "MailStore", "MemoryStore", "StorageSettings", "open_store"]

@@ -1,0 +1,635 @@
+"""
+The reference store: everything in memory, written to be read. What the other store promises, this one shows.
+
+Nothing blocks, so every call does its work at once, in the reactor thread.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import attrs
+from zope.interface import implementer
+
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import (
+    Account,
+    Appended,
+    AppendMessage,
+    Body,
+    Changes,
+    Column,
+    IBodyFile,
+    IChangeBus,
+    IDeliveryStore,
+    IMailAccount,
+    IMailbox,
+    LocalDelivery,
+    LocalOutcome,
+    MailboxChange,
+    MailboxEntry,
+    MailboxStatus,
+    PartOffsets,
+    Snapshot,
+    SpecialUse,
+    StoreMode,
+)
+from mailsuite.message.mime import parse_parts
+from mailsuite.message.summary import Summary, summarize
+from mailsuite.store.changes import ChangeBus
+from mailsuite.store.flags import check_flags
+from mailsuite.store.maildir import INBOX, check_name, find_name, parent_names
+from mailsuite.store.settings import StorageSettings
+
+_ATTRIBUTES = {
+    "Archive": SpecialUse.ARCHIVE,
+    "Drafts": SpecialUse.DRAFTS,
+    "Junk": SpecialUse.JUNK,
+    "Sent": SpecialUse.SENT,
+    "Trash": SpecialUse.TRASH,
+}
+
+
+@attrs.define(kw_only=True)
+class Message:
+    """A message in a mailbox."""
+
+    uid: int
+    content: bytes
+    summary: Summary
+    flags: frozenset[str]
+    date: int
+    saved: int
+    modseq: int
+    added: int
+    email_id: bytes
+
+
+@attrs.define(kw_only=True)
+class Box:
+    """A mailbox; messages in order of UID."""
+
+    mailbox_id: int
+    name: str
+    uidvalidity: int
+    special_use: frozenset[SpecialUse] = frozenset()
+    selectable: bool = True
+    uidnext: int = 1
+    modseq: int = 1
+    recent: int = 1
+    messages: dict[int, Message] = attrs.field(factory=dict)
+    expunged: dict[int, int] = attrs.field(factory=dict)
+    keywords: dict[str, str] = attrs.field(factory=dict)
+
+
+@attrs.define
+class Mail:
+    """Everything of one account."""
+
+    account_id: int
+    boxes: dict[str, Box] = attrs.field(factory=dict)
+    subscriptions: set[str] = attrs.field(factory=set)
+    delivered: dict[str, tuple[int, int]] = attrs.field(factory=dict)
+    ids: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1))
+    validities: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1))
+
+    def find(self, name: str) -> Box:
+        """Find a mailbox that can be selected."""
+        box = self.boxes.get(find_name(name))
+        if box is None or not box.selectable:
+            raise MailError(Kind.NOT_FOUND, "there is no such mailbox")
+        return box
+
+    def make(self, name: str, special_use: frozenset[SpecialUse] = frozenset()) -> Box:
+        """Make a mailbox."""
+        box = Box(mailbox_id=next(self.ids), name=name, uidvalidity=next(self.validities), special_use=special_use)
+        self.boxes[name] = box
+        return box
+
+    def drop_lonely_names(self) -> None:
+        """Forget mere names that have nothing below them any more."""
+        for name in [box.name for box in self.boxes.values() if not box.selectable]:
+            if not any(other.startswith(f"{name}/") for other in self.boxes):
+                del self.boxes[name]
+
+    def totals(self) -> tuple[int, int]:
+        """Sum octets and messages."""
+        messages = [message for box in self.boxes.values() for message in box.messages.values()]
+        return sum(len(message.content) for message in messages), len(messages)
+
+
+@implementer(IDeliveryStore)
+class MemoryStore:
+    """
+    Mail that ends with the process.
+
+    Args:
+        bus: hears of every change; made when there is none.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, settings: StorageSettings, *, bus: IChangeBus | None = None, clock: Callable[[], float]) -> None:
+        self.settings = settings
+        self.bus: IChangeBus = bus or ChangeBus()
+        self.clock = clock
+        self._accounts: dict[int, Mail] = {}
+        self.bodies: dict[str, bytes] = {}
+        self._arrivals = itertools.count(1)
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    def stop(self) -> None:
+        """Nothing to stop."""
+
+    def account(self, account: Account) -> "MemoryAccount":
+        """Give an account's mailboxes, for one session."""
+        return MemoryAccount(self, self.mail(account.account_id), account)
+
+    def mail(self, account_id: int) -> Mail:
+        """Find an account, making its first mailboxes."""
+        mail = self._accounts.get(account_id)
+        if mail is None:
+            mail = self._accounts[account_id] = Mail(account_id)
+            mail.make(INBOX)
+            for name in self.settings.create_special:
+                uses = frozenset([_ATTRIBUTES[name]]) if name in _ATTRIBUTES else frozenset()
+                mail.make(name, uses)
+                mail.subscriptions.add(name)
+        return mail
+
+    def told(self, mail: Mail, *boxes: Box) -> None:
+        """Publish changes of mailboxes, or of their names when none is given."""
+        for box in boxes:
+            self.bus.publish(MailboxChange(mail.account_id, box.mailbox_id, box.modseq))
+        if not boxes:
+            self.bus.publish(MailboxChange(mail.account_id, 0, 0))
+
+    def check_quota(self, mail: Mail, limit_octets: int, octets: int, messages: int) -> None:
+        """Check whether there is room."""
+        used_octets, used_messages = mail.totals()
+        if limit_octets and used_octets + octets > limit_octets:
+            raise MailError(Kind.OVER_QUOTA, "the account has not enough room")
+        if self.settings.messages_max and used_messages + messages > self.settings.messages_max:
+            raise MailError(Kind.OVER_QUOTA, "the account has too many messages")
+
+    def keywords(self, box: Box, flags: Iterable[str]) -> frozenset[str]:
+        """Make keywords where they are new; give flags as they were first written."""
+        flags = list(flags)
+        new = {flag.lower() for flag in flags if flag[0] != "\\"} - set(box.keywords)
+        if len(box.keywords) + len(new) > self.settings.keywords_max:
+            raise MailError(Kind.OVER_QUOTA, "the mailbox has too many keywords")
+        return frozenset(
+            flag if flag[0] == "\\" else box.keywords.setdefault(flag.lower(), flag) for flag in sorted(flags)
+        )
+
+    def add(self, box: Box, content: bytes, flags: frozenset[str], date: int) -> Message:
+        """Add a message with the mailbox's MODSEQ."""
+        message = Message(
+            uid=box.uidnext,
+            content=content,
+            summary=summarize(content),
+            flags=self.keywords(box, flags),
+            date=date,
+            saved=int(self.clock()),
+            modseq=box.modseq,
+            added=box.modseq,
+            email_id=b"M%024x" % next(self._arrivals),
+        )
+        box.uidnext += 1
+        box.messages[message.uid] = message
+        return message
+
+    def copy(self, box: Box, message: Message) -> Message:
+        """Add a copy of a message."""
+        copied = self.add(box, message.content, message.flags, message.date)
+        copied.email_id = message.email_id
+        return copied
+
+    def octets(self, content: bytes | Body) -> bytes:
+        """Give the octets of a message, reading its file if need be."""
+        if isinstance(content, bytes):
+            return content
+        if content.path in self.bodies:
+            return self.bodies[content.path]
+        with open(content.path, "rb") as file:
+            return file.read()
+
+    # deliveries
+
+    def deliver(self, deliveries: Sequence[LocalDelivery], report: Callable[[Sequence[LocalOutcome]], None]) -> None:
+        """Put messages into mailboxes now."""
+        report([self._deliver(delivery) for delivery in deliveries])
+
+    def _deliver(self, delivery: LocalDelivery) -> LocalOutcome:
+        mail = self.mail(delivery.account_id)
+        if delivery.delivery_id in mail.delivered:
+            return LocalOutcome(delivery.delivery_id, *mail.delivered[delivery.delivery_id])
+        content = self.octets(delivery.content)
+        try:
+            self.check_quota(mail, delivery.quota_octets, len(content), 1)
+            flags = check_flags(delivery.flags)
+        except MailError as error:
+            return LocalOutcome(delivery.delivery_id, 0, 0, error)
+        try:
+            box = mail.find(delivery.mailbox)
+        except MailError:
+            box = mail.find(INBOX)
+        box.modseq += 1
+        message = self.add(box, content, flags, delivery.received)
+        mail.delivered[delivery.delivery_id] = box.mailbox_id, message.uid
+        self.told(mail, box)
+        return LocalOutcome(delivery.delivery_id, box.mailbox_id, message.uid)
+
+    def sync(self) -> None:
+        """Nothing survives anyway."""
+
+    def backlog(self) -> int:
+        """Nothing waits."""
+        return 0
+
+
+@implementer(IMailAccount)
+class MemoryAccount:
+    """The mailboxes of one account."""
+
+    def __init__(self, store: MemoryStore, mail: Mail, account: Account) -> None:
+        self._store = store
+        self._mail = mail
+        self._quota_octets = account.quota_octets
+        self.account_id = account.account_id
+        self.email = account.email
+        self.changes: IChangeBus = store.bus
+
+    async def list_mailboxes(self) -> Sequence[MailboxEntry]:
+        """List all names, also mere parents and subscriptions, in order."""
+        names = {*self._mail.boxes, *self._mail.subscriptions}
+        names |= {parent for name in names for parent in parent_names(name)}
+        entries = []
+        for name in sorted(names, key=lambda name: (name != INBOX, name)):
+            box = self._mail.boxes.get(name)
+            real = box is not None and box.selectable
+            entries.append(
+                MailboxEntry(
+                    name=name,
+                    mailbox_id=box.mailbox_id if box is not None and real else 0,
+                    selectable=real,
+                    subscribed=name in self._mail.subscriptions,
+                    special_use=box.special_use if box is not None else frozenset(),
+                )
+            )
+        return entries
+
+    async def open_mailbox(self, name: str, *, read_only: bool) -> IMailbox:
+        """Open a mailbox."""
+        return MemoryMailbox(self._store, self._mail, self._mail.find(name), self._quota_octets, read_only=read_only)
+
+    async def status(self, name: str) -> MailboxStatus:
+        """Count without opening."""
+        box = self._mail.find(name)
+        messages = box.messages.values()
+        return MailboxStatus(
+            messages=len(messages),
+            recent=sum(message.uid >= box.recent for message in messages),
+            unseen=sum("\\Seen" not in message.flags for message in messages),
+            deleted=sum("\\Deleted" in message.flags for message in messages),
+            uidnext=box.uidnext,
+            uidvalidity=box.uidvalidity,
+            highest_modseq=box.modseq,
+            size_octets=sum(len(message.content) for message in messages),
+        )
+
+    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:
+        """Make a mailbox and the levels above it."""
+        name = check_name(name)
+        boxes = self._mail.boxes
+        if name in boxes and boxes[name].selectable:
+            raise MailError(Kind.EXISTS, "there is a mailbox of that name")
+        missing = [parent for parent in parent_names(name) if parent not in boxes]
+        if len(boxes) + len(missing) + 1 > self._store.settings.mailboxes_max:
+            raise MailError(Kind.OVER_QUOTA, "there are too many mailboxes")
+        for parent in missing:
+            self._mail.make(parent)
+        box = self._mail.make(name, special_use)
+        self._store.told(self._mail)
+        return box.mailbox_id
+
+    async def delete(self, name: str) -> None:
+        """Remove a mailbox and its messages."""
+        name = find_name(name)
+        if name == INBOX:
+            raise MailError(Kind.DENIED, "INBOX cannot be deleted")
+        boxes = self._mail.boxes
+        box = boxes.get(name)
+        below = any(other.startswith(f"{name}/") for other in boxes)
+        if below and (box is None or not box.selectable):
+            raise MailError(Kind.CONFLICT, "the name has mailboxes below it")
+        if box is None:
+            raise MailError(Kind.NOT_FOUND, "there is no such mailbox")
+        box.messages.clear()
+        box.selectable = False
+        if below:
+            boxes[name] = Box(mailbox_id=next(self._mail.ids), name=name, uidvalidity=0, selectable=False)
+        else:
+            del boxes[name]
+        self._mail.drop_lonely_names()
+        self._store.told(self._mail)
+
+    async def rename(self, old: str, new: str) -> None:
+        """Rename a mailbox and those below; of INBOX, move the messages."""
+        old, new = find_name(old), check_name(new)
+        boxes = self._mail.boxes
+        moving = [name for name in boxes if name == old or name.startswith(f"{old}/")]
+        if not moving:
+            raise MailError(Kind.NOT_FOUND, "there is no such mailbox")
+        targets = {name: check_name(new + name[len(old) :]) for name in moving}
+        if new == old or any(target in boxes and boxes[target].selectable for target in targets.values()):
+            raise MailError(Kind.EXISTS, "there is a mailbox of that name")
+        if new.startswith(f"{old}/") and old != INBOX:
+            raise MailError(Kind.INVALID, "a mailbox cannot be moved below itself")
+        for parent in parent_names(new):
+            if parent not in boxes:
+                self._mail.make(parent)
+        if old == INBOX:
+            inbox, box = boxes[INBOX], self._mail.make(new)
+            inbox.modseq += 1
+            transfer(self._store, inbox, box, list(inbox.messages.values()), move=True)
+            self._store.told(self._mail, inbox, box)
+        else:
+            for name in moving:
+                box = boxes.pop(name)
+                box.name = targets[name]
+                boxes[box.name] = box
+            self._mail.drop_lonely_names()
+        self._store.told(self._mail)
+
+    async def subscribe(self, name: str, subscribed: bool) -> None:  # noqa: FBT001 - the interface says so
+        """Note or forget a subscription."""
+        name = check_name(name)
+        if subscribed:
+            self._mail.subscriptions.add(name)
+        else:
+            self._mail.subscriptions.discard(name)
+        self._store.told(self._mail)
+
+    async def append(self, name: str, messages: Sequence[AppendMessage]) -> Appended:
+        """Store messages, all or none."""
+        box = self._mail.find(name)
+        contents = [self._store.octets(message.content) for message in messages]
+        limit = self._store.settings.message_max_octets
+        if limit and any(len(content) > limit for content in contents):
+            raise MailError(Kind.TOO_LARGE, "the message is too long")
+        self._store.check_quota(self._mail, self._quota_octets, sum(map(len, contents)), len(contents))
+        flags = [check_flags(message.flags) for message in messages]
+        self._store.keywords(box, frozenset().union(*flags))
+        box.modseq += 1
+        uids = []
+        for message, content, flag_names in zip(messages, contents, flags, strict=True):
+            date = int(self._store.clock()) if message.internal_date is None else message.internal_date
+            uids.append(self._store.add(box, content, flag_names, date).uid)
+            if isinstance(message.content, Body):
+                self._store.bodies.pop(message.content.path, None)
+        self._store.told(self._mail, box)
+        return Appended(uidvalidity=box.uidvalidity, uids=uids)
+
+    async def begin_body(self, size_octets: int) -> IBodyFile:
+        """Begin a large message; it lies in memory like all others."""
+        limit = self._store.settings.message_max_octets
+        if limit and size_octets > limit:
+            raise MailError(Kind.TOO_LARGE, "the message is too long")
+        self._store.check_quota(self._mail, self._quota_octets, size_octets, 1)
+        return MemoryBody(self._store)
+
+    async def quota(self) -> Mapping[str, tuple[int, int]]:
+        """Tell use and limit."""
+        octets, messages = self._mail.totals()
+        return {"STORAGE": (octets, self._quota_octets), "MESSAGES": (messages, self._store.settings.messages_max)}
+
+    def logout(self) -> None:
+        """Nothing is kept for the session."""
+
+
+@implementer(IBodyFile)
+class MemoryBody:
+    """A large message on its way into the store; its path is only a name."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._path = f"memory:{id(self)}"
+        self._pieces: list[bytes] = []
+
+    async def write(self, chunk: bytes) -> None:
+        """Add octets."""
+        self._pieces.append(chunk)
+
+    async def finish(self) -> Body:
+        """All is written."""
+        content = self._store.bodies[self._path] = b"".join(self._pieces)
+        return Body(self._path, len(content))
+
+    def abort(self) -> None:
+        """Forget it."""
+        self._pieces.clear()
+        self._store.bodies.pop(self._path, None)
+
+
+def transfer(store: MemoryStore, source: Box, target: Box, messages: Sequence[Message], *, move: bool) -> list[int]:
+    """Copy or move messages between mailboxes whose MODSEQs are already the new ones; give the new UIDs."""
+    uids = []
+    for message in messages:
+        if move:
+            del source.messages[message.uid]
+            source.expunged[message.uid] = source.modseq
+        uids.append(store.copy(target, message).uid)
+    return uids
+
+
+@implementer(IMailbox)
+class MemoryMailbox:
+    """One selected mailbox."""
+
+    def __init__(self, store: MemoryStore, mail: Mail, box: Box, quota_octets: int, *, read_only: bool) -> None:
+        self._store = store
+        self._mail = mail
+        self._opened = box
+        self._quota_octets = quota_octets
+        self.mailbox_id = box.mailbox_id
+        self.name = box.name
+        self.read_only = read_only
+
+    @property
+    def _box(self) -> Box:
+        if not self._opened.selectable:
+            raise MailError(Kind.NOT_FOUND, "the mailbox is gone")
+        return self._opened
+
+    def _some(self, uids: Sequence[int]) -> list[Message]:
+        messages = self._box.messages
+        return [messages[uid] for uid in sorted(set(uids)) if uid in messages]
+
+    def _take_recent(self, box: Box, uids: Iterable[int]) -> frozenset[int]:
+        recent = frozenset(uid for uid in uids if uid >= box.recent)
+        if not self.read_only:
+            box.recent = box.uidnext
+        return recent
+
+    def _ensure_writable(self) -> None:
+        if self.read_only:
+            raise MailError(Kind.DENIED, "the mailbox is open for reading only")
+
+    async def snapshot(self) -> Snapshot:
+        """Look at everything once."""
+        box = self._box
+        return Snapshot(
+            uidvalidity=box.uidvalidity,
+            uidnext=box.uidnext,
+            highest_modseq=box.modseq,
+            uids=list(box.messages),
+            flags=[message.flags for message in box.messages.values()],
+            keywords=frozenset(box.keywords.values()),
+            recent=self._take_recent(box, box.messages),
+        )
+
+    async def changes(self, since_modseq: int) -> Changes:
+        """Say what happened since."""
+        box = self._box
+        if box.modseq <= since_modseq:
+            return Changes(modseq=box.modseq, expunged=(), flags=(), added=(), recent=frozenset())
+        changed = [message for message in box.messages.values() if message.modseq > since_modseq]
+        added = [message.uid for message in changed if message.added > since_modseq]
+        return Changes(
+            modseq=box.modseq,
+            expunged=sorted(uid for uid, modseq in box.expunged.items() if modseq > since_modseq),
+            flags=[(message.uid, message.flags, message.modseq) for message in changed],
+            added=added,
+            recent=self._take_recent(box, added),
+            keywords=frozenset(box.keywords.values()),
+        )
+
+    async def fetch(self, uids: Sequence[int], columns: Sequence[Column]) -> Sequence[tuple[object, ...]]:
+        """Give columns of messages."""
+        getters = [_GETTERS[column] for column in columns if column is not Column.UID]
+        return [(message.uid, *(get(message) for get in getters)) for message in self._some(uids)]
+
+    def _content(self, uid: int) -> bytes:
+        message = self._box.messages.get(uid)
+        if message is None:
+            raise MailError(Kind.EXPUNGED, "the message is gone")
+        return message.content
+
+    async def read(self, uid: int, offset: int, length: int) -> bytes:
+        """Read octets of a message."""
+        return self._content(uid)[offset : offset + length]
+
+    async def read_many(self, uids: Sequence[int], limit_octets: int) -> Sequence[tuple[int, bytes]]:
+        """Read whole messages while they fit, but at least one."""
+        found: list[tuple[int, bytes]] = []
+        total = 0
+        for message in self._some(uids):
+            total += len(message.content)
+            if found and total > limit_octets:
+                break
+            found.append((message.uid, message.content))
+        return found
+
+    async def parts(self, uid: int) -> PartOffsets:
+        """Find the MIME parts of a message."""
+        return parse_parts(self._content(uid))
+
+    async def store_flags(
+        self, uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None
+    ) -> tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]:
+        """Change flags."""
+        self._ensure_writable()
+        box = self._box
+        flags = check_flags(flags)
+        messages = self._some(uids)
+        late = [message for message in messages if unchanged_since is not None and message.modseq > unchanged_since]
+        messages = [message for message in messages if message not in late]
+        if mode is not StoreMode.REMOVE and messages:
+            flags = self._store.keywords(box, flags)
+        became = {message.uid: _combine(message.flags, mode, flags) for message in messages}
+        if any(became[message.uid] != message.flags for message in messages):
+            box.modseq += 1
+            for message in messages:
+                if became[message.uid] != message.flags:
+                    message.flags = became[message.uid]
+                    message.modseq = box.modseq
+            self._store.told(self._mail, box)
+        result = [(message.uid, message.flags, message.modseq) for message in messages]
+        return result, [message.uid for message in late]
+
+    async def expunge(self, uids: Sequence[int] | None) -> Sequence[int]:
+        r"""Remove messages that carry ``\Deleted``."""
+        self._ensure_writable()
+        box = self._box
+        messages = list(box.messages.values()) if uids is None else self._some(uids)
+        doomed = [message.uid for message in messages if "\\Deleted" in message.flags]
+        if doomed:
+            box.modseq += 1
+            for uid in doomed:
+                del box.messages[uid]
+                box.expunged[uid] = box.modseq
+            self._store.told(self._mail, box)
+        return doomed
+
+    async def copy_to(self, uids: Sequence[int], name: str) -> Appended:
+        """Copy to another mailbox."""
+        target = self._mail.find(name)
+        messages = self._some(uids)
+        size = sum(len(message.content) for message in messages)
+        if messages:
+            self._store.check_quota(self._mail, self._quota_octets, size, len(messages))
+        return self._transfer(target, messages, move=False)
+
+    async def move_to(self, uids: Sequence[int], name: str) -> Appended:
+        """Move to another mailbox."""
+        self._ensure_writable()
+        return self._transfer(self._mail.find(name), self._some(uids), move=True)
+
+    def _transfer(self, target: Box, messages: Sequence[Message], *, move: bool) -> Appended:
+        if not messages:
+            return Appended(uidvalidity=target.uidvalidity, uids=())
+        box = self._box
+        self._store.keywords(target, frozenset().union(*(message.flags for message in messages)))
+        changed = [box, target] if move and box is not target else [target]
+        for each in changed:
+            each.modseq += 1
+        uids = transfer(self._store, box, target, messages, move=move)
+        self._store.told(self._mail, *changed)
+        return Appended(uidvalidity=target.uidvalidity, uids=uids, source_uids=[message.uid for message in messages])
+
+    async def search_text(
+        self, uids: Sequence[int], test: Callable[[Callable[[int, int], bytes], int], bool]
+    ) -> Sequence[int]:
+        """Run a test over the octets of messages."""
+        return [message.uid for message in self._some(uids) if test(_reader(message.content), len(message.content))]
+
+    def close(self) -> None:
+        """Nothing is kept for the session."""
+
+
+def _reader(content: bytes) -> Callable[[int, int], bytes]:
+    return lambda offset, length: content[offset : offset + length]
+
+
+def _combine(old: frozenset[str], mode: StoreMode, flags: frozenset[str]) -> frozenset[str]:
+    if mode is StoreMode.ADD:
+        return old | flags
+    if mode is StoreMode.REMOVE:
+        lower = {flag.lower() for flag in flags}
+        return frozenset(flag for flag in old if flag.lower() not in lower)
+    return flags
+
+
+_GETTERS: Mapping[Column, Callable[[Message], object]] = {
+    Column.FLAGS: lambda message: message.flags,
+    Column.MODSEQ: lambda message: message.modseq,
+    Column.INTERNAL_DATE: lambda message: message.date,
+    Column.SIZE: lambda message: len(message.content),
+    Column.ENVELOPE: lambda message: message.summary.envelope,
+    Column.BODY: lambda message: message.summary.body,
+    Column.BODYSTRUCTURE: lambda message: message.summary.bodystructure,
+    Column.HEADER: lambda message: message.summary.header,
+    Column.EMAIL_ID: lambda message: message.email_id,
+    Column.SAVED: lambda message: message.saved,
+}
