@@ -23,9 +23,11 @@ from mailsuite.directory.directory import Directory, JobRunner
 from mailsuite.directory.passwords import PasswordHashing
 from mailsuite.directory.records import LoginRecord
 from mailsuite.directory.settings import CACHE_SECONDS
+from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog, background
 
 CACHE_MAX = 10_000
+WAITING_MAX = 200
 REFUSAL = "name or password is wrong"
 
 
@@ -43,6 +45,8 @@ class DirectoryChecker:
     Args:
         hashers: where passwords are hashed; as many at a time as it has lanes.
         cache_seconds: how long a verified login is remembered; 0 turns that off.
+        cache_max: how many of them.
+        waiting_max: how many different logins may wait for a hasher; more are refused for now.
     """
 
     credentialInterfaces = (IUsernamePassword,)
@@ -56,6 +60,7 @@ class DirectoryChecker:
         hashing: PasswordHashing | None = None,
         cache_seconds: float = CACHE_SECONDS,
         cache_max: int = CACHE_MAX,
+        waiting_max: int = WAITING_MAX,
         log: EventLog | None = None,
     ) -> None:
         self._directory = directory
@@ -64,6 +69,7 @@ class DirectoryChecker:
         self._hashing = hashing or PasswordHashing()
         self._cache_seconds = cache_seconds
         self._cache_max = cache_max
+        self._waiting_max = waiting_max
         self._log = log or EventLog(Logger(namespace=__name__))
         self._key = secrets.token_bytes(32)
         self._verified: dict[bytes, _Verified] = {}
@@ -111,6 +117,8 @@ class DirectoryChecker:
         if waiters is not None:
             waiters.append(waiter)
             return await waiter
+        if len(self._waiting) >= self._waiting_max:
+            raise MailError(Kind.UNAVAILABLE, "too many logins at the moment; try again later")
         self._waiting[login] = [waiter]
 
         def tell(result: bytes | Failure) -> None:

@@ -75,11 +75,12 @@ class DirectoryDatabase:
         Raises:
             MailError: UNAVAILABLE.
         """
-        if not os.path.exists(self.path):
-            return None
         try:
+            self.disk.stat(self.path)  # opening would make it
             with contextlib.closing(Database(self.path, self.disk)) as database:
                 row = database.connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except FileNotFoundError:
+            return None
         except (sqlite3.Error, OSError) as error:
             if "no such table" in str(error):
                 return None
@@ -95,9 +96,10 @@ class DirectoryDatabase:
         """
         if self.version() == NEWEST_VERSION:
             return
-        self.disk.make_folders(os.path.dirname(os.path.abspath(self.path)))
         from mailsuite.directory.migrate import upgrade
 
+        with self._failures_named():
+            self.disk.make_folders(os.path.dirname(os.path.abspath(self.path)))
         with self.writing() as connection:
             upgrade(connection)
 

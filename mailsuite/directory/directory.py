@@ -185,4 +185,6 @@ def open_directory(url: str, lanes: JobRunner, *, auto_migrate: bool = True, dis
     """
     database = DirectoryDatabase(url, disk)
     database.ensure_current(auto_migrate=auto_migrate)
-    return Directory(database, lanes, ChangeWatch(database.path, database.disk))
+    watch = ChangeWatch(database.path, database.disk)
+    watch.changed()  # opened here, where it may take its time, and not in the reactor
+    return Directory(database, lanes, watch)

@@ -182,14 +182,14 @@ class POP3Server(POP3):
         """Work through lines, one after the other."""
         try:
             while not self._closing:
+                if self._output_full:
+                    await self._wait_until_writable()
                 line = self._reader.next_line(self._settings.auth_line_max_octets)
                 if line is None:
                     break
                 await self._answer(await self._take(line))
                 if self._draining and not self._closing:
                     self._send(SHUTTING_DOWN)
-                if self._output_full:
-                    await self._wait_until_writable()
         finally:
             self._running = False
             if self._lost:

@@ -234,6 +234,23 @@ def test_a_password_changed_during_renewal_stays_changed(suite, checker, hashers
     connection.close()
 
 
+def test_logins_that_wait_are_bounded(suite, alice, hashers, result):
+    checker = DirectoryChecker(suite.directory, hashers, suite.clock, hashing=suite.hashing, waiting_max=2)
+    hashers.held = []
+    attempts = [
+        checker.requestAvatarId(PasswordLogin(username=b"alice", password=password))
+        for password in (b"correct horse", b"two", b"three", b"two")
+    ]
+    with pytest.raises(MailError) as caught:
+        result(attempts[2])
+    assert caught.value.kind is Kind.UNAVAILABLE
+    hashers.release()
+    assert result(attempts[0]) == b"alice@example.test"
+    for attempt in (attempts[1], attempts[3]):
+        with pytest.raises(UnauthorizedLogin):
+            result(attempt)
+
+
 def test_a_full_hashing_pool_is_a_temporary_failure(suite, alice, result):
     class Full(InlineLane):
         def run(self, job, *arguments):

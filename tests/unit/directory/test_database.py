@@ -10,6 +10,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from mailsuite.directory.accounts import Accounts
 from mailsuite.directory.database import NEWEST_VERSION, ChangeWatch, DirectoryDatabase
 from mailsuite.directory.migrate import upgrade, versions
 from mailsuite.directory.tables import METADATA, SECRETS
@@ -159,6 +160,37 @@ def test_a_watch_that_cannot_look_says_changed(tmp_path):
     watch = ChangeWatch(str(tmp_path / "missing" / "mailsuite.db"), Disk())
     assert watch.changed()
     assert watch.changed()
+
+
+def test_processes_that_start_together_migrate_once(fresh):
+    script = f"from mailsuite.directory import DirectoryDatabase; DirectoryDatabase({fresh.url!r}).migrate()"
+    started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
+    assert [process.wait() for process in started] == [0, 0, 0]
+    assert fresh.version() == NEWEST_VERSION
+
+
+@pytest.mark.parametrize("failing", range(1, 5))
+def test_an_account_is_there_whole_or_not_at_all_whatever_fails(suite, failing):
+    class FailingAt(Disk):
+        calls = 0
+
+        def before(self, operation, path):
+            self.calls += 1
+            if self.calls == failing:
+                raise OSError(5, "input/output error")
+
+    disk = FailingAt()
+    database = DirectoryDatabase(suite.url, disk)
+    accounts = Accounts(database, suite.hashing)
+    try:
+        accounts.add("alice@example.test", password="correct horse")
+    except MailError:
+        assert suite.accounts.list() == []
+        accounts.add("alice@example.test", password="correct horse")
+    else:
+        assert disk.calls < failing
+    assert [account.email for account in suite.accounts.list()] == ["alice@example.test"]
+    database.close()
 
 
 def test_opening_a_current_directory_imports_neither_sqlalchemy_nor_alembic(fresh):
