@@ -97,6 +97,7 @@ class SMTPServer(ESMTP):
         self._greeted = False
         self._closing = False
         self._lost = False
+        self._handshaking = False
         self._draining = False
         self._output_full = False
         self._reading_paused = False
@@ -118,6 +119,7 @@ class SMTPServer(ESMTP):
         self.session.peer = attrs.evolve(self.session.peer, local_port=local_port)
         transport.registerProducer(self, streaming=True)
         if self.startedTLS:
+            self._handshaking = True
             self._deadline.set(self._settings.tls_handshake_seconds)
         if self._settings.greet_delay_seconds > 0:
             self._clock.callLater(self._settings.greet_delay_seconds, self._greet)
@@ -139,6 +141,7 @@ class SMTPServer(ESMTP):
 
     def handshakeCompleted(self) -> None:
         """Note what was agreed on; the peer's next turn begins."""
+        self._handshaking = False
         handle = self.transport.getHandle()
         described = f"{handle.get_protocol_version_name()} {handle.get_cipher_name() or ''}".strip()
         self.session.peer = attrs.evolve(self.session.peer, tls=described)
@@ -172,7 +175,10 @@ class SMTPServer(ESMTP):
         self._flush()
 
     def _expired(self) -> None:
-        if self._busy or self._output_full:  # the peer waits for us, or `_stalled` watches it
+        if self._handshaking:  # nothing can be said before it is done
+            self.session.log.emit("smtp.session.expired")
+            self._abort()
+        elif self._busy or self._output_full:  # the peer waits for us, or `_stalled` watches it
             self._deadline.set(self._settings.command_seconds)
         elif not self._closing:
             self.session.log.emit("smtp.session.expired")
@@ -479,7 +485,7 @@ class SMTPServer(ESMTP):
     def _start_tls(self) -> None:
         self._flush()
         self.session.forget_everything()
-        self.startedTLS = True
+        self.startedTLS = self._handshaking = True
         self._deadline.set(self._settings.tls_handshake_seconds)
         self._command_done = False
         self.transport.startTLS(self.ctx)
