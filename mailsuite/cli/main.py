@@ -12,6 +12,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("init", "Make a new server in a folder."),
     "demo": ("demo", "Run a complete server with sample accounts."),
     "serve": ("serve", "Run the server."),
+    "status": ("status", "Show the running server."),
+    "stop": ("stop", "Stop the running server."),
     "check": ("check", "Find every fault in the configuration."),
     "config": ("config", "Look at the configuration."),
     "migrate": ("migrate", "Bring every database to this version."),

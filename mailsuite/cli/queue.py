@@ -1,10 +1,12 @@
-"""``mailsuite queue``: works on the spool directly; a running server notices when it looks at its queue next."""
+"""``mailsuite queue``: works on the spool directly, and lets a running server look at it."""
 
+import contextlib
 import os
 import time
 
 import click
 
+from mailsuite.cli.control import NotRunningError, ask_server
 from mailsuite.cli.session import Session, json_option, pass_session, print_facts, print_rows, say, timestamp
 from mailsuite.errors import Kind, MailError
 from mailsuite.mta.operations import QueueEntry, QueueFile
@@ -19,6 +21,12 @@ def command() -> None:
 
 def _open(session: Session) -> QueueFile:
     return QueueFile(os.path.join(session.config.server.data_dir, SPOOL_FOLDER))
+
+
+def _poke(session: Session) -> None:
+    """Let a running server look at its queue at once."""
+    with contextlib.suppress(NotRunningError):
+        ask_server(session, "queue.poke")
 
 
 def _facts(entry: QueueEntry) -> dict[str, object]:
@@ -98,6 +106,7 @@ def retry(session: Session, queue_id: str) -> None:
     """Try one message now."""
     with _open(session) as queue:
         queue.retry(queue_id, time.time())
+    _poke(session)
     say(f"{queue_id} is tried now")
 
 
@@ -118,6 +127,7 @@ def release(session: Session, queue_id: str) -> None:
     """Let one message go on."""
     with _open(session) as queue:
         queue.release(queue_id)
+    _poke(session)
     say(f"{queue_id} is released")
 
 
@@ -137,4 +147,5 @@ def flush(session: Session) -> None:
     """Try everything now that is not held."""
     with _open(session) as queue:
         count = queue.flush(time.time())
+    _poke(session)
     say(f"{count} recipients are tried now")

@@ -26,6 +26,8 @@ from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
 from mailsuite.mta import QueueService, Receiver, Spool, Submission
 from mailsuite.observe import EventLog
 from mailsuite.pop3 import POP3Factory
+from mailsuite.service.commands import ServerCommands
+from mailsuite.service.control import ControlSocket
 from mailsuite.service.listeners import Listeners
 from mailsuite.service.lock import RunLock
 from mailsuite.service.portal import make_portal
@@ -56,6 +58,7 @@ class Suite(Service):
         self._tls = ReloadingTLS(config.tls, reactor)
         services = [name for name in config.services() if SERVICES[name] in self.roles]
         self.listeners = Listeners(config, services, self._tls, reactor)
+        self._control = ControlSocket(os.path.join(os.path.dirname(config.path), RUN_FOLDER), reactor)
         self._stops: list[tuple[str, Callable[[], Any]]] = []
         self._starting: Deferred[None] | None = None
         self._ready: list[Deferred[None]] = []
@@ -63,6 +66,8 @@ class Suite(Service):
         self._privileged = False
         self._directory: Directory | None = None
         self._store: MailStore | None = None
+        self._queue: QueueService | None = None
+        self._began = 0.0
 
     # the life of the service
 
@@ -131,6 +136,7 @@ class Suite(Service):
     async def _start(self) -> None:
         try:
             self._take()
+            self._began = self._reactor.seconds()
             for key in self.config.inactive:
                 self._log.emit("config.key.ignored", key=key)
             self._make_certificate()
@@ -173,6 +179,10 @@ class Suite(Service):
         # Sessions end first, so their stop is called first.
         self._stops = [*self._stops[1:], self._stops[0]]
         await self.listeners.open(lambda service: self._make_factory(service, portal, receiver))
+        if self.roles == ALL_ROLES:
+            commands = ServerCommands(self.config, self._reactor, self._began, directory, store, self._queue)
+            self._control.open(commands.table())
+            self._stops.append(("control socket", self._control.close))
 
     async def message_count(self, email: str) -> int:
         """Count the messages in somebody's INBOX; 0 before the suite has started."""
@@ -213,6 +223,7 @@ class Suite(Service):
         hostname = config.server.hostname
         queue = QueueService(spool, directory, config.queue, config.routes, self._reactor, hostname=hostname)
         queue.startService()
+        self._queue = queue
         self._stops.append(("queue", queue.stopService))
         return spool
 

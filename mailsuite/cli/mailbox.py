@@ -1,0 +1,104 @@
+"""``mailsuite mailbox``: asks the running server; without one, works on the folder itself."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import click
+
+from mailsuite.cli.control import NotRunningError, ask_server
+from mailsuite.cli.session import Session, json_option, pass_session, print_json, print_rows, runtime_folder, say
+from mailsuite.directory.accounts import Accounts
+from mailsuite.interfaces import Account
+
+
+@click.group("mailbox")
+def command() -> None:
+    """The mailboxes of an account."""
+
+
+@command.command("list")
+@click.argument("address")
+@json_option
+@pass_session
+def list_(session: Session, address: str, *, as_json: bool) -> None:
+    """List an account's mailboxes."""
+    from mailsuite.service.commands import mailbox_rows
+
+    rows = _run(session, "mailbox.list", address, mailbox_rows)
+    print_rows(cast("Any", rows), as_json=as_json)
+
+
+@command.command("reindex")
+@click.argument("address")
+@pass_session
+def reindex(session: Session, address: str) -> None:
+    """Throw an account's index away and build it from the Maildir, with the same UIDs."""
+    count = _run(session, "mailbox.reindex", address, lambda store, account: store.reindex(account))
+    say(f"{count} messages of {address} are indexed")
+
+
+@command.command("verify")
+@click.argument("address")
+@json_option
+@pass_session
+def verify(session: Session, address: str, *, as_json: bool) -> None:
+    """Compare an account's index with its Maildir; exit status 1 if something does not fit."""
+    findings = cast("list[str]", _run(session, "mailbox.verify", address, lambda store, account: store.verify(account)))
+    if as_json:
+        print_json(findings)
+    for finding in findings if not as_json else ():
+        click.echo(finding)
+    if findings:
+        raise click.exceptions.Exit(1)
+    say(f"the mailboxes of {address} are in order")
+
+
+def _run(session: Session, name: str, address: str, job: Callable[[Any, Account], Awaitable[object]]) -> object:
+    """Let the running server do it, or do it here while no server can start."""
+    info = Accounts(session.database()).info(address)
+    try:
+        return ask_server(session, name, address=info.email)
+    except NotRunningError:
+        pass
+    account = Account(
+        account_id=info.account_id,
+        email=info.email,
+        enabled=info.enabled,
+        admin=info.admin,
+        quota_octets=info.quota_octets,
+    )
+    return _run_here(session, lambda store: job(store, account))
+
+
+def _run_here(session: Session, job: Callable[[Any], Awaitable[object]]) -> object:
+    from twisted.internet.defer import Deferred
+    from twisted.internet.testing import MemoryReactorClock
+
+    from mailsuite.durable import Disk, InlineLane
+    from mailsuite.service.lock import RunLock
+    from mailsuite.store import open_store
+
+    lock = RunLock(runtime_folder(session.config))
+    lock.acquire()
+    try:
+        # Inline lanes do each job at once: nothing is left for a reactor to do.
+        reactor: Any = MemoryReactorClock()
+        store = open_store(
+            session.config.storage, disk=Disk(), reactor=reactor, lane=lambda name, _reactor: InlineLane(name)
+        )
+        store.start()
+        try:
+            results: list[object] = []
+            errors: list[Any] = []
+            _ = Deferred.fromCoroutine(_await(job(store))).addCallbacks(results.append, errors.append)
+        finally:
+            store.stop()
+        if errors:
+            errors[0].raiseException()
+        return results[0]
+    finally:
+        lock.release()
+
+
+async def _await(work: Awaitable[object]) -> object:
+    return await work

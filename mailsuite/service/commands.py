@@ -1,0 +1,122 @@
+"""What the running server does for the command line."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+import mailsuite
+from mailsuite.config import Config
+from mailsuite.directory import Directory
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import Account, MailboxEntry
+from mailsuite.mta import QueueService
+from mailsuite.service.control import Command
+from mailsuite.store import MailStore
+
+STOP_DELAY_SECONDS = 0.05  # the answer goes out first
+
+
+@attrs.frozen
+class ServerCommands:
+    """
+    The commands of one server.
+
+    Args:
+        began: when the server started, on the reactor's clock.
+    """
+
+    config: Config
+    reactor: Any
+    began: float
+    directory: Directory
+    store: MailStore
+    queue: QueueService | None
+
+    def table(self) -> Mapping[str, Command]:
+        """Name the commands."""
+        return {
+            "status": self.status,
+            "stop": self.stop,
+            "queue.poke": self.poke_queue,
+            "mailbox.list": self.list_mailboxes,
+            "mailbox.reindex": self.reindex,
+            "mailbox.verify": self.verify,
+        }
+
+    async def status(self, _request: Mapping[str, object]) -> object:
+        """Say who runs, since when, where."""
+        return {
+            "pid": os.getpid(),
+            "version": mailsuite.__version__,
+            "uptime_seconds": int(self.reactor.seconds() - self.began),
+            "configuration": self.config.path,
+            "services": list(self.config.services()),
+            "deliveries_waiting": self.store.backlog(),
+        }
+
+    async def stop(self, _request: Mapping[str, object]) -> object:
+        """Begin to stop."""
+        self.reactor.callLater(STOP_DELAY_SECONDS, self.reactor.stop)
+        return {"pid": os.getpid()}
+
+    async def poke_queue(self, _request: Mapping[str, object]) -> object:
+        """Let the queue look at once."""
+        if self.queue is not None:
+            self.queue.poke()
+        return None
+
+    async def list_mailboxes(self, request: Mapping[str, object]) -> object:
+        """List an account's mailboxes with their counts."""
+        return await mailbox_rows(self.store, await self._account(request))
+
+    async def reindex(self, request: Mapping[str, object]) -> object:
+        """Build an account's index anew."""
+        return await self.store.reindex(await self._account(request))
+
+    async def verify(self, request: Mapping[str, object]) -> object:
+        """Compare an account's index with its Maildir."""
+        return await self.store.verify(await self._account(request))
+
+    async def _account(self, request: Mapping[str, object]) -> Account:
+        address = request.get("address")
+        account = await self.directory.find(address) if isinstance(address, str) else None
+        if account is None:
+            raise MailError(Kind.NOT_FOUND, f"there is no account {address}")
+        return account
+
+
+async def mailbox_rows(store: MailStore, account: Account) -> list[dict[str, object]]:
+    """List an account's mailboxes with their counts, as plain values."""
+    mailboxes = store.account(account)
+    try:
+        rows = []
+        for entry in await mailboxes.list_mailboxes():
+            row = _row(entry)
+            if entry.selectable and entry.mailbox_id:
+                status = await mailboxes.status(entry.name)
+                row |= {
+                    "messages": status.messages,
+                    "unseen": status.unseen,
+                    "size_octets": status.size_octets,
+                    "uidvalidity": status.uidvalidity,
+                    "uidnext": status.uidnext,
+                }
+            rows.append(row)
+        return rows
+    finally:
+        mailboxes.logout()
+
+
+def _row(entry: MailboxEntry) -> dict[str, object]:
+    return {
+        "name": entry.name,
+        "messages": 0,
+        "unseen": 0,
+        "size_octets": 0,
+        "uidvalidity": 0,
+        "uidnext": 0,
+        "subscribed": entry.subscribed,
+        "special_use": sorted(use.value for use in entry.special_use),
+    }
