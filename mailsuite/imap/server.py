@@ -21,6 +21,7 @@ from twisted.mail.imap4 import IMAP4Server
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.imap import responses
 from mailsuite.imap.dispatch import Dispatch
 from mailsuite.imap.session import ConnectionGone, Session, State
@@ -92,8 +93,10 @@ class IMAPServer(IMAP4Server):
         self._reading_paused = False
         self._gone = False
         self._closing = False
+        self._hung_up = False
         self._announce: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._announcing = False
+        self._look: IDelayedCall | None = None
         self._serving: Deferred[None] | None = None
         self._announcements: Deferred[None] | None = None
 
@@ -112,11 +115,11 @@ class IMAPServer(IMAP4Server):
         if ITCPTransport.providedBy(transport):
             # Bulk answers end in small pieces: with Nagle's algorithm each would wait 40 ms.
             transport.setTcpNoDelay(True)
+        transport.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
         if not self.factory.enter(self, self._ip):
             self.write(responses.bye("too many connections from your address", responses.LIMIT))
             self.hang_up()
             return
-        transport.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
         self.log.emit("imap.session.begun", tls=self.session.tls)
         self._limit_time(self.settings.login_seconds)
         self.sendServerGreeting()
@@ -144,10 +147,10 @@ class IMAPServer(IMAP4Server):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted gives no default here
         """Let go of everything; a verb that works on the store is let finish."""
         del reason
-        self._gone = self._closing = True
+        self._gone = self._closing = self._hung_up = True
         self._limit_time(None)
         self._stop_stall()
-        self._announce = None
+        self.push(None)
         self._output.clear()
         self.assembler.discard()
         for wait in list(self._waits):
@@ -164,7 +167,7 @@ class IMAPServer(IMAP4Server):
         self.assembler.feed(data)
         if self._input is not None:
             self._input.callback(None)
-        elif self.assembler.buffered_octets > READ_AHEAD_MAX_OCTETS and not self._reading_paused:
+        if self._input is None and not self._reading_paused and self.assembler.buffered_octets > READ_AHEAD_MAX_OCTETS:
             self._reading_paused = True
             self.transport.pauseProducing()
 
@@ -191,7 +194,7 @@ class IMAPServer(IMAP4Server):
         if self._output:
             output = self._output
             self._output = []
-            if not self._gone:
+            if not self._hung_up:
                 self.transport.write(output[0] if len(output) == 1 else b"".join(output))
 
     async def drained(self) -> None:
@@ -254,7 +257,7 @@ class IMAPServer(IMAP4Server):
 
     def logged_in(self, email: str) -> bool:
         """Count the connection for the account, and widen the limits."""
-        if not self.factory.enter_account(email):
+        if self._gone or not self.factory.enter_account(email):
             return False
         self._account_key = email
         self.log = self.session.log = self.log.bind(account=email)
@@ -265,8 +268,22 @@ class IMAPServer(IMAP4Server):
     def push(self, announce: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         """Let changes be told as they happen."""
         self._announce = announce
+        if self._look is not None and self._look.active():
+            self._look.cancel()
+        self._look = None
+        if announce is not None:
+            self._look = self.clock.callLater(self.settings.idle_look_seconds, self._look_again, self.clock.seconds())
         if self.session.selected is not None:
             self.session.selected.on_change = None if announce is None else self._announce_now
+
+    def _look_again(self, told: float) -> None:
+        """Look for changes without a notice, and now and then say that we are here."""
+        if self.clock.seconds() - told >= self.settings.idle_announce_seconds and not self._paused:
+            told = self.clock.seconds()
+            self.write(responses.untagged(responses.OK, "still here"))
+            self.flush()
+        self._look = self.clock.callLater(self.settings.idle_look_seconds, self._look_again, told)
+        self._announce_now()
 
     def _announce_now(self) -> None:
         if self._announce is None or self._announcing or self._paused:
@@ -282,16 +299,22 @@ class IMAPServer(IMAP4Server):
                 selected = self.session.selected
                 if selected is None or not selected.is_behind:
                     return
+        except MailError as error:
+            if error.kind is Kind.NOT_FOUND and not self._closing:
+                self.write(responses.bye("the selected mailbox was deleted"))
+                self.hang_up()
+            # Anything else may have passed when the mailbox is looked at again.
         finally:
             self._announcing = False
 
     def hang_up(self) -> None:
         """Close once everything is written."""
-        if not self._gone:
+        if not self._hung_up:
             self._closing = True
             self.flush()
             self._limit_time(None)
             self.transport.unregisterProducer()
+            self._hung_up = True
             self._start_stall()
             self.transport.loseConnection()
             for wait in list(self._waits):

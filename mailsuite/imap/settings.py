@@ -22,8 +22,9 @@ class IMAPSettings:
         login_seconds: from the connection to a successful login, in all.
         idle_seconds: without a command, after login (RFC 3501 section 5.4).
         stall_seconds: without any progress of what is to be sent.
+        idle_look_seconds: how often the mailbox of an idling client is looked at for what other programs did.
         idle_announce_seconds: how often an idling client is sent a line, so that address translation on the way
-            keeps the connection.
+            keeps the connection; a multiple of `idle_look_seconds`.
         drain_seconds: how long a shutdown waits for commands that run.
         failed_login_seconds: delay of the answer to a failed login.
         bad_commands_before_login: after so many the connection is closed.
@@ -44,6 +45,7 @@ class IMAPSettings:
     login_seconds: float = 60.0
     idle_seconds: float = 30 * 60.0
     stall_seconds: float = 60.0
+    idle_look_seconds: float = 30.0
     idle_announce_seconds: float = 120.0
     drain_seconds: float = 10.0
     failed_login_seconds: float = 2.0

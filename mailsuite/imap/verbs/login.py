@@ -1,6 +1,6 @@
 """STARTTLS, AUTHENTICATE and LOGIN: from a stranger to an account."""
 
-from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.error import UnauthorizedLogin, UnhandledCredentials
 from twisted.mail.interfaces import IAccountIMAP
 
 from mailsuite.envelope import Peer
@@ -68,7 +68,7 @@ async def authenticate(session: Session, command: commands.Authenticate) -> Repl
         await session.connection.sleep(session.settings.failed_login_seconds)
         return Reply(error.detail, status=b"NO", code=b"AUTHORIZATIONFAILED")
     except ProtocolError as error:
-        raise BadCommandError(error.detail, tag=command.tag) from error
+        raise BadCommandError(error.detail, tag=command.tag, close=error.close) from error
     return await enter(session, step.credentials)
 
 
@@ -95,7 +95,7 @@ async def enter(session: Session, credentials: PasswordLogin) -> Reply:
     mind = Peer(session=session.session_id, ip=session.ip, tls="TLS" if session.tls else "")
     try:
         interface, avatar, logout = await session.portal.login(credentials, mind, IMailAccount, IAccountIMAP)
-    except UnauthorizedLogin:
+    except (UnauthorizedLogin, UnhandledCredentials):
         session.log.emit("imap.login.refused", username=credentials.username.decode("utf-8", "replace"))
         await session.connection.sleep(session.settings.failed_login_seconds)
         return Reply("wrong name or password", status=b"NO", code=b"AUTHENTICATIONFAILED")

@@ -5,7 +5,7 @@ import pytest
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.portal import IRealm, Portal
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import ITLSTransport
+from twisted.internet.interfaces import ITCPTransport, ITLSTransport
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 from zope.interface import implementer
@@ -380,7 +380,7 @@ class FakeMailbox:
         self.closed = True
 
 
-@implementer(ITLSTransport)
+@implementer(ITLSTransport, ITCPTransport)
 class Transport(StringTransportWithDisconnection):
     """A transport that can be told to be full, and that notes TLS and aborts."""
 

@@ -1,0 +1,183 @@
+"""STORE, EXPUNGE, COPY, MOVE; and sessions that share a mailbox."""
+
+import pytest
+
+from mailsuite.errors import Kind, MailError
+
+
+@pytest.fixture
+def client(suite, mail):
+    for number in range(4):
+        suite.account.put("INBOX", mail(str(number)))
+    suite.account.add_box("other")
+    client = suite.connect().login().select()
+    client.ok(b"NOOP")
+    return client
+
+
+def flags(suite, uid):
+    return suite.account.boxes["INBOX"].messages[uid].flags
+
+
+# STORE
+
+
+def test_store_tells_the_new_flags(suite, client):
+    assert client.ok(b"STORE 1:2 +FLAGS (\\Seen \\flagged)") == [
+        b"* 1 FETCH (FLAGS (\\Flagged \\Recent \\Seen))",
+        b"* 2 FETCH (FLAGS (\\Flagged \\Recent \\Seen))",
+    ]
+    assert client.ok(b"STORE 1 -FLAGS \\Seen") == [b"* 1 FETCH (FLAGS (\\Flagged \\Recent))"]
+    assert client.ok(b"STORE 1 FLAGS (\\Draft)") == [b"* 1 FETCH (FLAGS (\\Draft \\Recent))"]
+    assert client.ok(b"STORE 1 FLAGS ()") == [b"* 1 FETCH (FLAGS (\\Recent))"]
+    assert flags(suite, 1) == frozenset()
+    assert flags(suite, 2) == {"\\Seen", "\\Flagged"}
+
+
+def test_uid_store_tells_the_uid(client):
+    assert client.ok(b"UID STORE 2 +FLAGS (\\Seen)") == [b"* 2 FETCH (UID 2 FLAGS (\\Recent \\Seen))"]
+
+
+def test_silent_store_is_silent_then_and_later(suite, client):
+    assert client.ok(b"STORE 1 +FLAGS.SILENT (\\Seen)") == []
+    assert client.ok(b"NOOP") == []
+    assert flags(suite, 1) == {"\\Seen"}
+
+
+def test_ones_own_change_costs_no_second_look(suite, client):
+    suite.account.calls.clear()
+    client.ok(b"STORE 1 +FLAGS (\\Seen)")
+    assert suite.account.calls == ["store_flags"]
+
+
+def test_a_new_keyword_is_announced_first(client):
+    lines = client.ok(b"STORE 1 +FLAGS ($New)")
+    assert lines[0].startswith(b"* FLAGS (")
+    assert b"$New" in lines[0]
+    assert lines[1].startswith(b"* OK [PERMANENTFLAGS (")
+    assert lines[2] == b"* 1 FETCH (FLAGS ($New \\Recent))"
+
+
+def test_recent_cannot_be_stored(client):
+    assert client.run(b"STORE 1 +FLAGS (\\Recent)")[1].startswith(b"BAD")
+
+
+def test_keywords_are_limited(make_suite, mail):
+    suite = make_suite(keywords_max=2)
+    suite.account.put("INBOX", mail())
+    client = suite.connect().login().select()
+    client.ok(b"STORE 1 +FLAGS (a b)")
+    assert client.run(b"STORE 1 +FLAGS (c)")[1].startswith(b"NO [LIMIT]")
+    client.ok(b"STORE 1 -FLAGS (a)")
+    assert client.run(b"STORE 1 +FLAGS (" + b"k" * 51 + b")")[1].startswith(b"NO [LIMIT]")
+
+
+def test_a_store_that_fails_changes_nothing(suite, client):
+    suite.account.failure = MailError(Kind.UNAVAILABLE, "no disk")
+    assert client.run(b"STORE 1 +FLAGS (\\Seen)")[1].startswith(b"NO [UNAVAILABLE]")
+    assert client.ok(b"FETCH 1 FLAGS") == [b"* 1 FETCH (FLAGS (\\Recent))"]
+
+
+def test_storing_to_messages_that_are_not_there(suite, client):
+    client.ok(b"STORE 99 +FLAGS (\\Seen)")
+    client.ok(b"UID STORE 99 +FLAGS (\\Seen)")
+    del suite.account.boxes["INBOX"].messages[2]
+    assert client.run(b"STORE 1:2 +FLAGS (\\Seen)")[1].startswith(b"NO [EXPUNGEISSUED]")
+
+
+# EXPUNGE
+
+
+def test_expunge_tells_numbers_as_they_shift(client):
+    client.ok(b"STORE 1,3:4 +FLAGS.SILENT (\\Deleted)")
+    lines = client.ok(b"EXPUNGE")
+    assert [line for line in lines if line.endswith(b"EXPUNGE")] == [b"* 1 EXPUNGE", b"* 2 EXPUNGE", b"* 2 EXPUNGE"]
+    assert client.ok(b"FETCH 1 UID") == [b"* 1 FETCH (UID 2)"]
+
+
+def test_uid_expunge_takes_only_what_it_names(suite, client):
+    client.ok(b"STORE 1:3 +FLAGS.SILENT (\\Deleted)")
+    assert b"* 2 EXPUNGE" in client.ok(b"UID EXPUNGE 2,4")
+    assert sorted(suite.account.boxes["INBOX"].messages) == [1, 3, 4]
+
+
+# COPY and MOVE
+
+
+def test_copy_says_where_the_copies_are(suite, client):
+    _, status = client.run(b"COPY 2,4 other")
+    assert status.startswith(b"OK [COPYUID 7 2,4 1:2]")
+    assert len(suite.account.boxes["other"].messages) == 2
+    assert client.run(b"UID COPY 99 other")[1].startswith(b"OK no such")
+
+
+def test_move_says_where_before_it_expunges(suite, client):
+    lines, status = client.run(b"UID MOVE 2:3 other")
+    assert lines[:3] == [b"* OK [COPYUID 7 2:3 1:2] moved", b"* 2 EXPUNGE", b"* 2 EXPUNGE"]
+    assert status.startswith(b"OK")
+    assert sorted(suite.account.boxes["INBOX"].messages) == [1, 4]
+
+
+@pytest.mark.parametrize("command", [b"COPY 1 nowhere", b"UID MOVE 1 nowhere"])
+def test_a_missing_target_asks_for_create(client, command):
+    assert client.run(command)[1].startswith(b"NO [TRYCREATE]")
+
+
+# sessions that share a mailbox
+
+
+@pytest.fixture
+def other(suite, client):
+    return suite.connect().login().select()
+
+
+def test_what_others_change_is_told_with_the_next_answer(client, other):
+    other.ok(b"STORE 2 +FLAGS (\\Answered kw)")
+    lines = client.ok(b"CAPABILITY")
+    assert lines[1].startswith(b"* FLAGS (")
+    assert lines[-1] == b"* 2 FETCH (FLAGS (\\Answered \\Recent kw))"
+    assert client.ok(b"NOOP") == []
+
+
+@pytest.mark.parametrize("command", [b"FETCH 4 UID", b"STORE 4 +FLAGS.SILENT (\\Seen)", b"SEARCH UID 4"])
+def test_an_expunge_waits_while_numbers_are_used(client, other, command):
+    other.ok(b"STORE 1 +FLAGS.SILENT (\\Deleted)")
+    client.ok(b"NOOP")
+    other.ok(b"EXPUNGE")
+    lines = client.ok(command)
+    assert not any(b"EXPUNGE" in line for line in lines)
+    if not command.startswith(b"STORE"):
+        assert b"4" in lines[0]
+    assert b"* 1 EXPUNGE" in client.ok(b"NOOP")
+    assert client.ok(b"FETCH 3 UID") == [b"* 3 FETCH (UID 4)"]
+
+
+@pytest.mark.parametrize("command", [b"UID FETCH 4 UID", b"UID SEARCH ALL", b"UID STORE 4 +FLAGS.SILENT (\\Seen)"])
+def test_uid_commands_may_be_told_of_an_expunge(client, other, command):
+    other.ok(b"STORE 1 +FLAGS.SILENT (\\Deleted)")
+    other.ok(b"EXPUNGE")
+    assert b"* 1 EXPUNGE" in client.ok(command)
+
+
+def test_arrivals_are_counted_over_held_back_expunges(suite, mail, client, other):
+    other.ok(b"STORE 1 +FLAGS.SILENT (\\Deleted)")
+    client.ok(b"NOOP")
+    other.ok(b"EXPUNGE")
+    suite.account.deliver("INBOX", mail("new"))
+    assert b"* 5 EXISTS" in client.ok(b"FETCH 4 UID")
+    assert b"* 1 EXPUNGE" in client.ok(b"NOOP")
+    assert client.ok(b"FETCH 4 UID") == [b"* 4 FETCH (UID 5)"]
+
+
+def test_recent_belongs_to_one_session(suite, mail, client, other):
+    suite.account.deliver("INBOX", mail("new"))
+    told = [b"* 5 RECENT" in client.ok(b"NOOP"), b"* 1 RECENT" in other.ok(b"NOOP")]
+    assert sorted(told) == [False, True]
+
+
+def test_concurrent_sessions_do_not_wait_for_each_other(suite, client, other):
+    gate = suite.gate()
+    assert client.send(b"a STORE 1 +FLAGS (\\Seen)\r\n") == b""
+    other.ok(b"FETCH 1 ENVELOPE")
+    gate.callback(None)
+    assert b"a OK" in client.received()

@@ -1,0 +1,216 @@
+"""SELECT, EXAMINE, CLOSE; LIST, LSUB, STATUS; CREATE, DELETE, RENAME, SUBSCRIBE."""
+
+import pytest
+
+from mailsuite.imap.session import State
+from mailsuite.interfaces import SpecialUse
+
+
+@pytest.fixture
+def client(suite):
+    return suite.connect().login()
+
+
+def test_select_tells_what_rfc_3501_asks_for(suite, mail, client):
+    suite.account.put("INBOX", mail(), ["\\Seen", "$Label"])
+    suite.account.put("INBOX", mail())
+    lines, status = client.run(b"SELECT inbox")
+    assert status.startswith(b"OK [READ-WRITE]")
+    assert b"* FLAGS ($Label \\Answered \\Deleted \\Draft \\Flagged \\Seen)" in lines
+    assert any(line.startswith(b"* OK [PERMANENTFLAGS (") and b"\\*" in line for line in lines)
+    for line in (b"* 2 EXISTS", b"* 2 RECENT"):
+        assert line in lines
+    codes = [line.split(b"[")[1].split(b"]")[0] for line in lines if line.startswith(b"* OK [")]
+    assert {b"UNSEEN 2", b"UIDVALIDITY 7", b"UIDNEXT 3"} <= set(codes)
+
+
+def test_an_empty_mailbox_has_no_first_unseen(client):
+    assert not any(b"UNSEEN" in line for line in client.ok(b"SELECT INBOX"))
+
+
+def test_examine_is_read_only_and_leaves_recent(suite, mail, client):
+    suite.account.put("INBOX", mail())
+    lines, status = client.run(b"EXAMINE INBOX")
+    assert status.startswith(b"OK [READ-ONLY]")
+    assert any(line.startswith(b"* OK [PERMANENTFLAGS ()]") for line in lines)
+    assert b"* 1 RECENT" in lines
+    assert b"* 1 RECENT" in client.ok(b"SELECT INBOX")
+    assert b"* 0 RECENT" in suite.connect().login().ok(b"SELECT INBOX")
+
+
+@pytest.mark.parametrize(
+    "command", [b"STORE 1 FLAGS (\\Seen)", b"EXPUNGE", b"UID EXPUNGE 1", b"MOVE 1 INBOX", b"UID STORE 1 -FLAGS (x)"]
+)
+def test_nothing_is_changed_in_a_mailbox_that_is_examined(suite, mail, client, command):
+    suite.account.put("INBOX", mail(), ["\\Deleted"])
+    client.ok(b"EXAMINE INBOX")
+    assert client.run(command)[1].startswith(b"NO [READ-ONLY]")
+    client.ok(b"FETCH 1 BODY[]")
+    client.ok(b"CLOSE")
+    assert suite.account.boxes["INBOX"].messages[1].flags == {"\\Deleted"}
+
+
+def test_a_failed_select_leaves_nothing_selected(suite, client):
+    client.select()
+    assert client.run(b"SELECT nowhere")[1].startswith(b"NO [NONEXISTENT]")
+    assert client.server.session.state is State.AUTHENTICATED
+    assert suite.account.changes.listeners == []
+
+
+def test_a_second_select_gives_the_first_mailbox_back(suite, client):
+    suite.account.add_box("other")
+    client.select()
+    first = client.server.session.selected.mailbox
+    client.select(b"other")
+    assert first.closed
+    assert len(suite.account.changes.listeners) == 1
+
+
+def test_close_expunges_silently(suite, mail, client):
+    suite.account.put("INBOX", mail(), ["\\Deleted"])
+    suite.account.put("INBOX", mail())
+    client.select()
+    assert client.ok(b"CLOSE") == []
+    assert list(suite.account.boxes["INBOX"].messages) == [2]
+
+
+def test_unselect_does_not(suite, mail, client):
+    suite.account.put("INBOX", mail(), ["\\Deleted"])
+    client.select()
+    assert client.ok(b"UNSELECT") == []
+    assert list(suite.account.boxes["INBOX"].messages) == [1]
+
+
+def test_a_selected_mailbox_that_another_session_deletes_ends_the_session(suite, client):
+    box = suite.account.add_box("doomed")
+    client.select(b"doomed")
+    suite.connect().login().ok(b"DELETE doomed")
+    box.modseq += 1
+    suite.account.tell(box)
+    assert b"* BYE" in client.send(b"a NOOP\r\n")
+    assert not client.connected
+
+
+def test_ones_own_selected_mailbox_can_be_deleted(suite, client):
+    suite.account.add_box("doomed")
+    client.select(b"doomed")
+    client.ok(b"DELETE doomed")
+    assert client.server.session.state is State.AUTHENTICATED
+
+
+# LIST
+
+
+@pytest.fixture
+def tree(suite):
+    for name in ("Archive", "Archive/2025", "Archive/2026", "Sent", "b&d", "Entw\u00fcrfe"):
+        suite.account.add_box(name, frozenset([SpecialUse.SENT]) if name == "Sent" else frozenset())
+    suite.account.subscribed |= {"Archive/2026", "gone/away"}
+    return suite
+
+
+def names(lines):
+    return [line.rsplit(b' "/" ', 1)[1].split(b' ("CHILDINFO"')[0] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (b'LIST "" *', [b"INBOX", b"Archive", b"Archive/2025", b"Archive/2026", b"Entw&APw-rfe", b"Sent", b"b&-d"]),
+        (b'LIST "" %', [b"INBOX", b"Archive", b"Entw&APw-rfe", b"Sent", b"b&-d"]),
+        (b"LIST Archive/ %", [b"Archive/2025", b"Archive/2026"]),
+        (b'LIST "" archive', []),
+        (b'LIST "" inbox', [b"INBOX"]),
+        (b'LIST "" Entw&APw-rfe', [b"Entw&APw-rfe"]),
+        (b'LIST "" (Sent A%)', [b"Archive", b"Sent"]),
+        (b'LIST "" ""', [b'""']),
+        (b'LIST (SUBSCRIBED) "" *', [b"INBOX", b"Archive/2026", b"gone/away"]),
+        (b'LIST (SPECIAL-USE) "" *', [b"Sent"]),
+        (b'LIST (SUBSCRIBED RECURSIVEMATCH) "" %', [b"INBOX", b"Archive", b"gone"]),
+        (b'LSUB "" *', [b"INBOX", b"Archive/2026", b"gone/away"]),
+        (b'LSUB "" %', [b"INBOX", b"Archive", b"gone"]),
+    ],
+)
+def test_which_mailboxes_are_listed(tree, client, command, expected):
+    assert names(client.ok(command)) == expected
+
+
+def test_attributes(tree, client):
+    assert client.ok(b'LIST "" Archive') == [b'* LIST (\\HasChildren) "/" Archive']
+    assert client.ok(b'LIST "" Sent') == [b'* LIST (\\HasNoChildren \\Sent) "/" Sent']
+    assert client.ok(b'LIST (SUBSCRIBED) "" gone/*') == [
+        b'* LIST (\\NonExistent \\Subscribed \\HasNoChildren) "/" gone/away'
+    ]
+    assert client.ok(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" Arch%') == [
+        b'* LIST (\\HasChildren) "/" Archive ("CHILDINFO" ("SUBSCRIBED"))'
+    ]
+    assert client.ok(b'LIST "" INBOX RETURN (SUBSCRIBED CHILDREN)') == [
+        b'* LIST (\\Subscribed \\HasNoChildren) "/" INBOX'
+    ]
+    assert client.ok(b'LSUB "" %')[1] == b'* LSUB (\\Noselect) "/" Archive'
+
+
+def test_a_level_without_a_mailbox_is_shown_above_its_children(suite, client):
+    suite.account.add_box("a/b/c")
+    assert client.ok(b'LIST "" %')[1] == b'* LIST (\\Noselect \\HasChildren) "/" a'
+    assert names(client.ok(b'LIST "" *')) == [b"INBOX", b"a", b"a/b", b"a/b/c"]
+
+
+def test_list_can_return_status(tree, mail, client):
+    tree.account.put("Sent", mail())
+    assert client.ok(b'LIST "" Sent RETURN (STATUS (MESSAGES UNSEEN))') == [
+        b'* LIST (\\HasNoChildren \\Sent) "/" Sent',
+        b"* STATUS Sent (MESSAGES 1 UNSEEN 1)",
+    ]
+
+
+def test_status_in_the_clients_order(suite, mail, client):
+    content = mail()
+    suite.account.put("INBOX", content, ["\\Seen"])
+    (line,) = client.ok(b"STATUS INBOX (SIZE UIDNEXT UIDVALIDITY UNSEEN RECENT DELETED MESSAGES)")
+    assert line == (
+        b"* STATUS INBOX (SIZE %d UIDNEXT 2 UIDVALIDITY 7 UNSEEN 0 RECENT 1 DELETED 0 MESSAGES 1)" % len(content)
+    )
+    assert client.run(b"STATUS nowhere (MESSAGES)")[1].startswith(b"NO [NONEXISTENT]")
+
+
+# CREATE and the others
+
+
+def test_create(suite, client):
+    client.ok(b"CREATE Entw&APw-rfe/")
+    assert "Entw\u00fcrfe" in suite.account.boxes
+    assert client.run(b"CREATE INBOX")[1].startswith(b"NO [ALREADYEXISTS]")
+    client.ok(b"CREATE Mine (USE (\\Drafts))")
+    assert suite.account.boxes["Mine"].special_use == {SpecialUse.DRAFTS}
+
+
+@pytest.mark.parametrize("name", [b"a//b", b"../x", b'"a\x01b"', b"a/../b"])
+def test_names_that_cannot_be_are_refused(client, name):
+    assert client.run(b"CREATE " + name)[1].startswith((b"NO [CANNOT]", b"BAD"))
+
+
+def test_delete_and_rename(suite, client):
+    suite.account.add_box("old")
+    client.ok(b"RENAME old new")
+    assert "new" in suite.account.boxes
+    assert client.run(b"RENAME old other")[1].startswith(b"NO [NONEXISTENT]")
+    client.ok(b"DELETE new")
+    assert client.run(b"DELETE new")[1].startswith(b"NO [NONEXISTENT]")
+    assert client.run(b"DELETE INBOX")[1].startswith(b"NO [NOPERM]")
+
+
+def test_a_session_goes_on_when_its_mailbox_is_renamed(suite, mail, client):
+    suite.account.add_box("old")
+    client.select(b"old")
+    other = suite.connect().login()
+    other.ok(b"RENAME old new")
+    suite.account.deliver("new", mail())
+    assert b"* 1 EXISTS" in client.ok(b"NOOP")
+
+
+def test_subscriptions(suite, client):
+    client.ok(b"SUBSCRIBE anything/at/all")
+    assert "anything/at/all" in suite.account.subscribed
+    client.ok(b"UNSUBSCRIBE anything/at/all")
+    assert "anything/at/all" not in suite.account.subscribed

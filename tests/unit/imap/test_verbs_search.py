@@ -1,0 +1,131 @@
+"""SEARCH: every key, charset, cost."""
+
+import pytest
+
+
+@pytest.fixture
+def client(suite, mail):
+    put = suite.account.put
+    put("INBOX", mail("alpha", "apple pie\r\n"), ["\\Seen"], date=1763373600)  # 17 Nov 2025
+    put("INBOX", mail("=?utf-8?q?Gr=C3=BC=C3=9Fe?=", "banana\r\n", "X-Own: Some Thing\r\n"), ["\\Flagged", "work"])
+    put("INBOX", mail("gamma", "cherry " + "x" * 3000 + "\r\n"), ["\\Deleted", "\\Answered"], date=1700000000)
+    put("INBOX", b"Subject: no date\r\n\r\nGr\xc3\xbc\xc3\x9fe\r\n", ["\\Draft", "\\Seen"], date=1800000000)
+    return suite.connect().login().select()
+
+
+def found(client, keys):
+    (line,) = client.ok(b"SEARCH " + keys)
+    assert line.startswith(b"* SEARCH")
+    return [int(number) for number in line.split()[2:]]
+
+
+TABLE = {
+    b"ALL": [1, 2, 3, 4],
+    b"2:3": [2, 3],
+    b"*": [4],
+    b"UID 2,9": [2],
+    b"9:20": [],
+    b"SEEN": [1, 4],
+    b"UNSEEN": [2, 3],
+    b"FLAGGED": [2],
+    b"UNFLAGGED": [1, 3, 4],
+    b"ANSWERED DELETED": [3],
+    b"DRAFT": [4],
+    b"UNDRAFT": [1, 2, 3],
+    b"KEYWORD work": [2],
+    b"KEYWORD WORK": [2],
+    b"UNKEYWORD work": [1, 3, 4],
+    b"KEYWORD other": [],
+    b"RECENT": [1, 2, 3, 4],
+    b"NEW": [2, 3],
+    b"OLD": [],
+    b"NOT SEEN": [2, 3],
+    b"NOT (SEEN DRAFT)": [1, 2, 3],
+    b"OR SEEN FLAGGED": [1, 2, 4],
+    b"OR (SEEN DRAFT) (OR FLAGGED DELETED)": [2, 3, 4],
+    b"SUBJECT alpha": [1],
+    b"SUBJECT ALPHA": [1],
+    b'SUBJECT "al"': [1],
+    b'CHARSET UTF-8 SUBJECT "gr\xc3\xbc\xc3\x9fe"': [2],
+    b'CHARSET UTF-8 SUBJECT "GR\xc3\x9cSSE"': [2],
+    b"FROM alice": [1, 2, 3],
+    b"TO bob@example.test": [1, 2, 3],
+    b"CC bob": [],
+    b"HEADER X-Own thing": [2],
+    b'HEADER X-Own ""': [2],
+    b'HEADER Date ""': [1, 2, 3],
+    b"BODY banana": [2],
+    b"BODY alpha": [],
+    b"TEXT alpha": [1],
+    b'CHARSET UTF-8 BODY "gr\xc3\xbc\xc3\x9fe"': [4],
+    b"LARGER 1000": [3],
+    b"SMALLER 1000": [1, 2, 4],
+    b"SINCE 17-Nov-2025": [1, 4],
+    b"BEFORE 17-Nov-2025": [2, 3],
+    b"ON 17-Nov-2025": [1],
+    b"SENTON 17-Nov-2026": [1, 2, 3],
+    b"SENTSINCE 18-Nov-2026": [],
+    b"SENTBEFORE 18-Nov-2026": [1, 2, 3],
+    b"SEEN SUBJECT alpha BODY apple": [1],
+    b"SEEN BODY banana": [],
+}
+
+
+@pytest.mark.parametrize("keys", TABLE)
+def test_keys(client, keys):
+    assert found(client, keys) == TABLE[keys]
+
+
+def test_uid_search_gives_uids(suite, client):
+    client.ok(b"STORE 1 +FLAGS.SILENT (\\Deleted)")
+    client.ok(b"UID EXPUNGE 1")
+    assert client.ok(b"UID SEARCH SUBJECT gamma") == [b"* SEARCH 3"]
+    assert client.ok(b"SEARCH SUBJECT gamma") == [b"* SEARCH 2"]
+
+
+def test_an_unknown_charset_is_named_with_the_known_ones(client):
+    assert client.run(b"SEARCH CHARSET KOI8-R SUBJECT x")[1].startswith(b"NO [BADCHARSET (US-ASCII UTF-8)]")
+
+
+def test_flags_are_searched_without_the_store(suite, client):
+    suite.account.calls.clear()
+    found(client, b"UNSEEN UNDELETED 1:3")
+    assert suite.account.calls == []
+
+
+def test_bodies_are_read_only_where_cheaper_keys_left_something(suite, client):
+    suite.account.calls.clear()
+    found(client, b"BODY apple SUBJECT nothing-like-this")
+    assert "search_text" not in suite.account.calls
+
+
+def test_cached_fields_are_searched_without_opening_messages(suite, client):
+    suite.account.calls.clear()
+    found(client, b"SUBJECT alpha")
+    assert suite.account.calls == ["fetch"]
+
+
+def test_messages_that_vanished_are_not_found(suite, client):
+    other = suite.connect().login().select()
+    other.ok(b"STORE 1 +FLAGS.SILENT (\\Deleted)")
+    client.ok(b"NOOP")
+    other.ok(b"UID EXPUNGE 1")
+    client.ok(b"FETCH 2 UID")  # learns of it, and holds it back
+    assert found(client, b"ALL") == [2, 3, 4]
+
+
+def test_a_search_that_takes_too_long_is_given_up(suite, client):
+    original = suite.account.pass_gate
+
+    async def slow(call):
+        await original(call)
+        suite.clock.rightNow += 11
+
+    suite.account.pass_gate = slow
+    assert client.run(b"SEARCH BODY apple SUBJECT alpha")[1].startswith(b"NO [LIMIT]")
+
+
+def test_deep_searches_are_refused_and_not_fatal(client):
+    assert client.run(b"SEARCH " + b"(" * 5000 + b"SEEN" + b")" * 5000)[1].startswith(b"BAD")
+    assert client.run(b"SEARCH " + b"NOT " * 5000 + b"SEEN")[1].startswith((b"BAD", b"OK", b"NO"))
+    client.ok(b"NOOP")
