@@ -291,6 +291,7 @@ class QueueService(Service):
                 later = self._reactor.seconds() + self._settings.retry_first_seconds
                 results = [attrs.evolve(item, next_attempt=later) if item.returned else item for item in results]
         await self._commit(results, [] if report is None else [report])
+        self._spool.forget_finished()
         for result in results:
             self._tell(message, result)
         if report is not None:
@@ -326,13 +327,12 @@ class QueueService(Service):
         await self._spool.run(record)
 
     def _tell(self, message: SpoolMessage, result: _Result) -> None:
-        event = "queue.recipient.deferred"
-        if result.returned:
-            event = "queue.recipient.failed"
-        elif result.next_attempt is None:
-            event = "queue.recipient.delivered"
         self._log.emit(
-            event,
+            "queue.recipient.failed"
+            if result.returned
+            else "queue.recipient.delivered"
+            if result.next_attempt is None
+            else "queue.recipient.deferred",
             queue_id=self._spool.queue_id(message.message_id),
             recipient=result.pending.address,
             host=result.host,
@@ -423,6 +423,7 @@ class QueueService(Service):
     async def remove(self, queue_id: str) -> None:
         """Give up one message; nobody is told."""
         await self._spool.run(lambda connection: operations.remove_message(connection, queue_id))
+        self._spool.forget_finished()
 
     async def flush(self) -> int:
         """Try everything now; give the number of recipients."""

@@ -66,7 +66,7 @@ class Transaction:
         self._recipients: list[Recipient] = []
         self._message_id = spool.take_id()
         self.queue_id = spool.queue_id(self._message_id)
-        self._log = log.bind(session=peer.session, queue_id=self.queue_id)
+        self._log = log.bind(session=peer.session)
         self._body: SpoolBody | None = None
         self._header: bytearray | None = bytearray()
         self._received = 0.0
@@ -172,6 +172,7 @@ class Transaction:
             self._release_body()
         self._log.emit(
             "spool.message.accepted",
+            queue_id=self.queue_id,
             sender=str(self.sender.path or "<>"),
             recipients=[str(recipient.path) for recipient in self._recipients],
             size=self._size_octets,

@@ -84,7 +84,7 @@ class Replay:
         if len(rows) < CHUNK_MESSAGES:
             self.complete = True
             if self._count:
-                self._reactor.callFromThread(self._log.emit, "spool.messages.replayed", count=self._count)
+                self._reactor.callFromThread(lambda: self._log.emit("spool.messages.replayed", count=self._count))
         else:
             self._after = rows[-1].message_id
         self._reading = False
@@ -93,8 +93,9 @@ class Replay:
         try:
             return decode_row(row, self._bodies)
         except MailError as error:
+            reason = str(error)
             self._reactor.callFromThread(
-                self._log.emit, "spool.message.unreadable", message=row.message_id, reason=str(error)
+                lambda: self._log.emit("spool.message.unreadable", message=row.message_id, reason=reason)
             )
             return None
 

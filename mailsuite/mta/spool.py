@@ -276,6 +276,10 @@ class Spool:
         self._write(Write(change=change, messages=messages, deferred=deferred))
         return deferred
 
+    def forget_finished(self) -> None:
+        """The queue has finished recipients: messages that nobody needs any more may go."""
+        self._sweeper.look_for_finished()
+
     def load(self, message_id: int) -> "Deferred[SpoolMessage]":
         """
         Read a message back; fails with MailError NOT_FOUND when it is gone.
@@ -324,15 +328,7 @@ class Spool:
                 self._unrecorded.append(failed)
                 return
             self._agent.recorded(failed)
-            for delivery in failed:
-                self._reactor.callFromThread(
-                    self._log.emit,
-                    "spool.delivery.deferred",
-                    queue_id=self.queue_id(delivery.message_id),
-                    recipient=delivery.address,
-                    reason=_words(delivery.error),
-                )
-            self._reactor.callFromThread(self.on_queued)
+            self._reactor.callFromThread(self._tell_deferred, failed)
 
         self._group.put(Write(change=record, done=recorded))
 
@@ -353,7 +349,22 @@ class Spool:
             try:
                 self.disk.remove(os.path.join(self.bodies, name))
             except OSError:
-                self._reactor.callFromThread(self._log.emit, "spool.body.abandoned", name=name)
+                self._reactor.callFromThread(self._tell_abandoned, name)
+
+    # told in the reactor
+
+    def _tell_deferred(self, failed: Sequence[FailedDelivery]) -> None:
+        for delivery in failed:
+            self._log.emit(
+                "spool.delivery.deferred",
+                queue_id=self.queue_id(delivery.message_id),
+                recipient=delivery.address,
+                reason=_words(delivery.error),
+            )
+        self.on_queued()
+
+    def _tell_abandoned(self, name: str) -> None:
+        self._log.emit("spool.body.abandoned", name=name)
 
     def _hold(self, octets: int) -> None:
         self._held_octets += octets

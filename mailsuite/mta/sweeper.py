@@ -77,6 +77,10 @@ class Sweeper:
             self._thread.join()
         self.sweep()
 
+    def look_for_finished(self) -> None:
+        """The queue has finished something: the next sweep is to find it."""
+        self._looked = -FINISHED_EVERY_SECONDS
+
     def sweep(self) -> bool:
         """Do one round; say whether there was anything to do. Blocks while the disk syncs."""
         self._prepare()
@@ -91,7 +95,8 @@ class Sweeper:
             self._store.sync()
         except (OSError, MailError) as error:
             self._agent.give_back(settled)
-            self._reactor.callFromThread(self._log.failure, "spool.sync.failed", error)
+            failure = Failure(error)
+            self._reactor.callFromThread(lambda: self._log.failure("spool.sync.failed", failure))
             return True
         self._agent.confirm(settled.confirmations)
         self._forget(settled.message_ids)
@@ -122,13 +127,16 @@ class Sweeper:
 
         self._put(Write(change=statements.finished_messages, done=found))
 
+    def _tell_failed(self, failure: Failure) -> None:
+        self._reactor.callFromThread(lambda: self._log.failure("spool.sweep.failed", failure))
+
     def _run(self) -> None:
         pause = 0.0
         while not self._ending.wait(pause):
             try:
                 busy = self.sweep()
             except Exception as error:  # noqa: BLE001 - the thread must live: without it nothing is ever forgotten
-                self._reactor.callFromThread(self._log.failure, "spool.sweep.failed", error)
+                self._tell_failed(Failure(error))
                 busy = False
             if not self._replay.complete:
                 pause = REPLAY_PAUSE_SECONDS

@@ -112,7 +112,7 @@ class Writer:
             return [refusal] * len(group)
         if self.failing:
             self.failing = False
-            self._reactor.callFromThread(self._log.emit, "spool.commit.recovered")
+            self._reactor.callFromThread(lambda: self._log.emit("spool.commit.recovered"))
         self._void.clear()
         return results
 
@@ -137,8 +137,10 @@ class Writer:
         if database is not None:
             with contextlib.suppress(sqlite3.Error):
                 database.close()
-        self.failing = True
-        self._reactor.callFromThread(self._log.failure, "spool.commit.failed", error, writes=len(group))
+        if not self.failing:
+            self.failing = True
+            failure = Failure(error)
+            self._reactor.callFromThread(lambda: self._log.failure("spool.commit.failed", failure, writes=len(group)))
 
 
 def _apply(connection: sqlite3.Connection, write: Write) -> Any:

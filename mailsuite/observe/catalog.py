@@ -28,6 +28,15 @@ class Event:
     level: NamedConstant = LogLevel.info
 
 
+_ATTEMPT = {
+    "queue_id": "of the message",
+    "recipient": "address",
+    "host": "who was tried; empty for our own mailboxes",
+    "code": "SMTP reply code; 0 when there was none",
+    "text": "the other side's words",
+    "tries": "how many attempts there were",
+}
+
 EVENTS: Mapping[str, Event] = {
     # observe
     "background.work.failed": Event("background work failed: {what}", {"what": "which work"}, LogLevel.critical),
@@ -96,28 +105,27 @@ EVENTS: Mapping[str, Event] = {
     ),
     "spool.message.accepted": Event(
         "{queue_id} from {sender} to {recipients}, {size} octets",
-        {"sender": "reverse-path", "recipients": "forward-paths", "size": "octets as received"},
+        {
+            "queue_id": "of the message",
+            "sender": "reverse-path",
+            "recipients": "forward-paths",
+            "size": "octets as received",
+        },
     ),
-    "queue.attempt.broken": Event("an attempt for {queue_id} failed here", level=LogLevel.critical),
-    "queue.recipient.delivered": Event(
-        "{queue_id} for {recipient} delivered to {host}: {code} {text}",
-        {"recipient": "address", "host": "empty: our own mailbox", "code": "SMTP", "text": "theirs", "tries": "number"},
+    "queue.attempt.broken": Event(
+        "an attempt for {queue_id} failed here", {"queue_id": "of the message"}, LogLevel.critical
     ),
-    "queue.recipient.deferred": Event(
-        "{queue_id} for {recipient} deferred: {code} {text}",
-        {"recipient": "address", "host": "who was tried", "code": "SMTP", "text": "theirs", "tries": "number"},
-        LogLevel.warn,
-    ),
-    "queue.recipient.failed": Event(
-        "{queue_id} for {recipient} given up: {code} {text}",
-        {"recipient": "address", "host": "who was tried", "code": "SMTP", "text": "theirs", "tries": "number"},
-        LogLevel.warn,
-    ),
+    "queue.recipient.delivered": Event("{queue_id} for {recipient} delivered to {host}: {code} {text}", _ATTEMPT),
+    "queue.recipient.deferred": Event("{queue_id} for {recipient} deferred: {code} {text}", _ATTEMPT, LogLevel.warn),
+    "queue.recipient.failed": Event("{queue_id} for {recipient} given up: {code} {text}", _ATTEMPT, LogLevel.warn),
     "queue.report.queued": Event(
-        "{queue_id} is returned to {sender} as {report}", {"sender": "reverse-path", "report": "the report's queue id"}
+        "{queue_id} is returned to {sender} as {report}",
+        {"queue_id": "of the message", "sender": "reverse-path", "report": "the report's queue id"},
     ),
     "queue.report.dropped": Event(
-        "the failure of {queue_id} cannot be reported to {sender}", {"sender": "reverse-path"}, LogLevel.warn
+        "the failure of {queue_id} cannot be reported to {sender}",
+        {"queue_id": "of the message", "sender": "reverse-path"},
+        LogLevel.warn,
     ),
     # smtp
     "smtp.connection.refused": Event("{peer} turned away: too many connections", level=LogLevel.warn),
