@@ -63,6 +63,18 @@ def test_values_of_a_domain_are_set_and_cleared_one_by_one(suite):
     refused(Kind.NOT_FOUND, suite.domains.set, "other.test", catch_all="a@b.test")
 
 
+def test_a_domain_with_addresses_cannot_stand_for_another(suite, alice):
+    suite.domains.add("example.org")
+    assert "remove them first" in refused(Kind.CONFLICT, suite.domains.set, "example.test", alias_of="example.org")
+
+
+def test_a_domain_that_another_stands_for_cannot_stand_for_a_third(suite):
+    for name in ("example.org", "example.net"):
+        suite.domains.add(name)
+    suite.domains.set("example.org", alias_of="example.test")
+    refused(Kind.CONFLICT, suite.domains.set, "example.test", alias_of="example.net")
+
+
 def test_a_domain_that_stands_for_another_has_no_addresses_and_no_followers(suite, alice):
     suite.domains.add("example.org")
     assert suite.domains.set("example.org", alias_of="example.test").alias_of == "example.test"

@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from passlib.hash import sha512_crypt
+from passlib.hash import ldap_salted_sha1, sha512_crypt
 from twisted.cred.checkers import ICredentialsChecker, InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.credentials import IAnonymous, UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
@@ -221,6 +221,14 @@ def test_an_old_hash_is_renewed_and_scram_keys_are_stored_at_login(suite, log_in
     hashers.jobs.clear()
     log_in("bob", "battery staple")  # still remembered, though the stored hash is another one
     assert hashers.jobs == []
+
+
+def test_an_old_password_that_is_no_utf_8_goes_on_working(suite, checker, result):
+    password = "pässwort".encode("latin-1")
+    suite.accounts.add("bob@example.test", password_hash=ldap_salted_sha1.hash(password))
+    login = PasswordLogin(username=b"bob", password=password)
+    assert result(checker.requestAvatarId(login)) == b"bob@example.test"
+    assert not result(suite.directory.login_record("bob")).has_scram_keys
 
 
 def test_a_password_changed_during_renewal_stays_changed(suite, checker, hashers, refused, log_in, result):

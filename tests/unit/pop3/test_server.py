@@ -333,6 +333,21 @@ def test_one_account_has_a_limited_number_of_connections(connect, make_factory):
     assert third.say(b"AUTH PLAIN " + PLAIN).startswith(b"+OK")
 
 
+def test_a_fault_before_the_first_octet_of_a_message_is_an_error(client, account):
+    account.failing["read_many"] = RuntimeError("/secret/path")
+    assert client.say(b"RETR 1", b"STAT") == b"-ERR [SYS/TEMP] something went wrong here; try again later\r\n"
+    assert client.closed
+
+
+def test_a_message_cut_short_in_the_store_never_looks_whole(connect, account):
+    account.messages[101] = b"Subject: big\r\n\r\n" + b"x" * 500_000
+    talk = connect()
+    talk.say(b"AUTH PLAIN " + PLAIN)
+    account.messages[101] = account.messages[101][:200_000]
+    assert not talk.say(b"RETR 1").endswith(b".\r\n")
+    assert talk.closed
+
+
 # TLS
 
 
@@ -599,6 +614,25 @@ def test_connections_are_limited_in_all_and_by_network(connect, make_factory):
     assert [connect(factory=free).read()[:3] for _ in range(3)] == [b"+OK"] * 3
 
 
+def test_abort_ends_every_connection_now(connect, make_factory):
+    factory = make_factory()
+    talks = [connect(factory=factory) for _ in range(3)]
+    factory.abort()
+    assert all(talk.closed for talk in talks)
+
+
+def test_an_embedder_need_not_name_the_reactor(make_factory):
+    from twisted.internet import reactor
+
+    from mailsuite.pop3 import POP3Factory
+
+    assert POP3Factory(make_factory().portal).clock is reactor
+
+
+def test_small_replies_are_not_delayed(connect):
+    assert connect().transport.no_delay is True
+
+
 def test_networks_are_an_ipv4_address_or_an_ipv6_64():
     assert plain_ip(IPv6Address("TCP", "::ffff:192.0.2.1", 1)) == "192.0.2.1"
     assert plain_ip(IPv4Address("TCP", "192.0.2.1", 1)) == "192.0.2.1"
@@ -607,6 +641,19 @@ def test_networks_are_an_ipv4_address_or_an_ipv6_64():
 
 
 # another program's realm
+
+
+def test_a_message_that_their_mailbox_no_longer_has_is_an_error(connect, realm):
+    theirs = TheirMailbox()
+    realm.interface, realm.avatar = IMailboxPOP3, theirs
+    talk = connect()
+    talk.say(b"AUTH PLAIN " + PLAIN)
+
+    def gone(i):
+        raise ValueError(i)
+
+    theirs.getMessage = gone
+    assert talk.say(b"RETR 1") == b"-ERR the message has been removed\r\n"
 
 
 @implementer(IMailboxPOP3)
