@@ -151,7 +151,14 @@ class _Attempt:
         try:
             connecting = endpoint.connect(factory)
             protocol = await connecting.addTimeout(self._settings.connect_seconds, self._reactor)
-        except (ConnectError, ConnectingCancelledError, DNSLookupError, defer.TimeoutError, OSError) as error:
+        except (
+            ConnectError,
+            ConnectingCancelledError,
+            DNSLookupError,
+            defer.TimeoutError,
+            OSError,
+            ValueError,
+        ) as error:
             raise _GivenUpError(deferred("4.4.1", f"cannot connect: {type(error).__name__}")) from error
         assert isinstance(protocol, Dialogue)
         return protocol

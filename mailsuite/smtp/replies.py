@@ -156,6 +156,8 @@ EXISTS = _reply(550, "5.7.1", "already there")  # RFC 5321 section 4.2.3
 INVALID = _reply(550, "5.6.0", "the message is not acceptable")  # RFC 3463 section 3.7
 EXPUNGED = _reply(550, "5.2.0", "the mailbox is gone")  # RFC 3463 section 3.3
 TOO_LARGE = _reply(552, "5.3.4", "message too big")  # RFC 1870 section 6.1
+SENDER_INVALID = _reply(553, "5.1.7", "that sender address is not acceptable")  # RFC 5321 section 4.2.3
+RECIPIENT_INVALID = _reply(553, "5.1.3", "that recipient address is not acceptable")  # RFC 5321 section 4.2.3
 NEEDS_SMTPUTF8 = _reply(553, "5.6.7", "a non-ASCII address needs SMTPUTF8")  # RFC 6531 section 3.5
 PIPELINING_ABUSE = _reply(554, "5.5.1", "you did not wait for the reply")  # RFC 2920 section 3.1
 UNKNOWN_PARAMETER = _reply(555, "5.5.4", "parameter not recognised")  # RFC 5321 section 4.1.1.11
@@ -175,9 +177,14 @@ REPLY_FOR_KIND: Mapping[Kind, Reply] = {
 """What each neutral failure is called in SMTP."""
 
 
-def reply_to(error: MailError | Refused) -> Reply:
-    """The reply for a failure; a `MailError`'s own words stand in it when it has any."""
+def reply_to(error: MailError | Refused, *, invalid: Reply = INVALID) -> Reply:
+    """
+    The reply for a failure; a `MailError`'s own words stand in it when it has any.
+
+    Args:
+        invalid: what INVALID means at this moment, where it is not about the message.
+    """
     if isinstance(error, Refused):
         return error.reply
-    reply = REPLY_FOR_KIND[error.kind]
+    reply = invalid if error.kind is Kind.INVALID else REPLY_FOR_KIND[error.kind]
     return reply if error.detail == error.kind.value else reply.saying(error.detail)

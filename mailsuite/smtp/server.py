@@ -386,9 +386,6 @@ class SMTPServer(ESMTP):
     # Content.
 
     def _begin_content(self) -> None:
-        if self._framer.buffered and not self.session.authenticated:
-            self._abuse("behind DATA")
-            return
         self._framer.begin_data()
         self._refusal = None
         self._pace.begin()

@@ -62,7 +62,7 @@ async def mail(session: Session, argument: bytes) -> Reply:
     try:
         transaction = await receiver.begin(session.peer, sender)
     except (MailError, Refused) as error:
-        reply = replies.reply_to(error)
+        reply = replies.reply_to(error, invalid=replies.SENDER_INVALID)
         session.log.emit("smtp.mail.refused", sender=str(sender.path or "<>"), code=reply.code, text=reply.text)
         return reply
     session.open_transaction(transaction, sender)
@@ -83,7 +83,7 @@ async def rcpt(session: Session, argument: bytes) -> Reply:
         if waiting is not None:
             await waiting
     except (MailError, Refused) as error:
-        reply = replies.reply_to(error)
+        reply = replies.reply_to(error, invalid=replies.RECIPIENT_INVALID)
         session.log.emit("smtp.rcpt.refused", recipient=str(recipient.path), code=reply.code, text=reply.text)
         unknown = isinstance(error, MailError) and error.kind is Kind.NOT_FOUND
         return session.count_unknown_recipient(reply) if unknown else reply

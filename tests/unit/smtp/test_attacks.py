@@ -1,8 +1,11 @@
 """Peers that mean harm, or were written as if they did."""
 
 import itertools
+import re
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 MAIL = b"MAIL FROM:<a@a.example>"
 RCPT = b"RCPT TO:<b@b.example>"
@@ -186,10 +189,37 @@ def test_guessing_mailboxes_ends_the_session(talk):
     assert connection.closed
 
 
-def test_control_characters_of_a_peer_never_reach_a_reply(talk):
+@pytest.mark.parametrize("octet", [octet for octet in range(128) if octet != 10])
+def test_control_characters_of_a_peer_never_reach_a_reply(talk, octet):
     connection = talk()
     connection.hello()
-    for octet in range(128):
-        answer = connection.server.session and connection.say(b"FROB" + bytes((octet,)) if octet != 10 else b"X")
-        assert all(32 <= value < 127 for value in answer.replace(b"\r\n", b""))
-        connection.server.session.errors = 0
+    answer = connection.say(b"FROB" + bytes((octet,)), b"MAIL FROM:<" + bytes((octet,)) + b"@a.example>")
+    assert all(32 <= value < 127 for value in answer.replace(b"\r\n", b""))
+
+
+VERBS = [b"EHLO a", b"MAIL FROM:<a@a.example>", b"RCPT TO:<b@b.example>", b"DATA", b".", b"AUTH PLAIN", b"*", b"QUIT"]
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pieces=st.lists(
+        st.one_of(
+            st.sampled_from([verb + b"\r\n" for verb in VERBS]),
+            st.binary(max_size=30),
+            st.sampled_from([b"\r", b"\n", b"\r\n"]),
+        ),
+        max_size=25,
+    )
+)
+def test_no_octets_upset_the_server(talk, portal, pieces):
+    connection = talk(portal=portal, allow_cleartext=True)
+    connection.hello()
+    for piece in pieces:
+        connection.server.dataReceived(piece)
+        connection.clock.advance(3)
+    answer = connection.read()
+    assert re.fullmatch(rb"(?:[2-5]\d\d[- ][\x20-\x7e]*\r\n)*", answer)
+    assert "smtp.session.failed" not in connection.events.names
+    connection.lose()
+    states = [transaction.state for transaction in connection.receiver.begun]
+    assert "open" not in states

@@ -1,6 +1,8 @@
 """What a client sees: commands, their order, content, backpressure."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
 from mailsuite.envelope import Body
@@ -376,3 +378,97 @@ def test_tls_may_be_demanded_before_mail(talk):
     connection = talk(require_tls=True, context_factory=object())
     connection.hello()
     assert connection.say(MAIL) == b"530 5.7.0 say STARTTLS first\r\n"
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(1, 9), max_size=80))
+def test_replies_do_not_depend_on_how_octets_are_cut(talk, cuts):
+    connection = talk()
+    connection.hello()
+    answers = b""
+    for group in (
+        MAIL + b"\r\n" + RCPT + b"\r\nRCPT TO:<unknown@b.example>\r\nFROB\r\nDATA\r\n",
+        b"..a\r\n\r\n.b\r\n.\r\nNOOP\r\nMAIL FROM:<>\r\nRSET\r\nQUIT\r\n",
+    ):
+        rest = group
+        for size in [*cuts, len(group)]:
+            connection.server.dataReceived(rest[:size])
+            rest = rest[size:]
+        answers += connection.read()
+    assert [line[:3] for line in answers.splitlines()] == [
+        b"%d" % code for code in (250, 250, 550, 500, 354, 250, 250, 250, 250, 221)
+    ]
+    assert connection.receiver.committed[0].content == b".a\r\n\r\nb\r\n"
+
+
+def test_a_write_that_fails_late_is_answered_at_the_end(talk, receiver):
+    waiting = Deferred()
+    receiver.answers["write"] = [waiting]
+    connection = talk(receiver).begin()
+    connection.say(b"x")
+    waiting.errback(MailError(Kind.UNAVAILABLE))
+    assert connection.codes(b"y", b".") == [451]
+    assert receiver.begun[0].state == "aborted"
+
+
+def test_a_write_may_be_a_coroutine(talk, receiver):
+    waiting = Deferred()
+
+    async def write():
+        await waiting
+
+    receiver.answers["write"] = [write()]
+    connection = talk(receiver).begin()
+    assert connection.say(b"x", b".") == b""
+    waiting.callback(None)
+    assert connection.codes() == [250]
+
+
+def test_a_verb_may_wait_more_than_once_and_catch_what_fails(talk, receiver):
+    waits = [Deferred(), Deferred()]
+
+    async def add_recipient():
+        try:
+            await waits[0]
+        except ValueError:
+            await waits[1]
+
+    receiver.answers["add_recipient"] = [add_recipient()]
+    connection = talk(receiver)
+    connection.hello()
+    connection.say(MAIL, RCPT)
+    waits[0].errback(ValueError())
+    assert connection.read() == b""
+    waits[1].callback(None)
+    assert connection.codes() == [250]
+
+
+def test_a_refusal_that_comes_late_is_a_reply(talk, receiver):
+    waiting = Deferred()
+    receiver.answers["add_recipient"] = [waiting]
+    connection = talk(receiver)
+    connection.hello()
+    connection.say(MAIL, RCPT)
+    waiting.errback(MailError(Kind.NOT_FOUND))
+    assert connection.read().startswith(b"550 5.1.1")
+
+
+def test_a_connection_lost_before_a_slowed_reply_is_over(talk):
+    connection = talk(error_delay_after=0)
+    connection.hello()
+    connection.say(MAIL)
+    assert connection.codes(b"FROB") == []
+    connection.lose()
+    connection.clock.advance(1)
+    assert connection.read() == b""
+    assert connection.receiver.begun[0].state == "aborted"
+
+
+def test_an_address_that_the_receiver_finds_invalid_is_an_address_fault(talk, receiver):
+    connection = talk(receiver)
+    connection.hello()
+    receiver.answers["begin"] = MailError(Kind.INVALID)
+    assert connection.say(MAIL).startswith(b"553 5.1.7")
+    receiver.answers = {"add_recipient": MailError(Kind.INVALID)}
+    connection.say(MAIL)
+    assert connection.say(RCPT).startswith(b"553 5.1.3")
