@@ -87,10 +87,11 @@ class DemoServer:
 
     def _read(self, process: "subprocess.Popen[str]", ready: threading.Event) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self.output.append(line)
-            if line.strip() == "mailsuite is ready":
-                ready.set()
+        with process.stdout as stream:
+            for line in stream:
+                self.output.append(line)
+                if line.strip() == "mailsuite is ready":
+                    ready.set()
         ready.set()
 
     def stop(self) -> int:

@@ -6,8 +6,10 @@ A `Database` belongs to one thread. WAL mode; a transaction is one function that
 
 import contextlib
 import enum
+import errno
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
 from importlib import resources
@@ -52,8 +54,7 @@ class Database:
         self.path = path
         self._disk = disk
         self._synchronous: Synchronous | None = None
-        descriptor = disk.open(path, os.O_RDWR | os.O_CREAT)
-        disk.close(descriptor, path)
+        _make_file(path, disk)
         self.connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
         )
@@ -135,6 +136,22 @@ class Database:
     def close(self) -> None:
         """Close; the last one to close a database also clears its log."""
         self.connection.close()
+
+
+def _make_file(path: str, disk: Disk) -> None:
+    """
+    Make an empty file for a database when there is none.
+
+    One that is there is never opened: closing a second descriptor would give up the locks that this process holds on
+    it through SQLite, and another process would take itself for the last one and throw the log away.
+    """
+    try:
+        descriptor = disk.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    except FileExistsError:
+        if not stat.S_ISREG(disk.stat(path).st_mode):
+            raise OSError(errno.ELOOP, "a database is a plain file", path) from None
+    else:
+        disk.close(descriptor, path)
 
 
 def migrate(database: Database, package: str, folder: str = "schema") -> int:

@@ -94,20 +94,18 @@ class Application(MultiService):
 
     def startService(self) -> None:
         """Start the suite, and say when it is ready."""
-        self._catch_signals()
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
-        _ = Deferred.fromCoroutine(self._announce()).addErrback(self._failed)
+        # Not before the reactor runs: until then nobody is answered, and SIGTERM is not ours to catch.
+        self._reactor.callWhenRunning(self._running)
 
-    def _catch_signals(self) -> None:
+    def _running(self) -> None:
         # Twisted's own treatment of SIGTERM ends the process by that signal; a clean stop has the exit status 0.
         def stop(_number: int, _frame: object) -> None:
             self._reactor.callFromThread(self._stop)
 
-        def install() -> None:
-            signal.signal(signal.SIGTERM, stop)
-            signal.signal(signal.SIGINT, stop)
-
-        self._reactor.callWhenRunning(install)
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        _ = Deferred.fromCoroutine(self._announce()).addErrback(self._failed)
 
     def _stop(self) -> None:
         if self._reactor.running:

@@ -1,6 +1,7 @@
 import os
 import sqlite3
 import stat
+import subprocess
 import sys
 import threading
 
@@ -290,3 +291,27 @@ def test_two_processes_may_migrate_at_once(schema, open_database, monkeypatch):
 
     monkeypatch.setattr(second, "writing", late)
     assert migrate(second, "schemapackage") == 1
+
+
+def test_a_second_connection_leaves_the_locks_of_the_first_alone(tmp_path):
+    path = str(tmp_path / "x.db")
+    first = Database(path, Disk())
+    first.connection.execute("CREATE TABLE t (x)")
+    second = Database(path, Disk())
+    second.close()
+    code = (
+        "import sqlite3, sys\n"
+        "other = sqlite3.connect(sys.argv[1])\n"
+        "other.execute('INSERT INTO t VALUES (1)')\nother.commit()\nother.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=True)
+    assert (tmp_path / "x.db-wal").exists(), "the other process took itself for the last one"
+    assert first.connection.execute("SELECT x FROM t").fetchall() == [(1,)]
+    first.close()
+
+
+def test_a_database_is_not_opened_through_a_symbolic_link(tmp_path):
+    Database(str(tmp_path / "x.db"), Disk()).close()
+    (tmp_path / "link.db").symlink_to(tmp_path / "x.db")
+    with pytest.raises(OSError, match="plain file"):
+        Database(str(tmp_path / "link.db"), Disk())
