@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -30,6 +31,7 @@ HEADER_END = b"\r\n\r\n"
 LINE_END = b"\r\n"
 
 LOOP = Reply(554, "5.4.6", ("too many hops: the message is in a loop",))  # RFC 5321 section 6.3, RFC 3463 section 3.5
+BUSY_PAUSE_SECONDS = 0.02
 NO_ROOM_CODE = 452  # RFC 5321 section 4.2.3
 NO_ROOM_ENHANCED = "4.3.1"  # RFC 3463 section 3.4
 
@@ -203,15 +205,18 @@ class Transaction:
             body.abort()
 
 
-def ensure_room(spool: Spool, settings: ReceiveSettings, sender: Sender) -> None:
+async def ensure_room(spool: Spool, settings: ReceiveSettings, sender: Sender, clock: IReactorTime) -> None:
     """
-    Say whether a transaction may begin now.
+    Let a transaction begin as soon as there is room for it.
 
     Raises:
         MailError: TOO_LARGE for the declared size, UNAVAILABLE when there is no room.
     """
     if sender.size_octets > settings.message_max_octets:
         raise MailError(Kind.TOO_LARGE)
+    deadline = clock.seconds() + settings.busy_wait_seconds
+    while spool.busy and clock.seconds() < deadline:
+        await deferLater(clock, BUSY_PAUSE_SECONDS)
     try:
         spool.ensure_room(settings.room_octets)
     except MailError as error:
@@ -236,7 +241,7 @@ class Receiver:
 
     async def begin(self, peer: Peer, sender: Sender) -> IMailTransaction:
         """Begin a transaction."""
-        ensure_room(self._spool, self._settings, sender)
+        await ensure_room(self._spool, self._settings, sender, self._clock)
         return Transaction(
             self._spool,
             self._accounts,

@@ -66,6 +66,7 @@ class ReceiveSettings:
         hops_max: Received fields above which a message is in a loop (RFC 5321 section 6.3).
         free_floor_octets: room on the disk below which no message is accepted; the larger of this and one and a half
             times the largest message counts.
+        busy_wait_seconds: while the store does not keep up, MAIL waits so long before it is refused.
     """
 
     hostname: str
@@ -74,6 +75,7 @@ class ReceiveSettings:
     recipient_delimiter: str = "+"
     hops_max: int = 50
     free_floor_octets: int = 64 * MEBIBYTE
+    busy_wait_seconds: float = 10.0
 
     @property
     def room_octets(self) -> int:

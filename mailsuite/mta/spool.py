@@ -211,6 +211,12 @@ class Spool:
         """Octets of messages being received that lie in memory."""
         return self._held_octets
 
+    @property
+    def busy(self) -> bool:
+        """Whether more mail is on its way through than may be; it passes by itself."""
+        settings = self.settings
+        return self._held_octets >= settings.memory_max_octets or self._store.backlog() >= settings.backlog_max
+
     def ensure_room(self, room_octets: int) -> None:
         """
         Say whether a message can be taken now.
@@ -227,7 +233,7 @@ class Spool:
             raise MailError(Kind.UNAVAILABLE, "mail cannot be stored at the moment; try again later")
         if self._free_octets < room_octets:
             raise MailError(Kind.UNAVAILABLE, "not enough room; try again later")
-        if self._held_octets >= self.settings.memory_max_octets or self._store.backlog() >= self.settings.backlog_max:
+        if self.busy:
             raise MailError(Kind.UNAVAILABLE, "too much mail at once; try again later")
 
     def take_id(self) -> int:

@@ -75,7 +75,7 @@ class Submission:
 
     async def begin(self, peer: Peer, sender: Sender) -> IMailTransaction:
         """Begin a transaction; the null reverse-path is allowed, since disposition notices need it (RFC 8098)."""
-        ensure_room(self._spool, self._settings, sender)
+        await ensure_room(self._spool, self._settings, sender, self._clock)
         if sender.path is not None and not await self._accounts.may_send_as(self.email, sender.path):
             raise MailError(Kind.DENIED, "this sender address is not yours")
         return SubmittedTransaction(

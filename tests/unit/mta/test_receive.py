@@ -4,6 +4,7 @@ import re
 import pytest
 from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as hypothesis_settings
+from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from mailsuite.address import Address
@@ -250,6 +251,25 @@ def test_no_room_is_answered_452(world, settings, outcome):
     error = outcome(receiver.begin(PEER, SENDER))
     assert error.kind is Kind.UNAVAILABLE
     assert (reply_to(error).code, reply_to(error).enhanced) == (452, "4.3.1")
+
+
+def test_while_the_store_does_not_keep_up_mail_waits_and_then_goes_on(world, receiver):
+    world.store.queued = 1000
+    begun = []
+    Deferred.fromCoroutine(receiver.begin(PEER, SENDER)).addCallback(begun.append)
+    world.reactor.pump([0.02] * 100)
+    assert not begun
+    world.store.queued = 999
+    world.reactor.advance(0.02)
+    assert begun
+
+
+def test_and_is_refused_with_452_when_it_waits_for_too_long(world, receiver):
+    world.store.queued = 1000
+    refused = []
+    Deferred.fromCoroutine(receiver.begin(PEER, SENDER)).addErrback(refused.append)
+    world.reactor.pump([0.02] * 600)
+    assert reply_to(refused[0].value).code == 452
 
 
 def test_abort_leaves_nothing(world, receiver, outcome):
