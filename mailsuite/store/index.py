@@ -75,6 +75,7 @@ class Transaction:
     rows: dict[int, MailboxRow] = attrs.field(factory=dict)
     staged: list[tuple[MailboxRow, str, str]] = attrs.field(factory=list)
     work: list[tuple[int, str, str]] = attrs.field(factory=list)
+    made: list[str] = attrs.field(factory=list)
     tree_changed: bool = False
 
     def row(self, mailbox_id: int) -> MailboxRow:
@@ -262,6 +263,9 @@ class AccountIndex:
         for row, file, _ in transaction.staged:
             with contextlib.suppress(OSError):
                 self.disk.remove(f"{self.folder(row)}/{maildir.TMP}/{file}")
+        for folder in transaction.made:
+            with contextlib.suppress(OSError):
+                self._remove_folder(folder)
 
     def _finish(self, transaction: Transaction) -> None:
         if transaction.staged:
@@ -305,11 +309,15 @@ class AccountIndex:
             else:
                 self._done.append(number)
 
-    def _ensure_free(self, folder: str) -> None:
-        # Work that is left would take a new folder of the same name for the old one.
+    def retry_work(self) -> set[str]:
+        """Do again what failed; give the paths that should be gone and are not."""
         left, self._left = self._left, []
         self.do_pending(left)
-        if any(source == folder for _, source, _ in self._left):
+        return {source for _, source, _ in self._left}
+
+    def _ensure_free(self, folder: str) -> None:
+        # Work that is left would take a new folder of the same name for the old one.
+        if folder in self.retry_work():
             raise MailError(Kind.UNAVAILABLE, "a mailbox of that name is still being removed; try again later")
 
     def _remove_folder(self, path: str) -> None:
@@ -375,6 +383,9 @@ class AccountIndex:
         connection.execute("UPDATE account SET uidvalidity = ? WHERE id = 1", (uidvalidity,))
         mailbox_id = statements.add_mailbox(connection, name, uidvalidity, UID_RESERVE, 1, special)
         row = transaction.row(mailbox_id)
+        folder = self.folder(row)
+        if folder != self.home.path and not os.path.lexists(folder):
+            transaction.made.append(folder)
         self.make_folder(row)
         transaction.tree_changed = True
         return row

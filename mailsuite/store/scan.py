@@ -78,6 +78,7 @@ def list_files(disk: Disk, folder: str) -> _Found:
 
 
 def _compare(index: AccountIndex, row: MailboxRow, folder: str) -> None:
+    doomed = index.retry_work()
     found = list_files(index.disk, folder)
     renamed: list[tuple[FileRow, str, str]] = []
     missing: list[FileRow] = []
@@ -93,6 +94,8 @@ def _compare(index: AccountIndex, row: MailboxRow, folder: str) -> None:
     if renamed or missing:
         _apply(index, row, renamed, missing)
     new = sorted(found.items())
+    if doomed:
+        new = [item for item in new if f"{folder}/{item[1][0]}/{item[1][1]}" not in doomed]
     for start in range(0, len(new), INDEX_BATCH):
         add_files(index, row, folder, new[start : start + INDEX_BATCH])
 
