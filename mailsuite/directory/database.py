@@ -91,17 +91,30 @@ class DirectoryDatabase:
         """
         Bring the tables to the newest version; at once, when they are.
 
+        A database of an older version is first copied to a file beside it, named after that version.
+
         Raises:
             MailError: UNAVAILABLE; CONFLICT when the database was made by a newer version of the program.
         """
-        if self.version() == NEWEST_VERSION:
+        version = self.version()
+        if version == NEWEST_VERSION:
             return
         from mailsuite.directory.migrate import upgrade
 
         with self._failures_named():
             self.disk.make_folders(os.path.dirname(os.path.abspath(self.path)))
+            if version is not None:
+                self._copy(f"{self.path}.{version}")
         with self.writing() as connection:
             upgrade(connection)
+
+    def _copy(self, path: str) -> None:
+        with (
+            contextlib.closing(Database(self.path, self.disk)) as source,
+            contextlib.closing(Database(path, self.disk)) as copy,
+        ):
+            source.connection.backup(copy.connection)
+            copy.connection.execute("PRAGMA journal_mode=DELETE")  # one file, whole by itself
 
     def ensure_current(self, *, auto_migrate: bool) -> None:
         """

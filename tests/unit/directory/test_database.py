@@ -63,6 +63,21 @@ def test_migrating_again_changes_nothing(fresh):
     watch.close()
 
 
+def test_an_older_database_is_copied_before_it_is_changed(fresh, monkeypatch):
+    fresh.migrate()
+    with fresh.writing() as connection:
+        connection.execute(SECRETS.insert().values(name="a", value=b"b"))
+    monkeypatch.setattr("mailsuite.directory.database.NEWEST_VERSION", "0002")
+    fresh.migrate()
+    copy = f"{fresh.path}.0001"
+    assert stat.S_IMODE(os.stat(copy).st_mode) == 0o600
+    assert not os.path.exists(f"{copy}-wal")
+    assert schema(copy) == schema(fresh.path)
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("SELECT * FROM secrets").fetchall() == [("a", b"b")]
+    connection.close()
+
+
 def test_a_migration_that_fails_leaves_nothing(tmp_path):
     class Failing(Disk):
         def before(self, operation, path):
