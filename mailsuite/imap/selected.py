@@ -1,10 +1,14 @@
 """The mailbox that a session has selected, and how the session hears of its changes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
 
 from mailsuite.imap import responses
+from mailsuite.imap.ahead import Ahead
 from mailsuite.imap.view import SYSTEM_FLAGS, Notices, SelectedView
-from mailsuite.interfaces import IMailAccount, IMailbox, ISubscription, MailboxChange
+from mailsuite.interfaces import Changes, IMailAccount, IMailbox, ISubscription, MailboxChange
+
+T = TypeVar("T")
 
 
 class Selected:
@@ -55,6 +59,25 @@ class Selected:
             self.view.apply(changes)
             # A notice may be of a MODSEQ that changed nothing the view can see.
             self.view.modseq = max(self.view.modseq, newest)
+
+    async def changing(self, work: Awaitable[T]) -> tuple[T, Changes]:
+        """
+        Let the store do something to the mailbox, and learn in the same trip what it and others have changed.
+
+        Returns:
+            The work's result, and the changes, to be given to the view when the result has been noted.
+
+        Raises:
+            MailError: the work has failed.
+        """
+        working = Ahead(work)
+        following = Ahead(self.mailbox.changes(self.view.modseq))
+        try:
+            result = await working.result()
+        except BaseException:
+            following.abandon()
+            raise
+        return result, await following.result()
 
     def notices(self, *, expunge: bool, uid: bool = False) -> bytes:
         """

@@ -183,11 +183,6 @@ class SelectedView:
             fresh = frozenset(flag for flag in fresh if not flag.startswith("\\"))
             self.keywords |= fresh
 
-    def advance(self, modseq: int) -> None:
-        """Note a MODSEQ of this session's own doing; with a gap before it, others did something as well."""
-        if modseq == self.modseq + 1:
-            self.modseq = modseq
-
     # what the client is told
 
     def has_notices(self, *, expunge: bool) -> bool:

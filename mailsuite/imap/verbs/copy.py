@@ -39,7 +39,7 @@ async def move(session: Session, command: commands.Move) -> Reply:
     if not uids:
         return Reply("no such messages; nothing moved")
     try:
-        appended = await selected.mailbox.move_to(uids, command.mailbox)
+        appended, changes = await selected.changing(selected.mailbox.move_to(uids, command.mailbox))
     except MailError as error:
         if error.kind is Kind.NOT_FOUND:
             return NO_MAILBOX
@@ -49,4 +49,5 @@ async def move(session: Session, command: commands.Move) -> Reply:
         # RFC 6851 section 4.3: before the EXPUNGEs, so that the client knows where each one went.
         session.connection.write(responses.untagged(responses.OK, "moved", code))
     selected.view.expunge(appended.source_uids)
+    selected.view.apply(changes)
     return Reply("MOVE completed")

@@ -11,5 +11,7 @@ async def expunge(session: Session, command: commands.Expunge) -> Reply:
         return Reply("the mailbox is read-only", status=b"NO", code=b"READ-ONLY")
     uids = None if command.uids is None else selected.view.resolve(command.uids, uid=True)
     if uids is None or uids:
-        selected.view.expunge(await selected.mailbox.expunge(uids))
+        expunged, changes = await selected.changing(selected.mailbox.expunge(uids))
+        selected.view.expunge(expunged)
+        selected.view.apply(changes)
     return Reply("EXPUNGE completed")

@@ -1,13 +1,11 @@
 """FETCH and UID FETCH: from the index where it knows, from the message where it must."""
 
 from array import array
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
-
-from twisted.internet.defer import Deferred
 
 from mailsuite.imap import commands, responses
+from mailsuite.imap.ahead import Ahead
 from mailsuite.imap.bodies import Bodies, write_bodies
 from mailsuite.imap.fetch_format import Plan, Row, plan_for, row_uid
 from mailsuite.imap.fetch_grammar import FetchItems
@@ -19,8 +17,6 @@ from mailsuite.interfaces import StoreMode
 CHUNK_MESSAGES = 1000
 BODY_CHUNK_MESSAGES = 200
 MESSAGES_PER_WRITE = 200
-
-T = TypeVar("T")
 
 
 async def fetch(session: Session, command: commands.Fetch) -> Reply:
@@ -61,17 +57,6 @@ def _chunks(uids: "array[int]", length: int) -> Iterator["array[int]"]:
         yield uids[start : start + length]
 
 
-def _start(work: Awaitable[T]) -> "Deferred[T]":
-    """Let a store begin with something that is wanted later."""
-    if isinstance(work, Deferred):
-        return work
-    return Deferred.fromCoroutine(_await(work))
-
-
-async def _await(work: Awaitable[T]) -> T:
-    return await work
-
-
 class _Fetching:
     """One FETCH that asks the store: columns in chunks, the next chunk asked for while this one is written."""
 
@@ -79,7 +64,6 @@ class _Fetching:
         self._session = session
         self._items = items
         self._plan = plan
-        self._abandoned: Deferred[Sequence[Row] | tuple[()]] | None = None
         self._reads = any(needs_content(section) for section in items.sections)
 
     async def run(self, uids: "array[int]") -> int:
@@ -88,17 +72,14 @@ class _Fetching:
         mailbox = session.mailbox.mailbox
         chunks = list(_chunks(uids, BODY_CHUNK_MESSAGES if self._items.sections else CHUNK_MESSAGES))
         missing = 0
-        following: Deferred[Sequence[Row]] | None = None
+        following: Ahead[Sequence[Row]] | None = None
         try:
             for at, chunk in enumerate(chunks):
                 fresh = await self._set_seen(chunk)
-                if following is None:
-                    rows = await mailbox.fetch(chunk, self._plan.columns)
-                else:
-                    asked, following = following, None
-                    rows = await asked
+                asked, following = following or Ahead(mailbox.fetch(chunk, self._plan.columns)), None
+                rows = await asked.result()
                 if at + 1 < len(chunks) and not self._items.sets_seen:
-                    following = _start(mailbox.fetch(chunks[at + 1], self._plan.columns))
+                    following = Ahead(mailbox.fetch(chunks[at + 1], self._plan.columns))
                 missing += len(chunk) - len(rows)
                 if rows:
                     missing += await self._write(rows, fresh)
@@ -106,8 +87,7 @@ class _Fetching:
                     await session.connection.sleep(0)
         finally:
             if following is not None:
-                # Its failure would have been this command's, which has failed already.
-                self._abandoned = following.addErrback(lambda _: ())
+                following.abandon()
         return missing
 
     async def _set_seen(self, uids: Sequence[int]) -> frozenset[int]:
@@ -119,10 +99,12 @@ class _Fetching:
         unseen = [uid for uid in uids if SEEN_FLAG not in view.flags[view.index(uid)]]
         if not unseen:
             return frozenset()
-        rows, _ = await selected.mailbox.store_flags(unseen, StoreMode.ADD, frozenset((SEEN_FLAG,)), None)
-        for uid, flags, modseq in rows:
+        (rows, _), changes = await selected.changing(
+            selected.mailbox.store_flags(unseen, StoreMode.ADD, frozenset((SEEN_FLAG,)), None)
+        )
+        for uid, flags, _ in rows:
             view.note_flags(uid, flags)
-            view.advance(modseq)
+        view.apply(changes)
         return frozenset(uid for uid, _, _ in rows) if not self._plan.flags_at else frozenset()
 
     async def _write(self, rows: Sequence[Row], fresh: frozenset[int]) -> int:

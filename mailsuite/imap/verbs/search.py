@@ -16,7 +16,9 @@ async def search(session: Session, command: commands.Search) -> Reply:
         deadline=session.seconds() + session.settings.search_seconds,
         pause=lambda: session.connection.sleep(0),
     )
-    candidates = [position for position, uid in enumerate(view.uids) if not view.is_gone(uid)]
+    candidates = list(range(len(view)))
+    if view.has_gone:
+        candidates = [position for position in candidates if not view.is_gone(view.uids[position])]
     found = await evaluation.matching(command.key, candidates)
     if found is None:
         return Reply("the search takes too long", status=responses.NO, code=responses.LIMIT)

@@ -4,7 +4,7 @@ from mailsuite.imap import commands, responses
 from mailsuite.imap.session import Reply, Session
 from mailsuite.interfaces import StoreMode
 
-LINES_PER_WRITE = 1000
+ROWS_PER_TURN = 1000
 
 
 async def store(session: Session, command: commands.Store) -> Reply:
@@ -19,23 +19,22 @@ async def store(session: Session, command: commands.Store) -> Reply:
     uids = view.resolve(command.messages, uid=command.uid)
     if not uids:
         return Reply("no such messages; nothing stored")
-    rows, _ = await selected.mailbox.store_flags(uids, command.mode, command.flags, None)
+    (rows, _), changes = await selected.changing(selected.mailbox.store_flags(uids, command.mode, command.flags, None))
     if command.mode is not StoreMode.REMOVE:
         view.note_keywords(command.flags)
     session.connection.write(selected.keyword_notice())
-    lines: list[bytes] = []
-    for uid, flags, modseq in rows:
-        number = view.note_flags(uid, flags)
-        view.advance(modseq)
-        if number and not command.silent:
-            shown = view.shown_flags(uid, flags)
-            lines.append(responses.fetch_flags_line(number, shown, uid if command.uid else None))
-        if len(lines) == LINES_PER_WRITE:
-            session.connection.write(b"".join(lines))
-            lines.clear()
+    for start in range(0, len(rows), ROWS_PER_TURN):
+        lines: list[bytes] = []
+        for uid, flags, _ in rows[start : start + ROWS_PER_TURN]:
+            number = view.note_flags(uid, flags)
+            if number and not command.silent:
+                shown = view.shown_flags(uid, flags)
+                lines.append(responses.fetch_flags_line(number, shown, uid if command.uid else None))
+        session.connection.write(b"".join(lines))
+        if start + ROWS_PER_TURN < len(rows):
             await session.connection.drained()
             await session.connection.sleep(0)
-    session.connection.write(b"".join(lines))
+    view.apply(changes)
     if len(rows) < len(uids) and not command.uid:
         # RFC 2180 section 4.2.3: the client is told that not all of what it numbered is there.
         return Reply("some of the messages are expunged", status=b"NO", code=b"EXPUNGEISSUED")

@@ -143,7 +143,7 @@ class StockAccount(imap4.MemoryAccount):
         self.kind = kind
         self.addMailbox("INBOX")
 
-    def _emptyMailbox(self, name, id):
+    def _emptyMailbox(self, name, id):  # noqa: A002 - the name is Twisted's
         return StockMailbox(self.kind)
 
 

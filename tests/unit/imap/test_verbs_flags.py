@@ -44,10 +44,20 @@ def test_silent_store_is_silent_then_and_later(suite, client):
     assert flags(suite, 1) == {"\\Seen"}
 
 
-def test_ones_own_change_costs_no_second_look(suite, client):
+def test_ones_own_change_and_those_of_others_are_learned_in_one_trip(suite, client):
     suite.account.calls.clear()
     client.ok(b"STORE 1 +FLAGS (\\Seen)")
-    assert suite.account.calls == ["store_flags"]
+    assert suite.account.calls == ["store_flags", "changes"]
+
+
+def test_what_others_changed_is_not_lost_when_ones_own_store_changes_nothing(suite, client):
+    box = suite.account.boxes["INBOX"]
+    for uid in (1, 2, 3):  # by another process, whose notice has not come yet
+        box.messages[uid].flags = frozenset(["\\Seen"])
+        box.messages[uid].modseq = box.modseq + 1
+    box.modseq += 1
+    lines = client.ok(b"STORE 1 +FLAGS (\\Seen)")
+    assert [line[:3] for line in lines] == [b"* 1", b"* 2", b"* 3"]
 
 
 def test_a_new_keyword_is_announced_first(client):
