@@ -38,7 +38,7 @@ def test_smtplib_imaplib_poplib_and_maildir_agree(demo, account) -> None:
     pop.quit()
 
     folder = mailbox.Maildir(demo.maildir(target), create=False)
-    (stored,) = [folder.get_bytes(key) for key in folder]
+    (stored,) = [folder.get_bytes(key) for key in folder.keys()]  # noqa: SIM118 - it iterates over messages
     assert stored == by_imap.replace(b"\r\n", b"\n") or stored == by_imap
 
     added = mailbox.MaildirMessage(email.message_from_string("Subject: dropped in\n\nby another program\n"))
