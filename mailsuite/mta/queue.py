@@ -38,7 +38,7 @@ from mailsuite.mta.statements import Pending
 from mailsuite.observe import EventLog, background
 from mailsuite.smtp.outcome import Outcome, OutcomeState
 
-LEASE_SECONDS = 3600
+LEASE_SECONDS = 900
 RECORD_AGAIN_SECONDS = 5.0
 
 NO_ROUTE_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.4.4", NO_ROUTE)  # RFC 3463 section 3.5: unable to route

@@ -12,7 +12,6 @@ from typing import Any
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
-from mailsuite.errors import MailError
 from mailsuite.interfaces import IDeliveryStore
 from mailsuite.mta import statements
 from mailsuite.mta.local import LocalAgent, Settled
@@ -93,7 +92,7 @@ class Sweeper:
             return busy
         try:
             self._store.sync()
-        except (OSError, MailError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing is known to be synced
             self._agent.give_back(settled)
             failure = Failure(error)
             self._reactor.callFromThread(lambda: self._log.failure("spool.sync.failed", failure))

@@ -503,3 +503,66 @@ def test_an_alias_as_the_sender_gets_the_report_too(world, far, start):
     spool.put(world.message(spool, "bad@remote.test", sender="team@example.test"))
     assert len(world.store.of("bob@example.test")) == 1
     assert far.recipients() == [["bad@remote.test"], ["x@remote.test"]]
+
+
+def test_a_message_that_cannot_be_read_back_waits_visibly_and_stops_nobody(world, far, start, outcome, pending):
+    far.answers["far@remote.test"] = DEFERRED
+    spool = world.spool()
+    service = start(spool)
+    spool.put(world.message(spool, "far@remote.test"))
+    outcome(spool.run(lambda c: c.execute("UPDATE message SET envelope = '{'")))
+    far.answers.clear()
+    spool.put(world.message(spool, "near@remote.test"))
+    outcome(service.flush())
+    (row,) = pending(spool)
+    assert "cannot be read" in row.status
+    assert far.recipients() == [["far@remote.test"], ["near@remote.test"]]
+    assert outcome(service.list())[0].sender == ""
+    outcome(service.remove(spool.queue_id(1)))
+    assert pending(spool) == []
+
+
+def test_a_message_that_cannot_be_loaded_now_is_tried_when_its_lease_ends(world, far, start, pending):
+    disk = FaultyDisk(operations={"commit"})
+    spool = world.spool(disk)
+    spool.put(world.message(spool, "far@remote.test"))
+    disk.reset()
+    disk.fail_at = 2  # the lease is the first commit
+    start(spool)
+    assert not far.got
+    spool.sweep()
+    pass_time(world, 1000)
+    assert len(far.got) == 1
+    assert pending(spool) == []
+
+
+def test_a_report_comes_without_the_header_when_that_cannot_be_read(world, far, start):
+    far.answers["bad@remote.test"] = FAILED
+    spool = world.spool(FaultyDisk(operations={"read"}, fail_at=2), inline_max_octets=10)
+    start(spool)
+    body = spool.begin_body(message_id := spool.take_id())
+    body.write(b"Return-Path: <>\r\nSubject: quoted\r\n\r\nbody\r\n")
+    results = []
+    Deferred.fromCoroutine(body.finish()).addCallback(results.append)
+    message = world.message(spool, "bad@remote.test", sender=LOCAL_SENDER)
+    spool.put(attrs.evolve(message, message_id=message_id, content=results[0]))
+    (content,) = world.store.of("alice@example.test")
+    assert b"Final-Recipient: rfc822; bad@remote.test" in content
+    assert b"quoted" not in content
+
+
+def test_a_directory_that_does_not_answer_defers_local_mail(world, start, pending):
+    world.store.errors["bob@example.test"] = MailError(Kind.OVER_QUOTA)
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "bob"))
+    world.store.errors.clear()
+
+    def find(email):
+        raise MailError(Kind.UNAVAILABLE, "the directory does not answer")
+
+    world.accounts.find = find
+    pass_time(world, 360)
+    (row,) = pending(spool)
+    assert row.status.endswith("the directory does not answer")
+    assert row.tries == 2

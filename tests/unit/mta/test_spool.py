@@ -1,6 +1,7 @@
 import os
 import sqlite3
 
+import attrs
 import pytest
 
 from mailsuite.errors import Kind, MailError
@@ -371,3 +372,67 @@ def test_after_the_stop_everything_is_refused(world):
     spool.stop()
     assert result_of(spool.put(message)).value.kind is Kind.UNAVAILABLE
     assert result_of(spool.run(statements.pending)).value.kind is Kind.UNAVAILABLE
+
+
+def test_a_replay_that_could_not_be_read_is_tried_again(world):
+    spool = world.spool()
+    spool.put(world.message(spool, "alice"))
+    world.kill(spool)
+    world.store.calls.clear()
+    disk = FaultyDisk(operations={"commit"})
+    again = world.spool(disk)
+    disk.reset()
+    disk.fail_at = 1
+    again.sweep()
+    assert not world.store.calls
+    again.sweep()
+    again.sweep()
+    assert len(world.store.calls) == 1
+
+
+def test_messages_that_could_not_be_deleted_are_deleted_by_the_next_sweep(world):
+    disk = FaultyDisk(operations={"commit"})
+    spool = world.spool(disk)
+    spool.sweep()
+    spool.put(world.message(spool, "alice"))
+    disk.reset()
+    disk.fail_at = 1
+    spool.sweep()
+    assert count(spool) == 1
+    spool.sweep()
+    assert count(spool) == 0
+
+
+def test_a_body_that_cannot_be_removed_is_left_for_the_next_start(world):
+    disk = FaultyDisk(operations={"unlink"})
+    spool = world.spool(disk, inline_max_octets=10)
+    body = spool.begin_body(message_id := spool.take_id())
+    body.write(b"x" * 100)
+    from twisted.internet.defer import Deferred
+
+    content = result_of(Deferred.fromCoroutine(body.finish()))
+    spool.put(attrs.evolve(world.message(spool, "alice"), message_id=message_id, content=content))
+    disk.reset()
+    disk.fail_at = 1
+    spool.sweep()
+    assert count(spool) == 0
+    assert os.listdir(spool.bodies) == ["1"]
+    world.kill(spool)
+    world.spool()
+    assert os.listdir(spool.bodies) == []
+    assert len(world.store.of("alice@example.test")) == 1
+
+
+def test_an_outcome_reported_twice_counts_once(world):
+    spool = world.spool()
+    world.store.waiting = []
+    spool.put(world.message(spool, "alice", "bob"))
+    (first, report), (second, _) = world.store.waiting
+    ended = world.store._deliver(first)
+    report([ended])
+    report([ended])
+    spool.sweep()
+    assert count(spool) == 1
+    report([world.store._deliver(second)])
+    spool.sweep()
+    assert count(spool) == 0

@@ -117,3 +117,37 @@ def test_a_later_local_delivery_is_confirmed_when_it_was_synced(world, reactor, 
     reactor.until(lambda: outcomes)
     assert outcomes[0].error is None
     assert world.store.syncs >= 1
+
+
+@pytest.mark.parametrize("method", ["sync", "backlog"])
+def test_the_sweeper_survives_what_nobody_foresaw(world, reactor, start, method):
+    spool = start()
+    receipts = []
+    spool.put(world.message(spool, "alice")).addCallback(receipts.append)
+    reactor.until(lambda: receipts)
+    spool.stop()
+    world.store.mail.clear()
+    plain = getattr(world.store, method)
+    broken = []
+
+    def fails_once():
+        if not broken:
+            broken.append(True)
+            raise ZeroDivisionError
+        return plain()
+
+    setattr(world.store, method, fails_once)
+    again = start()
+    again.put(world.message(again, "bob")).addCallback(receipts.append)
+    reactor.until(lambda: broken and len(receipts) == 2)
+    found = []
+
+    def look():
+        again.run(lambda c: c.execute("SELECT count(*) FROM message").fetchone()).addCallback(found.append)
+
+    look()
+    while (0,) not in found:
+        answers = len(found)
+        reactor.until(lambda answers=answers: len(found) > answers)
+        look()
+    assert len(world.store.of("bob@example.test")) == 1
