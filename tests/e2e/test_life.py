@@ -85,6 +85,8 @@ def test_a_session_is_told_goodbye_and_a_message_under_way_is_finished(own_demo)
     assert sender.getreply()[0] == 250
     stopping.join(60)
     assert status == [0]
+    idle.close()
+    sender.close()
     own_demo.start()
     own_demo.eventually(lambda: own_demo.count(ALICE), lambda count: count == 1)
     assert own_demo.stop() == 0

@@ -12,6 +12,7 @@ from demo_server import DemoServer, Login
 ALICE = Login("alice@example.test", "alice-demo")
 ROUNDS = 10
 CLIENTS = 4
+MESSAGES_PER_CONNECTION = 20
 LARGE_EVERY = 7
 LARGE_OCTETS = 150_000
 
@@ -38,11 +39,13 @@ class Burst:
             thread.join(60)
 
     def _send(self, client):
+        connection = None
+        count = 0
         try:
-            connection = None
-            count = 0
             while True:
-                if count % 20 == 0:
+                if count % MESSAGES_PER_CONNECTION == 0:
+                    if connection is not None:
+                        connection.close()
                     connection = smtplib.SMTP("127.0.0.1", self._server.port("smtp"), timeout=30)
                 count += 1
                 token = f"{self._number}-{client}-{count}"
@@ -58,7 +61,8 @@ class Burst:
                     if len(self.acknowledged) >= self._wanted:
                         self._enough.set()
         except (OSError, smtplib.SMTPException):
-            return
+            if connection is not None:
+                connection.close()
 
 
 def _tokens(server):
