@@ -48,13 +48,18 @@ UNREADABLE = "the message in the spool cannot be read"
 LOCAL_STATUS = {Kind.OVER_QUOTA: "2.2", Kind.NOT_FOUND: "1.1", Kind.TOO_LARGE: "3.4", Kind.DENIED: "7.1"}
 
 
-def plan_of(settings: QueueSettings, sender: Sender) -> RetryPlan:
-    """Say when mail is tried again; what nobody can be told of lives shorter."""
+def plan_of(settings: QueueSettings, *, reportable: bool = True) -> RetryPlan:
+    """
+    Say when mail is tried again.
+
+    Args:
+        reportable: there is a sender who can be told; other mail lives shorter.
+    """
     return RetryPlan(
         first_seconds=settings.retry_first_seconds,
         factor=settings.retry_factor,
         max_seconds=settings.retry_max_seconds,
-        lifetime_seconds=settings.bounce_lifetime_seconds if sender.path is None else settings.lifetime_seconds,
+        lifetime_seconds=settings.lifetime_seconds if reportable else settings.bounce_lifetime_seconds,
     )
 
 
@@ -117,6 +122,7 @@ class QueueService(Service):
         """Begin to look at the queue."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
         self._spool.on_queued = self.poke
+        self._spool.retry = plan_of(self._settings)
         _ = self._loop.start(self._settings.poll_seconds)
 
     def stopService(self) -> Deferred[None]:
@@ -273,7 +279,7 @@ class QueueService(Service):
         next_attempt = None
         if outcome.state is OutcomeState.DEFERRED:
             now = self._reactor.seconds()
-            plan = plan_of(self._settings, message.sender)
+            plan = plan_of(self._settings, reportable=message.sender.path is not None)
             next_attempt = plan.next_attempt(message.received, pending.tries + 1, now, self._jitter())
         return _Result(pending, message.targets[pending.n], outcome, next_attempt, host)
 

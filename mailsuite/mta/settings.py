@@ -62,7 +62,6 @@ class ReceiveSettings:
     Args:
         hostname: our name in Received fields.
         message_max_octets: announced by SIZE (RFC 1870).
-        recipient_delimiter: divides ``user+tag`` (RFC 5233).
         hops_max: Received fields above which a message is in a loop (RFC 5321 section 6.3).
         free_floor_octets: room on the disk below which no message is accepted; the larger of this and one and a half
             times the largest message counts.
@@ -72,7 +71,6 @@ class ReceiveSettings:
     hostname: str
     message_max_octets: int = 25 * MEBIBYTE
     header_max_octets: int = MEBIBYTE
-    recipient_delimiter: str = "+"
     hops_max: int = 50
     free_floor_octets: int = 64 * MEBIBYTE
     busy_wait_seconds: float = 10.0

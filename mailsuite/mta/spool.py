@@ -75,6 +75,10 @@ class Spool:
         file_lane: started and stopped by the spool; None makes one.
         sweeper_thread: False leaves `sweep` to the caller.
         clock: seconds since the epoch.
+
+    Attributes:
+        on_queued: called in the reactor when something for the queue was added; set by the queue.
+        retry: when what a mailbox could not take is tried again; set by the queue.
     """
 
     def __init__(
@@ -85,7 +89,6 @@ class Spool:
         store: IDeliveryStore,
         reactor: IReactorFromThreads,
         settings: SpoolSettings | None = None,
-        retry: RetryPlan | None = None,
         group_thread: type[GroupThread[Write] | InlineGroup[Write]] = GroupThread,
         file_lane: Lane | InlineLane | None = None,
         sweeper_thread: bool = True,
@@ -100,7 +103,7 @@ class Spool:
         self.on_queued: Callable[[], None] = _nothing
         self._store = store
         self._reactor = reactor
-        self._retry = retry or RetryPlan()
+        self.retry = RetryPlan()
         self._group_thread = group_thread
         self._sweeper_thread = sweeper_thread
         self._clock = clock
@@ -324,7 +327,7 @@ class Spool:
         def record(connection: sqlite3.Connection) -> None:
             for delivery in failed:
                 temporary = is_temporary(delivery.error)
-                again = now + self._retry.delay_seconds(1) if temporary else now
+                again = now + self.retry.delay_seconds(1) if temporary else now
                 statements.defer_local(
                     connection, delivery.message_id, delivery.n, delivery.address, int(again), _words(delivery.error)
                 )

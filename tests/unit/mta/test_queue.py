@@ -254,6 +254,14 @@ def test_a_full_mailbox_is_tried_again_until_it_has_room(world, far, start, pend
     assert pending(spool) == []
 
 
+def test_the_queues_pauses_hold_for_mailboxes_as_well(world, start, pending):
+    world.store.errors["bob@example.test"] = MailError(Kind.OVER_QUOTA)
+    spool = world.spool()
+    start(spool, retry_first_seconds=7.0)
+    spool.put(world.message(spool, "bob"))
+    assert pending(spool)[0].next == world.reactor.seconds() + 7
+
+
 def test_a_mailbox_that_is_gone_returns_the_mail(world, far, start, pending):
     world.store.errors["bob@example.test"] = MailError(Kind.NOT_FOUND, "no such mailbox")
     spool = world.spool()
