@@ -72,7 +72,6 @@ def _run(session: Session, name: str, address: str, job: Callable[[Any, Account]
 
 def _run_here(session: Session, job: Callable[[Any], Awaitable[object]]) -> object:
     from twisted.internet.defer import Deferred
-    from twisted.internet.testing import MemoryReactorClock
 
     from mailsuite.durable import Disk, InlineLane
     from mailsuite.service.lock import RunLock
@@ -81,8 +80,7 @@ def _run_here(session: Session, job: Callable[[Any], Awaitable[object]]) -> obje
     lock = RunLock(runtime_folder(session.config))
     lock.acquire()
     try:
-        # Inline lanes do each job at once: nothing is left for a reactor to do.
-        reactor: Any = MemoryReactorClock()
+        reactor: Any = _NobodyListens()
         store = open_store(
             session.config.storage, disk=Disk(), reactor=reactor, lane=lambda name, _reactor: InlineLane(name)
         )
@@ -98,6 +96,13 @@ def _run_here(session: Session, job: Callable[[Any], Awaitable[object]]) -> obje
         return results[0]
     finally:
         lock.release()
+
+
+class _NobodyListens:
+    """The part of a reactor that a store with inline lanes needs: what is to be told, nobody wants to hear."""
+
+    def callFromThread(self, call: Callable[..., object], *arguments: object) -> None:
+        """Forget it."""
 
 
 async def _await(work: Awaitable[object]) -> object:

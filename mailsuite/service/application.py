@@ -120,7 +120,7 @@ class Application(MultiService):
 
     def _failed(self, failure: Failure) -> None:
         error = failure.value
-        if isinstance(error, CancelledError):
+        if isinstance(error, CancelledError) or not self.running:
             return  # told to stop while it started
         known = isinstance(error, MailError | OSError)
         self._fail(str(error) if known else f"{type(error).__name__}: {error}")

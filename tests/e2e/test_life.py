@@ -297,3 +297,68 @@ def test_the_log_is_json_when_asked(tmp_path):
     assert "secret body" not in text
     assert ALICE.password not in text
     assert not [line for line in lines if line["level"] == "critical"]
+
+
+def test_the_command_line_reaches_the_running_server(own_demo):
+    own_demo.start()
+    status = json.loads(own_demo.command("status", "--json").stdout)
+    assert status["pid"] == own_demo.process.pid
+    own_demo.send(ALICE, "Subject: one\r\n\r\nhello\r\n")
+    own_demo.eventually(lambda: own_demo.count(ALICE), lambda count: count == 1)
+
+    def inbox():
+        rows = json.loads(own_demo.command("mailbox", "list", ALICE.email, "--json").stdout)
+        return next(row for row in rows if row["name"] == "INBOX")
+
+    def uids():
+        with own_demo.imap(ALICE) as client:
+            client.select("INBOX", readonly=True)
+            return client.uid("SEARCH", "ALL")[1]
+
+    before, uids_before = inbox(), uids()
+    assert before["messages"] == 1
+    own_demo.command("mailbox", "verify", ALICE.email)
+    own_demo.command("mailbox", "reindex", ALICE.email)
+    assert inbox()["uidvalidity"] == before["uidvalidity"]
+    assert uids() == uids_before
+    own_demo.command("mailbox", "list", "nobody@example.test", expect=1)
+    own_demo.command("stop")
+    assert own_demo.process.wait(60) == 0
+
+
+def test_without_a_server_the_command_line_works_on_the_folder(own_demo):
+    own_demo.start()
+    own_demo.send(ALICE, "Subject: one\r\n\r\nhello\r\n")
+    own_demo.eventually(lambda: own_demo.count(ALICE), lambda count: count == 1)
+    assert own_demo.stop() == 0
+    own_demo.command("status", expect=1)
+    own_demo.command("stop", expect=1)
+    own_demo.command("mailbox", "reindex", ALICE.email)
+    rows = json.loads(own_demo.command("mailbox", "list", ALICE.email, "--json").stdout)
+    assert {row["name"]: row["messages"] for row in rows}["INBOX"] == 1
+    (stored,) = (own_demo.maildir(ALICE)).glob("*/*S=*")
+    stored.unlink()
+    findings = json.loads(own_demo.command("mailbox", "verify", ALICE.email, "--json", expect=1).stdout)
+    assert len(findings) == 1
+
+
+def test_a_daemon_leaves_the_terminal_and_its_process_id(made, tmp_path):
+    from demo_server import eventually
+
+    folder, offset = made
+    pidfile = tmp_path / "pid"
+    done = _run("-c", str(folder / "mailsuite.toml"), "serve", "--daemon", "--pidfile", str(pidfile))
+    assert done.returncode == 0, done.stderr
+    pid = int(eventually(lambda: pidfile.read_text() if pidfile.exists() else "", bool))
+    try:
+
+        def listens():
+            with socket.socket() as client:
+                return client.connect_ex(("127.0.0.1", offset + 25)) == 0
+
+        eventually(listens, bool)
+        assert _run("-c", str(folder / "mailsuite.toml"), "stop").returncode == 0
+        eventually(pidfile.exists, lambda there: not there)
+    finally:
+        if pidfile.exists():
+            os.kill(pid, signal.SIGKILL)
