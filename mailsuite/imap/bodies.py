@@ -6,12 +6,11 @@ what was asked for is read, a piece at a time, never faster than the client take
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import attrs
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.imap.ahead import Ahead
 from mailsuite.imap.fetch_format import Plan, Row, flag_octets
 from mailsuite.imap.fetch_grammar import BodySection, FetchItems
 from mailsuite.imap.sections import (
@@ -36,8 +35,6 @@ SMALL_MAX_OCTETS = 64 * 1024  # of a message that is read whole whatever is aske
 BATCH_OCTETS = 256 * 1024
 PIECE_OCTETS = 256 * 1024
 HEADER_WINDOW_OCTETS = 16 * 1024
-
-Contents = Sequence[tuple[int, bytes]]
 
 
 @attrs.frozen
@@ -86,21 +83,12 @@ async def write_bodies(
         for opening, row in zip(openings, rows, strict=True)
     ]
     small_max = BATCH_OCTETS if writing.whole else SMALL_MAX_OCTETS
-    batches = list(_batches(wanted, small_max))
-    following: Ahead[Contents] | None = None
-    try:
-        for at, batch in enumerate(batches):
-            if batch[0].size > small_max:
-                missing += not await writing.write_large(batch[0])
-                continue
-            asked, following = following or writing.read(batch), None
-            contents = dict(await asked.result())
-            if at + 1 < len(batches) and batches[at + 1][0].size <= small_max:
-                following = writing.read(batches[at + 1])
-            missing += await writing.write_small(batch, contents)
-    finally:
-        if following is not None:
-            following.abandon()
+    for batch in _batches(wanted, small_max):
+        # Reading the next batch ahead gains nothing: the store's thread and this one would wait for each other.
+        if batch[0].size > small_max:
+            missing += not await writing.write_large(batch[0])
+        else:
+            missing += await writing.write_small(batch)
     return missing
 
 
@@ -136,12 +124,9 @@ class Bodies:
             return b")\r\n"
         return b" FLAGS %b)\r\n" % flag_octets(self._session.mailbox.view.flags_of(uid))
 
-    def read(self, batch: Sequence[Wanted]) -> Ahead[Contents]:
-        """Begin to read messages together."""
-        return Ahead(self._mailbox.read_many([message.uid for message in batch], BATCH_OCTETS))
-
-    async def write_small(self, batch: Sequence[Wanted], contents: Mapping[int, bytes]) -> int:
-        """Write messages that were read; return how many are gone."""
+    async def write_small(self, batch: Sequence[Wanted]) -> int:
+        """Read messages together and write them; return how many are gone."""
+        contents = dict(await self._mailbox.read_many([message.uid for message in batch], BATCH_OCTETS))
         pieces: list[bytes] = []
         missing = 0
         for message in batch:

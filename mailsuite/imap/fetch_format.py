@@ -7,20 +7,19 @@ Pure. RFC 3501 section 7.4.2.
 import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 
 import attrs
 
 from mailsuite.imap import responses
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.sections import is_cached, needs_content
-from mailsuite.imap.view import RECENT_FLAG
 from mailsuite.interfaces import Column
 
 Row = tuple[object, ...]
 
+FLAGS_AT = -1  # where the flags stand: after the columns
+
 _COLUMNS = {
-    FetchAttribute.FLAGS: Column.FLAGS,
     FetchAttribute.INTERNALDATE: Column.INTERNAL_DATE,
     FetchAttribute.RFC822_SIZE: Column.SIZE,
     FetchAttribute.ENVELOPE: Column.ENVELOPE,
@@ -44,46 +43,42 @@ class Plan:
     What a FETCH needs and how its answers look.
 
     Args:
-        columns: to be asked of the index; a row has the UID before them.
+        columns: to be asked of the index; a row has the UID before them. Flags are not among them: the view has them.
         opening: of an answer up to its last attribute, to be interpolated with the sequence number and `values`.
         sources: of each attribute: the place in the row, and how the value is written.
-        sections_follow: the answer goes on after the attributes.
+        tells_flags: they are among the attributes.
+        size_at: place of the size in a row; 0 when it is not needed.
+        header_at: place of the cached header fields in a row; 0 when they are not needed.
+        from_view: the index is not needed at all.
     """
 
     columns: tuple[Column, ...]
     opening: bytes
     sources: tuple[tuple[int, Callable[..., bytes] | None], ...]
-    flags_at: int
+    tells_flags: bool
     size_at: int
     header_at: int
     from_view: bool
 
-    def openings(self, numbers: Iterable[int], rows: Sequence[Row], recent: AbstractSet[int]) -> Iterator[bytes]:
+    def openings(self, numbers: Iterable[int], rows: Sequence[Row], flags: Iterable[frozenset[str]]) -> Iterator[bytes]:
         r"""
         Write the answers up to the last attribute, without an end.
 
         Args:
             numbers: sequence numbers of the rows.
-            recent: UIDs that are shown with ``\Recent``.
+            flags: of each row, with ``\Recent`` where it is due.
         """
-        return map(self.opening.__mod__, self._values(numbers, rows, recent))
+        return map(self.opening.__mod__, self._values(numbers, rows, flags))
 
-    def lines(self, numbers: Iterable[int], rows: Sequence[Row], recent: AbstractSet[int]) -> Iterator[bytes]:
+    def lines(self, numbers: Iterable[int], rows: Sequence[Row], flags: Iterable[frozenset[str]]) -> Iterator[bytes]:
         """Write whole answers of attributes alone."""
-        return map((self.opening + b")\r\n").__mod__, self._values(numbers, rows, recent))
+        return map((self.opening + b")\r\n").__mod__, self._values(numbers, rows, flags))
 
     def _values(
-        self, numbers: Iterable[int], rows: Sequence[Row], recent: AbstractSet[int]
+        self, numbers: Iterable[int], rows: Sequence[Row], flags: Iterable[frozenset[str]]
     ) -> Iterator[tuple[object, ...]]:
-        columns: list[Iterable[object]] = list(zip(*rows, strict=True))
-        if not columns:
-            return iter(())
-        if self.flags_at and recent and not recent.isdisjoint(columns[0]):
-            columns[self.flags_at] = [
-                flags | {RECENT_FLAG} if uid in recent else flags  # type: ignore[operator]  # a frozenset
-                for uid, flags in zip(columns[0], columns[self.flags_at], strict=True)
-            ]
-        values = (columns[at] if encode is None else map(encode, columns[at]) for at, encode in self.sources)
+        columns: list[Iterable[object]] = [*zip(*rows, strict=True), flags]
+        values = [columns[at] if encode is None else map(encode, columns[at]) for at, encode in self.sources]
         return zip(numbers, *values)  # noqa: B905 - the fast path: rows and numbers are of one length
 
 
@@ -103,13 +98,15 @@ def plan_for(items: FetchItems) -> Plan:
     words = []
     for attribute in items.attributes:
         at = columns.index(_COLUMNS[attribute]) + 1 if attribute in _COLUMNS else 0
+        if attribute is FetchAttribute.FLAGS:
+            at = FLAGS_AT
         sources.append((at, _ENCODERS.get(attribute)))
         words.append(attribute.value + (b" %d" if attribute in _NUMBERS else b" %b"))
     return Plan(
         columns=tuple(columns),
         opening=b"* %d FETCH (" + b" ".join(words),
         sources=tuple(sources),
-        flags_at=_place(columns, Column.FLAGS),
+        tells_flags=FetchAttribute.FLAGS in items.attributes,
         size_at=_place(columns, Column.SIZE),
         header_at=_place(columns, Column.HEADER),
         from_view=not items.sections and set(items.attributes) <= {FetchAttribute.UID, FetchAttribute.FLAGS},

@@ -112,6 +112,17 @@ class SelectedView:
         r"""Add ``\Recent`` where it is due."""
         return flags | {RECENT_FLAG} if uid in self.recent else flags
 
+    def flags_at(self, numbers: Sequence[int]) -> Sequence[frozenset[str]]:
+        r"""Give the flags of messages by sequence number, with ``\Recent`` where it is due."""
+        if isinstance(numbers, range):
+            flags = self.flags[numbers.start - 1 : numbers.stop - 1]
+        else:
+            flags = [self.flags[number - 1] for number in numbers]
+        if self.recent:
+            uids = self.uids
+            return [self.shown_flags(uids[number - 1], each) for number, each in zip(numbers, flags, strict=True)]
+        return flags
+
     def is_gone(self, uid: int) -> bool:
         """Whether the message is expunged and the client has not been told yet."""
         return uid in self._gone

@@ -23,9 +23,8 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
     """FETCH (RFC 3501 section 6.4.5)."""
     selected = session.mailbox
     plan = plan_for(command.items)
-    if plan.from_view:
-        # The view knows UIDs and flags; it only has to be up to date.
-        await selected.synchronise()
+    if plan.tells_flags:
+        await selected.synchronise()  # flags come from the view
     uids = selected.view.resolve(command.messages, uid=command.uid)
     if plan.from_view:
         await _write_from_view(session, plan, uids)
@@ -41,8 +40,7 @@ async def _write_from_view(session: Session, plan: Plan, uids: "array[int]") -> 
     view = session.mailbox.view
     for chunk in _chunks(uids, CHUNK_MESSAGES):
         numbers = view.sequence_numbers(chunk)
-        rows: list[Row] = [(uid, view.flags[number - 1]) for uid, number in zip(chunk, numbers, strict=True)]
-        await _write_lines(session, plan.lines(numbers, rows, view.recent))
+        await _write_lines(session, plan.lines(numbers, list(zip(chunk)), view.flags_at(numbers)))
         await session.connection.sleep(0)
 
 
@@ -105,7 +103,7 @@ class _Fetching:
         for uid, flags, _ in rows:
             view.note_flags(uid, flags)
         view.apply(changes)
-        return frozenset(uid for uid, _, _ in rows) if not self._plan.flags_at else frozenset()
+        return frozenset(uid for uid, _, _ in rows) if not self._plan.tells_flags else frozenset()
 
     async def _write(self, rows: Sequence[Row], fresh: frozenset[int]) -> int:
         """Write the answers of a chunk; return how many messages had no octets any more."""
@@ -114,9 +112,9 @@ class _Fetching:
         uids = array("I", map(row_uid, rows))
         numbers = view.sequence_numbers(uids)
         if not self._items.sections:
-            await _write_lines(session, self._plan.lines(numbers, rows, view.recent))
+            await _write_lines(session, self._plan.lines(numbers, rows, view.flags_at(numbers)))
             return 0
-        openings = self._plan.openings(numbers, rows, view.recent)
+        openings = self._plan.openings(numbers, rows, view.flags_at(numbers))
         if self._reads:
             return await write_bodies(session, self._items, self._plan, list(openings), rows, fresh)
         await _write_lines(session, self._header_lines(openings, rows, fresh))
