@@ -21,6 +21,7 @@ from mailsuite.mta.content import SpoolMessage, Target
 from mailsuite.mta.operations import QueueEntry, QueueFile, QueueRecipient
 from mailsuite.mta.queue import QueueService
 from mailsuite.mta.receive import Receiver
+from mailsuite.mta.relay import RelayAgent
 from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
 from mailsuite.mta.spool import Spool
 from mailsuite.mta.submission import Submission
@@ -33,6 +34,7 @@ __all__ = [
     "QueueSettings",
     "ReceiveSettings",
     "Receiver",
+    "RelayAgent",
     "RouteSettings",
     "Spool",
     "SpoolMessage",
