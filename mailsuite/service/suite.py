@@ -7,6 +7,7 @@ Stop: listeners and sessions, queue, spool, store, directory. Nothing that is ac
 
 import datetime as dt
 import os
+import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -141,6 +142,10 @@ class Suite(Service):
                 self._log.emit("config.key.ignored", key=key)
             self._make_certificate()
             await self._assemble()
+        except sqlite3.Error as error:
+            reason = f"a database cannot be used: {error}"
+            self._log.emit("service.start.failed", reason=reason)
+            raise MailError(Kind.UNAVAILABLE, reason) from error
         except (MailError, OSError) as error:
             self._log.emit("service.start.failed", reason=str(error))
             raise
