@@ -69,7 +69,7 @@ PARTS: Sequence[Part] = (
         LOGIN_AND_RATES | MECHANISMS | {"message_max_octets": "smtp.message_max_octets"},
         {"require_auth": True},
     ),
-    Part("imap", "imap", IMAPSettings, LOGIN_AND_RATES),
+    Part("imap", "imap", IMAPSettings, LOGIN_AND_RATES | MECHANISMS),
     Part("pop3", "pop3", POP3Settings, LOGIN_AND_RATES | MECHANISMS),
     Part("log", "log", LogSettings),
 )

@@ -2,7 +2,7 @@
 
 import ipaddress
 import itertools
-from collections import Counter
+from collections import Counter, deque
 
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
@@ -14,6 +14,8 @@ from mailsuite.imap.server import IMAPServer
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.observe import EventLog
 
+MINUTE_SECONDS = 60
+NETWORKS_TRACKED_MAX = 100_000
 IPV6_PREFIX = 64  # addresses of one IPv6 network are one client
 
 
@@ -47,6 +49,7 @@ class IMAPFactory(Factory):
         self._numbers = itertools.count(1)
         self._per_address: Counter[str] = Counter()
         self._per_account: Counter[str] = Counter()
+        self._recent: dict[str, deque[float]] = {}
         self._draining = False
         self._drained: list[Deferred[None]] = []
         self._deadline: IDelayedCall | None = None
@@ -65,12 +68,27 @@ class IMAPFactory(Factory):
         if self._draining:
             return False
         key = network_of(ip)
-        if self.settings.rates and ip and self._per_address[key] >= self.settings.connections_per_address:
+        if self.settings.rates and (
+            len(self.connections) >= self.settings.connections_max
+            or (ip and (self._per_address[key] >= self.settings.connections_per_address or self._too_often(key)))
+        ):
             self.log.emit("imap.connection.refused", peer=ip)
             return False
         self._per_address[key] += 1
         self.connections.add(server)
         return True
+
+    def _too_often(self, network: str) -> bool:
+        now = self.clock.seconds()
+        if len(self._recent) > NETWORKS_TRACKED_MAX:
+            self._recent = {key: times for key, times in self._recent.items() if times[-1] > now - MINUTE_SECONDS}
+        times = self._recent.setdefault(network, deque())
+        while times and times[0] <= now - MINUTE_SECONDS:
+            times.popleft()
+        if len(times) >= self.settings.connections_per_minute_max:
+            return True
+        times.append(now)
+        return False
 
     def enter_account(self, email: str) -> bool:
         """Count a login; False when the account has too many connections."""

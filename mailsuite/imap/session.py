@@ -15,8 +15,6 @@ from mailsuite.imap.wire import CommandAssembler, Event
 from mailsuite.interfaces import IMailAccount
 from mailsuite.observe import EventLog
 
-MECHANISMS = ("PLAIN", "LOGIN")
-
 
 class State(enum.Enum):
     """RFC 3501 section 3."""
@@ -182,7 +180,7 @@ class Session:
             if self.can_start_tls and not self.tls:
                 words.append(b"STARTTLS")
             if self.may_log_in:
-                words += [b"AUTH=" + mechanism.encode("ascii") for mechanism in MECHANISMS]
+                words += [b"AUTH=" + mechanism.encode("ascii") for mechanism in self.settings.mechanisms]
             else:
                 words.append(b"LOGINDISABLED")
         else:

@@ -12,7 +12,8 @@ class IMAPSettings:
 
     Args:
         allow_cleartext: LOGIN and AUTHENTICATE are allowed without TLS.
-        rates: connections per address and per account are limited.
+        mechanisms: SASL mechanisms offered, in this order.
+        rates: connections in all, per address and per account are limited.
         literal_max_octets: the largest message that APPEND takes.
         literal_memory_octets: APPEND keeps messages up to this size in memory and writes larger ones to a file of
             the store while they arrive.
@@ -30,12 +31,13 @@ class IMAPSettings:
         bad_commands_before_login: after so many the connection is closed.
         bad_commands_after_login: after so many the connection is closed.
         keywords_max: how many keywords a mailbox may have.
-        keyword_max_octets: length of one keyword.
-        write_max_octets: how much waits in the transport before work that makes more output pauses.
+        connections_max: connections in all.
+        connections_per_minute_max: new connections from one address; of IPv6, from one /64.
         search_seconds: how long one SEARCH may take.
     """
 
     allow_cleartext: bool = False
+    mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     rates: bool = True
     literal_max_octets: int = 25 * MIB
     literal_memory_octets: int = 64 * 1024
@@ -51,9 +53,9 @@ class IMAPSettings:
     failed_login_seconds: float = 2.0
     bad_commands_before_login: int = 3
     bad_commands_after_login: int = 20
+    connections_max: int = 5000
+    connections_per_minute_max: int = 300
     connections_per_address: int = 50
     connections_per_account: int = 20
     keywords_max: int = 1000
-    keyword_max_octets: int = 50
-    write_max_octets: int = 256 * 1024
     search_seconds: float = 10.0

@@ -7,7 +7,7 @@ from mailsuite.envelope import Peer
 from mailsuite.errors import MailError, ProtocolError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.bridge import TwistedAccount
-from mailsuite.imap.session import MECHANISMS, ConnectionGone, Reply, Session, State
+from mailsuite.imap.session import ConnectionGone, Reply, Session, State
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import InputRefused, RawLine
 from mailsuite.interfaces import IMailAccount
@@ -55,7 +55,9 @@ async def authenticate(session: Session, command: commands.Authenticate) -> Repl
     """AUTHENTICATE, with or without an initial response (RFC 3501 section 6.2.2, RFC 4959)."""
     if not session.may_log_in:
         return IN_CLEARTEXT
-    mechanism = find_mechanism(command.mechanism.encode("ascii"), MECHANISMS, protocol="imap", ip=session.ip)
+    mechanism = find_mechanism(
+        command.mechanism.encode("ascii"), session.settings.mechanisms, protocol="imap", ip=session.ip
+    )
     if mechanism is None:
         return Reply("that mechanism is not offered", status=b"NO", code=b"CANNOT")
     try:

@@ -164,6 +164,27 @@ def test_connections_per_address_are_limited(make_suite):
     assert fourth.connected
 
 
+def test_connections_per_minute_are_limited(make_suite):
+    suite = make_suite(connections_per_minute_max=2)
+
+    def greeting():
+        client = suite.connect()
+        octets = client.received()
+        if client.connected:
+            client.transport.loseConnection()
+        return octets[:5]
+
+    assert [greeting() for _ in range(3)] == [b"* OK ", b"* OK ", b"* BYE"]
+    suite.clock.advance(61)
+    assert greeting() == b"* OK "
+
+
+def test_connections_in_all_are_limited(make_suite):
+    suite = make_suite(connections_max=1)
+    suite.connect()
+    assert suite.connect().received().startswith(b"* BYE [LIMIT]")
+
+
 def test_without_rates_connections_are_not_limited(make_suite):
     suite = make_suite(connections_per_address=1, connections_per_account=1, rates=False)
     for _ in range(3):
