@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,12 +49,13 @@ def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
 @contextlib.contextmanager
 def running(command: list[str], environment: dict[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a server for the length of a block."""
-    process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(30)
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=said, stderr=said)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 @contextlib.contextmanager
@@ -73,6 +75,7 @@ def mailsuite(folder: Path, accounts: int = 1) -> Iterator[tuple["subprocess.Pop
             [*command, "-c", str(configuration), "user", "add", address, "--password", PASSWORD],
             check=True,
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
     environment = {"MAILSUITE_LIMITS__RATES": "false", "MAILSUITE_AUTH__ALLOW_CLEARTEXT": "true"}
     with running([*command, "-c", str(configuration), "serve"], environment) as process:
