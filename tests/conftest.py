@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from demo_server import DemoServer, Login  # noqa: E402
+from demo_server import DemoServer, Login
 
 
 @pytest.fixture(scope="session")

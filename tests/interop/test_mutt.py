@@ -23,7 +23,8 @@ class Terminal:
         self.screen = b""
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
-            os.execve(command[0], command, {"HOME": str(home), "PATH": "/usr/bin:/bin", "TERM": "xterm", "LANG": "C.UTF-8"})
+            environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "TERM": "xterm", "LANG": "C.UTF-8"}
+            os.execve(command[0], command, environment)
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
 
     def _read(self) -> bool:
