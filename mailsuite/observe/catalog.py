@@ -74,6 +74,14 @@ EVENTS: Mapping[str, Event] = {
         "account {account}: the index of {messages} messages was built from the Maildir in {seconds} s",
         {"account": "id", "messages": "how many", "seconds": "how long it took"},
     ),
+    "store.notice.failed": Event(
+        "account {account}: the folder of mailbox {mailbox} could not be compared with the index",
+        {"account": "id", "mailbox": "id"},
+        LogLevel.error,
+    ),
+    "store.delivery.failed": Event(
+        "account {account}: deliveries failed and are tried again later", {"account": "id"}, LogLevel.error
+    ),
     "store.job.failed": Event("account {account}: the store failed", {"account": "id"}, LogLevel.error),
     "store.mirror.failed": Event(
         "account {account}: flags could not be written into file names", {"account": "id"}, LogLevel.warn

@@ -15,6 +15,7 @@ import attrs
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body, LocalDelivery, LocalOutcome
 from mailsuite.message.summary import Summary, summarize
+from mailsuite.observe import EventLog
 from mailsuite.store import maildir, statements
 from mailsuite.store.accounts import OpenAccounts, neutral_error
 from mailsuite.store.content import place_file, stage_message, summarize_file
@@ -52,8 +53,9 @@ class DeliveryLane:
         touched: told an account's folder after its batch has committed, for a sync without syncfs.
     """
 
-    def __init__(self, accounts: OpenAccounts, touched: Callable[[str], None]) -> None:
+    def __init__(self, accounts: OpenAccounts, touched: Callable[[str], None], log: EventLog) -> None:
         self._accounts = accounts
+        self._log = log
         self._touched = touched
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
@@ -106,10 +108,10 @@ class DeliveryLane:
         except sqlite3.DatabaseError as error:
             if is_damage(error):
                 self._accounts.damaged(first.account_id)
+            self._log.failure("store.delivery.failed", error, account=first.account_id)
             return _all_failed(deliveries, error)
-        except (MailError, OSError) as error:
-            return _all_failed(deliveries, error)
-        except Exception as error:  # noqa: BLE001 - our bug in one account must not lose the outcome of any delivery
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not take another account's outcome away
+            self._log.failure("store.delivery.failed", error, account=first.account_id)
             return _all_failed(deliveries, error)
         return outcomes
 

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailsuite.durable import Disk, InlineLane, Lane, LanePool, boot_id
+from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Account, IChangeBus, IDeliveryStore, LocalDelivery, LocalOutcome
 from mailsuite.observe import EventLog
 from mailsuite.store import boots, reindex
@@ -87,7 +88,7 @@ class MailStore:
         )
         share = max(1, self.settings.open_accounts_max // len(self._pool.lanes))
         self._accounts = [OpenAccounts(lane, place, self._publisher.tell, share) for lane in self._pool.lanes]
-        self._deliveries = [DeliveryLane(accounts, self._touch) for accounts in self._accounts]
+        self._deliveries = [DeliveryLane(accounts, self._touch, self._log) for accounts in self._accounts]
         self._pool.start()
         self._started = True
 
@@ -119,6 +120,8 @@ class MailStore:
 
     def run(self, account: Account, job: Callable[[AccountIndex], T]) -> "Deferred[T]":
         """Do something with an open account in its lane; call it in the reactor thread."""
+        if not self._started:
+            return fail(MailError(Kind.UNAVAILABLE, "the store is closed"))
         accounts = self._of(account.account_id)
 
         def work() -> T:

@@ -1,8 +1,11 @@
 r"""What can be done with the messages of a mailbox. All of it runs in the lane of the account."""
 
+import contextlib
 import os
+import sqlite3
 from collections.abc import Callable, Sequence
 
+from mailsuite.durable import Synchronous
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Appended, AppendMessage, Body, Changes, Column, PartOffsets, Snapshot, StoreMode
 from mailsuite.message.mime import parse_parts
@@ -100,8 +103,10 @@ def _keywords(index: AccountIndex, mailbox_id: int) -> frozenset[str]:
 
 def _take_recent(index: AccountIndex, row: MailboxRow, *, read_only: bool) -> None:
     if not read_only and row.recent < row.uidnext:
-        # Not worth a MODSEQ, a notice, or waiting for the disk.
-        index.connection.execute("UPDATE mailbox SET recent = uidnext WHERE id = ?", (row.mailbox_id,))
+        # Not worth a MODSEQ, a notice, or waiting for the disk; nor is a full disk a reason not to read.
+        index.database.set_synchronous(Synchronous.NORMAL)
+        with contextlib.suppress(sqlite3.OperationalError):
+            index.connection.execute("UPDATE mailbox SET recent = uidnext WHERE id = ?", (row.mailbox_id,))
 
 
 def fetch(

@@ -6,6 +6,7 @@ a file is expunged.
 """
 
 import os
+import sqlite3
 import stat
 import time
 
@@ -26,7 +27,15 @@ _Found = dict[str, tuple[str, str]]
 
 
 def notice(index: AccountIndex, mailbox_id: int) -> None:
-    """Bring the index up to date with a mailbox's folder, if there is reason to."""
+    """Bring the index up to date with a mailbox's folder; where that fails, what is known can still be read."""
+    try:
+        _notice(index, mailbox_id)
+    except (OSError, sqlite3.OperationalError) as error:
+        index.looks.pop(mailbox_id, None)
+        index.place.log.failure("store.notice.failed", error, account=index.account_id, mailbox=mailbox_id)
+
+
+def _notice(index: AccountIndex, mailbox_id: int) -> None:
     row = statements.mailbox_by_id(index.connection, mailbox_id)
     if row is None or not row.selectable:
         return
@@ -52,7 +61,7 @@ def recover(index: AccountIndex) -> None:
     index.recovering = False
     for row in statements.mailboxes(index.connection):
         if row.selectable:
-            notice(index, row.mailbox_id)
+            _notice(index, row.mailbox_id)
             clean_temporary(index.disk, index.folder(row), index.place.clock())
 
 

@@ -221,7 +221,7 @@ def add_messages(connection: Connection, row: MailboxRow, messages: Sequence[New
     connection.executemany(
         "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (first | new.uid, new.date, new.saved, new.size, new.email_id, new.envelope, new.body, new.structure)
+            (first | new.uid, new.date, new.size, new.envelope, new.structure, new.body, new.email_id, new.saved)
             for new in messages
         ],
     )
@@ -233,7 +233,7 @@ def add_messages(connection: Connection, row: MailboxRow, messages: Sequence[New
 def copy_message(connection: Connection, source_id: int, target_id: int, saved: int) -> None:
     """Copy what never changes to another id."""
     connection.execute(
-        "INSERT INTO message SELECT ?, date, ?, size, email_id, envelope, body, structure FROM message WHERE id = ?",
+        "INSERT INTO message SELECT ?, date, size, envelope, structure, body, email_id, ? FROM message WHERE id = ?",
         (target_id, saved, source_id),
     )
     connection.execute("INSERT INTO header SELECT ?, octets FROM header WHERE id = ?", (target_id, source_id))

@@ -55,12 +55,12 @@ CREATE INDEX file_token ON file (token);
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
     date INTEGER NOT NULL,
-    saved INTEGER NOT NULL,
     size INTEGER NOT NULL,
-    email_id BLOB NOT NULL,
     envelope BLOB NOT NULL,
+    structure BLOB NOT NULL,
     body BLOB NOT NULL,
-    structure BLOB NOT NULL
+    email_id BLOB NOT NULL,
+    saved INTEGER NOT NULL
 );
 CREATE TABLE header (id INTEGER PRIMARY KEY, octets BLOB NOT NULL);
 
