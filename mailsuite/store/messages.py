@@ -12,6 +12,7 @@ from mailsuite.message.mime import parse_parts
 from mailsuite.message.summary import summarize
 from mailsuite.store import maildir, statements
 from mailsuite.store.content import (
+    find_file,
     link_file,
     mapped,
     name_with_flags,
@@ -382,19 +383,15 @@ def transfer_lines(
     for line in lines:
         message_id, token, flags, size, folder, name, _ = line
         new_token = token if move else stored_token(index.place.clock())
-        opened = open_message(index, source, folder, name)
-        if opened is None:
-            continue
-        descriptor, path = opened
-        index.disk.close(descriptor, path)
         if keywords := index.flags.keywords(flags):
             index.ensure_keywords(transaction, target, keywords)
-        uid = index.take_uid(target)
+        uid = target.uidnext
         file = name_with_flags(index, target, maildir.file_name(new_token, size, uid), flags)
+        path = _link_into_tmp(index, source, folder, name, f"{index.folder(target)}/{maildir.TMP}/{file}")
+        if path is None:
+            continue  # gone; the next look at the folder expunges it
         transaction.staged.append((target, file, "cur"))
-        staged = f"{index.folder(target)}/{maildir.TMP}/{file}"
-        if not link_file(index.disk, path, staged):
-            index.disk.write_file(staged, pieces_of(index.disk, path), sync=True)
+        index.take_uid(target)
         target_id = target.first_id | uid
         statements.copy_message(connection, message_id, target_id, now)
         given.append((message_id & UID_MASK, uid, target_id, flags, (new_token, "cur", file, flags), size))
@@ -407,3 +404,18 @@ def transfer_lines(
         statements.add_copy(connection, target, uid, flags, place)
         target.count(flags, size, 1)
     return [(old, uid) for old, uid, *_ in given]
+
+
+def _link_into_tmp(index: AccountIndex, row: MailboxRow, folder: str, name: str, staged: str) -> str | None:
+    """Give a message's file a second name, or copy it where that cannot be; return its path, None when it is gone."""
+    path = f"{index.folder(row)}/{folder}/{name}"
+    try:
+        if not link_file(index.disk, path, staged):
+            index.disk.write_file(staged, pieces_of(index.disk, path), sync=True)
+    except FileNotFoundError:
+        found = find_file(index, row, folder, name)
+        if found is None:
+            return None
+        index.disk.link(found, staged)
+        return found
+    return path

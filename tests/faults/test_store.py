@@ -328,3 +328,19 @@ def test_a_body_file_that_was_never_appended_is_no_message(tmp_path):
     store = opened(tmp_path, Disk())
     assert contents(store) == []
     store.stop()
+
+
+def test_a_full_disk_does_not_stop_reading(tmp_path):
+    disk = FaultyDisk(operations=["write", "commit", "link", "rename"], error=errno.ENOSPC, lasting=True)
+    store = prepare(tmp_path, disk)
+    store.stop()
+    store = opened(tmp_path, disk)
+    disk.fail_at = 1
+    (tmp_path / "mail/example.com/alice/new/1.theirs.host").write_bytes(b"not indexed yet")
+    box = go(store.account(ALICE).open_mailbox("INBOX", read_only=False))
+    assert list(go(box.snapshot()).uids) == [1, 2, 3]
+    assert sorted(content for _, content in go(box.read_many([1, 2, 3], 10**6))) == sorted(OLD)
+    assert go(store.account(ALICE).status("INBOX")).messages == 3
+    disk.heal()
+    assert go(store.account(ALICE).status("INBOX")).messages == 4
+    store.stop()
