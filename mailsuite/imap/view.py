@@ -43,12 +43,27 @@ class SelectedView:
     """
     The messages of a selected mailbox, in the order of the client's sequence numbers.
 
+    Attributes:
+        told_exists: how many messages the client knows of; those that came since have higher numbers.
+
     Args:
         snapshot: the mailbox when it was selected; the client is told its counts by the verb that selects.
     """
 
-    __slots__ = ("_changed", "_gone", "_told_exists", "_told_keywords", "_told_recent", "flags", "keywords", "modseq",
-                 "recent", "uidnext", "uids", "uidvalidity")  # fmt: skip
+    __slots__ = (
+        "_changed",
+        "_gone",
+        "_told_keywords",
+        "_told_recent",
+        "flags",
+        "keywords",
+        "modseq",
+        "recent",
+        "told_exists",
+        "uidnext",
+        "uids",
+        "uidvalidity",
+    )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.uidvalidity = snapshot.uidvalidity
@@ -60,7 +75,7 @@ class SelectedView:
         self.keywords = snapshot.keywords
         self._gone: set[int] = set()
         self._changed: set[int] = set()
-        self._told_exists = len(self.uids)
+        self.told_exists = len(self.uids)
         self._told_recent = len(self.recent)
         self._told_keywords = self.keywords
 
@@ -93,8 +108,10 @@ class SelectedView:
         return numbers
 
     def positions(self, messages: SequenceSet, *, uid: bool) -> list[range]:
-        """Find messages that a client named, as ascending ranges of positions in `uids`."""
-        return messages.uid_ranges(self.uids) if uid else messages.message_ranges(len(self.uids))
+        """Find messages that a client named and knows of, as ascending ranges of positions in `uids`."""
+        if not uid:
+            return messages.message_ranges(self.told_exists)
+        return messages.uid_ranges(self.uids if self.told_exists == len(self.uids) else self.uids[: self.told_exists])
 
     def resolve(self, messages: SequenceSet, *, uid: bool) -> "array[int]":
         """Give the UIDs of messages that a client named, ascending; those that it does not know are passed over."""
@@ -201,7 +218,7 @@ class SelectedView:
         return bool(
             (expunge and self._gone)
             or self._changed
-            or self._told_exists != len(self.uids)
+            or self.told_exists != len(self.uids)
             or self._told_recent != len(self.recent)
             or self._told_keywords != self.keywords
         )
@@ -215,8 +232,8 @@ class SelectedView:
         """
         expunged = self._remove_gone() if expunge and self._gone else ()
         exists = recent = keywords = None
-        if self._told_exists != len(self.uids):
-            exists = self._told_exists = len(self.uids)
+        if self.told_exists != len(self.uids):
+            exists = self.told_exists = len(self.uids)
         if self._told_recent != len(self.recent) or exists is not None:  # RFC 3501 section 7.3.2
             recent = self._told_recent = len(self.recent)
         if self._told_keywords != self.keywords:
@@ -245,6 +262,6 @@ class SelectedView:
         self.recent -= gone
         self._gone = set()
         # What arrived and went before the client heard of it is not told.
-        known = bisect_left(positions, self._told_exists)
-        self._told_exists -= known
+        known = bisect_left(positions, self.told_exists)
+        self.told_exists -= known
         return [position + 1 - removed for removed, position in enumerate(positions[:known])]

@@ -16,7 +16,7 @@ async def search(session: Session, command: commands.Search) -> Reply:
         deadline=session.seconds() + session.settings.search_seconds,
         pause=lambda: session.connection.sleep(0),
     )
-    candidates = list(range(len(view)))
+    candidates = list(range(view.told_exists))
     if view.has_gone:
         candidates = [position for position in candidates if not view.is_gone(view.uids[position])]
     found = await evaluation.matching(command.key, candidates)

@@ -158,6 +158,15 @@ def test_numbers_of_many_uids():
     assert view.sequence_number(25) == 0
 
 
+def test_messages_are_only_named_once_they_are_told():
+    view = make_view()
+    view.apply(changes(added=[50]))
+    for text, uid in ((b"1:*", False), (b"5", False), (b"50", True), (b"*", True)):
+        assert 50 not in view.resolve(SequenceSet.parse(text), uid=uid)
+    view.notices(expunge=False)
+    assert list(view.resolve(SequenceSet.parse(b"5"), uid=False)) == [50]
+
+
 def test_first_unseen():
     assert make_view(flags=[SEEN, NONE, SEEN, NONE]).first_unseen() == 2
     assert make_view(flags=[SEEN] * 4).first_unseen() == 0
