@@ -1,5 +1,7 @@
 """``mailsuite check``."""
 
+import os
+
 import click
 
 from mailsuite.cli.session import Session, json_option, pass_session, print_json, say
@@ -25,6 +27,9 @@ def command(session: Session, *, dns: bool, as_json: bool) -> None:
         raise click.exceptions.Exit(1) from error
     for key in config.inactive:
         say(f"{key} is set, but what it is for does not exist yet; it has no effect")
+    for path in (config.tls.certificate, config.tls.private_key):
+        if not os.path.exists(path):
+            say(f"services with TLS wait for {path}")
     if as_json:
         print_json([])
     else:

@@ -362,3 +362,29 @@ def test_a_daemon_leaves_the_terminal_and_its_process_id(made, tmp_path):
     finally:
         if pidfile.exists():
             os.kill(pid, signal.SIGKILL)
+
+
+def test_all_addresses_are_ipv4_and_ipv6_and_peers_are_shown_as_what_they_are(tmp_path):
+    from demo_server import free_offset
+
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    folder, offset = tmp_path / "srv", free_offset()
+    done = _run(
+        *["init", str(folder), "--hostname", "mx.example.test", "--domain", "example.test"],
+        *["--port-offset", str(offset), "--self-signed"],
+    )
+    assert done.returncode == 0
+    environment = {"MAILSUITE_LOG__OUTPUT": "log.json", "MAILSUITE_LOG__FORMAT": "json"}
+    process = _start([*COMMAND, "-c", str(folder / "mailsuite.toml"), "serve"], tmp_path, environment)
+    for host in ("127.0.0.1", "::1"):
+        with smtplib.SMTP(host, offset + 25, timeout=10) as client:
+            client.ehlo("far.test")
+            client.mail("far@elsewhere.test")
+            assert client.rcpt("nobody@example.test")[0] == 550
+    _end(process)
+    lines = [json.loads(line) for line in (folder / "log.json").read_text().splitlines()]
+    assert {line["peer"] for line in lines if "peer" in line} == {"127.0.0.1", "::1"}

@@ -1,5 +1,7 @@
+import contextlib
 import datetime as dt
 import os
+import ssl
 import stat
 
 import attrs
@@ -127,3 +129,47 @@ def test_a_key_that_everybody_can_read_is_refused(settings):
     os.chmod(settings.private_key, 0o644)
     with pytest.raises(ValueError, match="chmod"):
         load_options(settings)
+
+
+def _handshake(tls, maximum):
+    """Shake hands in memory; give the version that was agreed on."""
+    server = SSL.Connection(tls.getContext(), None)
+    server.set_accept_state()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = maximum
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing)
+    for _ in range(10):
+        try:
+            client.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        else:
+            return client.version()
+        server.bio_write(outgoing.read())
+        with contextlib.suppress(SSL.WantReadError):
+            server.do_handshake()
+        with contextlib.suppress(SSL.WantReadError):
+            incoming.write(server.bio_read(65536))
+    raise AssertionError("the handshake does not end")
+
+
+@pytest.mark.parametrize(
+    ("minimum", "maximum", "agreed"),
+    [
+        ("1.2", ssl.TLSVersion.TLSv1_2, "TLSv1.2"),
+        ("1.2", ssl.TLSVersion.TLSv1_3, "TLSv1.3"),
+        ("1.3", ssl.TLSVersion.TLSv1_3, "TLSv1.3"),
+    ],
+)
+def test_the_newest_common_version_is_spoken(settings, minimum, maximum, agreed):
+    _write(settings)
+    assert _handshake(ReloadingTLS(attrs.evolve(settings, min_version=minimum), Clock()), maximum) == agreed
+
+
+def test_a_version_below_the_minimum_is_refused(settings):
+    _write(settings)
+    with pytest.raises(SSL.Error):
+        _handshake(ReloadingTLS(attrs.evolve(settings, min_version="1.3"), Clock()), ssl.TLSVersion.TLSv1_2)
