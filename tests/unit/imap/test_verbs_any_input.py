@@ -20,7 +20,7 @@ COMMANDS = st.lists(
     st.sampled_from(
         [
             b"NOOP", b"FETCH 1:* (UID FLAGS)", b"UID FETCH 1:* BODY[TEXT]", b"FETCH 2 BODY[]",
-            b"STORE 1 +FLAGS (\\Deleted)", b"UID STORE 1:* -FLAGS (\\Deleted kw)", b"STORE 2:3 FLAGS.SILENT (\\Deleted)",
+            b"STORE 1 +FLAGS (\\Deleted)", b"UID STORE 1:* -FLAGS (\\Deleted kw)", b"STORE 2 FLAGS.SILENT (\\Deleted)",
             b"EXPUNGE", b"UID EXPUNGE 2:5", b"COPY 1 INBOX", b"UID MOVE 3 other", b"MOVE 1 INBOX", b"SEARCH DELETED",
             b"APPEND INBOX {3+}\r\n\r\na", b"SEARCH UNSEEN", b"CHECK",
         ]

@@ -1,0 +1,183 @@
+"""IMAP on our own stores: what the interfaces promise to each other, in one session."""
+
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.portal import IRealm, Portal
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from mailsuite.durable import Disk, InlineLane
+from mailsuite.imap import IMAPFactory, IMAPSettings
+from mailsuite.interfaces import Account, IMailAccount
+from mailsuite.store import MemoryStore, StorageSettings, open_store
+
+MULTIPART = (
+    b"From: a@example.test\r\nSubject: parts\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n"
+    b"--B\r\nContent-Type: text/plain\r\n\r\nfirst\r\n--B\r\n\r\nsecond\r\n--B--\r\n"
+)
+
+
+class InlineReactor(Clock):
+    """Does at once what threads hand over."""
+
+    def callFromThread(self, call, *arguments):
+        call(*arguments)
+
+
+@implementer(IRealm)
+class StoreRealm:
+    def __init__(self, store):
+        self.store = store
+
+    def requestAvatar(self, avatarId, mind, *interfaces):
+        account = self.store.account(Account(account_id=1, email="alice@example.test"))
+        return IMailAccount, account, account.logout
+
+
+@pytest.fixture
+def make_connect(tmp_path, suite):
+    """Start servers, each on a store of its own, and give what connects scripted clients to them."""
+    stores = []
+
+    def make(kind):
+        storage = StorageSettings(maildir_root=str(tmp_path / f"mail{len(stores)}"))
+        if kind == "memory":
+            store = MemoryStore(storage, clock=Clock().seconds)
+        else:
+            store = open_store(storage, disk=Disk(), reactor=InlineReactor(), lane=InlineLane)
+        store.start()
+        stores.append(store)
+        checker = InMemoryUsernamePasswordDatabaseDontUse()
+        checker.addUser(b"alice@example.test", b"secret")
+        suite.clock = Clock()
+        suite.factory = IMAPFactory(
+            Portal(StoreRealm(store), [checker]), settings=IMAPSettings(allow_cleartext=True), reactor=suite.clock
+        )
+        return lambda: suite.connect().login()
+
+    yield make
+    for client in suite.clients:
+        if client.transport.connected:
+            client.transport.loseConnection()
+    for store in stores:
+        store.stop()
+
+
+@pytest.fixture(params=["memory", "maildir"])
+def connect(request, make_connect):
+    return make_connect(request.param)
+
+
+def append(client, content, flags=b"()", mailbox=b"INBOX"):
+    answer = client.send(b"a APPEND %b %b {%d+}\r\n%b\r\n" % (mailbox, flags, len(content), content))
+    assert b"a OK [APPENDUID " in answer, answer
+
+
+def test_a_day_in_a_mailbox(connect, mail):
+    client = connect()
+    append(client, mail("one"), b"(\\Seen work)")
+    append(client, MULTIPART)
+    append(client, b"Subject: large\r\n\r\n" + b"0123456789\r\n" * 50_000)
+    lines = client.ok(b"SELECT INBOX")
+    assert b"* 3 EXISTS" in lines
+    assert b"* 3 RECENT" in lines
+    (line,) = client.ok(b"FETCH 2 (UID FLAGS RFC822.SIZE BODYSTRUCTURE)")
+    assert line.startswith(b"* 2 FETCH (UID 2 FLAGS (\\Recent) RFC822.SIZE %d BODYSTRUCTURE ((" % len(MULTIPART))
+    assert client.ok(b"FETCH 2 BODY.PEEK[2]") == [b"* 2 FETCH (BODY[2] {6}", b"second)"]
+    assert client.ok(b"FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT)]") == [
+        b"* 1 FETCH (BODY[HEADER.FIELDS (SUBJECT)] {16}", b"Subject: one", b"", b")",
+    ]  # fmt: skip
+    assert client.send(b"b FETCH 3 BODY.PEEK[]\r\n").count(b"0123456789\r\n") == 50_000
+    for keys, numbers in {
+        b"SUBJECT one": b" 1",
+        b"BODY second": b" 2",
+        b"LARGER 100000": b" 3",
+        b"KEYWORD work": b" 1",
+        b"UNSEEN": b" 2 3",
+        b"HEADER X-None x": b"",
+    }.items():
+        assert client.ok(b"SEARCH " + keys) == [b"* SEARCH" + numbers]
+    assert client.ok(b"STORE 1:2 +FLAGS (\\Deleted)")[0] == b"* 1 FETCH (FLAGS (\\Deleted \\Recent \\Seen work))"
+    client.ok(b"CREATE Lists/dev")
+    assert b"COPYUID" in client.run(b"COPY 1:2 Lists/dev")[1]
+    assert b"* 1 EXPUNGE" in client.ok(b"EXPUNGE")
+    client.ok(b"MOVE 1 Lists/dev")
+    assert client.ok(b"STATUS Lists/dev (MESSAGES UNSEEN)") == [b"* STATUS Lists/dev (MESSAGES 3 UNSEEN 2)"]
+    assert [line.split(b'"/" ')[1] for line in client.ok(b'LIST "" "%"')][:2] == [b"INBOX", b"Archive"]
+    assert client.run(b"APPEND nowhere {1+}\r\nx")[1].startswith(b"NO [TRYCREATE]")
+    client.ok(b"SELECT Lists/dev")
+    client.ok(b"FETCH 1:* BODY[TEXT]")
+    client.ok(b"RENAME Lists Archives")
+    client.ok(b"NOOP")
+    assert client.ok(b"STATUS Archives/dev (UNSEEN)") == [b"* STATUS Archives/dev (UNSEEN 0)"]
+
+
+def test_one_client_idles_while_the_other_works(connect, mail):
+    idler, worker = connect(), connect().select()
+    idler.select()
+    idler.send(b"i IDLE\r\n")
+    append(worker, mail("new"))
+    assert b"* 1 EXISTS\r\n" in idler.received()
+    worker.ok(b"STORE 1 +FLAGS (\\Deleted)")
+    assert b"* 1 FETCH (FLAGS (\\Deleted" in idler.received()
+    worker.ok(b"EXPUNGE")
+    assert b"* 1 EXPUNGE\r\n" in idler.received()
+    idler.send(b"DONE\r\n")
+
+
+def test_a_mailbox_deleted_by_another_ends_the_session(connect):
+    client, other = connect(), connect()
+    client.ok(b"CREATE doomed")
+    client.select(b"doomed")
+    other.ok(b"DELETE doomed")
+    assert b"* BYE" in client.send(b"a NOOP\r\n")
+    assert not client.connected
+
+
+COMMANDS = st.lists(
+    st.tuples(
+        st.integers(0, 1),
+        st.sampled_from(
+            [
+                b"NOOP", b"FETCH 1:* (UID FLAGS)", b"UID FETCH 1:* BODY[TEXT]", b"STORE 1 +FLAGS (\\Deleted)",
+                b"UID STORE 1:* -FLAGS (\\Deleted kw)", b"STORE 2:3 FLAGS.SILENT (\\Deleted)", b"EXPUNGE",
+                b"UID EXPUNGE 2:5", b"COPY 1 INBOX", b"UID MOVE 3 Trash", b"MOVE 1 INBOX", b"SEARCH DELETED",
+                b"APPEND INBOX {3+}\r\n\r\na",
+            ]
+        ),
+    ),
+    max_size=15,
+)  # fmt: skip
+
+
+@given(st.sampled_from(["memory", "maildir"]), COMMANDS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_two_clients_and_the_store_agree(make_connect, mail, kind, commands):
+    connect = make_connect(kind)
+    clients = [connect().select() for _ in range(2)]
+    for number in range(2):
+        append(clients[0], mail(str(number)))
+    counts = [int(re.search(rb"(\d+) EXISTS", b" ".join(client.ok(b"SELECT INBOX")))[1]) for client in clients]
+    for who, command in [*commands, (0, b"NOOP"), (1, b"NOOP")]:
+        lines, status = clients[who].run(command)
+        assert status.startswith((b"OK", b"NO")), status
+        for line in lines:
+            found = re.fullmatch(rb"\* (\d+) (EXPUNGE|EXISTS|FETCH.*)", line, re.DOTALL)
+            if found is None:
+                continue
+            number = int(found[1])
+            if found[2] == b"EXISTS":
+                assert number >= counts[who]
+                counts[who] = number
+            else:
+                assert 1 <= number <= counts[who]
+                counts[who] -= found[2] == b"EXPUNGE"
+    seen = [clients[who].ok(b"UID SEARCH ALL") for who in range(2)]
+    assert seen[0] == seen[1]
+    assert counts == [len(line[0].split()) - 2 for line in seen]
+    for client in clients:
+        client.ok(b"LOGOUT")
