@@ -229,8 +229,9 @@ def store_flags(
     unchanged_since: int | None,
 ) -> tuple[list[FlagRow], list[int]]:
     """Change flags in one durable transaction; without one when nothing changes."""
-    flags = check_flags(flags)
     row = index.get_row(mailbox_id)
+    spelled = {name.lower(): name for _, name in statements.keywords(index.connection, mailbox_id)}
+    flags = frozenset(spelled.get(flag.lower(), flag) for flag in check_flags(flags))
     before = statements.states_of(index.connection, row, uids)
     if unchanged_since is not None:
         late = [message_id & UID_MASK for message_id, _, modseq in before if modseq > unchanged_since]
@@ -242,8 +243,9 @@ def store_flags(
         return [(message_id & UID_MASK, sets[value], modseq) for message_id, value, modseq in before], late
     with index.writing(durable=True) as transaction:
         row = transaction.changing(mailbox_id)
-        names = index.ensure_keywords(transaction, row, frozenset(flag for flag in flags if flag[0] != "\\"))
-        flags = names | {flag for flag in flags if flag[0] == "\\"}
+        if mode is not StoreMode.REMOVE:
+            names = index.ensure_keywords(transaction, row, frozenset(flag for flag in flags if flag[0] != "\\"))
+            flags = names | {flag for flag in flags if flag[0] == "\\"}
         became: dict[int, int] = {}
         changed = []
         result = []

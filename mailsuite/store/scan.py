@@ -88,21 +88,34 @@ def list_files(disk: Disk, folder: str) -> _Found:
 
 def _compare(index: AccountIndex, row: MailboxRow, folder: str) -> None:
     doomed = index.retry_work()
-    found = list_files(index.disk, folder)
+    present = {subfolder: set(index.disk.listdir(f"{folder}/{subfolder}")) for subfolder in ("new", "cur")}
     renamed: list[tuple[FileRow, str, str]] = []
-    missing: list[FileRow] = []
+    unmatched: list[FileRow] = []
     for line in statements.files(index.connection, row):
-        _, token, subfolder, name, _ = line
-        place = found.pop(token, None)
+        names = present[line[2]]
+        if line[3] in names:
+            names.remove(line[3])
+        else:
+            unmatched.append(line)
+    found: _Found = {
+        maildir.token_of(name): (subfolder, name)
+        for subfolder, names in present.items()
+        for name in names
+        if not name.startswith(".")
+    }
+    missing: list[FileRow] = []
+    for line in unmatched:
+        place = found.pop(line[1], None)
         if place is None:
             missing.append(line)
-        elif place != (subfolder, name):
+        else:
             renamed.append((line, *place))
     if missing:
         missing = _look_again(index, folder, missing, renamed)
     if renamed or missing:
         _apply(index, row, renamed, missing)
-    new = sorted(found.items())
+    # A second name of a message that is there, as one moved from new to cur has for a moment, is no other message.
+    new = [item for item in sorted(found.items()) if not statements.has_token(index.connection, row, item[0])]
     if doomed:
         new = [item for item in new if f"{folder}/{item[1][0]}/{item[1][1]}" not in doomed]
     for start in range(0, len(new), INDEX_BATCH):

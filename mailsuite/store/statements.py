@@ -385,6 +385,14 @@ def find_token(connection: Connection, token: str) -> tuple[int, str, str] | Non
     return row
 
 
+def has_token(connection: Connection, row: MailboxRow, token: str) -> bool:
+    """Whether a mailbox has a message with this unique part."""
+    found = connection.execute(
+        "SELECT 1 FROM file WHERE token = ? AND id BETWEEN ? AND ?", (token, row.first_id, row.last_id)
+    ).fetchone()
+    return found is not None
+
+
 def is_expunged(connection: Connection, token: str) -> tuple[int, int] | None:
     """Find the tombstone of a token: mailbox and UID."""
     row: tuple[int, int] | None = connection.execute(

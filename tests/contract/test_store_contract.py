@@ -648,3 +648,13 @@ def test_accounts_do_not_see_each_other(bench):
     bench.append(TWO, number=2)
     assert bench.contents(number=1) == [ONE]
     assert bench.contents(number=2) == [TWO]
+
+
+def test_removing_a_keyword_makes_none_and_adding_it_in_other_letters_changes_nothing(bench):
+    bench.append(ONE, flags=["Work", SEEN])
+    box = bench.mailbox()
+    before = bench.go(box.snapshot())
+    bench.go(box.store_flags([1], StoreMode.ADD, frozenset({"WORK"}), None))
+    assert bench.go(box.snapshot()).highest_modseq == before.highest_modseq
+    bench.go(box.store_flags([1], StoreMode.REMOVE, frozenset({"other", SEEN}), None))
+    assert bench.go(box.snapshot()).keywords == {"Work"}

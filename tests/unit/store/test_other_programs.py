@@ -130,3 +130,13 @@ def test_deleting_and_renaming_leave_no_folder_behind(bench):
     entries = os.listdir(bench.home)
     assert not [entry for entry in entries if "Junk" in entry or "Sent" in entry or entry.startswith("..")]
     assert [entry for entry in entries if entry.lstrip(".") == "Away.sent"]
+
+
+def test_a_second_name_of_a_message_is_not_another_message(bench):
+    bench.deliver(MESSAGE, 1)
+    (file,) = os.listdir(bench.inbox / "new")
+    bench.mail()
+    os.link(bench.inbox / "new" / file, bench.inbox / "cur" / f"{file}:2,S")
+    assert list(bench.mail()) == [1]
+    os.unlink(bench.inbox / "new" / file)
+    assert bench.mail() == {1: (MESSAGE, {"\\Seen"})}
