@@ -41,6 +41,7 @@ def _run(*arguments, environment=None):
     )
 
 
+@pytest.mark.slow
 def test_a_demo_is_ready_soon_keeps_its_mail_and_stops_with_status_0(tmp_path):
     server = DemoServer(tmp_path / "srv")
     began = time.monotonic()
@@ -299,6 +300,7 @@ def test_the_log_is_json_when_asked(tmp_path):
     assert not [line for line in lines if line["level"] == "critical"]
 
 
+@pytest.mark.slow
 def test_the_command_line_reaches_the_running_server(own_demo):
     own_demo.start()
     status = json.loads(own_demo.command("status", "--json").stdout)

@@ -121,6 +121,7 @@ def test_nobody_sends_in_anothers_name(demo, account):
     assert 500 <= caught.value.smtp_code < 600
 
 
+@pytest.mark.slow
 def test_a_wrong_password_and_an_unknown_user_get_the_same_answer(demo, account):
     login = account()
     answers = []
@@ -133,6 +134,7 @@ def test_a_wrong_password_and_an_unknown_user_get_the_same_answer(demo, account)
     assert answers[0][0] == 535
 
 
+@pytest.mark.slow
 def test_changes_of_accounts_act_at_once(demo, account):
     login = account()
     with demo.imap(login):
