@@ -277,7 +277,7 @@ def test_logout_gives_the_avatar_back(client, stock):
 
 
 def test_dates_of_the_stock_server_are_understood():
-    from mailsuite.imap.bridge import read_date
+    from mailsuite.imap.bridge_mailbox import read_date
 
     assert read_date(email.utils.formatdate(0)) == 0
     assert read_date(b" 1-Jan-1970 00:00:10 +0000") == 10
