@@ -142,3 +142,11 @@ def test_a_push_that_fails_is_tried_again_later(suite, mail, client):
     suite.clock.advance(60)
     client.settle()
     assert b"* 3 EXISTS\r\n" in client.received()
+
+
+def test_what_came_between_the_last_answer_and_idle_is_told_at_once(suite, mail):
+    client = suite.connect().login().select()
+    suite.account.deliver("INBOX", mail())
+    answer = client.send(b"i IDLE\r\n")
+    assert answer.startswith(b"+ ")
+    assert b"* 1 EXISTS\r\n" in answer
