@@ -2,15 +2,20 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable
 
-from twisted.logger import FilteringLogObserver, ILogObserver, LogLevel, LogLevelFilterPredicate
+from constantly import NamedConstant
+from twisted.logger import ILogObserver, LogEvent, LogLevel
+from zope.interface import implementer
 
 from mailsuite.observe.jsonlog import JSONLog
 from mailsuite.observe.record import LineStream
 from mailsuite.observe.textlog import TextLog
 
 LOG_FILE_MODE = 0o600
+FOLLOW_SECONDS = 1.0
+"""So often a log file is looked for under its name: looking costs more than writing a line."""
 
 
 def open_output(output: str) -> LineStream:
@@ -33,10 +38,13 @@ class LogFile:
 
     Args:
         path: made with mode 0600 when it is not there.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self._clock = clock
+        self._looked = clock()
         self._descriptor = self._open()
 
     def _open(self) -> int:
@@ -53,6 +61,10 @@ class LogFile:
         return len(text)
 
     def _follow(self) -> None:
+        now = self._clock()
+        if now - self._looked < FOLLOW_SECONDS:
+            return
+        self._looked = now
         try:
             status = os.stat(self._path)
             here = os.fstat(self._descriptor)
@@ -83,5 +95,22 @@ def make_observer(stream: LineStream, form: str, level: str) -> ILogObserver:
         form: ``json`` or ``text``.
         level: events below it are left out.
     """
-    predicate = LogLevelFilterPredicate(LogLevel.lookupByName(level))
-    return FilteringLogObserver(FORMATS[form](stream), [predicate])
+    return LevelFilter(FORMATS[form](stream), LogLevel.lookupByName(level))
+
+
+@implementer(ILogObserver)
+class LevelFilter:
+    """
+    Passes on events from a level upwards.
+
+    Twisted's own filter looks for a level of each part of a namespace, at every event.
+    """
+
+    def __init__(self, observer: ILogObserver, level: NamedConstant) -> None:
+        self._observer = observer
+        self._levels = frozenset(each for each in LogLevel.iterconstants() if each >= level)
+
+    def __call__(self, event: LogEvent) -> None:
+        """Take one event; one without a level is passed on."""
+        if event.get("log_level") in self._levels or event.get("log_level") is None:
+            self._observer(event)

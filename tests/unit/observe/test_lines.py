@@ -5,10 +5,12 @@ import os
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from mailsuite.observe import EVENTS, EventLog, JSONLog, TextLog, make_observer, open_output
+from mailsuite.observe.output import FOLLOW_SECONDS, LogFile
 
 EVENT = "tls.certificate.refused"
 
@@ -130,12 +132,25 @@ def test_events_below_the_level_are_left_out():
     assert [json.loads(line)["text"] for line in stream.getvalue().splitlines()] == ["yes"]
 
 
-def test_a_log_file_is_private_and_followed_when_it_is_moved(tmp_path):
+def test_an_event_without_a_level_is_not_lost():
+    stream = io.StringIO()
+    make_observer(stream, "text", "critical")({"log_format": "old {what}", "what": "code"})
+    assert stream.getvalue().endswith(" old code\n")
+
+
+def test_a_log_file_is_private(tmp_path):
     path = tmp_path / "mailsuite.log"
-    output = open_output(str(path))
-    output.write("one\n")
+    open_output(str(path)).close()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_log_file_is_followed_soon_after_it_was_moved(tmp_path):
+    path = tmp_path / "mailsuite.log"
+    clock = Clock()
+    output = LogFile(str(path), clock.seconds)
+    output.write("one\n")
     os.rename(path, tmp_path / "mailsuite.log.1")
+    clock.advance(FOLLOW_SECONDS)
     output.write("two\n")
     output.close()
     assert (path.read_text(), (tmp_path / "mailsuite.log.1").read_text()) == ("two\n", "one\n")
