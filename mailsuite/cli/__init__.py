@@ -1,1 +1,1 @@
-"""To be described by its author."""
+"""The command line: `main`, and one module for each group of commands."""

@@ -1,0 +1,48 @@
+"""What the pages tell a reader to type works, and answers what they say."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from demo_server import free_offset
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from transcripts import Terminal, fits, programs, read_steps
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.rst", "docs/quickstart.rst", "docs/operations.rst"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_the_page_answers_as_shown(page, tmp_path):
+    steps = read_steps(ROOT / page)
+    assert steps
+    for program in sorted(programs(steps)):
+        if shutil.which(program) is None:
+            pytest.skip(f"needs {program} (Debian package {program})")
+    terminal = Terminal(tmp_path, free_offset())
+    try:
+        for step in steps:
+            terminal.run(step)
+        terminal.stop_servers()
+    finally:
+        terminal.kill_servers()
+
+
+def test_commands_and_answers_are_read_from_a_page(tmp_path):
+    page = tmp_path / "page.rst"
+    page.write_text("Text::\n\n    $ one \\\n        more\n    answer\n\n    rest\n    $ two\n\nText\n")
+    assert [(step.line, step.command, step.answer) for step in read_steps(page)] == [
+        (3, "one more", "answer\n\nrest"),
+        (8, "two", ""),
+    ]
+
+
+def test_an_answer_fits_only_what_was_printed():
+    assert fits("a\n...\nd", "a\nb\nc\nd\n")
+    assert fits("", "")
+    assert not fits("a", "a\nb")
+    assert not fits("a...c", "a\nb")
