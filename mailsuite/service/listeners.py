@@ -14,6 +14,7 @@ from mailsuite.config import PORTS, Config
 from mailsuite.config.tls import ReloadingTLS
 from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog, background
+from mailsuite.service.prompt import make_prompt
 from mailsuite.service.sockets import BACKLOG, Bound, bind_port, explain
 
 TLS_CHECK_SECONDS = 2.0
@@ -122,7 +123,7 @@ class Listeners:
                 bound.socket.listen(BACKLOG)
             except OSError as error:
                 raise explain(error, service, bound.address, bound.port) from error
-            port = self.reactor.adoptStreamPort(bound.socket.fileno(), bound.socket.family, factory)
+            port = make_prompt(self.reactor.adoptStreamPort(bound.socket.fileno(), bound.socket.family, factory))
             bound.socket.close()
             self._ports.append(port)
             self._log.emit("service.listener.opened", service=service, address=str(bound))
@@ -133,7 +134,7 @@ class Listeners:
         except Exception as error:  # whatever the endpoint's parser or the system says
             reason = str(error) or type(error).__name__
             raise MailError(Kind.INVALID, f"listen.{service}: cannot listen on {text!r}: {reason}") from error
-        return port
+        return make_prompt(port)
 
     async def close(self) -> None:
         """Accept no more, let what is under way finish for some seconds, then close the rest."""
