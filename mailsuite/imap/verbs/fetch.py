@@ -25,6 +25,7 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
     plan = plan_for(command.items)
     if plan.tells_flags:
         await selected.synchronise()  # flags come from the view
+        session.connection.write(selected.keyword_notice())
     uids = selected.view.resolve(command.messages, uid=command.uid)
     if plan.from_view:
         await _write_from_view(session, plan, uids)
@@ -103,6 +104,7 @@ class _Fetching:
         for uid, flags, _ in rows:
             view.note_flags(uid, flags)
         view.apply(changes)
+        self._session.connection.write(selected.keyword_notice())
         return frozenset(uid for uid, _, _ in rows) if not self._plan.tells_flags else frozenset()
 
     async def _write(self, rows: Sequence[Row], fresh: frozenset[int]) -> int:

@@ -22,10 +22,11 @@ async def store(session: Session, command: commands.Store) -> Reply:
     (rows, _), changes = await selected.changing(selected.mailbox.store_flags(uids, command.mode, command.flags, None))
     if command.mode is not StoreMode.REMOVE:
         view.note_keywords(command.flags)
-    session.connection.write(selected.keyword_notice())
     for start in range(0, len(rows), ROWS_PER_TURN):
-        lines: list[bytes] = []
-        for uid, flags, _ in rows[start : start + ROWS_PER_TURN]:
+        turn = rows[start : start + ROWS_PER_TURN]
+        view.note_keywords(frozenset().union(*(flags for _, flags, _ in turn)))  # others' as well
+        lines = [selected.keyword_notice()]
+        for uid, flags, _ in turn:
             number = view.note_flags(uid, flags)
             if number and not command.silent:
                 shown = view.shown_flags(uid, flags)
@@ -36,8 +37,9 @@ async def store(session: Session, command: commands.Store) -> Reply:
             await session.connection.sleep(0)
     view.apply(changes)
     if len(rows) < len(uids) and not command.uid:
-        # RFC 2180 section 4.2.3: the client is told that not all of what it numbered is there.
-        return Reply("some of the messages are expunged", status=b"NO", code=b"EXPUNGEISSUED")
+        # RFC 2180 sections 4.2.1 and 4.2.3: who asks for answers is told that some are missing.
+        status = responses.OK if command.silent else responses.NO
+        return Reply("some of the messages are expunged", status=status, code=responses.EXPUNGEISSUED)
     return Reply("STORE completed")
 
 

@@ -68,6 +68,37 @@ def test_a_new_keyword_is_announced_first(client):
     assert lines[2] == b"* 1 FETCH (FLAGS ($New \\Recent))"
 
 
+def other_session_sets(suite, uid, *keywords):
+    """Another process, whose notice has not come yet."""
+    box = suite.account.boxes["INBOX"]
+    box.modseq += 1
+    message = box.messages[uid]
+    message.flags |= frozenset(keywords)
+    message.modseq = box.modseq
+    box.keywords |= set(keywords)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [b"STORE 1 -FLAGS (\\Seen)", b"STORE 1 +FLAGS (\\Seen)", b"STORE 1:4 +FLAGS ($Own)", b"FETCH 1 BODY[TEXT]"],
+)
+def test_no_answer_uses_a_keyword_of_others_that_is_not_announced(suite, client, command):
+    other_session_sets(suite, 1, "$Others")
+    lines = client.ok(command)
+    telling = [line for line in lines if b"$Others" in line]
+    assert telling[0].startswith(b"* FLAGS (")
+    assert telling[-1].endswith(b"))")  # of the answer to FETCH
+    assert not telling[-1].startswith(b"* FLAGS (")
+
+
+def test_fetch_announces_a_keyword_of_others_first(suite, client):
+    other_session_sets(suite, 1, "$Others")
+    suite.account.tell(suite.account.boxes["INBOX"])
+    lines = client.ok(b"FETCH 1 (FLAGS UID)")
+    assert b"$Others" in lines[0]
+    assert [line.split(b" (")[0] for line in lines[:3]] == [b"* FLAGS", b"* OK [PERMANENTFLAGS", b"* 1 FETCH"]
+
+
 def test_recent_cannot_be_stored(client):
     assert client.run(b"STORE 1 +FLAGS (\\Recent)")[1].startswith(b"BAD")
 
@@ -93,6 +124,13 @@ def test_storing_to_messages_that_are_not_there(suite, client):
     client.ok(b"UID STORE 99 +FLAGS (\\Seen)")
     del suite.account.boxes["INBOX"].messages[2]
     assert client.run(b"STORE 1:2 +FLAGS (\\Seen)")[1].startswith(b"NO [EXPUNGEISSUED]")
+
+
+def test_a_silent_store_is_done_when_what_is_left_has_the_flags(suite, client):
+    """RFC 2180 section 4.2.1."""
+    del suite.account.boxes["INBOX"].messages[2]
+    assert client.run(b"STORE 1:2 +FLAGS.SILENT (\\Seen)")[1].startswith(b"OK [EXPUNGEISSUED]")
+    assert flags(suite, 1) == {"\\Seen"}
 
 
 # EXPUNGE
