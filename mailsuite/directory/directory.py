@@ -1,6 +1,7 @@
 """The directory as the running server sees it: answers from memory, in step with every committed change."""
 
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from mailsuite.directory.lookups import Lookups
 
 ANSWERS_MAX = 50_000
+LOOK_SECONDS = 0.01
+"""A running server looks for changes at most so often; no command that makes one has ended by then."""
 FAKE_SALT_SECRET = "scram-fake-salt"  # noqa: S105 - the name under which a secret is kept
 
 T = TypeVar("T")
@@ -36,22 +39,33 @@ class Directory:
     """
     Domains, accounts and aliases.
 
-    An answer is kept until anything in the database changes, whoever changed it; looking for a change costs two
-    microseconds. Call it in the reactor thread.
+    An answer is kept until anything in the database changes, whoever changed it. Call it in the reactor thread.
 
     Args:
         lanes: where the database is read and written; started and stopped by whoever made it.
         watch: tells that something changed.
         answers_max: most answers to keep.
+        look_seconds: changes are looked for at most so often; 0: for every question.
+        seconds: monotonic clock.
     """
 
     def __init__(
-        self, database: DirectoryDatabase, lanes: JobRunner, watch: ChangeWatch, *, answers_max: int = ANSWERS_MAX
+        self,
+        database: DirectoryDatabase,
+        lanes: JobRunner,
+        watch: ChangeWatch,
+        *,
+        answers_max: int = ANSWERS_MAX,
+        look_seconds: float = 0,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self.database = database
         self._lanes = lanes
         self._watch = watch
         self._answers_max = answers_max
+        self._look_seconds = look_seconds
+        self._seconds = seconds
+        self._next_look = seconds()
         self._answers: dict[Hashable, Any] = {}
         self._generation = 0
         self._secret = b""
@@ -142,9 +156,12 @@ class Directory:
         self.database.close()
 
     async def _ask(self, question: Hashable, job: "Callable[[Lookups], T]") -> T:
-        if self._watch.changed():
-            self._answers.clear()
-            self._generation += 1
+        now = self._seconds()
+        if now >= self._next_look:
+            self._next_look = now + self._look_seconds
+            if self._watch.changed():
+                self._answers.clear()
+                self._generation += 1
         try:
             answer: T = self._answers[question]
         except KeyError:
@@ -172,13 +189,21 @@ class Directory:
         return job(self._lookups)
 
 
-def open_directory(url: str, lanes: JobRunner, *, auto_migrate: bool = True, disk: Disk | None = None) -> Directory:
+def open_directory(
+    url: str,
+    lanes: JobRunner,
+    *,
+    auto_migrate: bool = True,
+    disk: Disk | None = None,
+    look_seconds: float = LOOK_SECONDS,
+) -> Directory:
     """
     Open the directory for a server. Blocks for a moment, longer when tables must be made or changed.
 
     Args:
         url: ``sqlite:///path``.
         lanes: one lane or a few; started and stopped by the caller.
+        look_seconds: changes are looked for at most so often.
 
     Raises:
         MailError: INVALID for the URL; CONFLICT when the tables are not of this version; UNAVAILABLE.
@@ -187,4 +212,4 @@ def open_directory(url: str, lanes: JobRunner, *, auto_migrate: bool = True, dis
     database.ensure_current(auto_migrate=auto_migrate)
     watch = ChangeWatch(database.path, database.disk)
     watch.changed()  # opened here, where it may take its time, and not in the reactor
-    return Directory(database, lanes, watch)
+    return Directory(database, lanes, watch, look_seconds=look_seconds)

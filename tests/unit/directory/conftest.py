@@ -48,7 +48,7 @@ def suite(tmp_path, empty_database, hashing):
     shutil.copy(empty_database, path)
     url = f"sqlite:///{path}"
     database = DirectoryDatabase(url)  # as the command line opens it, in a process of its own
-    directory = open_directory(url, InlineLane())
+    directory = open_directory(url, InlineLane(), look_seconds=0)
     clock = Clock()
     clock.advance(1_800_000_000)
     domains = Domains(database, clock.seconds)

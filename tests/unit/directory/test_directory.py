@@ -2,6 +2,7 @@
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from mailsuite.address import Address
@@ -230,6 +231,22 @@ def test_every_change_of_another_process_acts_at_once(suite, alice, resolve):
         accounts.remove(name)
         assert resolve(name)[0] == "unknown"
     other.close()
+
+
+def test_a_change_acts_as_soon_as_it_may_be_looked_for(suite, alice, result):
+    clock = Clock()
+    watch = ChangeWatch(suite.database.path, suite.database.disk)
+    directory = Directory(suite.database, InlineLane(), watch, look_seconds=0.01, seconds=clock.seconds)
+
+    def quota():
+        return result(directory.find("alice@example.test")).quota_octets
+
+    assert quota() == 0
+    suite.accounts.set_quota("alice@example.test", 5)
+    assert quota() == 0
+    clock.advance(0.01)
+    assert quota() == 5
+    watch.close()
 
 
 def test_an_answer_that_was_under_way_during_a_change_is_not_kept(suite, alice, result):
