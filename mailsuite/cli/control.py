@@ -4,7 +4,7 @@ import json
 import os
 import socket
 
-from mailsuite.cli.session import Session, runtime_folder
+from mailsuite.cli.session import Session
 from mailsuite.errors import Kind, MailError
 
 ANSWER_SECONDS = 600.0
@@ -25,7 +25,7 @@ def ask_server(session: Session, command: str, **arguments: object) -> object:
     """
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(ANSWER_SECONDS)
-        _connect(client, runtime_folder(session.config))
+        _connect(client, session.config.run_folder)
         client.sendall(json.dumps({"command": command, **arguments}).encode("ascii") + b"\n")
         pieces = []
         while piece := client.recv(PIECE_OCTETS):

@@ -6,7 +6,7 @@ from typing import Any, cast
 import click
 
 from mailsuite.cli.control import NotRunningError, ask_server
-from mailsuite.cli.session import Session, json_option, pass_session, print_json, print_rows, runtime_folder, say
+from mailsuite.cli.session import Session, json_option, pass_session, print_json, print_rows, say
 from mailsuite.directory.accounts import Accounts
 from mailsuite.interfaces import Account
 
@@ -32,7 +32,7 @@ def list_(session: Session, address: str, *, as_json: bool) -> None:
 @click.argument("address")
 @pass_session
 def reindex(session: Session, address: str) -> None:
-    """Throw an account's index away and build it from the Maildir, with the same UIDs."""
+    """Build an account's index anew from the Maildir, with the same UIDs; what only the old one knows is kept."""
     count = _run(session, "mailbox.reindex", address, lambda store, account: store.reindex(account))
     say(f"{count} messages of {address} are indexed")
 
@@ -77,7 +77,7 @@ def _run_here(session: Session, job: Callable[[Any], Awaitable[object]]) -> obje
     from mailsuite.service.lock import RunLock
     from mailsuite.store import open_store
 
-    lock = RunLock(runtime_folder(session.config))
+    lock = RunLock(session.config.run_folder)
     lock.acquire()
     try:
         reactor: Any = _NobodyListens()

@@ -20,6 +20,7 @@ def command() -> None:
 
 
 def _open(session: Session) -> QueueFile:
+    session.act_as_server()
     return QueueFile(os.path.join(session.config.server.data_dir, SPOOL_FOLDER))
 
 

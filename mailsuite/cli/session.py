@@ -1,7 +1,6 @@
 """What every command needs: the configuration, the directory, and one way to print."""
 
 import json
-import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,6 +36,18 @@ class Session:
             self._config = load_config(self.path)
         return self._config
 
+    def act_as_server(self) -> None:
+        """
+        Become ``server.user`` where root asks, before any file is touched: the server must be able to use it.
+
+        Raises:
+            MailError: the caller may not become that user.
+        """
+        if self.config.server.user or self.config.server.group:
+            from mailsuite.service.identity import become, find_identity
+
+            become(find_identity(self.config.server))
+
     def database(self) -> "DirectoryDatabase":
         """
         Open the directory's database.
@@ -46,6 +57,7 @@ class Session:
         """
         from mailsuite.directory import DirectoryDatabase
 
+        self.act_as_server()
         database = DirectoryDatabase(self.config.database.url)
         database.ensure_current(auto_migrate=self.config.database.auto_migrate)
         return database
@@ -166,8 +178,3 @@ def timestamp(seconds: float | None) -> str | None:
     import datetime as dt
 
     return None if not seconds else dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds")
-
-
-def runtime_folder(config: "Config") -> str:
-    """Find the folder of locks and sockets, beside the configuration file."""
-    return os.path.join(os.path.dirname(config.path), "run")

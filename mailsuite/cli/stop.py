@@ -5,7 +5,7 @@ import time
 import click
 
 from mailsuite.cli.control import NotRunningError, ask_server
-from mailsuite.cli.session import Session, pass_session, runtime_folder, say
+from mailsuite.cli.session import Session, pass_session, say
 
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.05
@@ -22,7 +22,7 @@ def command(session: Session) -> None:
         ask_server(session, "stop")
     except NotRunningError as error:
         raise click.ClickException("no server runs on this folder") from error
-    lock = RunLock(runtime_folder(session.config))
+    lock = RunLock(session.config.run_folder)
     deadline = time.monotonic() + STOP_SECONDS
     while True:
         try:

@@ -1,20 +1,24 @@
 """What no single key can tell: values that contradict each other or the world."""
 
+import grp
 import ipaddress
-from collections.abc import Iterator
+import pwd
+from collections.abc import Callable, Iterator, Mapping
 
 from mailsuite.address import normalize_domain
 from mailsuite.config.faults import Fault
 from mailsuite.config.model import Config
 from mailsuite.config.ports import PORT_MAX, PORTS
 from mailsuite.errors import MailError
+from mailsuite.mta.settings import RouteSettings
+
+ANY_DOMAIN = "*"
 
 
 def check_config(config: Config) -> Iterator[Fault]:
     """Find what is wrong with values that each have the right type."""
     yield from _check_server(config)
     yield from _check_listen(config)
-    yield from _check_routes(config)
     yield from _check_rest(config)
 
 
@@ -28,10 +32,27 @@ def _check_server(config: Config) -> Iterator[Fault]:
             ipaddress.ip_address(address)
         except ValueError:
             yield Fault("server.listen_address", f"{address!r} is no IP address", config.path)
+    yield from _check_identity(config)
     if config.server.workers < 0:
         yield Fault("server.workers", "expected 0 or more", config.path)
     if config.server.port_offset < 0:
         yield Fault("server.port_offset", "expected 0 or more", config.path)
+
+
+def _check_identity(config: Config) -> Iterator[Fault]:
+    user, group = config.server.user, config.server.group
+    if user and not _is_known(pwd.getpwnam, user):
+        yield Fault("server.user", f"the system has no user {user!r}", config.path)
+    if group and not _is_known(grp.getgrnam, group):
+        yield Fault("server.group", f"the system has no group {group!r}", config.path)
+
+
+def _is_known(look: Callable[[str], object], name: str) -> bool:
+    try:
+        look(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _check_listen(config: Config) -> Iterator[Fault]:
@@ -49,28 +70,62 @@ def _check_listen(config: Config) -> Iterator[Fault]:
     for service, listen in config.listen.items():
         if isinstance(listen, tuple):
             for text in listen:
-                if ":" not in text:
-                    yield Fault(f"listen.{service}", f"{text!r} is no endpoint, such as tcp:{PORTS[service].number}")
+                reason = _endpoint_fault(text, PORTS[service].number)
+                if reason:
+                    yield Fault(f"listen.{service}", reason, config.path)
 
 
-def _check_routes(config: Config) -> Iterator[Fault]:
+def _endpoint_fault(text: str, port: int) -> str:
+    """Say what is wrong with an endpoint string; empty when nothing is."""
+    kind, colon, _ = text.partition(":")
+    if not colon:
+        return f"{text!r} is no endpoint, such as tcp:{port}"
+    if kind == "systemd":
+        return ""  # what systemd hands over is there only when it starts the server
+    from twisted.internet.endpoints import serverFromString
+
+    try:
+        serverFromString(None, text)
+    except (ValueError, TypeError, LookupError, OSError) as error:
+        return f"{text!r} is no endpoint, such as tcp:{port}: {error}"
+    return ""
+
+
+def normalize_route_domain(domain: str) -> str:
+    """
+    Give the domain of a route the form in which it is looked up.
+
+    Raises:
+        MailError: INVALID when it is neither a domain nor ``*``.
+    """
+    return domain if domain == ANY_DOMAIN else normalize_domain(domain)
+
+
+def check_routes(routes: Mapping[int, RouteSettings], source: str) -> Iterator[Fault]:
+    """
+    Find what is wrong with routes that each have the right types.
+
+    Args:
+        routes: by their place in the file.
+        source: the file.
+    """
     seen: set[str] = set()
-    for number, route in enumerate(config.routes):
+    for number, route in routes.items():
         key = f"route[{number}]"
         try:
-            domain = route.domain if route.domain == "*" else normalize_domain(route.domain)
+            domain = normalize_route_domain(route.domain)
         except MailError:
-            yield Fault(f"{key}.domain", f"{route.domain!r} is neither a domain nor *", config.path)
-            continue
-        if domain in seen:
-            yield Fault(f"{key}.domain", f"{route.domain} has another route above", config.path)
-        seen.add(domain)
+            yield Fault(f"{key}.domain", f"{route.domain!r} is neither a domain nor *", source)
+        else:
+            if domain in seen:
+                yield Fault(f"{key}.domain", f"{route.domain} has another route above", source)
+            seen.add(domain)
         if not route.host:
-            yield Fault(f"{key}.host", "is empty", config.path)
+            yield Fault(f"{key}.host", "is empty", source)
         if not 0 < route.port <= PORT_MAX:
-            yield Fault(f"{key}.port", f"{route.port} lies outside 1 to {PORT_MAX}", config.path)
+            yield Fault(f"{key}.port", f"{route.port} lies outside 1 to {PORT_MAX}", source)
         if bool(route.username) != bool(route.password):
-            yield Fault(f"{key}.username", "username and password belong together", config.path)
+            yield Fault(f"{key}.username", "username and password belong together", source)
 
 
 def _check_rest(config: Config) -> Iterator[Fault]:

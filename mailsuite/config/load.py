@@ -1,14 +1,15 @@
 """Read the file and the environment once, and tell every fault at once."""
 
+import contextlib
 import os
 import socket
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from mailsuite.config.check import check_config
+from mailsuite.config.check import check_config, check_routes, normalize_route_domain
 from mailsuite.config.faults import ConfigError, Fault, nearest
 from mailsuite.config.model import Config, Effective, Origin, shown
 from mailsuite.config.ports import PORTS
@@ -19,11 +20,12 @@ from mailsuite.config.schema import (
     NO_PATHS,
     PARTS,
     PATH_KEYS,
-    ROUTE_SETTINGS,
     ListenValue,
 )
 from mailsuite.config.secrets import dereference
 from mailsuite.config.values import convert, describe, is_text, parse_environment
+from mailsuite.errors import MailError
+from mailsuite.mta.settings import RouteSettings
 
 DEFAULT_PATH = "/etc/mailsuite/mailsuite.toml"
 PREFIX = "MAILSUITE_"
@@ -97,9 +99,14 @@ class _Reader:
             self._read_table(table, types)
         listen = self._read_listen()
         routes = self._read_routes()
-        if not self._faults:
-            config = self._compose(listen, routes)
-            self._faults.extend(check_config(config))
+        # A value that cannot be used has its default by now, so that the others can be looked at all the same.
+        config = self._compose(listen, tuple(routes.values()))
+        if config is not None:
+            told = {fault.key for fault in self._faults}
+            found = [*check_config(config), *check_routes(routes, self._path)]
+            for fault in found:
+                if fault.key not in told:
+                    self._fault(fault.key, fault.detail, self._variables.get(fault.key, ""))
             if not self._faults:
                 return config
         raise ConfigError(sorted(self._faults, key=lambda fault: fault.key))
@@ -224,13 +231,14 @@ class _Reader:
             self._effective.append(Effective(path, default if value is None else shown(value, secret=False), origin))
         return listen
 
-    def _read_routes(self) -> list[Any]:
+    def _read_routes(self) -> dict[int, RouteSettings]:
+        """Read the routes that can be used, by their place in the file."""
         given = self._table.get("route", [])
         if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
             self._fault("route", "expected tables, each written [[route]]")
-            return []
-        types = _fields(ROUTE_SETTINGS)
-        routes = []
+            return {}
+        types = _fields(RouteSettings)
+        routes = {}
         for number, item in enumerate(given):
             values: dict[str, Any] = {}
             for key, value in item.items():
@@ -248,10 +256,13 @@ class _Reader:
             for key in missing:
                 self._fault(f"route[{number}].{key}", f"is missing: {describe(types[key].type)}")
             if not missing and values.keys() >= {"domain", "host"}:
-                routes.append(ROUTE_SETTINGS(**values))
+                with contextlib.suppress(MailError):  # the check says that it is no domain
+                    values["domain"] = normalize_route_domain(values["domain"])
+                routes[number] = RouteSettings(**values)
         return routes
 
-    def _compose(self, listen: Mapping[str, Any], routes: list[Any]) -> Config:
+    def _compose(self, listen: Mapping[str, Any], routes: Sequence[RouteSettings]) -> Config | None:
+        """Put the settings together; None when one of their validators refuses, which is noted as a fault."""
         values = self._values
         values["server.hostname"] = values["server.hostname"] or socket.gethostname()
         values["database.url"] = _resolve_url(values["database.url"], self._folder)
@@ -269,11 +280,11 @@ class _Reader:
                 made[part.attribute] = part.settings(**fields)
             except ValueError as error:  # a validator of the settings class
                 self._fault(part.table, str(error))
-        if self._faults:
-            raise ConfigError(self._faults)
+        if len(made) < len(PARTS):
+            return None
         return Config(
             path=self._path,
-            routes=tuple(routes),
+            routes=routes,
             listen=listen,
             effective=tuple(self._effective),
             inactive=tuple(self._inactive),

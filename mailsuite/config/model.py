@@ -1,6 +1,7 @@
 """The configuration as one frozen value that remembers where everything in it came from."""
 
 import enum
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
@@ -23,6 +24,8 @@ from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
+
+RUN_FOLDER = "run"
 
 
 class Origin(enum.Enum):
@@ -82,6 +85,11 @@ class Config:
     listen: Mapping[str, int | tuple[str, ...]]
     effective: Sequence[Effective] = attrs.field(repr=False)
     inactive: Sequence[str] = ()
+
+    @property
+    def run_folder(self) -> str:
+        """Where locks and sockets lie: beside the file."""
+        return os.path.join(os.path.dirname(self.path), RUN_FOLDER)
 
     def services(self) -> Iterator[str]:
         """Name the services that are to listen and that this version has."""

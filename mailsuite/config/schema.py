@@ -16,7 +16,7 @@ from mailsuite.config.settings import (
 )
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.imap.settings import IMAPSettings
-from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+from mailsuite.mta.settings import QueueSettings, ReceiveSettings, SpoolSettings
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
@@ -88,9 +88,6 @@ PATH_KEYS = frozenset({"server.data_dir", "tls.certificate", "tls.private_key", 
 
 NO_PATHS = frozenset({"", "stderr", "stdout"})
 """What such a key may hold that is no file name."""
-
-ROUTE_SETTINGS = RouteSettings
-"""The class of each ``[[route]]`` table."""
 
 ListenValue = int | tuple[str, ...]
 """What a key of ``[listen]`` holds: another port, or endpoint strings; an empty list turns the service off."""

@@ -76,6 +76,15 @@ class LogFile:
             os.close(self._descriptor)
             self._descriptor = descriptor
 
+    def give(self, uid: int | None, gid: int | None) -> None:
+        """
+        Let the file belong to somebody else; None changes nothing.
+
+        Raises:
+            OSError: that is not ours to decide.
+        """
+        os.fchown(self._descriptor, -1 if uid is None else uid, -1 if gid is None else gid)
+
     def flush(self) -> None:
         """Nothing is held back."""
 

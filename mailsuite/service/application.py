@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import pwd
 import resource
 import signal
 import sys
@@ -18,7 +17,8 @@ from twisted.python.failure import Failure
 
 from mailsuite.config import Config
 from mailsuite.errors import MailError
-from mailsuite.observe import EventLog, make_observer, open_output
+from mailsuite.observe import EventLog, LogFile, make_observer, open_output
+from mailsuite.service.identity import Identity, find_identity, prepare_folders
 from mailsuite.service.suite import Suite
 
 READY = "mailsuite is ready"
@@ -60,23 +60,21 @@ class Application(MultiService):
     def setServiceParent(self, parent: Any) -> None:
         """Join an application: tell it where the log goes and who to become."""
         if isinstance(parent, Componentized):
-            parent.setComponent(ILogObserver, make_log_observer(self._config))
-            self._set_identity(IProcess(parent))
+            identity = self._identity()
+            parent.setComponent(ILogObserver, make_log_observer(self._config, identity))
+            process: Any = IProcess(parent)
+            process.uid, process.gid = identity.uid, identity.gid
         super().setServiceParent(parent)  # type: ignore[no-untyped-call]  # Twisted's is not annotated
 
-    def _set_identity(self, process: Any) -> None:
-        user, group = self._config.server.user, self._config.server.group
+    def _identity(self) -> Identity:
+        """Find who to become, while it can still be said in one line that this is not possible."""
+        server = self._config.server
         try:
-            if user:
-                entry = pwd.getpwnam(user)
-                process.uid, process.gid = entry.pw_uid, entry.pw_gid
-            if group:
-                import grp
-
-                process.gid = grp.getgrnam(group).gr_gid
-        except KeyError as error:
-            key = "server.group" if user and process.uid is not None and group else "server.user"
-            raise SystemExit(f"{key}: the system does not know {error.args[0]}") from error
+            identity = find_identity(server)
+            prepare_folders(identity, [server.data_dir, self._config.run_folder])
+        except (MailError, OSError) as error:
+            raise SystemExit(f"mailsuite cannot start: {error}") from error
+        return identity
 
     def privilegedStartService(self) -> None:
         """Take what needs rights or must be ours alone: the process id file, locks, ports."""
@@ -161,9 +159,12 @@ class Application(MultiService):
         self._pid_descriptor = descriptor
 
 
-def make_log_observer(config: Config) -> ILogObserver:
+def make_log_observer(config: Config, identity: Identity | None = None) -> ILogObserver:
     """
     Make what the configuration says about the log.
+
+    Args:
+        identity: who the server becomes, and who owns the file then.
 
     Raises:
         SystemExit: the file cannot be opened.
@@ -171,6 +172,8 @@ def make_log_observer(config: Config) -> ILogObserver:
     settings = config.log
     try:
         stream = open_output(settings.output)
+        if isinstance(stream, LogFile) and identity is not None:
+            stream.give(identity.uid, identity.gid)
     except OSError as error:
         raise SystemExit(f"log.output: cannot open {settings.output}: {error.strerror}") from error
     return make_observer(stream, settings.format, settings.level)

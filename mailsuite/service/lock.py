@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 
 from mailsuite.errors import Kind, MailError
+from mailsuite.service.identity import ROOT
 from mailsuite.service.roles import ALL_ROLES, Role
 
 LOCK_FILE_MODE = 0o600
@@ -42,6 +43,10 @@ class RunLock:
     def _take(self, path: str) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, LOCK_FILE_MODE)
         self._descriptors.append(descriptor)
+        if os.geteuid() == ROOT:
+            # Whoever the server becomes must be able to open it the next time.
+            owner_of = os.stat(self._folder)
+            os.fchown(descriptor, owner_of.st_uid, owner_of.st_gid)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

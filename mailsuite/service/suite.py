@@ -37,7 +37,6 @@ from mailsuite.smtp import SMTPFactory, SubmissionFactory
 from mailsuite.store import MailStore, open_store
 
 SPOOL_FOLDER = "spool"
-RUN_FOLDER = "run"
 
 
 class Suite(Service):
@@ -55,11 +54,11 @@ class Suite(Service):
         self._reactor = reactor
         self._disk = Disk()
         self._log = EventLog(Logger("mailsuite.service.suite"))
-        self._lock = RunLock(os.path.join(os.path.dirname(config.path), RUN_FOLDER), self.roles)
+        self._lock = RunLock(config.run_folder, self.roles)
         self._tls = ReloadingTLS(config.tls, reactor)
         services = [name for name in config.services() if SERVICES[name] in self.roles]
         self.listeners = Listeners(config, services, self._tls, reactor)
-        self._control = ControlSocket(os.path.join(os.path.dirname(config.path), RUN_FOLDER), reactor)
+        self._control = ControlSocket(config.run_folder, reactor)
         self._stops: list[tuple[str, Callable[[], Any]]] = []
         self._starting: Deferred[None] | None = None
         self._ready: list[Deferred[None]] = []

@@ -286,3 +286,63 @@ def test_the_file_is_named_by_argument_then_by_environment(tmp_path):
     assert load_config(str(tmp_path / "one"), environment).server.hostname == "one.example"
     assert load_config(None, environment).server.hostname == "two.example"
     assert os.path.isabs(load_config(None, environment).path)
+
+
+def test_wrong_types_do_not_hide_wrong_values():
+    faults = _faults(
+        """
+        [server]
+        port_offset = "x"
+        user = "no-such-user"
+        group = "no-such-group"
+        listen_address = "1.2.3"
+        [listen]
+        imap = ["tpc:143"]
+        pop3 = ["tcp"]
+        smtp = ["systemd:domain=INET:index=7", "tcp:25:interface=127.0.0.1"]
+        [database]
+        url = "mysql://x"
+        [imap]
+        idle_seconds = -3
+        [[route]]
+        domain = "one.test"
+        host = "sink"
+        tls = "maybe"
+        [[route]]
+        domain = "b\u00fccher.test"
+        host = ""
+        [[route]]
+        domain = "XN--BCHER-KVA.test"
+        host = "sink"
+        port = 70000
+        """
+    )
+    assert set(faults) == {
+        "server.port_offset",
+        "server.user",
+        "server.group",
+        "server.listen_address",
+        "listen.imap",
+        "listen.pop3",
+        "database.url",
+        "imap.idle_seconds",
+        "route[0].tls",
+        "route[1].host",
+        "route[2].domain",
+        "route[2].port",
+    }
+    assert "tpc" in faults["listen.imap"]
+
+
+def test_the_domain_of_a_route_is_written_in_any_form():
+    config = _parse("[[route]]\ndomain = 'B\u00fccher.Test'\nhost = 'a'\n[[route]]\ndomain = '*'\nhost = 'b'\n")
+    assert [route.domain for route in config.routes] == ["xn--bcher-kva.test", "*"]
+
+
+def test_a_wrong_value_is_blamed_on_who_said_it():
+    with pytest.raises(ConfigError) as caught:
+        _parse("[listen]\npop3 = ['tcp']", {"MAILSUITE_LISTEN__IMAP": '["tpc:1"]'})
+    assert {fault.key: fault.source for fault in caught.value.faults} == {
+        "listen.imap": "MAILSUITE_LISTEN__IMAP",
+        "listen.pop3": PATH,
+    }

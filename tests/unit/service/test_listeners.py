@@ -90,8 +90,8 @@ def test_services_with_tls_wait_for_the_certificate_and_starttls_is_not_offered_
     assert endpoints.factories["imap"].context_factory is not None
 
 
-def test_an_endpoint_that_cannot_be_understood_is_named(tmp_path):
-    fixture = Fixture(tmp_path, '[listen]\nimap = ["nonsense:143"]\n', ["imap"])
+def test_an_endpoint_that_cannot_be_had_is_named(tmp_path):
+    fixture = Fixture(tmp_path, '[listen]\nimap = ["systemd:domain=INET:nonsense=143"]\n', ["imap"])
     failure = fixture.open()
     assert failure.check(MailError)
     assert "listen.imap" in str(failure.value)
