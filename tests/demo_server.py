@@ -72,7 +72,7 @@ class DemoServer:
         """Start it and wait until it is ready."""
         self.output = []
         self.process = subprocess.Popen(
-            [*COMMAND, "demo", "--dir", str(self.folder), "--port-offset", str(self.offset), *self.options],
+            self.arguments(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -84,6 +84,10 @@ class DemoServer:
         assert ready.wait(READY_SECONDS), "not ready:\n" + "".join(self.output)
         assert self.process.poll() is None, "ended:\n" + "".join(self.output)
         return self
+
+    def arguments(self) -> list[str]:
+        """Give the command that runs it."""
+        return [*COMMAND, "demo", "--dir", str(self.folder), "--port-offset", str(self.offset), *self.options]
 
     def _read(self, process: "subprocess.Popen[str]", ready: threading.Event) -> None:
         assert process.stdout is not None
@@ -173,3 +177,25 @@ class DemoServer:
             client.sendmail(sender, [target.email], text.encode("utf-8"))
 
     eventually = staticmethod(eventually)
+
+
+class MadeServer(DemoServer):
+    """One that ``init`` made and ``serve`` runs, with settings of the test's own."""
+
+    def __init__(self, folder: Path, settings: str = "", *options: str, environment: dict[str, str] | None = None):
+        super().__init__(folder, *options, environment=environment)
+        done = subprocess.run(
+            [*COMMAND, "init", str(folder), "--hostname", "mx.example.test", "--domain", "example.test"]
+            + ["--port-offset", str(self.offset), "--listen", "127.0.0.1", "--self-signed"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        with (folder / "mailsuite.toml").open("a") as stream:
+            stream.write(settings)
+
+    def arguments(self) -> list[str]:
+        """Give the command that runs it."""
+        return [*COMMAND, "-c", str(self.folder / "mailsuite.toml"), "serve", *self.options]

@@ -7,12 +7,14 @@ at whole, the rest passes through.
 
 from collections.abc import Sequence
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from mailsuite.envelope import Body as BodyType
 from mailsuite.envelope import Peer, Recipient, Sender
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body, IAccounts, IMailReceiver, IMailTransaction, Receipt
@@ -74,6 +76,7 @@ class Transaction:
         self._received = 0.0
         self._trace_octets = 0
         self._size_octets = 0
+        self._is_ascii = True
         self._refusal: MailError | None = None
 
     async def add_recipient(self, recipient: Recipient) -> None:
@@ -114,6 +117,7 @@ class Transaction:
         self._size_octets += len(chunk)
         if self._size_octets > self.settings.message_max_octets:
             raise MailError(Kind.TOO_LARGE)
+        self._is_ascii = self._is_ascii and chunk.isascii()
         if NUL in chunk:
             raise RefusedMail(Kind.INVALID, NUL_IN_CONTENT)
         if self._header is None:
@@ -159,7 +163,7 @@ class Transaction:
         message = SpoolMessage(
             message_id=self._message_id,
             received=int(self._received),
-            sender=self.sender,
+            sender=self._described(),
             targets=tuple(self._targets.values()),
             content=content,
             trace_octets=self._trace_octets,
@@ -180,6 +184,12 @@ class Transaction:
             size=self._size_octets,
         )
         return receipt
+
+    def _described(self) -> Sender:
+        """Say of the content what it is: a client may call it 7BIT, and a relay must not (RFC 6152 section 3)."""
+        if self.sender.body is BodyType.BINARY_MIME:
+            return self.sender
+        return attrs.evolve(self.sender, body=BodyType.SEVEN_BIT if self._is_ascii else BodyType.EIGHT_BIT_MIME)
 
     async def _finish(self) -> bytes | Body:
         if self._refusal is not None:

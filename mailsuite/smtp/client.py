@@ -306,7 +306,10 @@ class _Attempt:
             raise _GivenUpError(Outcome(OutcomeState.FAILED, 0, "5.1.7", error.detail)) from error
         if "SIZE" in self._extensions:
             words.append(b"SIZE=%d" % self._content.size)
-        if sender.body is Body.EIGHT_BIT_MIME and "8BITMIME" in self._extensions:
+        if sender.body is Body.EIGHT_BIT_MIME:
+            if "8BITMIME" not in self._extensions:
+                # RFC 6152 section 3: convert it or give it back; RFC 3463 section 3.7 has the status for the latter.
+                raise _GivenUpError(Outcome(OutcomeState.FAILED, 0, "5.6.3", "the host does not take 8-bit mail"))
             words.append(b"BODY=8BITMIME")
         if smtputf8:
             words.append(b"SMTPUTF8")

@@ -473,3 +473,10 @@ def test_no_address_can_carry_a_second_command(sending, text):
     conversation.hear(b"220 hi\r\n")
     assert conversation.hear(b"250-x\r\n250 SMTPUTF8\r\n") == b"QUIT\r\n"
     assert conversation.states == [FAILED]
+
+
+def test_8bit_mail_fails_where_8bitmime_is_unknown(sending):
+    conversation = sending(sender=Sender(path=Address("a", "a.example"), body=Body.EIGHT_BIT_MIME))
+    conversation.hear(b"220 hi\r\n")
+    assert conversation.hear(b"250-x\r\n250 SIZE\r\n") == b"QUIT\r\n"
+    assert (conversation.states, conversation.outcome.enhanced) == ([FAILED], "5.6.3")
