@@ -25,4 +25,6 @@ async def search(session: Session, command: commands.Search) -> Reply:
     uids = view.uids
     numbers = [uids[position] for position in found] if command.uid else [position + 1 for position in found]
     session.connection.write(responses.search_line(numbers))
-    return Reply("SEARCH completed")
+    # RFC 5530 section 3: what somebody else expunged meanwhile is not among the answers.
+    await selected.synchronise()
+    return Reply("SEARCH completed", code=responses.EXPUNGEISSUED if view.has_gone else b"")

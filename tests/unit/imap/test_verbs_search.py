@@ -1,6 +1,10 @@
 """SEARCH: every key, charset, cost."""
 
 import pytest
+from twisted.internet.defer import Deferred
+
+from mailsuite.imap.evaluate import Evaluation
+from mailsuite.imap.search_grammar import HeaderContains
 
 
 @pytest.fixture
@@ -114,6 +118,20 @@ def test_messages_that_vanished_are_not_found(suite, client):
     assert found(client, b"ALL") == [2, 3, 4]
 
 
+@pytest.mark.parametrize("command", [b"SEARCH ALL", b"UID SEARCH SUBJECT x"])
+def test_a_search_that_leaves_out_what_others_expunged_says_so(suite, client, command):
+    """RFC 5530 section 3, EXPUNGEISSUED."""
+    box = suite.account.boxes["INBOX"]
+    del box.messages[2]
+    box.modseq += 1
+    box.expunged.append((2, box.modseq))
+    suite.account.tell(box)
+    lines, end = client.run(command)
+    assert end.startswith(b"OK [EXPUNGEISSUED]")
+    assert b"* 2 EXPUNGE" in (lines if command.startswith(b"UID") else client.ok(b"NOOP"))
+    assert client.run(command)[1].startswith(b"OK SEARCH")
+
+
 def test_a_search_that_takes_too_long_is_given_up(suite, client):
     original = suite.account.pass_gate
 
@@ -129,3 +147,32 @@ def test_deep_searches_are_refused_and_not_fatal(client):
     assert client.run(b"SEARCH " + b"(" * 5000 + b"SEEN" + b")" * 5000)[1].startswith(b"BAD")
     assert client.run(b"SEARCH " + b"NOT " * 5000 + b"SEEN")[1].startswith((b"BAD", b"OK", b"NO"))
     client.ok(b"NOOP")
+
+
+def test_tests_of_long_headers_take_turns_with_others_and_end_in_time(suite, mail):
+    """Each test of a header that somebody made long can take a while, and a search makes one for each message."""
+    for number in range(100):
+        suite.account.put("INBOX", mail(str(number)))
+    client = suite.connect().login().select()
+    selected = client.server.session.selected
+    turns = []
+
+    async def pause():
+        turns.append(now[0])
+
+    def seconds():
+        now[0] += 0.01  # of each test
+        return now[0]
+
+    for deadline, expected in ((1000.0, list(range(100))), (0.5, None)):
+        now = [0.0]
+        turns.clear()
+        evaluation = Evaluation(selected.mailbox, selected.view, seconds=seconds, deadline=deadline, pause=pause)
+        result = []
+        key = HeaderContains(b"subject", "")
+        running = Deferred.fromCoroutine(evaluation.matching(key, list(range(100))))
+        running.addCallback(result.append)
+        assert result == [expected]
+        gaps = [later - earlier for earlier, later in zip(turns, turns[1:], strict=False)]
+        assert max(gaps) < 0.1
+    assert now[0] < 1
