@@ -16,7 +16,9 @@ from mailsuite.interfaces import StoreMode
 
 CHUNK_MESSAGES = 1000
 BODY_CHUNK_MESSAGES = 200
+HEADER_CHUNK_MESSAGES = 64  # the header fields that the index keeps of one message may be a mebibyte
 MESSAGES_PER_WRITE = 200
+WRITE_OCTETS = 256 * 1024
 
 
 async def fetch(session: Session, command: commands.Fetch) -> Reply:
@@ -46,9 +48,19 @@ async def _write_from_view(session: Session, plan: Plan, uids: "array[int]") -> 
 
 
 async def _write_lines(session: Session, lines: Iterator[bytes]) -> None:
-    while piece := b"".join(islice(lines, MESSAGES_PER_WRITE)):
+    while piece := b"".join(_some(lines)):
         session.connection.write(piece)
         await session.connection.drained()
+
+
+def _some(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Take some lines; few when they are long."""
+    octets = 0
+    for line in islice(lines, MESSAGES_PER_WRITE):
+        yield line
+        octets += len(line)
+        if octets >= WRITE_OCTETS:
+            return
 
 
 def _chunks(uids: "array[int]", length: int) -> Iterator["array[int]"]:
@@ -69,7 +81,8 @@ class _Fetching:
         """Write the answers; return how many messages are no longer there."""
         session = self._session
         mailbox = session.mailbox.mailbox
-        chunks = list(_chunks(uids, BODY_CHUNK_MESSAGES if self._items.sections else CHUNK_MESSAGES))
+        length = BODY_CHUNK_MESSAGES if self._items.sections else CHUNK_MESSAGES
+        chunks = list(_chunks(uids, HEADER_CHUNK_MESSAGES if self._plan.header_at else length))
         missing = 0
         following: Ahead[Sequence[Row]] | None = None
         try:

@@ -279,3 +279,17 @@ def test_a_large_message_is_never_read_ahead_of_the_client(suite, client):
 
 def test_a_hundred_thousand_numbers_beyond_the_mailbox_cost_nothing(client):
     assert fetched(client, b"FETCH 3:4294967295 FLAGS") == b""
+
+
+def test_large_cached_headers_are_read_and_written_a_few_at_a_time(suite, monkeypatch):
+    for number in range(100):
+        suite.account.put("INBOX", b"Subject: %d\r\n" % number + b"References: %b\r\n\r\n" % (b"<a@b> " * 5000))
+    client = suite.connect().login().select()
+    writes = []
+    write = client.transport.write
+    monkeypatch.setattr(client.transport, "write", lambda octets: (writes.append(len(octets)), write(octets)))
+    suite.account.calls.clear()
+    answer = client.send(b"a FETCH 1:* (BODY.PEEK[HEADER.FIELDS (REFERENCES)])\r\n")
+    assert answer.count(b"* ") == 100
+    assert suite.account.calls == ["fetch", "fetch"]
+    assert max(writes) < 400_000

@@ -1,5 +1,7 @@
 """SEARCH: every key, charset, cost."""
 
+import itertools
+
 import pytest
 from twisted.internet.defer import Deferred
 
@@ -173,6 +175,6 @@ def test_tests_of_long_headers_take_turns_with_others_and_end_in_time(suite, mai
         running = Deferred.fromCoroutine(evaluation.matching(key, list(range(100))))
         running.addCallback(result.append)
         assert result == [expected]
-        gaps = [later - earlier for earlier, later in zip(turns, turns[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(turns)]
         assert max(gaps) < 0.1
     assert now[0] < 1
