@@ -9,6 +9,7 @@ import codecs
 import re
 from collections.abc import Callable, Iterator
 
+from mailsuite.message.addresses import parse_addresses
 from mailsuite.message.encoding import NOT_BASE64, decode_base64, python_codec
 from mailsuite.message.header import Content, Field, parse_fields, unfold
 from mailsuite.message.mime import Part, Scan
@@ -20,6 +21,8 @@ Read = Callable[[int, int], bytes]
 
 _CHUNK_OCTETS = 1 << 17
 _BASE64_QUANTUM = 4
+_ADDRESS_FIELDS = frozenset((b"from", b"to", b"cc", b"bcc"))
+_WITHIN_ADDRESS = re.compile(rb'[\s)"][@.]|[@.][\s("]')
 _ESCAPED = re.compile("[\udc80-\udcff]")
 _AS_CP1252 = {0xDC00 + octet: bytes((octet,)).decode("cp1252", "replace") for octet in range(0x80, 0x100)}
 
@@ -102,10 +105,18 @@ def header_contains(header_block: bytes, name: bytes, needle: str) -> bool:
     """
     wanted = needle.casefold()
     name = name.lower()
-    for field_name, raw in parse_fields(header_block):
-        if field_name == name and (not wanted or wanted in decode_words(unfold(raw)).casefold()):
-            return True
-    return False
+    return any(
+        field_name == name and _in_value(name, unfold(raw), wanted) for field_name, raw in parse_fields(header_block)
+    )
+
+
+def _in_value(name: bytes, value: bytes, wanted: str) -> bool:
+    if not wanted or wanted in decode_words(value).casefold():
+        return True
+    # RFC 3501 section 6.4.4: FROM and its like are of the envelope, where addresses hold no comments and spaces.
+    if "@" not in wanted or name not in _ADDRESS_FIELDS or not _WITHIN_ADDRESS.search(value):
+        return False
+    return any(wanted in entry.address.casefold() for entry in parse_addresses(value))
 
 
 def part_text(content: Content, part: Part) -> Iterator[str]:

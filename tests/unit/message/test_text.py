@@ -125,6 +125,22 @@ def test_one_field_is_searched(name, needle, found):
     assert header_contains(block, name, needle) is found
 
 
+@pytest.mark.parametrize(
+    ("value", "needle", "found"),
+    [
+        (b"<alice (at home)@ (our) domain.test>", "Alice@domain.test", True),
+        (b"<alice (at home)@ (our) domain.test>", "at home", True),
+        (b'Bob <"b ob"@domain.test>', "b ob@domain.test", True),
+        (b"alice .w @ domain . test", "alice.w@domain.test", True),
+        (b"<alice (at home)@ (our) domain.test>", "bob@domain.test", False),
+        (b"alice @ domain.test, bob@other.test", "alice@other.test", False),
+    ],
+)
+def test_addresses_are_found_however_they_are_written(value, needle, found):
+    assert header_contains(b"From: %b\r\n\r\n" % value, b"From", needle) is found
+    assert not header_contains(b"Subject: %b\r\n\r\n" % value, b"Subject", "alice@domain.test")
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.binary(max_size=300), st.binary(min_size=1, max_size=3), st.integers(0, 300), st.integers(0, 300))
 def test_a_message_read_in_pieces_is_searched_as_if_it_lay_in_memory(content, wanted, start, end):
