@@ -18,6 +18,8 @@ LEVELS_MAX = 32
 NAME_MAX_OCTETS = 1000
 ENCODED_MAX_OCTETS = 8 * NAME_MAX_OCTETS  # decomposed characters take about five times what they take in NFC
 
+IN_NO_NAME = "\0"
+
 _SHIFTED = re.compile(r"&|[^\x20-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _WILDCARDS = re.compile(r"[*%]+")
@@ -143,14 +145,19 @@ def check_name(name: str) -> None:
 
 def decode_pattern(octets: bytes) -> str:
     """
-    Read a reference or a pattern of LIST.
+    Read a reference or a pattern of LIST; one that no name can be written like matches nothing.
 
     Raises:
-        BadCommandError: as NO with CANNOT, when it is not modified UTF-7 or longer than any name.
+        BadCommandError: as NO with CANNOT, when it is not ASCII or longer than any name.
     """
     if len(octets) > 2 * NAME_MAX_OCTETS:
         raise _refused("the pattern is too long")
-    return unicodedata.normalize("NFC", decode_utf7(octets))
+    try:
+        return unicodedata.normalize("NFC", decode_utf7(octets))
+    except BadCommandError:
+        if octets.isascii():
+            return IN_NO_NAME
+        raise
 
 
 class ListPattern:

@@ -17,15 +17,15 @@ async def list_(session: Session, command: commands.List) -> Reply:
         session.connection.write(responses.list_line(["\\Noselect"], ""))
         return Reply("LIST completed")
     entries = list(with_parents(await session.avatar.list_mailboxes()))
-    tree = Tree(entries)
     patterns = [ListPattern(command.reference + pattern) for pattern in command.patterns if pattern]
-    for entry in entries:
-        if any(pattern.matches(entry.name) for pattern in patterns):
-            line = list_line(entry, tree, command)
-            if line:
-                session.connection.write(line)
-                if command.status and entry.selectable:
-                    await _write_status(session, entry.name, command.status)
+    matching = [entry for entry in entries if any(pattern.matches(entry.name) for pattern in patterns)]
+    tree = Tree(entries, matching)
+    for entry in matching:
+        line = list_line(entry, tree, command)
+        if line:
+            session.connection.write(line)
+            if command.status and entry.selectable:
+                await _write_status(session, entry.name, command.status)
     return Reply("LIST completed")
 
 
@@ -80,12 +80,21 @@ def with_parents(entries: Iterable[MailboxEntry]) -> list[MailboxEntry]:
 
 
 class Tree:
-    """Which names have mailboxes below them, and which have subscriptions below them."""
+    """
+    Which names have mailboxes below them, and which have subscriptions below them.
 
-    def __init__(self, entries: Sequence[MailboxEntry]) -> None:
+    Args:
+        entries: all names.
+        matching: those that the patterns of the command match.
+    """
+
+    def __init__(self, entries: Sequence[MailboxEntry], matching: Iterable[MailboxEntry]) -> None:
+        shown = {entry.name for entry in matching}
+        subscribed = [entry.name for entry in entries if entry.subscribed]
         self.with_children = frozenset(parent for entry in entries if _exists(entry) for parent in parents(entry.name))
-        self.with_subscribed = frozenset(
-            parent for entry in entries if entry.subscribed for parent in parents(entry.name)
+        self.with_subscribed = frozenset(parent for name in subscribed for parent in parents(name))
+        self.with_hidden_subscribed = frozenset(
+            parent for name in subscribed if name not in shown for parent in parents(name)
         )
 
 
@@ -102,7 +111,8 @@ def list_line(entry: MailboxEntry, tree: Tree, command: commands.List) -> bytes:
         below = ListSelection.RECURSIVEMATCH in command.selection and entry.name in tree.with_subscribed
         if below:
             child_info.append("SUBSCRIBED")
-        if not entry.subscribed and not below:
+        # RFC 5258 section 3.5: not for what is below and shown itself.
+        if not entry.subscribed and not (below and entry.name in tree.with_hidden_subscribed):
             return b""
     elif not exists:
         return b""
