@@ -199,7 +199,7 @@ def test_smtp_special_characters(demo, account):
     text = "naïve café – “quotes” <&> 'a' \"b\" \\ ; -- $(x) 你好 🎉\n.\n..\nFrom here\n"
     message.set_content(text)
     with smtplib.SMTP("127.0.0.1", demo.port("smtp")) as client:
-        client.send_message(message)
+        client.sendmail("far@elsewhere.test", [target.email], message.as_bytes())
     (found,) = arrived(demo, target)
     assert found["Subject"] == message["Subject"]
     assert found.get_content().replace("\r\n", "\n") == text

@@ -47,14 +47,22 @@ def test_a_feature_is_done_only_with_a_proof_that_exists() -> None:
             assert exists(proof), f"{row['id']} names {proof}, which does not exist"
 
 
-def test_every_rfc_section_cited_is_in_the_ledger() -> None:
+def test_every_rfc_cited_is_in_the_ledger() -> None:
     known = {row["rfc"] for row in rows("docs/rfc/ledger.tsv")}
     cited = {
         (number, path.relative_to(ROOT).as_posix())
         for path in SOURCES
-        for number in re.findall(r"\bRFC (\d+) section", path.read_text(encoding="utf-8"))
+        for number in re.findall(r"\bRFC (\d+)\b", path.read_text(encoding="utf-8"))
     }
     assert {(number, path) for number, path in cited if number not in known} == set()
+
+
+def test_the_ledger_is_in_order_and_names_a_state_for_each() -> None:
+    ledger = rows("docs/rfc/ledger.tsv")
+    numbers = [int(row["rfc"]) for row in ledger]
+    assert numbers == sorted(set(numbers))
+    assert {row["state"] for row in ledger} <= {"yes", "partial", "no"}
+    assert all(row["title"] for row in ledger)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
