@@ -7,7 +7,8 @@ from collections.abc import Callable
 from mailsuite.durable import InlineLane, Lane
 from mailsuite.errors import Kind, MailError
 from mailsuite.store import reindex, statements
-from mailsuite.store.index import AccountIndex, Place
+from mailsuite.store.carry import forget_previous, is_damage
+from mailsuite.store.index import AccountIndex, Place, UnfinishedIndexError
 from mailsuite.store.maildir import home_of
 from mailsuite.store.scan import mirror_flags, recover
 
@@ -46,6 +47,7 @@ class OpenAccounts:
             self._close(oldest)
         index = self._open_account(account_id, email)
         self._open[account_id] = index
+        forget_previous(index.home, self._place)
         return index
 
     def _open_account(self, account_id: int, email: str) -> AccountIndex:
@@ -55,8 +57,11 @@ class OpenAccounts:
             if reindex.is_needed(home):
                 return reindex.rebuild(account_id, home, self._place, self._told)
             index = AccountIndex(account_id, home, self._place, self._told)
+        except UnfinishedIndexError:
+            reindex.throw_away(home, self._place.disk)
+            return reindex.rebuild(account_id, home, self._place, self._told)
         except sqlite3.DatabaseError as error:
-            if not reindex.is_damage(error):
+            if not is_damage(error):
                 raise
             return reindex.replace_damaged(account_id, home, self._place, self._told)
         if index.recovering:
@@ -68,13 +73,13 @@ class OpenAccounts:
         return index
 
     def rebuild(self, account_id: int, email: str, progress: reindex.Progress | None) -> int:
-        """Throw an account's index away and build it anew; return the number of messages."""
+        """Build an account's index anew; return the number of messages."""
         self.forget(account_id)
         settings = self._place.settings
         home = home_of(settings.maildir_root, settings.layout, account_id, email)
-        reindex.throw_away(home, self._place.disk)
-        index = reindex.rebuild(account_id, home, self._place, self._told, progress)
+        index = reindex.replace(account_id, home, self._place, self._told, progress)
         self._open[account_id] = index
+        forget_previous(home, self._place)
         return statements.totals(index.connection)[1]
 
     def damaged(self, account_id: int) -> None:

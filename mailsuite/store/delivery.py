@@ -18,10 +18,10 @@ from mailsuite.message.summary import Summary, summarize
 from mailsuite.observe import EventLog
 from mailsuite.store import maildir, statements
 from mailsuite.store.accounts import OpenAccounts, neutral_error
+from mailsuite.store.carry import is_damage
 from mailsuite.store.content import place_file, stage_message, summarize_file
 from mailsuite.store.flags import check_flags
 from mailsuite.store.index import AccountIndex, Transaction
-from mailsuite.store.reindex import is_damage
 from mailsuite.store.statements import UID_BITS, UID_MASK, MailboxRow
 
 BATCH_MAX = 256
@@ -128,12 +128,16 @@ def deliver_batch(index: AccountIndex, deliveries: Sequence[LocalDelivery], shar
     """Deliver to one account in one transaction; each delivery has its own outcome."""
     outcomes = []
     seen: dict[str, LocalOutcome] = {}
+    rows: dict[str, MailboxRow] = {}
     new: dict[int, list[statements.NewMessage]] = {}
     added_octets = added_messages = 0
+    tokens = [maildir.delivery_token(delivery.delivery_id) for delivery in deliveries]
     with index.writing() as transaction:
-        for delivery in deliveries:
-            token = maildir.delivery_token(delivery.delivery_id)
-            outcome = seen.get(token) or _find_delivered(index, transaction, delivery, token)
+        known = statements.known_tokens(transaction.connection, tokens)
+        for delivery, token in zip(deliveries, tokens, strict=True):
+            outcome = seen.get(token)
+            if outcome is None and token in known:
+                outcome = _find_delivered(index, transaction, delivery, token)
             if outcome is None:
                 try:
                     size = _size(delivery.content)
@@ -142,7 +146,8 @@ def deliver_batch(index: AccountIndex, deliveries: Sequence[LocalDelivery], shar
                     outcomes.append(LocalOutcome(delivery.delivery_id, 0, 0, error))
                     continue
                 summary = shared.summary(index, delivery.content)
-                row = _target(transaction, delivery.mailbox)
+                row = rows.get(delivery.mailbox) or _target(transaction, delivery.mailbox)
+                rows[delivery.mailbox] = row
                 if row.mailbox_id not in new:
                     row.modseq += 1
                 message = stage_message(

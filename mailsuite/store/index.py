@@ -39,6 +39,10 @@ SPECIAL_NAMES = {
 }
 
 
+class UnfinishedIndexError(sqlite3.DatabaseError):
+    """The index was not built to its end; nothing is in it that is not elsewhere."""
+
+
 @attrs.frozen(kw_only=True)
 class Place:
     """
@@ -172,6 +176,8 @@ class AccountIndex:
         if account is None:
             if not fresh:
                 return
+            if os.path.exists(f"{self.home.folder(maildir.INBOX)}/cur"):
+                raise UnfinishedIndexError
             with self.writing() as transaction:
                 statements.save_account(transaction.connection, self.place.boot, 0, int(self.place.clock()))
                 self.make_mailbox(transaction, maildir.INBOX)
@@ -181,7 +187,7 @@ class AccountIndex:
             return
         boot, clean, uidvalidity = account
         if clean == REBUILDING:
-            raise sqlite3.DatabaseError("the index is malformed: it was not built to its end")
+            raise UnfinishedIndexError
         self.recovering = not clean
         self._done = []
         self.do_pending(statements.pending(self.connection))

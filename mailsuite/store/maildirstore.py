@@ -20,6 +20,7 @@ from mailsuite.interfaces import Account, IChangeBus, IDeliveryStore, LocalDeliv
 from mailsuite.observe import EventLog
 from mailsuite.store import boots, reindex
 from mailsuite.store.accounts import OpenAccounts, neutral_error
+from mailsuite.store.carry import is_damage
 from mailsuite.store.changes import ChangeBus, Publisher
 from mailsuite.store.delivery import DeliveryLane
 from mailsuite.store.index import AccountIndex, Place
@@ -128,7 +129,7 @@ class MailStore:
             try:
                 return job(accounts.get(account.account_id, account.email))
             except sqlite3.DatabaseError as error:
-                if reindex.is_damage(error):
+                if is_damage(error):
                     accounts.damaged(account.account_id)
                 self._log.failure("store.job.failed", error, account=account.account_id)
                 raise neutral_error(error) from error
@@ -163,7 +164,7 @@ class MailStore:
 
     def reindex(self, account: Account, progress: reindex.Progress | None = None) -> "Deferred[int]":
         """
-        Throw the index away and build it from the Maildir; give the number of messages.
+        Build the index anew from the Maildir and what the old index knew besides; give the number of messages.
 
         Args:
             progress: called in the lane with the name of a mailbox and how many of its messages are done.

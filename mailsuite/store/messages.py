@@ -3,6 +3,7 @@ r"""What can be done with the messages of a mailbox. All of it runs in the lane 
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 
 from mailsuite.durable import Synchronous
@@ -195,11 +196,21 @@ def search_text(
     mailbox_id: int,
     uids: Sequence[int],
     test: Callable[[Callable[[int, int], bytes], int], bool],
-) -> list[int]:
-    """Run a test over the octets of messages."""
+    seconds: float,
+) -> tuple[list[int], int]:
+    """
+    Run a test over the octets of messages, of at least one, while there is time.
+
+    Args:
+        uids: ascending, at least one.
+
+    Returns:
+        UIDs that passed, and the last UID that was looked at.
+    """
     row = index.get_row(mailbox_id)
-    passed = []
+    passed: list[int] = []
     disk = index.disk
+    ends = time.monotonic() + seconds
     for message_id, folder, name in statements.files_of(index.connection, row, uids):
         opened = open_message(index, row, folder, name)
         if opened is None:
@@ -214,7 +225,9 @@ def search_text(
                 passed.append(message_id & UID_MASK)
         finally:
             disk.close(descriptor, path)
-    return passed
+        if time.monotonic() > ends:
+            return passed, message_id & UID_MASK
+    return passed, uids[-1]
 
 
 # changing

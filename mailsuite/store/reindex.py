@@ -1,32 +1,28 @@
 """
-Build an account's index from its Maildir, with the same UIDs.
+Build an account's index from its Maildir, with the same UIDs, and from the old index where that could be read.
 
 UIDs stand in our own file names and, for files of other programs, in ``mailbox.uids``; UIDVALIDITY and a bound that no
-UID ever reached in ``mailbox.state``. Where that file is missing, the mailbox gets a new, higher UIDVALIDITY.
+UID ever reached in ``mailbox.state``. Where that file is missing as well as the old index, the mailbox gets a new,
+higher UIDVALIDITY.
 """
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable
 
-from mailsuite.durable import Database, Disk
+from mailsuite.durable import Disk
 from mailsuite.store import maildir, statements
-from mailsuite.store.index import REBUILDING, SPECIAL_NAMES, AccountIndex, Place, Transaction
+from mailsuite.store.carry import ENDINGS, Previous, attach, check_integrity, detach, lay_aside
+from mailsuite.store.flags import FlagSets
+from mailsuite.store.index import REBUILDING, SPECIAL_NAMES, AccountIndex, Place, Transaction, UnfinishedIndexError
 from mailsuite.store.maildir import Home
-from mailsuite.store.scan import INDEX_BATCH, add_files, list_files, notice, read_uids
+from mailsuite.store.scan import INDEX_BATCH, add_files, clean_temporary, list_files, notice, read_uids
 from mailsuite.store.statements import MailboxRow
 
-_DAMAGE = ("malformed", "not a database", "disk image", "encrypted")
 _FAR = 1 << 62
 
 Progress = Callable[[str, int], None]
 """Told the name of a mailbox and how many messages of it were indexed."""
-
-
-def is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether an error means that the index itself is broken, not that the disk is full or locked."""
-    return any(words in str(error) for words in _DAMAGE)
 
 
 def is_needed(home: Home) -> bool:
@@ -39,15 +35,15 @@ def keep_damaged(home: Home, place: Place) -> None:
     number = 1
     while os.path.exists(f"{home.index}.damaged-{number}"):
         number += 1
-    for ending in ("", "-wal", "-shm"):
+    for ending in ENDINGS:
         if os.path.exists(home.index + ending):
             place.disk.rename(home.index + ending, f"{home.index}.damaged-{number}{ending}")
     place.log.emit("store.index.damaged", path=home.path, number=number)
 
 
 def throw_away(home: Home, disk: Disk) -> None:
-    """Remove the index of an account that is not open."""
-    for ending in ("", "-wal", "-shm"):
+    """Remove an index that was not built to its end."""
+    for ending in ENDINGS:
         disk.remove(home.index + ending)
 
 
@@ -55,14 +51,6 @@ def replace_damaged(account_id: int, home: Home, place: Place, told: Callable[[i
     """Put a damaged index aside and build a new one."""
     keep_damaged(home, place)
     return rebuild(account_id, home, place, told)
-
-
-def check_integrity(database: Database) -> bool:
-    """Whether SQLite finds its file in order."""
-    try:
-        return bool(database.connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
-    except sqlite3.DatabaseError:
-        return False
 
 
 def rebuild(
@@ -76,7 +64,11 @@ def rebuild(
     began = time.monotonic()
     index = AccountIndex(account_id, home, place, told, fresh=False)
     try:
-        total = _fill(index, progress)
+        previous = attach(index)
+        total = _fill(index, previous, progress)
+        if previous is not None:
+            detach(index)
+            place.disk.sync_folder(home.path)
     except BaseException:
         index.database.close()
         throw_away(home, place.disk)
@@ -85,38 +77,32 @@ def rebuild(
     return index
 
 
-def _fill(index: AccountIndex, progress: Progress | None) -> int:
+def replace(
+    account_id: int,
+    home: Home,
+    place: Place,
+    told: Callable[[int, int, int], None],
+    progress: Progress | None = None,
+) -> AccountIndex:
+    """Build the index of an account that is not open anew, from its Maildir and the old index."""
+    try:
+        if os.path.exists(home.index) and not lay_aside(account_id, home, place, told):
+            keep_damaged(home, place)
+    except UnfinishedIndexError:
+        throw_away(home, place.disk)
+    return rebuild(account_id, home, place, told, progress)
+
+
+def _fill(index: AccountIndex, previous: Previous | None, progress: Progress | None) -> int:
     states = {name: _read_state(index, name) for name in _find_mailboxes(index)}
-    highest = max([state.get("uidvalidity", 0) for state in states.values()], default=0)
-    ids = max([state.get("mailbox", 0) for state in states.values()], default=0)
-    total = 0
-    with index.writing() as transaction:
-        statements.save_account(
-            transaction.connection, index.place.boot, REBUILDING, max(highest, int(index.place.clock()) - 1)
-        )
-        # New mailboxes must not get the id of one that is still to come.
-        transaction.connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('mailbox', ?)", (ids,))
+    _begin(index, previous, states)
     used: set[int] = set()
-    for name, state in states.items():
-        row = _restore_mailbox(index, name, state, used)
-        used.add(row.mailbox_id)
-        files = sorted(list_files(index.disk, index.folder(row)).items(), key=lambda item: _order(index, row, item[1]))
-        keep = bool(state)
-        if keep and not _uids_agree(index, row, [file for _, (_, file) in files]):
-            keep = False
-            with index.writing() as transaction:
-                _renew(index, transaction, transaction.row(row.mailbox_id))
-        count = 0
-        for start in range(0, len(files), INDEX_BATCH):
-            batch = files[start : start + INDEX_BATCH]
-            count += add_files(index, row, index.folder(row), batch, keep=keep)
-            if progress is not None:
-                progress(name, count)
-        total += count
-        notice(index, row.mailbox_id)
-    with index.writing() as transaction:
+    total = sum(_fill_mailbox(index, previous, name, states[name], used, progress) for name in states)
+    with index.writing(durable=previous is not None) as transaction:
+        if previous is not None:
+            previous.carry_names()
         missing = [maildir.INBOX]
-        if not any(states.values()):
+        if previous is None and not any(states.values()):
             missing.extend(index.settings.create_special)  # another program's Maildir, seen for the first time
         for name in missing:
             if name not in states:
@@ -124,6 +110,62 @@ def _fill(index: AccountIndex, progress: Progress | None) -> int:
                 statements.subscribe(transaction.connection, name, subscribed=name != maildir.INBOX)
         transaction.connection.execute("UPDATE account SET clean = 0")
     return total
+
+
+def _begin(index: AccountIndex, previous: Previous | None, states: dict[str, dict[str, int]]) -> None:
+    highest = max([state.get("uidvalidity", 0) for state in states.values()], default=0)
+    ids = max([state.get("mailbox", 0) for state in states.values()], default=0)
+    if previous is not None:
+        highest = max(highest, previous.last_uidvalidity())
+        ids = max(ids, previous.last_mailbox())
+    with index.writing() as transaction:
+        statements.save_account(
+            transaction.connection, index.place.boot, REBUILDING, max(highest, int(index.place.clock()) - 1)
+        )
+        # New mailboxes must not get the id of one that is still to come.
+        transaction.connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('mailbox', ?)", (ids,))
+        if previous is not None:
+            previous.carry_account()
+    index.flags = FlagSets(statements.keyword_sets(index.connection))
+
+
+def _fill_mailbox(
+    index: AccountIndex,
+    previous: Previous | None,
+    name: str,
+    state: dict[str, int],
+    used: set[int],
+    progress: Progress | None,
+) -> int:
+    old = previous.find(name, state.get("mailbox", 0), state.get("uidvalidity", 0)) if previous else None
+    if old is not None and previous is not None and old.mailbox_id not in used:
+        row = _restore_mailbox(index, name, _told_state(old), used, previous, old)
+    else:
+        old = None
+        row = _restore_mailbox(index, name, state, used)
+    used.add(row.mailbox_id)
+    folder = index.folder(row)
+    files = sorted(list_files(index.disk, folder).items(), key=lambda item: _order(index, row, item[1]))
+    known: dict[str, int] | None = None
+    if state or old:
+        known = read_uids(index.disk, folder)
+        if previous is not None and old is not None:
+            known.update(previous.uids(old))
+    if known is not None and not _fit_uids(index, row, known, [file for _, (_, file) in files]):
+        known = old = None
+        with index.writing() as transaction:
+            _renew(index, transaction, transaction.row(row.mailbox_id))
+    count = 0
+    for start in range(0, len(files), INDEX_BATCH):
+        count += add_files(index, row, folder, files[start : start + INDEX_BATCH], known)
+        if progress is not None:
+            progress(name, count)
+    if previous is not None and old is not None:
+        with index.writing() as transaction:
+            previous.carry_messages(transaction, row.mailbox_id, old)
+    notice(index, row.mailbox_id)
+    clean_temporary(index.disk, folder, index.place.clock())
+    return count
 
 
 def _order(index: AccountIndex, row: MailboxRow, place: tuple[str, str]) -> tuple[float, str]:
@@ -160,7 +202,18 @@ def _state_lines(index: AccountIndex, name: str) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in (line.partition(" ") for line in lines)]
 
 
-def _restore_mailbox(index: AccountIndex, name: str, state: dict[str, int], used: set[int]) -> MailboxRow:
+def _told_state(old: MailboxRow) -> dict[str, int]:
+    return {"uidvalidity": old.uidvalidity, "ceiling": old.ceiling, "mailbox": old.mailbox_id}
+
+
+def _restore_mailbox(
+    index: AccountIndex,
+    name: str,
+    state: dict[str, int],
+    used: set[int],
+    previous: Previous | None = None,
+    old: MailboxRow | None = None,
+) -> MailboxRow:
     with index.writing() as transaction:
         if not state:
             special = SPECIAL_NAMES.get(name, "")
@@ -181,6 +234,11 @@ def _restore_mailbox(index: AccountIndex, name: str, state: dict[str, int], used
             # Nothing at or above the bound was ever given, so from there on all is new.
             row.uidnext = row.ceiling
             row.recent = row.uidnext
+            if previous is not None and old is not None:
+                previous.carry_mailbox(row, old)
+                index.make_folder(row)
+                index.reserve(row, 0)
+                return row
             index.make_folder(row)
             index.reserve(row, 0)
         # Microseconds grow faster than any mailbox changes.
@@ -189,10 +247,15 @@ def _restore_mailbox(index: AccountIndex, name: str, state: dict[str, int], used
     return row
 
 
-def _uids_agree(index: AccountIndex, row: MailboxRow, files: list[str]) -> bool:
-    known = read_uids(index.disk, index.folder(row))
+def _fit_uids(index: AccountIndex, row: MailboxRow, known: dict[str, int], files: list[str]) -> bool:
+    """Begin behind all UIDs; False when they contradict each other."""
     uids = [uid for file in files if (uid := known.get(maildir.token_of(file)) or maildir.uid_of(file))]
-    return len(set(uids)) == len(uids) and all(uid < row.ceiling for uid in uids)
+    if len(set(uids)) != len(uids) or any(uid >= row.ceiling for uid in uids):
+        return False
+    if max(uids, default=0) >= row.uidnext:
+        with index.writing() as transaction:
+            transaction.row(row.mailbox_id).uidnext = max(uids) + 1
+    return True
 
 
 def _renew(index: AccountIndex, transaction: Transaction, row: MailboxRow) -> None:

@@ -9,6 +9,7 @@ import os
 import sqlite3
 import stat
 import time
+from collections.abc import Mapping
 
 from mailsuite.durable import Disk
 from mailsuite.store import maildir, statements
@@ -199,15 +200,18 @@ def flags_of_name(index: AccountIndex, transaction: Transaction, row: MailboxRow
 
 
 def add_files(
-    index: AccountIndex, row: MailboxRow, folder: str, files: list[tuple[str, tuple[str, str]]], *, keep: bool = False
+    index: AccountIndex,
+    row: MailboxRow,
+    folder: str,
+    files: list[tuple[str, tuple[str, str]]],
+    known: Mapping[str, int] | None = None,
 ) -> int:
     """
     Index files that have no row; return how many.
 
     Args:
-        keep: trust the UIDs in file names and in the folder's own list.
+        known: UIDs by unique part, to be trusted as are those in file names; None gives new ones to all.
     """
-    known = read_uids(index.disk, folder) if keep else {}
     noted: list[str] = []
     added = []
     with index.writing() as transaction:
@@ -222,11 +226,11 @@ def add_files(
                 summary = summarize_file(index.disk, path)
             except FileNotFoundError:
                 continue
-            uid = (known.get(token) or maildir.uid_of(name)) if keep else 0
-            if not uid:
+            uid = 0 if known is None else known.get(token) or maildir.uid_of(name)
+            if not uid or statements.is_used(transaction.connection, row.first_id | uid):
                 uid = index.take_uid(row)
-            if uid != maildir.uid_of(name):
-                noted.append(f"{uid} {token}\n")
+                if uid != maildir.uid_of(name):
+                    noted.append(f"{uid} {token}\n")
             flags = flags_of_name(index, transaction, row, name)
             added.append(
                 new_message(
@@ -240,7 +244,7 @@ def add_files(
                     saved=int(index.place.clock()),
                 )
             )
-        if noted and not keep:
+        if noted:
             _note_uids(index.disk, folder, noted)
         statements.add_messages(transaction.connection, row, added)
     return len(added)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mailsuite.store.maildirstore import MailStore
 
 SEARCH_BATCH = 64
+SEARCH_TURN_SECONDS = 0.05  # then the lane serves others; how long one message takes is up to who sent it
 
 
 @implementer(IMailAccount)
@@ -168,9 +170,13 @@ class MailboxSession:
     ) -> Sequence[int]:
         """Run a test over the octets of messages, some at a time, so that the lane serves others in between."""
         passed: list[int] = []
-        for start in range(0, len(uids), SEARCH_BATCH):
-            batch = uids[start : start + SEARCH_BATCH]
-            passed.extend(await self._run(partial(_search, self.mailbox_id, batch, test)))
+        waiting = sorted(uids)
+        start = 0
+        while start < len(waiting):
+            batch = waiting[start : start + SEARCH_BATCH]
+            found, last = await self._run(partial(_search, self.mailbox_id, batch, test))
+            passed.extend(found)
+            start = bisect_right(waiting, last)
         return passed
 
     def close(self) -> None:
@@ -189,8 +195,8 @@ def _search(
     uids: Sequence[int],
     test: Callable[[Callable[[int, int], bytes], int], bool],
     index: AccountIndex,
-) -> list[int]:
-    return messages.search_text(index, mailbox_id, uids, test)
+) -> tuple[list[int], int]:
+    return messages.search_text(index, mailbox_id, uids, test, SEARCH_TURN_SECONDS)
 
 
 @implementer(IBodyFile)

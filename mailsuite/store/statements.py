@@ -377,6 +377,17 @@ def files_of(connection: Connection, row: MailboxRow, uids: Sequence[int]) -> li
     return found
 
 
+def known_tokens(connection: Connection, tokens: Sequence[str]) -> set[str]:
+    """Tell which of these unique parts of file names a message has, or had before it was expunged."""
+    found = connection.execute(
+        "WITH wanted AS (SELECT value AS token FROM json_each(?))"
+        " SELECT token FROM wanted WHERE EXISTS (SELECT 1 FROM file WHERE file.token = wanted.token)"
+        " OR EXISTS (SELECT 1 FROM expunged WHERE expunged.token = wanted.token AND expunged.token <> '')",
+        (json.dumps(tokens),),
+    )
+    return {token for (token,) in found}
+
+
 def find_token(connection: Connection, token: str) -> tuple[int, str, str] | None:
     """Find a live message by the unique part of its file name: id, folder, name."""
     row: tuple[int, str, str] | None = connection.execute(
@@ -399,6 +410,14 @@ def is_expunged(connection: Connection, token: str) -> tuple[int, int] | None:
         "SELECT mailbox, id & 4294967295 FROM expunged WHERE token = ? AND token <> ''", (token,)
     ).fetchone()
     return row
+
+
+def is_used(connection: Connection, message_id: int) -> bool:
+    """Whether a message has or had this id."""
+    found = connection.execute(
+        "SELECT 1 FROM state WHERE id = ?1 UNION ALL SELECT 1 FROM expunged WHERE id = ?1", (message_id,)
+    ).fetchone()
+    return found is not None
 
 
 def set_file(connection: Connection, message_id: int, folder: str, name: str, bits: int) -> None:

@@ -21,6 +21,7 @@ class Bench:
         self.settings = StorageSettings(maildir_root=str(self.root), layout=layout, lanes=1, **settings)
         self.account = Account(account_id=1, email="alice@example.com")
         self.now = 1_800_000_000.0
+        self.disk = Disk()
         self.open()
 
     @property
@@ -34,7 +35,7 @@ class Bench:
 
     def open(self, boot=None):
         self.store = open_store(
-            self.settings, disk=Disk(), reactor=ReactorAtOnce(), lane=InlineLane, clock=lambda: self.now
+            self.settings, disk=self.disk, reactor=ReactorAtOnce(), lane=InlineLane, clock=lambda: self.now
         )
         if boot is not None:
             self.store._boot = boot

@@ -54,7 +54,7 @@ def test_the_index_is_rebuilt_with_the_same_uids_flags_and_ids(bench, how):
     assert state(bench) == before
     status = bench.go(bench.session().status("INBOX"))
     assert status.uidnext > 4
-    assert status.highest_modseq > modseq
+    assert status.highest_modseq >= modseq
     assert bench.append(MESSAGES[0]).uids[0] == status.uidnext
     assert bench.go(bench.store.verify(bench.account)) == []
     assert {entry.name: entry.special_use for entry in bench.go(bench.session().list_mailboxes())}["Sent"]
@@ -63,7 +63,9 @@ def test_the_index_is_rebuilt_with_the_same_uids_flags_and_ids(bench, how):
 def test_without_its_own_file_a_mailbox_gets_a_higher_uidvalidity(bench):
     before = fill(bench)
     (bench.inbox / "mailbox.state").unlink()
-    bench.go(bench.store.reindex(bench.account))
+    bench.store.stop()
+    (bench.home / "index.db").unlink()
+    bench.open()
     after = state(bench)
     assert after["INBOX"][0] > max(validity for validity, _, _ in before.values())
     assert sorted(content for content, _ in after["INBOX"][2].values()) == sorted(MESSAGES[1:])
