@@ -65,6 +65,7 @@ class DemoServer:
         self.offset = free_offset()
         self.options = options
         self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        self.interpreter = COMMAND
         self.process: subprocess.Popen[str] | None = None
         self.output: list[str] = []
 
@@ -87,7 +88,7 @@ class DemoServer:
 
     def arguments(self) -> list[str]:
         """Give the command that runs it."""
-        return [*COMMAND, "demo", "--dir", str(self.folder), "--port-offset", str(self.offset), *self.options]
+        return [*self.interpreter, "demo", "--dir", str(self.folder), "--port-offset", str(self.offset), *self.options]
 
     def _read(self, process: "subprocess.Popen[str]", ready: threading.Event) -> None:
         assert process.stdout is not None
@@ -131,7 +132,7 @@ class DemoServer:
     def command(self, *arguments: str, expect: int = 0) -> "subprocess.CompletedProcess[str]":
         """Run the command line on this server's configuration."""
         done = subprocess.run(
-            [*COMMAND, "-c", str(self.folder / "mailsuite.toml"), *arguments],
+            [*self.interpreter, "-c", str(self.folder / "mailsuite.toml"), *arguments],
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -198,4 +199,4 @@ class MadeServer(DemoServer):
 
     def arguments(self) -> list[str]:
         """Give the command that runs it."""
-        return [*COMMAND, "-c", str(self.folder / "mailsuite.toml"), "serve", *self.options]
+        return [*self.interpreter, "-c", str(self.folder / "mailsuite.toml"), "serve", *self.options]

@@ -5,7 +5,8 @@ import os
 import click
 
 from mailsuite.cli.session import Session, json_option, pass_session, print_json, say
-from mailsuite.config import ConfigError
+from mailsuite.config import ConfigError, Fault
+from mailsuite.config.settings import TLSSettings
 
 
 @click.command("check")
@@ -18,6 +19,7 @@ def command(session: Session, *, dns: bool, as_json: bool) -> None:
         raise click.ClickException("this version does not look into the DNS yet; run mailsuite check without --dns")
     try:
         config = session.config
+        _check_certificate(config.tls)
     except ConfigError as error:
         if as_json:
             print_json([{"key": fault.key, "detail": fault.detail, "source": fault.source} for fault in error.faults])
@@ -34,3 +36,20 @@ def command(session: Session, *, dns: bool, as_json: bool) -> None:
         print_json([])
     else:
         say(f"{config.path} is in order")
+
+
+def _check_certificate(settings: TLSSettings) -> None:
+    """
+    Look at certificate and key, if both are there.
+
+    Raises:
+        ConfigError: they cannot be used.
+    """
+    from mailsuite.config.tls import explain_refusal, load_options
+
+    if not all(os.path.exists(path) for path in (settings.certificate, settings.private_key)):
+        return
+    try:
+        load_options(settings)
+    except (OSError, ValueError) as error:
+        raise ConfigError([Fault("tls.certificate", explain_refusal(error), settings.certificate)]) from error

@@ -108,7 +108,7 @@ def load_options(settings: TLSSettings) -> CertificateOptions:
         pem = stream.read()
     with open(settings.private_key, "rb") as stream:
         if os.fstat(stream.fileno()).st_mode & stat.S_IROTH:
-            raise ValueError("everybody can read the private key; chmod 600 it")
+            raise ValueError(f"everybody can read {settings.private_key}; chmod 600 it")
         key_pem = stream.read()
     try:
         chain = x509.load_pem_x509_certificates(pem)
@@ -128,6 +128,13 @@ def load_options(settings: TLSSettings) -> CertificateOptions:
     except (SSL.Error, ValueError, TypeError) as error:
         raise ValueError("OpenSSL does not take the certificate") from error
     return options
+
+
+def explain_refusal(error: OSError | ValueError) -> str:
+    """Say in one sentence why `load_options` failed."""
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror or 'cannot be read'}"
+    return str(error)
 
 
 def _public(key: PublicKeyTypes) -> bytes:
@@ -162,6 +169,8 @@ class ReloadingTLS:
         self._options: CertificateOptions | None = None
         self._stamps: tuple[_Stamp, ...] | None = None
         self._looked: float | None = None
+        self.fault = ""
+        """What is wrong with the files that are there; empty when nothing is, or they are missing."""
 
     @property
     def available(self) -> bool:
@@ -201,9 +210,10 @@ class ReloadingTLS:
         try:
             self._options = load_options(self._settings)
         except (OSError, ValueError) as error:
-            reason = (error.strerror or "cannot be read") if isinstance(error, OSError) else str(error)
-            self._log.emit("tls.certificate.refused", file=self._settings.certificate, reason=reason)
+            self.fault = explain_refusal(error)
+            self._log.emit("tls.certificate.refused", file=self._settings.certificate, reason=self.fault)
         else:
+            self.fault = ""
             self._log.emit("tls.certificate.loaded", file=self._settings.certificate)
 
     def _stamp(self) -> tuple[_Stamp, ...] | None:

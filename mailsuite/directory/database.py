@@ -84,7 +84,8 @@ class DirectoryDatabase:
         except (sqlite3.Error, OSError) as error:
             if "no such table" in str(error):
                 return None
-            raise _unavailable() from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise MailError(Kind.UNAVAILABLE, f"the account database cannot be used: {reason}") from error
         return None if row is None else str(row[0])
 
     def migrate(self) -> None:

@@ -15,7 +15,7 @@ from typing import Self
 
 import attrs
 
-from mailsuite.durable import Database, Disk
+from mailsuite.durable import Database, Disk, migrate
 from mailsuite.errors import Kind, MailError
 from mailsuite.mta import statements
 from mailsuite.mta.replay import decode_row
@@ -164,7 +164,7 @@ class QueueFile:
     The queue of a spool folder, seen from another process; used in a ``with`` block. All methods block shortly.
 
     Raises:
-        MailError: NOT_FOUND when there is no spool in the folder.
+        MailError: NOT_FOUND when there is no spool in the folder; CONFLICT when it is not of this version.
     """
 
     def __init__(self, folder: str, disk: Disk | None = None) -> None:
@@ -173,6 +173,11 @@ class QueueFile:
         if not os.path.exists(path):
             raise MailError(Kind.NOT_FOUND, "there is no queue yet")
         self._database: Database = open_database(path, disk or Disk())
+        try:
+            migrate(self._database, "mailsuite.mta")
+        except sqlite3.Error as error:
+            self._database.close()
+            raise MailError(Kind.CONFLICT, f"the queue cannot be used: {error}") from error
 
     def __enter__(self) -> Self:
         return self

@@ -200,7 +200,7 @@ EVENTS: Mapping[str, Event] = {
     ),
     "tls.certificate.loaded": Event("certificate loaded from {file}", {"file": "the certificate's"}),
     "tls.certificate.refused": Event(
-        "certificate {file} cannot be used: {reason}; the one before stays in force",
+        "certificate {file} cannot be used: {reason}; nothing changes until that is repaired",
         {"file": "the certificate's", "reason": "what is wrong with it or its key"},
         LogLevel.error,
     ),

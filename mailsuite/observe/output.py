@@ -110,7 +110,7 @@ def make_observer(stream: LineStream, form: str, level: str) -> ILogObserver:
 @implementer(ILogObserver)
 class LevelFilter:
     """
-    Passes on events from a level upwards.
+    Passes on events from a level upwards; what Twisted tells of itself counts as ``debug``.
 
     Twisted's own filter looks for a level of each part of a namespace, at every event.
     """
@@ -121,5 +121,8 @@ class LevelFilter:
 
     def __call__(self, event: LogEvent) -> None:
         """Take one event; one without a level is passed on."""
-        if event.get("log_level") in self._levels or event.get("log_level") is None:
+        level = event.get("log_level")
+        if level is LogLevel.info and "event" not in event:
+            level = LogLevel.debug
+        if level in self._levels or level is None:
             self._observer(event)

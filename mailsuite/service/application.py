@@ -71,7 +71,7 @@ class Application(MultiService):
         server = self._config.server
         try:
             identity = find_identity(server)
-            prepare_folders(identity, [server.data_dir, self._config.run_folder])
+            prepare_folders(identity, os.path.dirname(self._config.path), [server.data_dir, self._config.run_folder])
         except (MailError, OSError) as error:
             raise SystemExit(f"mailsuite cannot start: {error}") from error
         return identity
@@ -154,6 +154,7 @@ class Application(MultiService):
         except BlockingIOError as error:
             os.close(descriptor)
             raise OSError(f"{self._pidfile} belongs to a server that runs") from error
+        os.fchmod(descriptor, PID_FILE_MODE)  # whatever the mask took away: monitors read it
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         self._pid_descriptor = descriptor

@@ -3,7 +3,8 @@
 import grp
 import os
 import pwd
-from collections.abc import Iterable
+import stat
+from collections.abc import Sequence
 
 import attrs
 
@@ -58,12 +59,16 @@ def become(identity: Identity) -> None:
         os.setuid(identity.uid)
 
 
-def prepare_folders(identity: Identity, folders: Iterable[str]) -> None:
+def prepare_folders(identity: Identity, home: str, folders: Sequence[str]) -> None:
     """
     See to it that folders belong to who the server becomes; those that are not there are made.
 
+    Args:
+        home: the folder of the configuration, which must let the server pass.
+
     Raises:
         MailError: DENIED, with what to do, when they belong to somebody else.
+        OSError: one cannot be made.
     """
     if identity.uid is None:
         return
@@ -72,9 +77,9 @@ def prepare_folders(identity: Identity, folders: Iterable[str]) -> None:
             os.makedirs(folder, mode=FOLDER_MODE)
             os.chown(folder, identity.uid, -1 if identity.gid is None else identity.gid)
     foreign = [folder for folder in folders if os.stat(folder).st_uid != identity.uid]
+    status = os.stat(home)
+    if status.st_uid != identity.uid and not status.st_mode & stat.S_IXOTH:
+        foreign = [home, *(folder for folder in foreign if not folder.startswith(home + os.sep))]
     if foreign:
-        names = " ".join(foreign)
-        text = (
-            f"server.user is {identity.name}, who does not own what it works on; run: chown -R {identity.name}: {names}"
-        )
-        raise MailError(Kind.DENIED, text)
+        text = f"server.user: {identity.name} cannot use what it works on; run: chown -R {identity.name}: "
+        raise MailError(Kind.DENIED, text + " ".join(foreign))

@@ -69,7 +69,7 @@ class Listeners:
                     port = self.config.port(service)
                     self._bound[service] = bind_port(service, self.config.server.addresses, port)
         except BaseException:
-            self._unbind()
+            self.unbind()
             raise
 
     async def open(self, make_factory: Callable[[str], Any]) -> None:
@@ -141,7 +141,7 @@ class Listeners:
         if self._call is not None:
             self._call.cancel()
             self._call = None
-        self._unbind()
+        self.unbind()
         ports, self._ports = self._ports, []
         await gatherResults([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
         factories, self._factories = list(self._factories.values()), {}
@@ -157,7 +157,8 @@ class Listeners:
 
         return factory.drain().addBoth(drained)
 
-    def _unbind(self) -> None:
+    def unbind(self) -> None:
+        """Give ports back on which nothing is accepted yet."""
         for bound in self._bound.values():
             for one in bound:
                 one.socket.close()

@@ -92,7 +92,10 @@ class Suite(Service):
             self._lock.release()
             raise
         # Certificates may be readable only by who we stop being.
-        _ = self._tls.available
+        if not self._tls.available and self._tls.fault:
+            self._lock.release()
+            self.listeners.unbind()
+            raise MailError(Kind.INVALID, f"tls.certificate {self.config.tls.certificate}: {self._tls.fault}")
         self._privileged = True
 
     def startService(self) -> None:
@@ -222,7 +225,10 @@ class Suite(Service):
         config = self.config
         folder = os.path.join(config.server.data_dir, SPOOL_FOLDER)
         spool = Spool(folder, disk=self._disk, store=store, reactor=self._reactor, settings=config.spool)
-        spool.start()
+        try:
+            spool.start()
+        except sqlite3.Error as error:
+            raise MailError(Kind.UNAVAILABLE, f"the spool {folder}: {error}") from error
         self._stops.append(("spool", lambda: self._in_thread(spool.stop)))
         hostname = config.server.hostname
         queue = QueueService(spool, directory, config.queue, config.routes, self._reactor, hostname=hostname)

@@ -101,7 +101,9 @@ def _bounces(server):
     with server.imap(ANN) as client:
         client.select("INBOX")
         _, data = client.fetch("1:*", "(BODY.PEEK[])")
-        return [email.message_from_bytes(item[1], policy=email.policy.default) for item in data if isinstance(item, tuple)]
+        return [
+            email.message_from_bytes(item[1], policy=email.policy.default) for item in data if isinstance(item, tuple)
+        ]
 
 
 def _bounce_for(server, recipient):

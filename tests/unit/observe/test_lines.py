@@ -29,7 +29,7 @@ def test_a_json_line_holds_time_level_event_ids_fields_and_text():
     assert line == {
         "level": "error",
         "event": EVENT,
-        "text": "certificate cert.pem cannot be used: broken; the one before stays in force",
+        "text": "certificate cert.pem cannot be used: broken; nothing changes until that is repaired",
         "session": "s1",
         "peer": "192.0.2.1",
         "file": "cert.pem",
@@ -166,3 +166,15 @@ def test_every_event_renders_with_its_fields():
     for name, event in EVENTS.items():
         ids = ("session", "peer", "account", "queue_id")
         assert event.format.format(**dict.fromkeys((*event.fields, *ids), "x")), name
+
+
+def test_what_twisted_says_of_itself_is_for_debugging():
+    def lines(level):
+        stream = io.StringIO()
+        observer = make_observer(stream, "text", level)
+        observer({"log_level": LogLevel.info, "log_format": "SMTPFactory starting on 25", "log_time": 0.0})
+        observer({"log_level": LogLevel.critical, "log_format": "went wrong", "log_time": 0.0})
+        return len(stream.getvalue().splitlines())
+
+    assert lines("info") == 1
+    assert lines("debug") == 2
