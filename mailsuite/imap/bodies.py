@@ -35,6 +35,7 @@ SMALL_MAX_OCTETS = 64 * 1024  # of a message that is read whole whatever is aske
 BATCH_OCTETS = 256 * 1024
 PIECE_OCTETS = 256 * 1024
 HEADER_WINDOW_OCTETS = 16 * 1024
+TURN_SECONDS = 0.02  # of looking for parts, then others have their turn
 
 
 @attrs.frozen
@@ -129,7 +130,12 @@ class Bodies:
         contents = dict(await self._mailbox.read_many([message.uid for message in batch], BATCH_OCTETS))
         pieces: list[bytes] = []
         missing = 0
+        seconds = self._session.seconds
+        turn_ends = seconds() + TURN_SECONDS
         for message in batch:
+            if seconds() > turn_ends:
+                await self._session.connection.sleep(0)
+                turn_ends = seconds() + TURN_SECONDS
             content = contents.get(message.uid)
             if content is None:
                 missing += 1

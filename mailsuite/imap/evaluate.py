@@ -31,7 +31,7 @@ from mailsuite.message.header import find_empty_line, first_value, parse_fields
 from mailsuite.message.text import ReadContent, contains, header_contains
 
 CHUNK_MESSAGES = 500
-TEXT_CHUNK_MESSAGES = 100
+TEXT_CHUNK_MESSAGES = 32
 HEADER_CHUNK_MESSAGES = 64  # the header fields that the index keeps of one message may be HEADER_MAX_OCTETS
 TURN_SECONDS = 0.02  # of tests, then others have their turn
 HEADER_MAX_OCTETS = 1 << 20
