@@ -362,6 +362,19 @@ def test_maildir_structure(demo, account):
     assert file.read_bytes().endswith(b"Subject: file\r\n\r\nhi\r\n")
 
 
+def test_accounts_may_lie_below_their_numbers(tmp_path):
+    settings = {"MAILSUITE_STORAGE__LAYOUT": "userid", "MAILSUITE_STORAGE__MAILDIR_ROOT": "data/maildir"}
+    server = DemoServer(tmp_path / "srv", "--no-sample-mail", environment=settings).start()
+    server.send(ALICE, "Subject: file\r\n\r\nhi\r\n")
+    server.eventually(lambda: server.count(ALICE), lambda count: count == 1)
+    number = json.loads(server.command("user", "info", ALICE.email, "--json").stdout)["account_id"]
+    home = server.folder / "data" / "maildir" / f"user_{number}"
+    for mailbox in ("INBOX", "Sent", "Drafts"):
+        assert {"cur", "new", "tmp"} <= {path.name for path in (home / mailbox).iterdir()}
+    assert len([path for part in ("cur", "new") for path in (home / "INBOX" / part).iterdir()]) == 1
+    assert server.stop() == 0
+
+
 # accounts
 
 
