@@ -54,6 +54,8 @@ _ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
 _NOT_TEXT = re.compile(rb"[^\x20-\x7e]+")
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _DAY_SECONDS = 86400
+_TWO_DIGITS = tuple(b"%02d" % number for number in range(60))
+_MINUTES = tuple(b"%02d:%02d" % divmod(minute, 60) for minute in range(24 * 60))
 _EPOCH_ORDINAL = dt.date(1970, 1, 1).toordinal()
 
 
@@ -273,4 +275,4 @@ def internal_date(seconds: int) -> bytes:
     """
     days, rest = divmod(seconds, _DAY_SECONDS)
     minutes, second = divmod(rest, 60)
-    return b'"%b %02d:%02d:%02d +0000"' % (_day(days), minutes // 60, minutes % 60, second)
+    return b'"%b %b:%b +0000"' % (_day(days), _MINUTES[minutes], _TWO_DIGITS[second])

@@ -5,6 +5,7 @@ A client counts messages by what it was told, so a message that another session 
 this session may be told (RFC 3501 sections 5.5 and 7.4.1). Pure: it is given `Changes` and gives `Notices`.
 """
 
+import functools
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,12 @@ from mailsuite.interfaces import Changes, Snapshot
 RECENT_FLAG = "\\Recent"
 SEEN_FLAG = "\\Seen"
 SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")  # RFC 3501 section 2.3.2
+
+
+@functools.lru_cache(maxsize=4096)
+def with_recent(flags: frozenset[str]) -> frozenset[str]:
+    r"""Add ``\Recent``; sets of flags are few, and equal ones are to be one object."""
+    return flags | {RECENT_FLAG}
 
 
 @attrs.frozen(kw_only=True)
@@ -127,7 +134,7 @@ class SelectedView:
 
     def shown_flags(self, uid: int, flags: frozenset[str]) -> frozenset[str]:
         r"""Add ``\Recent`` where it is due."""
-        return flags | {RECENT_FLAG} if uid in self.recent else flags
+        return with_recent(flags) if uid in self.recent else flags
 
     def flags_at(self, numbers: Sequence[int]) -> Sequence[frozenset[str]]:
         r"""Give the flags of messages by sequence number, with ``\Recent`` where it is due."""
@@ -136,8 +143,12 @@ class SelectedView:
         else:
             flags = [self.flags[number - 1] for number in numbers]
         if self.recent:
-            uids = self.uids
-            return [self.shown_flags(uids[number - 1], each) for number, each in zip(numbers, flags, strict=True)]
+            recent = self.recent
+            if isinstance(numbers, range):
+                uids: Sequence[int] = self.uids[numbers.start - 1 : numbers.stop - 1]
+            else:
+                uids = [self.uids[number - 1] for number in numbers]
+            return [with_recent(each) if uid in recent else each for uid, each in zip(uids, flags, strict=True)]
         return flags
 
     def is_gone(self, uid: int) -> bool:

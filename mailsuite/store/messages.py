@@ -43,6 +43,7 @@ _COLUMNS = {
     Column.EMAIL_ID: "m.email_id",
     Column.SAVED: "m.saved",
 }
+_TABLES = {"s": "state s", "m": "message m", "h": "header h"}
 
 
 # looking
@@ -118,13 +119,11 @@ def fetch(
     row = index.get_row(mailbox_id)
     wanted = [column for column in columns if column is not Column.UID]
     names = [_COLUMNS[column] for column in wanted]
-    tables = "state s"
-    if any(name.startswith("m.") for name in names):
-        tables += " JOIN message m ON m.id = s.id"
-    if Column.HEADER in wanted:
-        tables += " JOIN header h ON h.id = s.id"
-    selected = ", ".join([f"s.id & {UID_MASK}", *names])
-    statement = f"SELECT {selected} FROM {tables} WHERE s.id {{where}} ORDER BY s.id"  # noqa: S608 - our own names
+    # Each table has a row for each message; the fewer are read, the better.
+    first, *others = sorted({name[0] for name in names} or {"s"})
+    tables = _TABLES[first] + "".join([f" JOIN {_TABLES[other]} ON {other}.id = {first}.id" for other in others])
+    selected = ", ".join([f"{first}.id & {UID_MASK}", *names])
+    statement = f"SELECT {selected} FROM {tables} WHERE {first}.id {{where}} ORDER BY {first}.id"  # noqa: S608 - our own names
     found: list[tuple[object, ...]] = list(statements.select_among(index.connection, statement, row, uids))
     if Column.FLAGS not in wanted or not found:
         return found

@@ -17,8 +17,8 @@ from mailsuite.interfaces import StoreMode
 CHUNK_MESSAGES = 1000
 BODY_CHUNK_MESSAGES = 200
 HEADER_CHUNK_MESSAGES = 64  # the header fields that the index keeps of one message may be a mebibyte
-MESSAGES_PER_WRITE = 200
-WRITE_OCTETS = 256 * 1024
+LINES_AT_ONCE = 10  # long ones may stand in each place
+WRITE_OCTETS = 64 * 1024
 
 
 async def fetch(session: Session, command: commands.Fetch) -> Reply:
@@ -48,19 +48,15 @@ async def _write_from_view(session: Session, plan: Plan, uids: "array[int]") -> 
 
 
 async def _write_lines(session: Session, lines: Iterator[bytes]) -> None:
-    while piece := b"".join(_some(lines)):
-        session.connection.write(piece)
-        await session.connection.drained()
-
-
-def _some(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Take some lines; few when they are long."""
+    connection = session.connection
     octets = 0
-    for line in islice(lines, MESSAGES_PER_WRITE):
-        yield line
-        octets += len(line)
+    while piece := b"".join(islice(lines, LINES_AT_ONCE)):
+        connection.write(piece)
+        octets += len(piece)
         if octets >= WRITE_OCTETS:
-            return
+            octets = 0
+            await connection.drained()
+    await connection.drained()
 
 
 def _chunks(uids: "array[int]", length: int) -> Iterator["array[int]"]:

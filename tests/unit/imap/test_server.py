@@ -276,7 +276,7 @@ def test_a_full_transport_stops_fetch(suite, mail):
     client = suite.connect().login().select()
     client.transport.producer.pauseProducing()
     first = client.send(b"a FETCH 1:* (UID ENVELOPE)\r\n")
-    assert first.count(b"FETCH") <= 200
+    assert len(first) < 128 * 1024  # of the 3000, those of one write
     client.settle()
     assert client.received() == b""
     client.transport.producer.resumeProducing()
