@@ -87,6 +87,7 @@ EVENTS: Mapping[str, Event] = {
         "account {account}: flags could not be written into file names", {"account": "id"}, LogLevel.warn
     ),
     "store.close.failed": Event("account {account}: the index could not be closed", {"account": "id"}, LogLevel.warn),
+    "store.move.failed": Event("the folder of an account could not be moved", {}, LogLevel.error),
     "store.listener.failed": Event(
         "a listener to changes of account {account} failed", {"account": "id"}, LogLevel.critical
     ),
@@ -142,10 +143,8 @@ EVENTS: Mapping[str, Event] = {
     "smtp.tls.started": Event("TLS with {peer}: {tls}", {"tls": "version and cipher"}, LogLevel.debug),
     "smtp.pipelining.refused": Event("{peer} did not wait: octets {place}", {"place": "where"}, LogLevel.warn),
     "smtp.command.refused": Event("{peer} said {verb!r}", {"verb": "the first octets of the line"}, LogLevel.debug),
-    "smtp.login.accepted": Event("{account} logged in from {peer}"),
-    "smtp.login.failed": Event(
-        "login failed for {username!r} from {peer}", {"username": "as the client said it"}, LogLevel.warn
-    ),
+    "smtp.login.succeeded": Event("{account} logged in"),
+    "smtp.login.refused": Event("login as {username!r} refused", {"username": "as the client wrote it"}, LogLevel.warn),
     "smtp.mail.refused": Event(
         "sender {sender} refused: {code} {text}",
         {"sender": "reverse-path", "code": "of the reply", "text": "of the reply"},
@@ -165,7 +164,7 @@ EVENTS: Mapping[str, Event] = {
     "imap.account.refused": Event("{account} has too many connections", level=LogLevel.warn),
     "imap.starttls.refused": Event("connection closed: octets came behind STARTTLS in the clear", level=LogLevel.warn),
     "imap.login.succeeded": Event("{account} logged in"),
-    "imap.login.refused": Event("login as {username} refused", {"username": "as the client wrote it"}, LogLevel.warn),
+    "imap.login.refused": Event("login as {username!r} refused", {"username": "as the client wrote it"}, LogLevel.warn),
     "imap.login.failed": Event(
         "login as {username} was not possible: {reason}",
         {"username": "as the client wrote it", "reason": "kind of failure"},
@@ -180,8 +179,8 @@ EVENTS: Mapping[str, Event] = {
     ),
     # pop3
     "pop3.connection.refused": Event("too many connections, {peer} turned away", {"peer": "its address"}),
-    "pop3.login.succeeded": Event("login, {messages} messages", {"messages": "in the maildrop"}),
-    "pop3.login.refused": Event("login of {name} refused", {"name": "as the client sent it"}, LogLevel.warn),
+    "pop3.login.succeeded": Event("{account} logged in, {messages} messages", {"messages": "in the maildrop"}),
+    "pop3.login.refused": Event("login as {username!r} refused", {"username": "as the client wrote it"}, LogLevel.warn),
     "pop3.messages.removed": Event("{count} messages removed", {"count": "how many"}),
     "pop3.removal.failed": Event(
         "{count} messages could not be removed: {reason}",
@@ -190,7 +189,7 @@ EVENTS: Mapping[str, Event] = {
     ),
     "pop3.pipelining.refused": Event("octets behind STLS, connection dropped", level=LogLevel.warn),
     "pop3.session.closed": Event(
-        "session of {account} closed in state {state}, {retrieved} messages retrieved",
+        "closed in state {state}, {retrieved} messages retrieved",
         {"account": "empty without login", "state": "of RFC 1939", "retrieved": "how many"},
     ),
     "pop3.session.failed": Event("a {doing} failed", {"doing": "what was being done"}, LogLevel.critical),

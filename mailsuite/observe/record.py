@@ -1,6 +1,8 @@
 """One event as plain values: what is left when Twisted's own bookkeeping is taken away."""
 
 import datetime as dt
+import errno
+import sqlite3
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -9,6 +11,10 @@ from twisted.logger import LogEvent, LogLevel, formatEvent
 from twisted.python.failure import Failure
 
 FOREIGN_EVENT = "twisted"
+_LACKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_DATABASE_LACKS = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM}
+)
 FIELD_MAX_CHARACTERS = 4096
 _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 
@@ -47,16 +53,27 @@ def make_record(event: LogEvent) -> Record:
     """Read an event of ``twisted.logger``; never fails, whatever is in it."""
     level = event.get("log_level", LogLevel.info)
     name = event.get("event")
-    ours = isinstance(name, str)
     failure = event.get("log_failure")
+    reason = _environment(failure.value) if isinstance(failure, Failure) else ""
+    ours = isinstance(name, str)
+    text = _text(event) if ours else formatEvent(event)
     return Record(
         dt.datetime.fromtimestamp(event.get("log_time", 0.0), dt.UTC),
         getattr(level, "name", str(level)),
         name if isinstance(name, str) else FOREIGN_EVENT,
-        _text(event) if ours else formatEvent(event),
+        f"{text}: {reason}" if reason else text,
         {key: plain(value) for key, value in event.items() if key[:4] != "log_" and key != "event"} if ours else {},
-        traceback=failure.getTraceback() if isinstance(failure, Failure) else "",
+        traceback=failure.getTraceback() if isinstance(failure, Failure) and not reason else "",
     )
+
+
+def _environment(error: BaseException | None) -> str:
+    """Say in a few words what the machine lacks, where that is all there is to know; empty for anything else."""
+    if isinstance(error, OSError) and error.errno in _LACKS:
+        return f"{error.strerror}{f' ({error.filename})' if error.filename else ''}"
+    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DATABASE_LACKS:
+        return str(error)
+    return ""
 
 
 def _text(event: LogEvent) -> str:

@@ -156,7 +156,7 @@ async def _log_in(session: Session, credentials: PasswordLogin) -> Answer:
 
 async def _login_failed(session: Session, name: str) -> Answer:
     session.failures += 1
-    session.log.emit("pop3.login.refused", name=name[:256])
+    session.log.emit("pop3.login.refused", username=name[:256])
     await _pause(session, session.settings.failure_delay_seconds + session.jitter())
     last = session.failures >= session.settings.failures_max
     return Reply(encode_error(REFUSED, "AUTH"), After.CLOSE if last else After.NOTHING)

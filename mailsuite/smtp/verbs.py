@@ -243,14 +243,14 @@ async def _log_in(session: Session, credentials: PasswordLogin) -> Reply:
     session.junk_commands = 0
     session.peer = attrs.evolve(session.peer, account=name)
     session.log = session.log.bind(account=name)
-    session.log.emit("smtp.login.accepted")
+    session.log.emit("smtp.login.succeeded")
     return replies.LOGGED_IN
 
 
 async def _fail_login(session: Session, name: str) -> Reply:
     """Answer late, and the same whatever was wrong, so that guessing is slow and teaches nothing."""
     session.failed_logins += 1
-    session.log.emit("smtp.login.failed", username=name)
+    session.log.emit("smtp.login.refused", username=name)
     await deferLater(session.clock, session.settings.failed_login_delay_seconds + session.jitter())
     if session.failed_logins >= session.settings.failed_logins_max:
         return replies.TOO_MANY_FAILED_LOGINS

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -178,3 +179,13 @@ def test_what_twisted_says_of_itself_is_for_debugging():
 
     assert lines("info") == 1
     assert lines("debug") == 2
+
+
+@pytest.mark.parametrize("observer_class", [TextLog, JSONLog])
+def test_what_the_machine_lacks_is_told_in_one_line(observer_class):
+    stream = io.StringIO()
+    log = EventLog(Logger(observer=observer_class(stream)))
+    log.failure("store.job.failed", OSError(errno.ENOSPC, "No space left on device"), account=7)
+    (line,) = stream.getvalue().splitlines()
+    assert "account 7: the store failed: No space left on device" in line
+    assert "Traceback" not in line

@@ -34,7 +34,7 @@ def test_plain_with_initial_response(login, receiver):
     assert connection.say(b"AUTH PLAIN " + GOOD) == b"235 2.7.0 authentication succeeded\r\n"
     assert connection.codes(MAIL) == [250]
     assert receiver.begun[0].peer.account == "alice@b.example"
-    assert "smtp.login.accepted" in connection.events.names
+    assert "smtp.login.succeeded" in connection.events.names
 
 
 def test_plain_as_a_dialogue(login):
@@ -103,7 +103,7 @@ def test_a_failed_login_is_answered_late_and_the_third_ends_the_connection(login
         connection.clock.advance(0.2)
         assert connection.codes() == [code]
     assert connection.closed
-    assert connection.events.names.count("smtp.login.failed") == 3
+    assert connection.events.names.count("smtp.login.refused") == 3
 
 
 def test_an_unknown_name_and_a_wrong_password_look_the_same(login):
