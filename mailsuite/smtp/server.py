@@ -165,9 +165,13 @@ class SMTPServer(ESMTP):
     def drain(self) -> None:
         """End the connection as soon as no message is under way (RFC 5321 section 3.8)."""
         self._draining = True
-        if not self._busy and self.session.transaction is None and not self._closing:
+        self._end_drained()
+        self._flush()
+
+    def _end_drained(self) -> None:
+        """Say that we shut down, unless a message or a command is under way."""
+        if not (self._busy or self._closing or self._framer.in_data) and self.session.transaction is None:
             self._send(replies.SHUTTING_DOWN)
-            self._flush()
 
     def timeoutConnection(self) -> None:
         """Twisted's name for what happens when the peer is too slow."""
@@ -230,6 +234,8 @@ class SMTPServer(ESMTP):
                 self._take(event)
         finally:
             self._running = False
+        if self._draining:
+            self._end_drained()
         self._flush()
         if self._closing or self._busy or self._output_full:
             return

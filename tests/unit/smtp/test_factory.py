@@ -4,6 +4,7 @@ import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.smtp.factory import network_of, plain_ip
 
 MAIL = b"MAIL FROM:<a@a.example>"
@@ -93,6 +94,25 @@ def test_drain_ends_idle_sessions_and_lets_messages_finish(talk, receiver):
         connection.lose()
     assert drained == [None]
     assert len(receiver.committed) == 2
+
+
+def test_drain_ends_a_session_whose_message_was_refused_or_whose_command_failed(talk, receiver):
+    refused = talk(receiver).begin()
+    waiting = Deferred()
+    receiver.answers["add_recipient"] = [waiting]
+    failing = more(refused)
+    failing.hello()
+    assert failing.codes(b"MAIL FROM:<a@a.example>", b"RCPT TO:<b@b.example>") == [250]
+    refused.feed(b"bare\nnewline\r\n")
+    refused.factory.drain()
+    assert not refused.closed
+    assert not failing.closed
+    assert refused.codes(b".") == [550, 421]
+    assert refused.closed
+    waiting.errback(MailError(Kind.NOT_FOUND))
+    assert failing.codes() == [550]
+    assert failing.codes(b"RSET") == [250, 421]
+    assert failing.closed
 
 
 def test_drain_without_connections_is_done_at_once(talk):
