@@ -9,6 +9,7 @@ import os
 import sqlite3
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -113,7 +114,7 @@ class Spool:
         self._free_octets = 0
         self._accepting = False
         self._stopped = False
-        self._unrecorded: list[Sequence[FailedDelivery]] = []
+        self._unrecorded: deque[Sequence[FailedDelivery]] = deque()
 
     # beginning and end
 
@@ -346,9 +347,8 @@ class Spool:
             self._free_octets = self.disk.free_octets(self.folder)
         except OSError:
             self._free_octets = 0
-        unrecorded, self._unrecorded = self._unrecorded, []
-        for failed in unrecorded:
-            self._defer(failed)
+        for _ in range(len(self._unrecorded)):  # the writer's thread adds to it meanwhile
+            self._defer(self._unrecorded.popleft())
 
     def _unlink(self, names: Sequence[str]) -> None:
         self.lane.post(self._remove_bodies, names)
