@@ -13,6 +13,7 @@ import secrets
 import smtplib
 import socket
 import sqlite3
+import ssl
 import stat
 import subprocess
 import time
@@ -433,6 +434,27 @@ def test_a_quota_binds_deliveries_and_uploads(demo, account):
     demo.command("user", "quota", login.email, "1M")
     with demo.imap(login) as client:
         assert client.append("INBOX", None, None, big.encode())[0] == "OK"
+
+
+# TLS
+
+
+@pytest.mark.parametrize(
+    ("ciphers", "taken"), [("ECDHE-ECDSA-NULL-SHA", False), ("AECDH-AES256-SHA", False), ("ECDHE+AESGCM", True)]
+)
+def test_ciphers_without_secrecy_or_identity_are_refused(demo, ciphers, taken):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+    with socket.create_connection(("127.0.0.1", demo.port("imaps")), CONDITION_SECONDS) as plain:
+        if taken:
+            with context.wrap_socket(plain) as tls:
+                assert tls.version() == "TLSv1.2"
+        else:
+            with pytest.raises(ssl.SSLError):
+                context.wrap_socket(plain)
 
 
 # a server with other settings
