@@ -20,11 +20,9 @@ async def store(session: Session, command: commands.Store) -> Reply:
     if not uids:
         return Reply("no such messages; nothing stored")
     (rows, _), changes = await selected.changing(selected.mailbox.store_flags(uids, command.mode, command.flags, None))
-    if command.mode is not StoreMode.REMOVE:
-        view.note_keywords(command.flags)
     for start in range(0, len(rows), ROWS_PER_TURN):
         turn = rows[start : start + ROWS_PER_TURN]
-        view.note_keywords(frozenset().union(*(flags for _, flags, _ in turn)))  # others' as well
+        view.note_keywords(frozenset().union(*(flags for _, flags, _ in turn)))  # as they are written, others' as well
         lines = [selected.keyword_notice()]
         for uid, flags, _ in turn:
             number = view.note_flags(uid, flags)

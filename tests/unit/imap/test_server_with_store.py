@@ -181,3 +181,11 @@ def test_two_clients_and_the_store_agree(make_connect, mail, kind, commands):
     assert counts == [len(line[0].split()) - 2 for line in seen]
     for client in clients:
         client.ok(b"LOGOUT")
+
+
+def test_a_keyword_is_shown_as_it_was_first_written(connect, mail):
+    client = connect().select()
+    client.send(b"a APPEND INBOX (Work) {%d+}\r\n%b\r\n" % (len(mail()), mail()))
+    client.ok(b"NOOP")
+    lines = client.ok(b"STORE 1 +FLAGS (WORK work)")
+    assert lines == [b"* 1 FETCH (FLAGS (Work \\Recent))"]
