@@ -2,7 +2,6 @@
 
 import datetime as dt
 import errno
-import sqlite3
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -12,9 +11,8 @@ from twisted.python.failure import Failure
 
 FOREIGN_EVENT = "twisted"
 _LACKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_DATABASE_LACKS = frozenset(
-    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM}
-)
+# SQLite's NOMEM, READONLY, IOERR, FULL and CANTOPEN, as numbers: who logs need not have SQLite.
+_DATABASE_LACKS = frozenset({7, 8, 10, 13, 14})
 FIELD_MAX_CHARACTERS = 4096
 _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 
@@ -38,6 +36,7 @@ class Record:
         time: with the time zone UTC.
         event: a name of the catalogue; ``twisted`` for what Twisted and other programs' code say.
         text: for people; not escaped yet.
+        values: of the event, Twisted's own bookkeeping among them; `fields` gives the others.
         traceback: without local variables; empty when nothing failed.
     """
 
@@ -45,8 +44,14 @@ class Record:
     level: str
     event: str
     text: str
-    fields: Mapping[str, object]
+    values: Mapping[str, object]
     traceback: str = ""
+
+    def fields(self) -> Mapping[str, object]:
+        """Give ids and fields of one of our events as JSON has them; of other programs' code, nothing."""
+        if self.event == FOREIGN_EVENT:
+            return {}
+        return {name: plain(value) for name, value in self.values.items() if name[:4] != "log_" and name != "event"}
 
 
 def make_record(event: LogEvent) -> Record:
@@ -62,7 +67,7 @@ def make_record(event: LogEvent) -> Record:
         getattr(level, "name", str(level)),
         name if isinstance(name, str) else FOREIGN_EVENT,
         f"{text}: {reason}" if reason else text,
-        {key: plain(value) for key, value in event.items() if key[:4] != "log_" and key != "event"} if ours else {},
+        event,
         traceback=failure.getTraceback() if isinstance(failure, Failure) and not reason else "",
     )
 
@@ -71,7 +76,7 @@ def _environment(error: BaseException | None) -> str:
     """Say in a few words what the machine lacks, where that is all there is to know; empty for anything else."""
     if isinstance(error, OSError) and error.errno in _LACKS:
         return f"{error.strerror}{f' ({error.filename})' if error.filename else ''}"
-    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DATABASE_LACKS:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DATABASE_LACKS:  # only SQLite's errors have that
         return str(error)
     return ""
 
