@@ -33,6 +33,7 @@ _ALL_ENVELOPE_FIELDS = _ENVELOPE_FIELDS | _ADDRESS_FIELDS
 _STRING_MAX_OCTETS = 65536
 _INNER_ENVELOPES_MAX_OCTETS = 1 << 19  # of fields; envelopes of messages within that go beyond it are empty
 _COUNT_CHUNK_OCTETS = 1 << 18
+_COMMON_MAX_OCTETS = 200
 _QUOTABLE = bytes(octet for octet in range(1, 128) if octet not in b'\r\n"\\')
 _GROUP_END = b"(NIL NIL NIL NIL)"
 
@@ -145,10 +146,18 @@ def _envelope(values: dict[bytes, bytes]) -> bytes:
 def _address_list(value: bytes | None) -> bytes:
     if not value:
         return b"NIL"
+    return _common_address_list(value) if len(value) <= _COMMON_MAX_OCTETS else _make_address_list(value)
+
+
+def _make_address_list(value: bytes) -> bytes:
     entries = parse_addresses(value)
     if not entries:
         return b"NIL"
     return b"(" + b"".join([_address(entry) for entry in entries]) + b")"
+
+
+_common_address_list = functools.lru_cache(maxsize=1024)(_make_address_list)
+"""Much mail goes to, and comes from, the same few addresses."""
 
 
 def _address(entry: MailboxField) -> bytes:
