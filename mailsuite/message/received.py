@@ -26,7 +26,9 @@ def return_path_field(sender: str) -> bytes:
         sender: the reverse-path without angle brackets; empty is the null reverse-path. UTF-8 addresses stay as they
             are (RFC 6532 section 3); control characters and angle brackets are dropped.
     """
-    path = "".join(letter for letter in sender if letter.isprintable() and letter not in "<>")
+    path = sender
+    if not sender.isprintable() or "<" in sender or ">" in sender:
+        path = "".join(letter for letter in sender if letter.isprintable() and letter not in "<>")
     return b"Return-Path: <" + path.encode("utf-8", "replace") + b">\r\n"
 
 

@@ -189,7 +189,8 @@ class Transaction:
         """Say of the content what it is: a client may call it 7BIT, and a relay must not (RFC 6152 section 3)."""
         if self.sender.body is BodyType.BINARY_MIME:
             return self.sender
-        return attrs.evolve(self.sender, body=BodyType.SEVEN_BIT if self._is_ascii else BodyType.EIGHT_BIT_MIME)
+        body = BodyType.SEVEN_BIT if self._is_ascii else BodyType.EIGHT_BIT_MIME
+        return self.sender if self.sender.body is body else attrs.evolve(self.sender, body=body)
 
     async def _finish(self) -> bytes | Body:
         if self._refusal is not None:
