@@ -31,7 +31,7 @@ class JSONLog:
             "level": record.level,
             "event": record.event,
             "text": escape(record.text),
-            **{name: value for name, value in record.fields.items() if name not in RESERVED},
+            **{name: value for name, value in record.fields().items() if name not in RESERVED},
         }
         if record.traceback:
             line["traceback"] = record.traceback

@@ -4,7 +4,7 @@ from twisted.logger import ILogObserver, LogEvent
 from zope.interface import implementer
 
 from mailsuite.observe.escape import escape
-from mailsuite.observe.record import LineStream, make_record
+from mailsuite.observe.record import FOREIGN_EVENT, LineStream, make_record, plain
 
 IDS = ("session", "peer", "account", "queue_id")
 
@@ -24,7 +24,9 @@ class TextLog:
     def __call__(self, event: LogEvent) -> None:
         """Write one event."""
         record = make_record(event)
-        ids = " ".join(f"{name}={escape(str(record.fields[name]))}" for name in IDS if record.fields.get(name))
+        ids = ""
+        if record.event != FOREIGN_EVENT:
+            ids = " ".join([f"{name}={escape(str(plain(event[name])))}" for name in IDS if event.get(name)])
         head = f"{record.time.isoformat(timespec='milliseconds')} {record.level:<8} {record.event}"
         line = f"{head} [{ids}] {escape(record.text)}" if ids else f"{head} {escape(record.text)}"
         trace = "".join(f"\n    {escape(part)}" for part in record.traceback.splitlines())
