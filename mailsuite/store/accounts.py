@@ -9,7 +9,8 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.store import reindex, statements
 from mailsuite.store.carry import forget_previous, is_damage
 from mailsuite.store.index import AccountIndex, Place, UnfinishedIndexError
-from mailsuite.store.maildir import home_of
+from mailsuite.store.maildir import Home, home_of
+from mailsuite.store.moves import Moves
 from mailsuite.store.scan import mirror_flags, recover
 
 
@@ -19,15 +20,25 @@ class OpenAccounts:
 
     Args:
         open_max: most accounts held open.
+        moves: where accounts lie whose address changed.
+        finish: lets the lane of another account finish its move.
     """
 
     def __init__(
-        self, lane: Lane | InlineLane, place: Place, told: Callable[[int, int, int], None], open_max: int
+        self,
+        lane: Lane | InlineLane,
+        place: Place,
+        told: Callable[[int, int, int], None],
+        open_max: int,
+        moves: Moves,
+        finish: Callable[[int], None],
     ) -> None:
         self.lane = lane
         self._place = place
         self._told = told
         self._open_max = open_max
+        self._moves = moves
+        self._finish = finish
         self._open: OrderedDict[int, AccountIndex] = OrderedDict()
 
     def get(self, account_id: int, email: str) -> AccountIndex:
@@ -50,9 +61,46 @@ class OpenAccounts:
         forget_previous(index.home, self._place)
         return index
 
-    def _open_account(self, account_id: int, email: str) -> AccountIndex:
+    def _home(self, account_id: int, email: str) -> Home:
         settings = self._place.settings
-        home = home_of(settings.maildir_root, settings.layout, account_id, email)
+        here = home_of(settings.maildir_root, settings.layout, account_id, email)
+        home = self._moves.home(account_id, here)
+        if other := self._moves.claimant(account_id, home):
+            # The directory gave this address to somebody else: what lies here belongs to who had it before.
+            self._finish(other)
+            if self._moves.claimant(account_id, home):
+                raise MailError(Kind.UNAVAILABLE, "the mailboxes are being moved; try again")
+        return home
+
+    def begin_rename(self, account_id: int, email: str, new_email: str) -> None:
+        """Prepare for another address of an account; see `Moves`."""
+        settings = self._place.settings
+        index = self.get(account_id, email)
+        if index.retry_work():
+            raise MailError(Kind.UNAVAILABLE, "something is still to be removed from the mailboxes; try again later")
+        with index.writing():
+            pass  # what was promised and done must not be done again at this path
+        new = home_of(settings.maildir_root, settings.layout, account_id, new_email)
+        self._moves.begin_rename(account_id, index.home, new)
+
+    def begin_removal(self, account_id: int, email: str) -> None:
+        """Prepare for an account's end; see `Moves`."""
+        self._moves.begin_removal(account_id, self._home(account_id, email))
+
+    def finish_move(self, account_id: int) -> str:
+        """Let the folder of an account follow the directory; say where it is."""
+        self.forget(account_id)
+        return self._moves.finish(account_id)
+
+    def finish_quietly(self, account_id: int) -> None:
+        """Do so for a lane's `post`."""
+        try:
+            self.finish_move(account_id)
+        except (OSError, MailError) as error:
+            self._place.log.failure("store.move.failed", error)
+
+    def _open_account(self, account_id: int, email: str) -> AccountIndex:
+        home = self._home(account_id, email)
         try:
             if reindex.is_needed(home):
                 return reindex.rebuild(account_id, home, self._place, self._told)
@@ -75,8 +123,7 @@ class OpenAccounts:
     def rebuild(self, account_id: int, email: str, progress: reindex.Progress | None) -> int:
         """Build an account's index anew; return the number of messages."""
         self.forget(account_id)
-        settings = self._place.settings
-        home = home_of(settings.maildir_root, settings.layout, account_id, email)
+        home = self._home(account_id, email)
         index = reindex.replace(account_id, home, self._place, self._told, progress)
         self._open[account_id] = index
         forget_previous(home, self._place)

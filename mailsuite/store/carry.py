@@ -2,7 +2,8 @@
 Carry over, from an index that is being built anew, what the Maildir does not tell.
 
 That is: flags and keywords that no file name holds, MODSEQs, dates, subscriptions, and the tombstones by which a
-message that was delivered and expunged is not delivered again. The old index lies beside the new one until that one is whole.
+message that was delivered and expunged is not delivered again. The old index lies beside the new one until
+that one is whole.
 """
 
 import contextlib

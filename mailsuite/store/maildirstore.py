@@ -25,6 +25,7 @@ from mailsuite.store.changes import ChangeBus, Publisher
 from mailsuite.store.delivery import DeliveryLane
 from mailsuite.store.index import AccountIndex, Place
 from mailsuite.store.maildir import home_of
+from mailsuite.store.moves import Moves
 from mailsuite.store.session import AccountSession
 from mailsuite.store.settings import StorageSettings
 
@@ -88,7 +89,12 @@ class MailStore:
             log=self._log,
         )
         share = max(1, self.settings.open_accounts_max // len(self._pool.lanes))
-        self._accounts = [OpenAccounts(lane, place, self._publisher.tell, share) for lane in self._pool.lanes]
+        self._moves = Moves(self.disk, root, self.settings.layout)
+        self._moves.load()
+        self._accounts = [
+            OpenAccounts(lane, place, self._publisher.tell, share, self._moves, self._finish_move)
+            for lane in self._pool.lanes
+        ]
         self._deliveries = [DeliveryLane(accounts, self._touch, self._log) for accounts in self._accounts]
         self._pool.start()
         self._started = True
@@ -183,6 +189,43 @@ class MailStore:
     def verify(self, account: Account) -> "Deferred[list[str]]":
         """Compare index and Maildir; give what does not fit, in sentences."""
         return self.run(account, reindex.verify)
+
+    def begin_rename(self, account: Account, new_email: str) -> "Deferred[None]":
+        """
+        Prepare for another address: call it before the directory changes, and `finish_move` after.
+
+        The mail stays reachable under both addresses meanwhile and afterwards, for sessions and queued mail.
+        """
+        accounts = self._of(account.account_id)
+        return self._in_lane(accounts, lambda: accounts.begin_rename(account.account_id, account.email, new_email))
+
+    def begin_removal(self, account: Account) -> "Deferred[None]":
+        """Prepare for an account's end: call it before the directory forgets it, and `finish_move` after."""
+        accounts = self._of(account.account_id)
+        return self._in_lane(accounts, lambda: accounts.begin_removal(account.account_id, account.email))
+
+    def finish_move(self, account_id: int) -> "Deferred[str]":
+        """Let the folder of an account follow the directory; say where its mail is now, if there is any."""
+        accounts = self._of(account_id)
+        return self._in_lane(accounts, lambda: accounts.finish_move(account_id))
+
+    def cancel_move(self, account_id: int) -> "Deferred[None]":
+        """Forget what was begun: the directory did not change."""
+        return self._in_lane(self._of(account_id), lambda: self._moves.cancel(account_id))
+
+    def _finish_move(self, account_id: int) -> None:
+        accounts = self._of(account_id)
+        accounts.lane.post(accounts.finish_quietly, account_id)
+
+    def _in_lane(self, accounts: OpenAccounts, job: Callable[[], T]) -> "Deferred[T]":
+        def work() -> T:
+            try:
+                return job()
+            except (OSError, sqlite3.Error) as error:
+                self._log.failure("store.move.failed", error)
+                raise neutral_error(error) from error
+
+        return accounts.lane.run(work)
 
     def remove_account(self, account: Account) -> "Deferred[None]":
         """Remove an account's mail for ever."""

@@ -151,6 +151,7 @@ def test_a_reindex_that_is_cut_off_anywhere_loses_nothing(bench, stop):
             assert "cannot be reached" in str(error)  # noqa: PT017 - any failure may be told, none may be a bug
         bench.disk = Disk()
         if disk.count < last:
+            disk.crash_at = disk.fail_at = 0
             break
         if stop == "crash":
             bench.kill()
