@@ -5,13 +5,14 @@ import secrets
 
 import click
 
-from mailsuite.address import Address
+from mailsuite.address import Address, normalize_domain
 from mailsuite.cli.create import Plan, create_server
 from mailsuite.cli.session import say
 from mailsuite.config.publish import dns_records, ensure_dkim_key, zone_text
 from mailsuite.directory import DirectoryDatabase
 from mailsuite.directory.accounts import Accounts
 from mailsuite.durable import Disk
+from mailsuite.errors import MailError
 
 PASSWORD_OCTETS = 15
 
@@ -29,8 +30,9 @@ def command(
 ) -> None:
     """Make a new server in DIR: configuration, folders, databases, keys."""
     disk = Disk()
-    if admin is not None:
-        Address.parse(admin)
+    hostname, domain = _name("--hostname", hostname), _name("--domain", domain)
+    if admin is not None and Address.parse(admin).domain != domain:
+        raise click.ClickException(f"--admin: {admin} is not in the domain {domain}; nothing was made")
     plan = Plan(
         folder=os.path.abspath(folder),
         hostname=hostname,
@@ -52,3 +54,11 @@ def command(
     if not self_signed:
         say(f"services with TLS wait for {config.tls.certificate}")
     click.echo(f"start it with: mailsuite -c {plan.path} serve")
+
+
+def _name(option: str, text: str) -> str:
+    """Give a name the form that DNS has it in."""
+    try:
+        return normalize_domain(text)
+    except MailError as error:
+        raise click.ClickException(f"{option}: {text!r} is not a domain name") from error

@@ -1,6 +1,6 @@
 """``mailsuite mailbox``: asks the running server; without one, works on the folder itself."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import click
@@ -8,6 +8,7 @@ import click
 from mailsuite.cli.control import NotRunningError, ask_server
 from mailsuite.cli.session import Session, json_option, pass_session, print_json, print_rows, say
 from mailsuite.directory.accounts import Accounts
+from mailsuite.directory.records import AccountInfo
 from mailsuite.interfaces import Account
 
 
@@ -56,18 +57,29 @@ def verify(session: Session, address: str, *, as_json: bool) -> None:
 def _run(session: Session, name: str, address: str, job: Callable[[Any, Account], Awaitable[object]]) -> object:
     """Let the running server do it, or do it here while no server can start."""
     info = Accounts(session.database()).info(address)
+    account = as_account(info)
+    return ask_or_do(session, name, {"address": info.email}, lambda store: job(store, account))
+
+
+def ask_or_do(
+    session: Session, name: str, request: Mapping[str, object], job: Callable[[Any], Awaitable[object]]
+) -> object:
+    """Let the running server do it, or do it with a store of our own while no server can start."""
     try:
-        return ask_server(session, name, address=info.email)
+        return ask_server(session, name, **request)
     except NotRunningError:
-        pass
-    account = Account(
+        return _run_here(session, job)
+
+
+def as_account(info: AccountInfo) -> Account:
+    """Write what the directory knows as the store wants it."""
+    return Account(
         account_id=info.account_id,
         email=info.email,
         enabled=info.enabled,
         admin=info.admin,
         quota_octets=info.quota_octets,
     )
-    return _run_here(session, lambda store: job(store, account))
 
 
 def _run_here(session: Session, job: Callable[[Any], Awaitable[object]]) -> object:

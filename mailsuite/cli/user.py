@@ -2,9 +2,11 @@
 
 import re
 import sys
+from collections.abc import Callable
 
 import click
 
+from mailsuite.cli.mailbox import as_account, ask_or_do
 from mailsuite.cli.session import Session, json_option, pass_session, print_facts, print_rows, say, timestamp
 from mailsuite.directory.accounts import Accounts
 from mailsuite.directory.passwords import weakness
@@ -133,7 +135,17 @@ def passwd(
 @pass_session
 def rename(session: Session, address: str, new_address: str) -> None:
     """Give an account another address; its mail and everything that leads to it stay."""
-    info = Accounts(session.database()).rename(address, new_address)
+    accounts = Accounts(session.database())
+    before = accounts.info(address)
+    new_address = accounts.check_rename(address, new_address)
+    account = as_account(before)
+    ask_or_do(
+        session,
+        "account.rename",
+        {"address": before.email, "new_address": new_address},
+        lambda store: store.begin_rename(account, new_address),
+    )
+    info = _with_folder(session, before.account_id, lambda: accounts.rename(address, new_address))[0]
     say(f"{address} is now {info.email}")
 
 
@@ -157,8 +169,26 @@ def enable(session: Session, address: str) -> None:
 @click.argument("address")
 @pass_session
 def remove(session: Session, address: str) -> None:
-    """Remove an account; its mail stays on disk."""
-    say(f"{Accounts(session.database()).remove(address).email} removed; its mail is still on disk")
+    """Remove an account; its mail is kept aside, in the folder that is printed."""
+    accounts = Accounts(session.database())
+    before = accounts.info(address)
+    account = as_account(before)
+    ask_or_do(session, "account.remove", {"address": before.email}, lambda store: store.begin_removal(account))
+    _, folder = _with_folder(session, before.account_id, lambda: accounts.remove(address))
+    say(f"{before.email} removed; " + ("its mail is kept in this folder:" if folder else "it had no mail"))
+    if folder:
+        click.echo(folder)
+
+
+def _with_folder(session: Session, account_id: int, change: Callable[[], AccountInfo]) -> tuple[AccountInfo, str]:
+    """Change the directory, and let the folder that was prepared follow; or forget that it was."""
+    request = {"account_id": account_id}
+    try:
+        info = change()
+    except BaseException:
+        ask_or_do(session, "account.cancel", request, lambda store: store.cancel_move(account_id))
+        raise
+    return info, str(ask_or_do(session, "account.finish", request, lambda store: store.finish_move(account_id)) or "")
 
 
 @command.command("quota")

@@ -29,6 +29,8 @@ from mailsuite.mta.settings import RouteSettings
 
 DEFAULT_PATH = "/etc/mailsuite/mailsuite.toml"
 PREFIX = "MAILSUITE_"
+LOGIN_KEYS = frozenset({"username", "password"})
+"""Keys of a route that stand together or not at all."""
 FILE_MAX_OCTETS = 4 * 2**20
 
 
@@ -250,6 +252,8 @@ class _Reader:
                     values[key] = self._convert(types[key].type, value)
                 except ValueError as error:
                     self._fault(path, str(error))
+                    if key in LOGIN_KEYS:
+                        values[key] = key  # it is there, and no second fault
                     continue
                 self._effective.append(Effective(path, shown(values[key], secret=not types[key].repr), Origin.FILE))
             missing = [key for key, field in types.items() if field.default is attrs.NOTHING and key not in item]
@@ -270,6 +274,11 @@ class _Reader:
             name = "cert.pem" if kind == "certificate" else "key.pem"
             data = str(values["server.data_dir"])
             values[f"tls.{kind}"] = values[f"tls.{kind}"] or os.path.join(self._folder, data, "keys", "tls", name)
+        resolved = ("server.hostname", "database.url", "tls.certificate", "tls.private_key")
+        self._effective = [
+            attrs.evolve(item, value=shown(values[item.key], secret=False)) if item.key in resolved else item
+            for item in self._effective
+        ]
         made: dict[str, Any] = {}
         for part in PARTS:
             fields = {

@@ -215,3 +215,32 @@ def test_what_a_peer_wrote_cannot_reach_the_terminal_as_control_characters():
 
 def test_migrate_says_when_there_is_nothing_to_do(run):
     assert "nothing to do" in run("migrate").stderr
+
+
+def test_init_publishes_the_key_that_it_made_however_the_domain_is_written(tmp_path):
+    arguments = ["init", str(tmp_path / "a"), "--hostname", "MX.B\u00fccher.test", "--domain", "B\u00fccher.Test"]
+    result = CliRunner().invoke(main, [*arguments, "--admin", "root@b\u00fccher.test"])
+    assert result.exit_code == 0, result.output
+    assert "_imaps._tcp.xn--bcher-kva.test. IN SRV" in result.stdout
+    keys = [path.name for path in (tmp_path / "a/data/keys/dkim").iterdir()]
+    assert keys == ["xn--bcher-kva.test.mailsuite.pem"]
+
+
+@pytest.mark.parametrize(
+    ("hostname", "domain", "admin", "words"),
+    [
+        ("bad host", "example.test", "root@example.test", "--hostname: 'bad host'"),
+        ("mx.example.test", "bad domain", "root@example.test", "--domain: 'bad domain'"),
+        ("mx.example.test", "example.test", "root@other.test", "--admin: root@other.test"),
+        ("mx.example.test", "example.test", "root", "name@domain"),
+    ],
+)
+def test_init_that_is_refused_makes_nothing(tmp_path, hostname, domain, admin, words):
+    folder = tmp_path / "a"
+    result = CliRunner().invoke(
+        main, ["init", str(folder), "--hostname", hostname, "--domain", domain, "--admin", admin]
+    )
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert words in line
+    assert not folder.exists()

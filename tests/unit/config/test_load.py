@@ -346,3 +346,15 @@ def test_a_wrong_value_is_blamed_on_who_said_it():
         "listen.imap": "MAILSUITE_LISTEN__IMAP",
         "listen.pop3": PATH,
     }
+
+
+def test_what_is_shown_is_what_is_in_force():
+    shown = {item.key: item.value for item in _parse("").effective}
+    assert shown["server.hostname"]
+    assert shown["tls.certificate"] == "/srv/mail/data/keys/tls/cert.pem"
+    assert shown["database.url"] == "sqlite:////srv/mail/data/mailsuite.db"
+
+
+def test_a_secret_that_cannot_be_read_is_one_fault():
+    faults = _faults("[[route]]\ndomain = 'a.test'\nhost = 'b'\nusername = 'u'\npassword = { env = 'NOT_SET' }\n")
+    assert set(faults) == {"route[0].password"}
