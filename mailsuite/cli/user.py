@@ -137,13 +137,13 @@ def rename(session: Session, address: str, new_address: str) -> None:
     """Give an account another address; its mail and everything that leads to it stay."""
     accounts = Accounts(session.database())
     before = accounts.info(address)
-    new_address = accounts.check_rename(address, new_address)
+    key = accounts.check_rename(address, new_address)
     account = as_account(before)
     ask_or_do(
         session,
         "account.rename",
-        {"address": before.email, "new_address": new_address},
-        lambda store: store.begin_rename(account, new_address),
+        {"address": before.email, "new_address": key},
+        lambda store: store.begin_rename(account, key),
     )
     info = _with_folder(session, before.account_id, lambda: accounts.rename(address, new_address))[0]
     say(f"{address} is now {info.email}")

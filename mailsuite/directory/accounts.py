@@ -140,6 +140,21 @@ class Accounts:
             connection.execute(USERS.delete().where(USERS.c.id == info.account_id))
         return info
 
+    def check_rename(self, email: str, new_email: str) -> str:
+        """
+        Check whether an account can get another address; give that address in its one form.
+
+        Raises:
+            MailError: INVALID; NOT_FOUND; EXISTS.
+        """
+        old, new = Address.parse(email).key, Address.parse(new_email)
+        with self.database.reading() as connection:
+            _info(connection, old)
+            require_domain(connection, new.domain)
+            if new.key != old:
+                ensure_free(connection, new.key)
+        return new.key
+
     def rename(self, email: str, new_email: str) -> AccountInfo:
         """
         Give an account another address; identifier, password and everything that leads to it stay.

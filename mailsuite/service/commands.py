@@ -43,6 +43,10 @@ class ServerCommands:
             "mailbox.list": self.list_mailboxes,
             "mailbox.reindex": self.reindex,
             "mailbox.verify": self.verify,
+            "account.rename": self.begin_rename,
+            "account.remove": self.begin_removal,
+            "account.finish": self.finish_move,
+            "account.cancel": self.cancel_move,
         }
 
     async def status(self, _request: Mapping[str, object]) -> object:
@@ -79,12 +83,38 @@ class ServerCommands:
         """Compare an account's index with its Maildir."""
         return await self.store.verify(await self._account(request))
 
+    async def begin_rename(self, request: Mapping[str, object]) -> object:
+        """Prepare an account's folder for the new address that the directory is about to give."""
+        await self.store.begin_rename(await self._account(request), str(request.get("new_address")))
+        return None
+
+    async def begin_removal(self, request: Mapping[str, object]) -> object:
+        """Prepare an account's folder for its end."""
+        await self.store.begin_removal(await self._account(request))
+        return None
+
+    async def finish_move(self, request: Mapping[str, object]) -> object:
+        """Let the folder follow the directory; say where it is."""
+        return await self.store.finish_move(_account_id(request))
+
+    async def cancel_move(self, request: Mapping[str, object]) -> object:
+        """Forget what was prepared."""
+        await self.store.cancel_move(_account_id(request))
+        return None
+
     async def _account(self, request: Mapping[str, object]) -> Account:
         address = request.get("address")
         account = await self.directory.find(address) if isinstance(address, str) else None
         if account is None:
             raise MailError(Kind.NOT_FOUND, f"there is no account {address}")
         return account
+
+
+def _account_id(request: Mapping[str, object]) -> int:
+    number = request.get("account_id")
+    if not isinstance(number, int):
+        raise MailError(Kind.INVALID, "the request names no account")
+    return number
 
 
 async def mailbox_rows(store: MailStore, account: Account) -> list[dict[str, object]]:

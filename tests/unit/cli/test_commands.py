@@ -244,3 +244,29 @@ def test_init_that_is_refused_makes_nothing(tmp_path, hostname, domain, admin, w
     (line,) = result.stderr.splitlines()
     assert words in line
     assert not folder.exists()
+
+
+def test_mail_follows_a_rename_and_is_kept_at_a_removal_without_a_server(run):
+    run("user", "add", "first@example.test", "--password", "correct horse")
+    run("mailbox", "list", "first@example.test")
+    root = run.path.parent / "data" / "mail"
+    (root / "example.test" / "first" / "new" / "1.letter.host").write_bytes(b"Subject: x\r\n\r\n")
+    run("user", "rename", "first@example.test", "second@example.test")
+    assert not (root / "example.test" / "first").exists()
+    assert (root / "example.test" / "second" / "new" / "1.letter.host").exists()
+    run("user", "add", "third@example.test", "--password", "correct horse")
+    assert "already" in run("user", "rename", "third@example.test", "second@example.test", status=1).stderr
+    folder = run("user", "remove", "second@example.test").stdout.strip()
+    assert folder.startswith(str(root / "..removed"))
+    run("user", "add", "second@example.test", "--password", "correct horse")
+    listed = json.loads(run("mailbox", "list", "second@example.test", "--json").stdout)
+    assert {row["messages"] for row in listed} == {0}
+
+
+def test_the_configuration_costs_no_protocol_and_no_twisted():
+    code = (
+        "import sys\nimport mailsuite.config\n"
+        "heavy = {'twisted', 'sqlalchemy', 'cryptography', 'mailsuite.smtp.server', 'mailsuite.imap.server'}\n"
+        "sys.exit(' '.join(heavy & set(sys.modules)) or None)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
