@@ -1,5 +1,6 @@
 """CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE."""
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands
 from mailsuite.imap.session import Reply, Session
 
@@ -11,11 +12,15 @@ async def create(session: Session, command: commands.Create) -> Reply:
 
 
 async def delete(session: Session, command: commands.Delete) -> Reply:
-    """DELETE (RFC 3501 section 6.3.4); a mailbox that this session has selected is left first."""
-    selected = session.selected
-    if selected is not None and selected.mailbox.name == command.mailbox:
-        session.unselect()
+    """DELETE (RFC 3501 section 6.3.4); when it was the selected mailbox, under whatever name, none is selected now."""
     await session.avatar.delete(command.mailbox)
+    if session.selected is not None:
+        try:
+            await session.selected.synchronise(always=True)
+        except MailError as error:
+            if error.kind is not Kind.NOT_FOUND:
+                raise
+            session.unselect()
     return Reply("DELETE completed")
 
 

@@ -189,3 +189,17 @@ def test_a_keyword_is_shown_as_it_was_first_written(connect, mail):
     client.ok(b"NOOP")
     lines = client.ok(b"STORE 1 +FLAGS (WORK work)")
     assert lines == [b"* 1 FETCH (FLAGS (Work \\Recent))"]
+
+
+def test_delete_leaves_the_selected_mailbox_only_when_it_is_the_one(connect):
+    client = connect().select()
+    assert client.run(b"DELETE INBOX")[-1].startswith(b"NO")
+    client.ok(b"CHECK")
+    client.ok(b"CREATE one")
+    client.select(b"one")
+    client.ok(b"RENAME one two")
+    client.ok(b"CREATE one")
+    client.ok(b"DELETE one")
+    client.ok(b"CHECK")
+    client.ok(b"DELETE two")
+    assert client.run(b"CHECK")[-1].startswith(b"BAD")
