@@ -1,13 +1,18 @@
 """Who has mail here: domains, accounts, aliases, logins. Changes by any process act in a running server at once."""
 
-from mailsuite.directory.checker import CheckerChain, DirectoryChecker
-from mailsuite.directory.database import DirectoryDatabase
-from mailsuite.directory.directory import Directory, open_directory
-from mailsuite.directory.passwords import PasswordHashing, weakness
-from mailsuite.directory.plugins import make_checker, make_realm
-from mailsuite.directory.realm import MailRealm
-from mailsuite.directory.records import AccountInfo, AliasInfo, DomainInfo, LoginRecord
-from mailsuite.directory.settings import AuthSettings, DatabaseSettings
+from typing import TYPE_CHECKING
+
+from mailsuite.exports import exporter
+
+if TYPE_CHECKING:
+    from mailsuite.directory.checker import CheckerChain, DirectoryChecker
+    from mailsuite.directory.database import DirectoryDatabase
+    from mailsuite.directory.directory import Directory, open_directory
+    from mailsuite.directory.passwords import PasswordHashing, weakness
+    from mailsuite.directory.plugins import make_checker, make_realm
+    from mailsuite.directory.realm import MailRealm
+    from mailsuite.directory.records import AccountInfo, AliasInfo, DomainInfo, LoginRecord
+    from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 
 __all__ = [
     "AccountInfo",
@@ -27,3 +32,25 @@ __all__ = [
     "open_directory",
     "weakness",
 ]
+
+__getattr__ = exporter(
+    __name__,
+    {
+        "AccountInfo": "records",
+        "AliasInfo": "records",
+        "AuthSettings": "settings",
+        "CheckerChain": "checker",
+        "DatabaseSettings": "settings",
+        "Directory": "directory",
+        "DirectoryChecker": "checker",
+        "DirectoryDatabase": "database",
+        "DomainInfo": "records",
+        "LoginRecord": "records",
+        "MailRealm": "realm",
+        "PasswordHashing": "passwords",
+        "make_checker": "plugins",
+        "make_realm": "plugins",
+        "open_directory": "directory",
+        "weakness": "passwords",
+    },
+)

@@ -1,7 +1,21 @@
 """IMAP: grammar, session, verbs, server. It sees accounts and mailboxes through `mailsuite.interfaces` alone."""
 
-from mailsuite.imap.factory import IMAPFactory
-from mailsuite.imap.server import IMAPServer
-from mailsuite.imap.settings import IMAPSettings
+from typing import TYPE_CHECKING
+
+from mailsuite.exports import exporter
+
+if TYPE_CHECKING:
+    from mailsuite.imap.factory import IMAPFactory
+    from mailsuite.imap.server import IMAPServer
+    from mailsuite.imap.settings import IMAPSettings
 
 __all__ = ["IMAPFactory", "IMAPServer", "IMAPSettings"]
+
+__getattr__ = exporter(
+    __name__,
+    {
+        "IMAPFactory": "factory",
+        "IMAPServer": "server",
+        "IMAPSettings": "settings",
+    },
+)

@@ -17,14 +17,19 @@ What joins the parts (`mailsuite.service` does it; another program may)::
 process that owns the spool.
 """
 
-from mailsuite.mta.content import SpoolMessage, Target
-from mailsuite.mta.operations import QueueEntry, QueueFile, QueueRecipient
-from mailsuite.mta.queue import QueueService
-from mailsuite.mta.receive import Receiver
-from mailsuite.mta.relay import RelayAgent
-from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
-from mailsuite.mta.spool import Spool
-from mailsuite.mta.submission import Submission
+from typing import TYPE_CHECKING
+
+from mailsuite.exports import exporter
+
+if TYPE_CHECKING:
+    from mailsuite.mta.content import SpoolMessage, Target
+    from mailsuite.mta.operations import QueueEntry, QueueFile, QueueRecipient
+    from mailsuite.mta.queue import QueueService
+    from mailsuite.mta.receive import Receiver
+    from mailsuite.mta.relay import RelayAgent
+    from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+    from mailsuite.mta.spool import Spool
+    from mailsuite.mta.submission import Submission
 
 __all__ = [
     "QueueEntry",
@@ -42,3 +47,23 @@ __all__ = [
     "Submission",
     "Target",
 ]
+
+__getattr__ = exporter(
+    __name__,
+    {
+        "QueueEntry": "operations",
+        "QueueFile": "operations",
+        "QueueRecipient": "operations",
+        "QueueService": "queue",
+        "QueueSettings": "settings",
+        "ReceiveSettings": "settings",
+        "Receiver": "receive",
+        "RelayAgent": "relay",
+        "RouteSettings": "settings",
+        "Spool": "spool",
+        "SpoolMessage": "content",
+        "SpoolSettings": "settings",
+        "Submission": "submission",
+        "Target": "content",
+    },
+)

@@ -1,9 +1,12 @@
 """What an embedder or an operator may change: limits and timeouts of the server, and how a client sends."""
 
 import enum
+from typing import TYPE_CHECKING
 
 import attrs
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 
 MINUTE_SECONDS = 60
 MEBIBYTE_OCTETS = 1024 * 1024
@@ -97,7 +100,7 @@ class ClientSettings:
 
     hostname: bytes = b"localhost"
     tls: TLSPolicy = TLSPolicy.OPPORTUNISTIC
-    tls_creator: IOpenSSLClientConnectionCreator | None = None
+    tls_creator: "IOpenSSLClientConnectionCreator | None" = None
     implicit_tls: bool = False
     username: bytes = b""
     password: bytes = attrs.field(default=b"", repr=False)
