@@ -7,6 +7,7 @@ changed what, which UIDs an append took) is found by comparing the mailbox befor
 
 import contextlib
 import io
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,9 +123,17 @@ class TwistedAccount:
         self.changes = SessionBus()
         self._avatar = avatar
         self._ids: dict[str, int] = {}
+        self._numbers = itertools.count(1)
 
     def _id(self, name: str) -> int:
-        return self._ids.setdefault(name, len(self._ids) + 1)
+        if name not in self._ids:
+            self._ids[name] = next(self._numbers)
+        return self._ids[name]
+
+    def ensure_present(self, mailbox_id: int) -> None:
+        """Raise NOT_FOUND when the mailbox was deleted through this account."""
+        if mailbox_id not in self._ids.values():
+            raise MailError(Kind.NOT_FOUND, "the mailbox is gone")
 
     async def _select(self, name: str, *, read_only: bool) -> IMailboxIMAP:
         mailbox = await ask(self._avatar.select, name, not read_only)
@@ -188,6 +197,7 @@ class TwistedAccount:
     async def delete(self, name: str) -> None:
         """Remove a mailbox."""
         await ask(self._avatar.delete, name)
+        self._ids.pop(name, None)
 
     async def rename(self, old: str, new: str) -> None:
         """Rename a mailbox."""

@@ -156,8 +156,9 @@ class TwistedMailbox:
         )
 
     async def changes(self, since_modseq: int) -> Changes:
-        """Compare with the last look."""
+        """Compare with the last look; raises NOT_FOUND when the mailbox was deleted."""
         del since_modseq
+        self._account.ensure_present(self.mailbox_id)
         before = self._known
         self._known, recent = await self._look()
         flags = [(uid, each) for uid, each in self._known.items() if before.get(uid) != each]

@@ -251,6 +251,10 @@ def test_mailboxes(client, mail):
     client.ok(b"RENAME WORK PLAY")
     client.ok(b"DELETE PLAY")
     assert client.run(b"DELETE PLAY")[1].startswith(b"NO")
+    client.ok(b"CREATE doomed")
+    client.select(b"doomed")
+    client.ok(b"DELETE doomed")
+    assert client.run(b"CHECK")[1].startswith(b"BAD CHECK is not allowed"), "none is selected now"
 
 
 def test_a_large_append_goes_through_a_temporary_file(client):
