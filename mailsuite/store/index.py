@@ -64,10 +64,21 @@ class Place:
 
 @attrs.define
 class Look:
-    """What a folder looked like when all of it was known: modification times of new and cur, and when it was listed."""
+    """
+    What a folder looked like when it was last known.
+
+    Args:
+        stamp: modification times of new and cur.
+        listed: when it was listed, on the monotonic clock.
+        cost: how long that took, in seconds.
+        sure: nothing can have happened that `stamp` does not tell; False after a change so recent that another one
+            would have the same time.
+    """
 
     stamp: tuple[int, int]
     listed: float
+    cost: float = 0.0
+    sure: bool = True
 
 
 @attrs.define
@@ -378,6 +389,7 @@ class AccountIndex:
         if look is not None and known:
             with contextlib.suppress(OSError):
                 look.stamp = self.stamp(folder)
+                look.sure = False
 
     def make_mailbox(self, transaction: Transaction, name: str, special: str = "") -> MailboxRow:
         """Make a mailbox and its folder; neither is durable before the next durable transaction."""

@@ -20,6 +20,10 @@ from mailsuite.store.statements import UID_MASK, FileRow, MailboxRow
 
 TICK_NS = 100_000_000
 """A folder changed this recently may change again without its modification time telling."""
+SMALL_MESSAGES = 100
+"""A folder of so few is listed whenever something may have happened; a larger one not while the clock ticks."""
+PAUSE_PER_COST = 10
+"""Listing a folder that may have changed takes at most this part of the time."""
 INDEX_BATCH = 1000
 TEMPORARY_AGE_SECONDS = 36 * 3600
 
@@ -48,13 +52,25 @@ def _notice(index: AccountIndex, mailbox_id: int) -> None:
         index.make_folder(row)  # somebody removed it: its messages are gone with it
         stamp = index.stamp(folder)
     now = time.monotonic()
-    if look is not None and look.stamp == stamp and now - look.listed < index.settings.rescan_seconds:
+    if look is not None and look.stamp == stamp and not _is_due(index, row, look, now):
         return
-    _compare(index, row, folder)
     recent = abs(time.time_ns() - max(stamp)) < TICK_NS
+    _compare(index, row, folder)
+    cost = time.monotonic() - now
     after = index.stamp(folder)
-    unsure = recent and (look is None or look.stamp != stamp)
-    index.looks[mailbox_id] = Look((-1, -1) if unsure or after != stamp else stamp, now)
+    index.looks[mailbox_id] = Look((-1, -1) if after != stamp else stamp, now, cost, sure=not recent)
+
+
+def _is_due(index: AccountIndex, row: MailboxRow, look: Look, now: float) -> bool:
+    """Whether to list a folder whose modification times tell of nothing."""
+    if now - look.listed >= index.settings.rescan_seconds:
+        return True
+    if look.sure:
+        return False
+    if row.messages <= SMALL_MESSAGES:
+        return True
+    settled = abs(time.time_ns() - max(look.stamp)) >= TICK_NS
+    return settled and now - look.listed >= look.cost * PAUSE_PER_COST
 
 
 def recover(index: AccountIndex) -> None:
