@@ -1,11 +1,13 @@
 """``mailsuite user``."""
 
+import contextlib
 import re
 import sys
 from collections.abc import Callable
 
 import click
 
+from mailsuite.cli.control import NotRunningError, ask_server
 from mailsuite.cli.mailbox import as_account, ask_or_do
 from mailsuite.cli.session import Session, json_option, pass_session, print_facts, print_rows, say, timestamp
 from mailsuite.directory.accounts import Accounts
@@ -154,7 +156,10 @@ def rename(session: Session, address: str, new_address: str) -> None:
 @pass_session
 def disable(session: Session, address: str) -> None:
     """Switch an account off: no login, no delivery; its mail stays."""
-    say(f"{Accounts(session.database()).set_enabled(address, enabled=False).email} is off")
+    email = Accounts(session.database()).set_enabled(address, enabled=False).email
+    with contextlib.suppress(NotRunningError):
+        ask_server(session, "account.end", address=email)
+    say(f"{email} is off")
 
 
 @command.command("enable")

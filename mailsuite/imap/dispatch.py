@@ -28,8 +28,8 @@ class Dispatch:
         self._session = session
         self._bad_commands = 0
         self._turn = 0
-        self.ending = False
-        """The server is shutting down: this command is the last."""
+        self.ending = ""
+        """Why this command is the last; empty when it is not."""
 
     async def run(self, event: Event) -> None:
         """
@@ -51,7 +51,7 @@ class Dispatch:
         if self._session.state is State.LOGOUT:
             connection.hang_up()
         elif self.ending:
-            connection.write(responses.bye("the server is shutting down"))
+            connection.write(responses.bye(self.ending))
             connection.hang_up()
         self._turn += 1
         if self._turn >= TURN_COMMANDS:

@@ -17,6 +17,7 @@ from mailsuite.observe import EventLog
 MINUTE_SECONDS = 60
 NETWORKS_TRACKED_MAX = 100_000
 IPV6_PREFIX = 64  # addresses of one IPv6 network are one client
+ACCOUNT_ENDED = "this account may no longer be used"
 
 
 class IMAPFactory(Factory):
@@ -113,6 +114,12 @@ class IMAPFactory(Factory):
         return True
 
     # the end
+
+    def end_account(self, email: str) -> None:
+        """Say farewell to the clients of one account: commands that run are finished."""
+        for server in list(self.connections):
+            if server.account_email == email:
+                server.drain(ACCOUNT_ENDED)
 
     def drain(self) -> "Deferred[None]":
         """

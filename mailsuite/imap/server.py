@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mailsuite.imap.factory import IMAPFactory
 
 V4_MAPPED = "::ffff:"
+SHUTTING_DOWN = "the server is shutting down"
 READ_AHEAD_MAX_OCTETS = 128 * 1024  # of what waits while a command runs; then reading pauses
 
 
@@ -322,11 +323,16 @@ class IMAPServer(IMAP4Server):
             for wait in list(self._waits):
                 wait.cancel()
 
-    def drain(self) -> None:
-        """Say farewell for a shutdown: now, or when the command that runs has ended."""
-        self._dispatch.ending = True
+    @property
+    def account_email(self) -> str:
+        """Address of the account that is logged in; empty before."""
+        return self._account_key
+
+    def drain(self, reason: str = SHUTTING_DOWN) -> None:
+        """Say farewell: now, or when the command that runs has ended."""
+        self._dispatch.ending = reason
         if self._input is not None:
-            self.write(responses.bye("the server is shutting down"))
+            self.write(responses.bye(reason))
             self.hang_up()
 
     # IPushProducer: the transport's view of us

@@ -32,6 +32,7 @@ READ_AHEAD_OCTETS = 65_536
 FLUSH_OCTETS = 65_536
 
 GIVING_UP = Reply(encode_error("something went wrong here; try again later", "SYS/TEMP"), After.CLOSE)
+ACCOUNT_ENDED = Reply(encode_error("this account may no longer be used", "AUTH"), After.CLOSE)
 SHUTTING_DOWN = Reply(encode_error("the server is shutting down", "SYS/TEMP"), After.CLOSE)
 LINE_TOO_LONG = Reply(encode_error("the line is too long"))
 
@@ -62,7 +63,7 @@ class POP3Server(POP3):
         self._running = False  # a command has not finished; no other is begun
         self._closing = False
         self._lost = False
-        self._draining = False
+        self._farewell: Reply | None = None
         self._reading_paused = False
         self._output_full = False
         self._writable: Deferred[None] | None = None
@@ -101,11 +102,11 @@ class POP3Server(POP3):
         if told is not None:
             told(self)
 
-    def drain(self) -> None:
+    def drain(self, farewell: Reply = SHUTTING_DOWN) -> None:
         """End the connection as soon as no command is being worked on; what DELE marked stays."""
-        self._draining = True
+        self._farewell = farewell
         if not self._running and not self._closing:
-            self._send(SHUTTING_DOWN)
+            self._send(farewell)
             self._flush()
 
     def callLater(self, period: float, func: Callable[[], None]) -> IDelayedCall:
@@ -188,8 +189,8 @@ class POP3Server(POP3):
                 if line is None:
                     break
                 await self._answer(await self._take(line))
-                if self._draining and not self._closing:
-                    self._send(SHUTTING_DOWN)
+                if self._farewell is not None and not self._closing:
+                    self._send(self._farewell)
         finally:
             self._running = False
             if self._lost:

@@ -13,6 +13,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Account, MailboxEntry
 from mailsuite.mta import QueueService
 from mailsuite.service.control import Command
+from mailsuite.service.listeners import Listeners
 from mailsuite.store import MailStore
 
 STOP_DELAY_SECONDS = 0.05  # the answer goes out first
@@ -33,6 +34,7 @@ class ServerCommands:
     directory: Directory
     store: MailStore
     queue: QueueService | None
+    listeners: Listeners
 
     def table(self) -> Mapping[str, Command]:
         """Name the commands."""
@@ -43,6 +45,7 @@ class ServerCommands:
             "mailbox.list": self.list_mailboxes,
             "mailbox.reindex": self.reindex,
             "mailbox.verify": self.verify,
+            "account.end": self.end_sessions,
             "account.rename": self.begin_rename,
             "account.remove": self.begin_removal,
             "account.finish": self.finish_move,
@@ -82,6 +85,11 @@ class ServerCommands:
     async def verify(self, request: Mapping[str, object]) -> object:
         """Compare an account's index with its Maildir."""
         return await self.store.verify(await self._account(request))
+
+    async def end_sessions(self, request: Mapping[str, object]) -> object:
+        """End the sessions of an account that may no longer be used."""
+        self.listeners.end_account(str(request.get("address")))
+        return None
 
     async def begin_rename(self, request: Mapping[str, object]) -> object:
         """Prepare an account's folder for the new address that the directory is about to give."""

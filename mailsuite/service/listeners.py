@@ -136,6 +136,11 @@ class Listeners:
             raise MailError(Kind.INVALID, f"listen.{service}: cannot listen on {text!r}: {reason}") from error
         return make_prompt(port)
 
+    def end_account(self, email: str) -> None:
+        """End the sessions in which somebody reads an account's mail; who sends is refused at the next message."""
+        for factory in self._factories.values():
+            getattr(factory, "end_account", _ignore)(email)
+
     async def close(self) -> None:
         """Accept no more, let what is under way finish for some seconds, then close the rest."""
         if self._call is not None:
@@ -175,6 +180,10 @@ class Listeners:
                 host = (self.config.server.addresses or ("all addresses",))[0]
                 found[service] = f"{host} port {self.config.port(service)}"
         return found
+
+
+def _ignore(_email: str) -> None:
+    """This factory asks about the account at every message."""
 
 
 def _nothing() -> None:

@@ -187,7 +187,9 @@ class Suite(Service):
         self._stops = [*self._stops[1:], self._stops[0]]
         await self.listeners.open(lambda service: self._make_factory(service, portal, receiver))
         if self.roles == ALL_ROLES:
-            commands = ServerCommands(self.config, self._reactor, self._began, directory, store, self._queue)
+            commands = ServerCommands(
+                self.config, self._reactor, self._began, directory, store, self._queue, self.listeners
+            )
             self._control.open(commands.table())
             self._stops.append(("control socket", self._control.close))
 

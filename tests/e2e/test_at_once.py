@@ -56,6 +56,9 @@ def test_a_new_password_replaces_the_remembered_one(server, login):
 def test_a_disabled_account_gets_no_mail_no_login_and_can_send_nothing(server, login):
     with smtplib.SMTP_SSL("localhost", server.port("submissions"), context=server.context) as client:
         client.login(login.email, login.password)
+        drop = poplib.POP3_SSL("localhost", server.port("pop3s"), context=server.context)
+        drop.user(login.email)
+        drop.pass_(login.password)
         with server.imap(login) as reader:
             assert reader.select("INBOX")[0] == "OK"
             server.command("user", "disable", login.email)
@@ -63,6 +66,11 @@ def test_a_disabled_account_gets_no_mail_no_login_and_can_send_nothing(server, l
             with pytest.raises(imaplib.IMAP4.error), server.imap(login):
                 pass
             assert client.mail(login.email)[0] >= 400
+            with pytest.raises(imaplib.IMAP4.abort):
+                reader.noop()
+            with pytest.raises(poplib.error_proto, match="no longer"):
+                drop.noop()
+            drop.close()
     server.command("user", "enable", login.email)
     assert _rcpt(server, login.email) == 250
     with server.imap(login):
