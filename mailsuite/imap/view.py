@@ -8,7 +8,7 @@ this session may be told (RFC 3501 sections 5.5 and 7.4.1). Pure: it is given `C
 import functools
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -185,11 +185,23 @@ class SelectedView:
                 if uid in changes.recent:
                     self.recent.add(uid)
         self.uidnext = max(self.uidnext, last + 1)
+        self._apply_flags(flags_of)
+
+    def _apply_flags(self, flags_of: Mapping[int, frozenset[str]]) -> None:
+        """Set flags that others changed, given in order of UID."""
+        uids = self.uids
+        known = self.flags
+        count = len(uids)
+        position = 0
         for uid, flags in flags_of.items():
-            position = self.index(uid)
-            if position >= 0 and self.flags[position] != flags and uid not in self._gone:
-                self.flags[position] = flags
+            if position == count or uids[position] != uid:
+                position = bisect_left(uids, uid)
+                if position == count or uids[position] != uid:
+                    continue
+            if known[position] != flags and uid not in self._gone:
+                known[position] = flags
                 self._changed.add(uid)
+            position += 1
 
     def expunge(self, uids: Iterable[int]) -> None:
         """Note that messages are gone; they keep their numbers until `notices` may tell."""
@@ -260,10 +272,10 @@ class SelectedView:
         return self.keywords
 
     def _flag_notices(self) -> Iterator[tuple[int, int, frozenset[str]]]:
-        for uid in sorted(self._changed):
-            position = self.index(uid)
-            yield position + 1, uid, self.shown_flags(uid, self.flags[position])
+        changed = sorted(self._changed)
         self._changed.clear()
+        numbers = self.sequence_numbers(changed)
+        return zip(numbers, changed, self.flags_at(numbers), strict=True)
 
     def _remove_gone(self) -> Sequence[int]:
         positions = sorted(self.index(uid) for uid in self._gone)
