@@ -5,9 +5,7 @@ Twisted's ESMTP lends the transport shell: TLS on the same transport, the portal
 read goes through `framing`, what it means is decided by `verbs`; this module moves octets and keeps time.
 """
 
-import functools
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import attrs
@@ -43,25 +41,6 @@ T = TypeVar("T")
 
 async def _waited(awaitable: Awaitable[T]) -> T:
     return await awaitable
-
-
-@types.coroutine
-def _rest_of(
-    verb: Coroutine[Deferred[Any], Any, Reply], waiting: Deferred[Any]
-) -> Generator[Deferred[Any], Any, Reply]:
-    """Go on with a verb that was begun without a Deferred of its own and turned out to wait."""
-    while True:
-        try:
-            value = yield waiting
-        except Exception as error:  # noqa: BLE001 - the verb's own business
-            step = functools.partial(verb.throw, error)
-        else:
-            step = functools.partial(verb.send, value)
-        try:
-            waiting = step()
-        except StopIteration as done:
-            reply: Reply = done.value
-            return reply
 
 
 @implementer(IHandshakeListener, IPushProducer)
@@ -330,19 +309,25 @@ class SMTPServer(ESMTP):
         """Send a reply, now or when the verb has come to one."""
         if isinstance(answer, Reply):
             self._judge(answer)
-            return
+        else:
+            self._resume(None, answer)
+
+    def _resume(self, result: object, verb: Coroutine[Deferred[Any], Any, Reply]) -> None:
+        """Run a verb to its reply, which is usual, or to what it waits for; a Deferred of its own would cost more."""
         try:
-            waiting = answer.send(None)
-        except StopIteration as done:  # it had nothing to wait for, as is usual
-            self._judge(done.value)
-            return
+            waiting = verb.throw(result.value) if isinstance(result, Failure) else verb.send(result)  # type: ignore[arg-type]  # a value is there
+        except StopIteration as done:
+            reply = done.value
         except Exception as error:  # noqa: BLE001 - the top of a verb
-            self._judge(self._reply_to(error))
+            reply = self._reply_to(error)
+        else:
+            self._busy = True
+            self._waiting_for = waiting.addBoth(self._resume, verb)
             return
-        self._busy = True
-        self._waiting_for = Deferred.fromCoroutine(_rest_of(answer, waiting)).addCallbacks(
-            self._verb_done, self._verb_failed
-        )
+        if self._busy:
+            self._verb_done(reply)
+        else:
+            self._judge(reply)
 
     def _verb_done(self, reply: Reply) -> None:
         self._busy = False
@@ -351,9 +336,6 @@ class SMTPServer(ESMTP):
             return
         self._judge(reply)
         self._go_on()
-
-    def _verb_failed(self, failure: Failure) -> None:
-        self._verb_done(self._reply_to(failure.value))
 
     def _reply_to(self, error: BaseException | None) -> Reply:
         if isinstance(error, BadCommandError):
