@@ -11,6 +11,7 @@ from mailsuite.store.carry import forget_previous, is_damage
 from mailsuite.store.index import AccountIndex, Place, UnfinishedIndexError
 from mailsuite.store.maildir import Home, home_of
 from mailsuite.store.moves import Moves
+from mailsuite.store.prune import prune
 from mailsuite.store.scan import mirror_flags, recover
 
 
@@ -145,13 +146,18 @@ class OpenAccounts:
     def mirror(self, account_id: int, email: str, mailbox_id: int) -> None:
         """Write flags into file names; for a lane's `post`, so it never raises."""
         try:
-            mirror_flags(self.get(account_id, email), mailbox_id)
+            index = self.get(account_id, email)
+            mirror_flags(index, mailbox_id)
+            prune(index)
         except (OSError, sqlite3.Error, MailError) as error:
             self._place.log.failure("store.mirror.failed", error, account=account_id)
 
     def _close(self, index: AccountIndex) -> None:
         try:
-            index.close()
+            try:
+                prune(index)
+            finally:
+                index.close()
         except (OSError, sqlite3.Error) as error:
             self._place.log.failure("store.close.failed", error, account=index.account_id)
 

@@ -1,0 +1,60 @@
+"""Tombstones are forgotten when they are old and many, and no sooner."""
+
+import pytest
+
+from mailsuite.interfaces import StoreMode
+from mailsuite.store import prune as pruning
+
+MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
+DAY = 86_400
+
+
+@pytest.fixture
+def tombstones(bench, monkeypatch):
+    monkeypatch.setattr(pruning, "KEPT", 2)
+    for number in range(6):
+        bench.deliver(MESSAGE, number)
+        box = bench.box()
+        bench.go(box.store_flags([number + 1], StoreMode.ADD, frozenset({"\\Deleted"}), None))
+        bench.go(box.expunge(None))
+
+    def count():
+        index = bench.store._accounts[0].get(1, bench.account.email)
+        return index.connection.execute("SELECT COUNT(*) FROM expunged").fetchone()[0]
+
+    return count
+
+
+def test_old_ones_go_and_the_newest_stay(bench, tombstones):
+    bench.reopen()
+    bench.now += 13 * DAY
+    bench.reopen()
+    assert tombstones() == 6
+    assert bench.deliver(MESSAGE, 0).uid == 1
+    bench.now += 2 * DAY
+    bench.reopen()
+    assert tombstones() == 2
+    assert bench.deliver(MESSAGE, 5).uid == 6
+    assert bench.mail() == {}
+
+
+def test_age_counts_from_when_they_were_seen_and_outlives_a_reindex(bench, tombstones):
+    bench.now += 100 * DAY
+    bench.reopen()
+    assert tombstones() == 6
+    bench.go(bench.store.reindex(bench.account))
+    bench.now += 15 * DAY
+    bench.reopen()
+    assert tombstones() == 2
+
+
+def test_few_at_a_time(bench, tombstones, monkeypatch):
+    monkeypatch.setattr(pruning, "BATCH", 3)
+    bench.reopen()
+    assert tombstones() == 6
+    bench.now += 15 * DAY
+    bench.reopen()
+    assert tombstones() == 3
+    bench.now += DAY
+    bench.reopen()
+    assert tombstones() == 2
