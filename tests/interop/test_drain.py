@@ -62,3 +62,34 @@ def test_getmail_drains_into_a_maildir(demo, filled, program, run, tmp_path: Pat
     subjects = sorted(message["Subject"] for message in mailbox.Maildir(target, create=False))
     assert subjects == [f"letter {number}" for number in range(LETTERS)]
     assert demo.count(filled) == 0
+
+
+def test_mpop_drains_into_a_maildir(demo, filled, program, run, tmp_path: Path) -> None:
+    target = tmp_path / "got"
+    for name in ("", "cur", "new", "tmp"):
+        (target / name).mkdir()
+    run(
+        [program("mpop", "mpop"), "-C", "/dev/null", "--host=localhost", f"--port={demo.port('pop3s')}"]
+        + ["--tls=on", "--tls-starttls=off", f"--tls-trust-file={demo.certificate}", "--auth=plain", "--keep=off"]
+        + [f"--user={filled.email}", f"--passwordeval=echo {filled.password}"]
+        + [f"--delivery=maildir,{target}", f"--uidls-file={tmp_path / 'uidls'}"]
+    )
+    subjects = sorted(message["Subject"] for message in mailbox.Maildir(target, create=False))
+    assert subjects == [f"letter {number}" for number in range(LETTERS)]
+    assert demo.count(filled) == 0
+
+
+def test_fetchmail_drains_by_imap(demo, filled, program, run, tmp_path: Path) -> None:
+    got = tmp_path / "got"
+    got.mkdir()
+    configuration = tmp_path / "fetchmailrc"
+    configuration.write_text(
+        f"poll localhost protocol IMAP service {demo.port('imaps')} timeout 30\n"
+        f'  user "{filled.email}" password "{filled.password}" ssl sslcertck sslcertfile "{demo.certificate}"\n'
+        f"  mda \"sh -c 'cat > {got}/$$'\" fetchall\n"
+    )
+    configuration.chmod(0o700)
+    pidfile = str(tmp_path / "pid")
+    run([program("fetchmail", "fetchmail"), "--fetchmailrc", str(configuration), "--pidfile", pidfile])
+    assert len([path for path in got.iterdir() if "\n.dots\n..\nend " in path.read_text()]) == LETTERS
+    assert demo.count(filled) == 0
