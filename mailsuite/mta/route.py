@@ -11,6 +11,7 @@ from mailsuite.mta.settings import RouteSettings
 from mailsuite.smtp.replies import Refused, Reply
 
 ANY_DOMAIN = "*"
+OWN_MAILBOXES = frozenset({"archive", "drafts", "junk", "sent", "trash"})
 SOURCE_ROUTE_MARKS = frozenset("@%!")
 
 RELAYING_DENIED = "relaying denied"
@@ -56,7 +57,7 @@ async def resolve_targets(accounts: IAccounts, recipient: Recipient, *, may_rela
             address=address,
             account_id=account.account_id,
             email=account.email,
-            mailbox=tag or INBOX,
+            mailbox=_mailbox(tag),
             quota_octets=account.quota_octets,
             notify=recipient.notify,
             original=recipient.original,
@@ -67,6 +68,11 @@ async def resolve_targets(accounts: IAccounts, recipient: Recipient, *, may_rela
     if resolution.kind is not ResolutionKind.LOCAL or not targets:
         raise MailError(Kind.NOT_FOUND, "no such mailbox")
     return targets
+
+
+def _mailbox(tag: str) -> str:
+    # Whoever writes to user+Sent must not put words into the account's mouth.
+    return INBOX if not tag or tag.partition("/")[0].casefold() in OWN_MAILBOXES else tag
 
 
 def _remote(address: Address, recipient: Recipient) -> Target:

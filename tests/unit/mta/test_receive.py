@@ -170,6 +170,12 @@ def test_a_tag_names_the_mailbox(world, receiver, outcome):
     assert [delivery.mailbox for delivery in world.store.calls] == ["lists", "INBOX"]
 
 
+@pytest.mark.parametrize("tag", ["Sent", "sent", "Drafts", "Junk", "Trash", "Archive/2026"])
+def test_a_tag_does_not_reach_what_the_account_itself_fills(world, receiver, outcome, tag):
+    send(outcome, receiver, MESSAGE, f"alice+{tag}@example.test")
+    assert [delivery.mailbox for delivery in world.store.calls] == ["INBOX"]
+
+
 def test_two_ways_to_one_mailbox_bring_one_message(world, receiver, outcome):
     accounts = world.accounts.accounts
     world.accounts.aliases["all@example.test"] = Resolution(
