@@ -1,4 +1,4 @@
-"""mutt lists a mailbox and moves messages."""
+"""mutt and neomutt list a mailbox and move messages."""
 
 import fcntl
 import os
@@ -54,7 +54,8 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-def test_mutt_lists_and_moves(demo, account, program, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["mutt", "neomutt"])
+def test_mutt_lists_and_moves(demo, account, program, tmp_path: Path, name: str) -> None:
     target = account()
     for number in range(3):
         demo.send(target, f"Subject: letter {number}\r\n\r\nbody\r\n")
@@ -68,7 +69,7 @@ def test_mutt_lists_and_moves(demo, account, program, tmp_path: Path) -> None:
         f'set certificate_file="{demo.certificate}"\nset ssl_verify_host=no\n'
         "set quit=yes\nset delete=yes\nset move=no\nset confirmappend=no\nset confirmcreate=no\nset wait_key=no\n"
     )
-    mutt = Terminal([program("mutt", "mutt"), "-n", "-F", str(configuration)], tmp_path)
+    mutt = Terminal([program(name, name), "-n", "-F", str(configuration)], tmp_path)
     mutt.wait_for(b"letter 0")
     mutt.wait_for(b"letter 2")
     mutt.type(b"T~s letter.1\n")
