@@ -28,6 +28,18 @@ PRIVATE_UMASK = 0o077
 PID_FILE_MODE = 0o644
 
 
+class StartError(SystemExit, Exception):
+    """
+    The server cannot start, and has said so: twistd ends without a traceback.
+
+    An `Exception` as well, because twistd's parent in the background is told of nothing else and would wait for ever.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.code = 1
+
+
 class Application(MultiService):
     """
     What twistd runs: the suite, and what belongs to a process rather than to a library.
@@ -35,6 +47,7 @@ class Application(MultiService):
     Args:
         pidfile: is written and locked; empty is none. One that was left behind never blocks.
         before_ready: awaited between the start of the suite and the line that says that it is ready.
+        after_ready: called after that line.
     """
 
     def __init__(
@@ -45,6 +58,7 @@ class Application(MultiService):
         *,
         pidfile: str = "",
         before_ready: Callable[[], Awaitable[None]] | None = None,
+        after_ready: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
         self._config = config
@@ -53,6 +67,7 @@ class Application(MultiService):
         self._pidfile = os.path.abspath(pidfile) if pidfile else ""
         self._pid_descriptor = -1
         self._before_ready = before_ready
+        self._after_ready = after_ready
         self._log = EventLog(Logger("mailsuite.service.application"))
         # Twisted redirects the standard streams into the log; these are the real ones.
         self._stdout, self._stderr = sys.stdout, sys.stderr
@@ -87,7 +102,7 @@ class Application(MultiService):
             super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
         except (MailError, OSError) as error:
             self._fail(str(error))
-            raise SystemExit(1) from error
+            raise StartError(str(error)) from error
         if os.geteuid() == 0 and not self._config.server.user:
             self._log.emit("service.root.kept")
 
@@ -117,6 +132,8 @@ class Application(MultiService):
             await self._before_ready()
         _spare_the_collector()
         _print(self._stdout, READY)
+        if self._after_ready is not None:
+            self._after_ready()
 
     def _failed(self, failure: Failure) -> None:
         error = failure.value

@@ -28,7 +28,7 @@ def make_application(options: Any, roles: frozenset[Role] = ALL_ROLES) -> IServi
     Make what twistd runs.
 
     Args:
-        options: a mapping with ``config``.
+        options: a mapping with ``config``, and as one likes ``pid-lock`` and ``after_ready``, see `Application`.
 
     Raises:
         SystemExit: the configuration cannot be used; every fault is printed.
@@ -39,8 +39,9 @@ def make_application(options: Any, roles: frozenset[Role] = ALL_ROLES) -> IServi
         config = load_config(options["config"], os.environ)
     except ConfigError as error:
         raise SystemExit(str(error)) from error
-    pidfile = options.get("pid-lock", "")
-    application: IService = Application(config, Suite(config, reactor, roles), reactor, pidfile=pidfile)
+    suite = Suite(config, reactor, roles)
+    pidfile, after_ready = options.get("pid-lock", ""), options.get("after_ready")
+    application: IService = Application(config, suite, reactor, pidfile=pidfile, after_ready=after_ready)
     return application
 
 

@@ -351,14 +351,12 @@ def test_a_daemon_leaves_the_terminal_and_its_process_id(made, tmp_path):
     pidfile = tmp_path / "pid"
     done = _run("-c", str(folder / "mailsuite.toml"), "serve", "--daemon", "--pidfile", str(pidfile))
     assert done.returncode == 0, done.stderr
-    pid = int(eventually(lambda: pidfile.read_text() if pidfile.exists() else "", bool))
+    assert done.stdout == "mailsuite is ready\n"
+    pid = int(pidfile.read_text())
     try:
-
-        def listens():
-            with socket.socket() as client:
-                return client.connect_ex(("127.0.0.1", offset + 25)) == 0
-
-        eventually(listens, bool)
+        with socket.socket() as client:
+            assert client.connect_ex(("127.0.0.1", offset + 25)) == 0
+        assert {os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)} == {os.devnull}
         assert _run("-c", str(folder / "mailsuite.toml"), "stop").returncode == 0
         eventually(pidfile.exists, lambda there: not there)
     finally:

@@ -139,6 +139,41 @@ def test_the_second_of_two_says_who_is_there(made):
         assert made.stop() == 0
 
 
+@pytest.mark.parametrize("command", ["serve", "twistd"])
+def test_a_second_one_in_the_background_ends_and_says_why(made, command):
+    made.start()
+    try:
+        if command == "serve":
+            done = _serve(made, "--daemon")
+            (line,) = done.stderr.splitlines()
+            assert f"process {made.process.pid}" in line
+        else:
+            path = made.folder / "mailsuite.toml"
+            done = subprocess.run(
+                [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
+                + ["--pidfile=", "mailsuite", "--config", str(path)],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+                env={**made.environment, "MAILSUITE_LOG__OUTPUT": str(made.folder / "log" / "mail.log")},
+            )
+            assert "a server runs on" in done.stderr
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+    finally:
+        assert made.stop() == 0
+
+
+def test_what_goes_wrong_after_the_ports_are_taken_is_told_from_the_background_too(made):
+    _break_spool(made.folder)
+    done = _serve(made, "--daemon")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "spool" in line
+
+
 def _python_for(user):
     """Find a Python with all we need that another user may run, and the environment it takes."""
     packages = os.pathsep.join([str(ROOT), *(path for path in sys.path if path.endswith("site-packages"))])
