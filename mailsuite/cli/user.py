@@ -119,7 +119,7 @@ def exists(session: Session, address: str) -> None:
 def passwd(
     session: Session, address: str, password: str | None, password_hash: str | None, *, password_stdin: bool
 ) -> None:
-    """Set a password."""
+    """Set a password; who is logged in has to log in again."""
     if password_hash is not None and (password is not None or password_stdin):
         raise click.UsageError("give a password or a hash, not both")
     accounts = Accounts(session.database())
@@ -128,6 +128,7 @@ def passwd(
         info = accounts.set_password_hash(address, password_hash)
     else:
         info = accounts.set_password(address, _password(address, password, from_stdin=password_stdin))
+    _end_sessions(session, info.email)
     say(f"the password of {info.email} is changed")
 
 
@@ -157,8 +158,7 @@ def rename(session: Session, address: str, new_address: str) -> None:
 def disable(session: Session, address: str) -> None:
     """Switch an account off: no login, no delivery; its mail stays."""
     email = Accounts(session.database()).set_enabled(address, enabled=False).email
-    with contextlib.suppress(NotRunningError):
-        ask_server(session, "account.end", address=email)
+    _end_sessions(session, email)
     say(f"{email} is off")
 
 
@@ -180,9 +180,16 @@ def remove(session: Session, address: str) -> None:
     account = as_account(before)
     ask_or_do(session, "account.remove", {"address": before.email}, lambda store: store.begin_removal(account))
     _, folder = _with_folder(session, before.account_id, lambda: accounts.remove(address))
+    _end_sessions(session, before.email)
     say(f"{before.email} removed; " + ("its mail is kept in this folder:" if folder else "it had no mail"))
     if folder:
         click.echo(folder)
+
+
+def _end_sessions(session: Session, email: str) -> None:
+    """Let the running server, if there is one, say farewell to who is logged in."""
+    with contextlib.suppress(NotRunningError):
+        ask_server(session, "account.end", address=email)
 
 
 def _with_folder(session: Session, account_id: int, change: Callable[[], AccountInfo]) -> tuple[AccountInfo, str]:

@@ -17,7 +17,7 @@ from mailsuite.observe import EventLog
 MINUTE_SECONDS = 60
 NETWORKS_TRACKED_MAX = 100_000
 IPV6_PREFIX = 64  # addresses of one IPv6 network are one client
-ACCOUNT_ENDED = "this account may no longer be used"
+LOGIN_ENDED = "this login is no longer valid"
 
 
 class IMAPFactory(Factory):
@@ -119,7 +119,7 @@ class IMAPFactory(Factory):
         """Say farewell to the clients of one account: commands that run are finished."""
         for server in list(self.connections):
             if server.account_email == email:
-                server.drain(ACCOUNT_ENDED)
+                server.drain(LOGIN_ENDED)
 
     def drain(self) -> "Deferred[None]":
         """

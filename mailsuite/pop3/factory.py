@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from mailsuite.envelope import Peer
 from mailsuite.observe import EventLog
 from mailsuite.pop3.grammar import encode_error
-from mailsuite.pop3.server import ACCOUNT_ENDED, SHUTTING_DOWN, POP3Server
+from mailsuite.pop3.server import LOGIN_ENDED, SHUTTING_DOWN, POP3Server
 from mailsuite.pop3.session import Reply, Session
 from mailsuite.pop3.settings import POP3Settings
 
@@ -139,7 +139,7 @@ class POP3Factory(ServerFactory):
         """End the connections of one account, each after the command it is working on."""
         for server in list(self._live):
             if server.session.peer.account == email:
-                server.drain(ACCOUNT_ENDED)
+                server.drain(LOGIN_ENDED)
 
     def abort(self) -> None:
         """Close every connection now."""

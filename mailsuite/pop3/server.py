@@ -32,7 +32,7 @@ READ_AHEAD_OCTETS = 65_536
 FLUSH_OCTETS = 65_536
 
 GIVING_UP = Reply(encode_error("something went wrong here; try again later", "SYS/TEMP"), After.CLOSE)
-ACCOUNT_ENDED = Reply(encode_error("this account may no longer be used", "AUTH"), After.CLOSE)
+LOGIN_ENDED = Reply(encode_error("this login is no longer valid", "AUTH"), After.CLOSE)
 SHUTTING_DOWN = Reply(encode_error("the server is shutting down", "SYS/TEMP"), After.CLOSE)
 LINE_TOO_LONG = Reply(encode_error("the line is too long"))
 

@@ -87,7 +87,7 @@ class ServerCommands:
         return await self.store.verify(await self._account(request))
 
     async def end_sessions(self, request: Mapping[str, object]) -> object:
-        """End the sessions of an account that may no longer be used."""
+        """End the sessions of an account that is gone, switched off or has another password."""
         self.listeners.end_account(str(request.get("address")))
         return None
 

@@ -29,6 +29,9 @@ class Drainable(Protocol):
     def drain(self) -> Deferred[None]:
         """Take no more, say goodbye, fire when everybody is gone."""
 
+    def end_account(self, email: str) -> None:
+        """Say goodbye to who is logged in to an account."""
+
 
 @attrs.define
 class Listeners:
@@ -137,9 +140,9 @@ class Listeners:
         return make_prompt(port)
 
     def end_account(self, email: str) -> None:
-        """End the sessions in which somebody reads an account's mail; who sends is refused at the next message."""
+        """End the sessions of an account, each after what is under way."""
         for factory in self._factories.values():
-            getattr(factory, "end_account", _ignore)(email)
+            factory.end_account(email)
 
     async def close(self) -> None:
         """Accept no more, let what is under way finish for some seconds, then close the rest."""
@@ -180,10 +183,6 @@ class Listeners:
                 host = (self.config.server.addresses or ("all addresses",))[0]
                 found[service] = f"{host} port {self.config.port(service)}"
         return found
-
-
-def _ignore(_email: str) -> None:
-    """This factory asks about the account at every message."""
 
 
 def _nothing() -> None:

@@ -227,6 +227,12 @@ class SMTPFactory(ServerFactory):
         self._drained = self._drained.addCallback(waiting.callback)
         return waiting
 
+    def end_account(self, email: str) -> None:
+        """End the connections of one account, each after the message that is under way."""
+        for server in list(self._live):
+            if server.session.peer.account == email:
+                server.drain(replies.LOGIN_ENDED)
+
     def abort(self) -> None:
         """Close every connection now."""
         for server in list(self._live):

@@ -77,7 +77,7 @@ class SMTPServer(ESMTP):
         self._closing = False
         self._lost = False
         self._handshaking = False
-        self._draining = False
+        self._farewell: Reply | None = None  # said as soon as no message is under way
         self._output_full = False
         self._reading_paused = False
         self._command_done = True  # since the deadline was last moved
@@ -141,16 +141,18 @@ class SMTPServer(ESMTP):
         if told is not None:
             told(self)
 
-    def drain(self) -> None:
+    def drain(self, farewell: Reply = replies.SHUTTING_DOWN) -> None:
         """End the connection as soon as no message is under way (RFC 5321 section 3.8)."""
-        self._draining = True
+        self._farewell = farewell
         self._end_drained()
         self._flush()
 
     def _end_drained(self) -> None:
-        """Say that we shut down, unless a message or a command is under way."""
-        if not (self._busy or self._closing or self._framer.in_data) and self.session.transaction is None:
-            self._send(replies.SHUTTING_DOWN)
+        """Say farewell if that is to be, unless a message or a command is under way."""
+        if self._farewell is None or self.session.transaction is not None:
+            return
+        if not (self._busy or self._closing or self._framer.in_data):
+            self._send(self._farewell)
 
     def timeoutConnection(self) -> None:
         """Twisted's name for what happens when the peer is too slow."""
@@ -213,7 +215,7 @@ class SMTPServer(ESMTP):
                 self._take(event)
         finally:
             self._running = False
-        if self._draining:
+        if self._farewell is not None:
             self._end_drained()
         self._flush()
         if self._closing or self._busy or self._output_full:
@@ -258,8 +260,8 @@ class SMTPServer(ESMTP):
         if session.broken:
             self._answer(replies.GIVING_UP)
             return
-        if self._draining and session.transaction is None:
-            self._answer(replies.SHUTTING_DOWN)
+        if self._farewell is not None and session.transaction is None:
+            self._answer(self._farewell)
             return
         try:
             if session.exchange is not None:
@@ -448,8 +450,8 @@ class SMTPServer(ESMTP):
         """Queue a reply for the next write, and do what its code says."""
         self._out.append(reply.encoded)
         if reply.code == 250:  # noqa: PLR2004 - by far the most frequent
-            if self._draining and self.session.transaction is None:
-                self._out.append(replies.SHUTTING_DOWN.encoded)
+            if self._farewell is not None and self.session.transaction is None:
+                self._out.append(self._farewell.encoded)
                 self._close()
         elif reply is replies.SEND_CONTENT:
             self._begin_content()

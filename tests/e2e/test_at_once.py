@@ -65,16 +65,44 @@ def test_a_disabled_account_gets_no_mail_no_login_and_can_send_nothing(server, l
             assert _rcpt(server, login.email) == 550
             with pytest.raises(imaplib.IMAP4.error), server.imap(login):
                 pass
-            assert client.mail(login.email)[0] >= 400
+            assert client.mail(login.email) == (421, b"4.7.0 this login is no longer valid")
             with pytest.raises(imaplib.IMAP4.abort):
                 reader.noop()
-            with pytest.raises(poplib.error_proto, match="no longer"):
+            with pytest.raises(poplib.error_proto, match="no longer valid"):
                 drop.noop()
             drop.close()
     server.command("user", "enable", login.email)
     assert _rcpt(server, login.email) == 250
     with server.imap(login):
         pass
+
+
+@pytest.mark.parametrize("change", [("passwd", "--password", "another horse 2"), ("remove",)])
+def test_who_is_logged_in_is_put_out_by_a_new_password_and_by_removal(server, login, change):
+    other = server.add_account()
+    with (
+        smtplib.SMTP_SSL("localhost", server.port("submissions"), context=server.context) as sender,
+        smtplib.SMTP_SSL("localhost", server.port("submissions"), context=server.context) as under_way,
+        server.imap(other) as stays,
+        server.imap(login) as reader,
+    ):
+        drop = poplib.POP3_SSL("localhost", server.port("pop3s"), context=server.context)
+        drop.user(login.email)
+        drop.pass_(login.password)
+        for client in (sender, under_way):
+            client.login(login.email, login.password)
+        under_way.mail(login.email)
+        assert under_way.rcpt(other.email)[0] == 250
+        server.command("user", change[0], login.email, *change[1:])
+        with pytest.raises(imaplib.IMAP4.abort):
+            reader.noop()
+        with pytest.raises(poplib.error_proto, match="no longer valid"):
+            drop.noop()
+        drop.close()
+        assert sender.mail(login.email)[0] == 421
+        assert under_way.data(b"Subject: begun before\r\n\r\nbody\r\n")[0] == 250
+        assert under_way.mail("")[0] == 421
+        assert stays.noop()[0] == "OK"
 
 
 def test_an_alias_a_domain_and_an_account_come_and_go(server, login):
