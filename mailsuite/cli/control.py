@@ -1,5 +1,6 @@
 """Ask the server that runs on a folder; say whether there is one."""
 
+import contextlib
 import json
 import os
 import socket
@@ -26,10 +27,11 @@ def ask_server(session: Session, command: str, **arguments: object) -> object:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(ANSWER_SECONDS)
         _connect(client, session.config.run_folder)
-        client.sendall(json.dumps({"command": command, **arguments}).encode("ascii") + b"\n")
         pieces = []
-        while piece := client.recv(PIECE_OCTETS):
-            pieces.append(piece)
+        with contextlib.suppress(ConnectionError):  # the answer is not whole, then
+            client.sendall(json.dumps({"command": command, **arguments}).encode("ascii") + b"\n")
+            while piece := client.recv(PIECE_OCTETS):
+                pieces.append(piece)
     try:
         answer = json.loads(b"".join(pieces))
     except ValueError as error:

@@ -1,12 +1,16 @@
 """``mailsuite``: the command line. Each group of commands is imported when it is used."""
 
 import importlib
+import signal
 from collections.abc import Mapping
 
 import click
 
 import mailsuite
+from mailsuite.cli.daemon import fall_silent
 from mailsuite.cli.session import Session, one_line
+
+READER_GONE_STATUS = 128 + signal.SIGPIPE  # as the shell says it of programs that the signal ends
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("init", "Make a new server in a folder."),
@@ -52,6 +56,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
+        except BrokenPipeError as error:
+            # Who reads has seen enough. What is still held back must not fail at the end once more.
+            fall_silent()
+            raise click.exceptions.Exit(READER_GONE_STATUS) from error
         except Exception as error:
             text = one_line(error)
             if text is None:

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,15 @@ def test_every_command_explains_itself(name):
     result = CliRunner().invoke(main, [name, "--help"])
     assert result.exit_code == 0
     assert result.output.startswith("Usage:")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(run):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "mailsuite.cli.main", "-c", str(run.path), "config", "show"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + 13, b"")
 
 
 def test_users_are_added_listed_changed_and_removed(run):
