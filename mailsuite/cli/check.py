@@ -1,11 +1,14 @@
 """``mailsuite check``."""
 
 import os
+import socket
+from collections.abc import Iterator
 
 import click
 
 from mailsuite.cli.session import Session, json_option, pass_session, print_json, say
-from mailsuite.config import ConfigError, Fault
+from mailsuite.config import Config, ConfigError, Fault
+from mailsuite.config.schema import NO_PATHS
 from mailsuite.config.settings import TLSSettings
 
 
@@ -19,7 +22,7 @@ def command(session: Session, *, dns: bool, as_json: bool) -> None:
         raise click.ClickException("this version does not look into the DNS yet; run mailsuite check without --dns")
     try:
         config = session.config
-        _check_certificate(config.tls)
+        _look_around(config)
     except ConfigError as error:
         if as_json:
             print_json([{"key": fault.key, "detail": fault.detail, "source": fault.source} for fault in error.faults])
@@ -38,13 +41,34 @@ def command(session: Session, *, dns: bool, as_json: bool) -> None:
         say(f"{config.path} is in order")
 
 
-def _check_certificate(settings: TLSSettings) -> None:
+def _look_around(config: Config) -> None:
     """
-    Look at certificate and key, if both are there.
+    Find what fits together and yet keeps the server from starting here and now.
 
     Raises:
-        ConfigError: they cannot be used.
+        ConfigError: there is something.
     """
+    faults = [*_check_addresses(config), *_check_database(config), *_check_certificate(config.tls), *_check_log(config)]
+    if faults:
+        raise ConfigError(faults)
+
+
+def _check_database(config: Config) -> Iterator[Fault]:
+    if not config.database.url.startswith("sqlite:///"):
+        yield Fault("database.url", "only SQLite is there yet: write sqlite:///path", config.path)
+
+
+def _check_addresses(config: Config) -> Iterator[Fault]:
+    for address in config.server.addresses:
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+                probe.bind((address, 0))
+        except OSError:
+            yield Fault("server.listen_address", f"{address} is no address of this machine", config.path)
+
+
+def _check_certificate(settings: TLSSettings) -> Iterator[Fault]:
+    """Look at certificate and key, if both are there."""
     from mailsuite.config.tls import explain_refusal, load_options
 
     if not all(os.path.exists(path) for path in (settings.certificate, settings.private_key)):
@@ -52,4 +76,16 @@ def _check_certificate(settings: TLSSettings) -> None:
     try:
         load_options(settings)
     except (OSError, ValueError) as error:
-        raise ConfigError([Fault("tls.certificate", explain_refusal(error), settings.certificate)]) from error
+        yield Fault("tls.certificate", explain_refusal(error), settings.certificate)
+
+
+def _check_log(config: Config) -> Iterator[Fault]:
+    """Look whether the log can be written, without making it: it must belong to the server."""
+    output = config.log.output
+    if output in NO_PATHS:
+        return
+    folder = os.path.dirname(output)
+    if os.path.isdir(output) or not os.path.isdir(folder):
+        yield Fault("log.output", f"cannot open {output}: {'a' if os.path.isdir(output) else 'no'} folder", config.path)
+    elif not os.access(output if os.path.exists(output) else folder, os.W_OK):
+        yield Fault("log.output", f"cannot open {output}: no right to write", config.path)

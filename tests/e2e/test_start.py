@@ -5,6 +5,7 @@ import pwd
 import shutil
 import signal
 import smtplib
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -111,6 +112,58 @@ def test_what_keeps_it_from_starting_is_one_line_and_status_1(made, spoil, words
     (line,) = done.stderr.splitlines()
     assert all(word in line for word in words), line
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[server]", "[server", ["mailsuite.toml", "not TOML", "line"]),
+        ("[server]", "[server]\n# caf\udce9", ["mailsuite.toml", "not UTF-8"]),
+        ("[server]", '[database]\nurl = "postgresql://localhost/mail"\n[server]', ["database.url", "sqlite:///path"]),
+        ("log/mail.log", "no-such/mail.log", ["log.output", "no-such/mail.log"]),
+        ("log/mail.log", "data", ["log.output", "/data"]),
+        ('"127.0.0.1"', '"203.0.113.9"', ["203.0.113.9 is no address of this machine", "server.listen_address"]),
+    ],
+)
+def test_what_is_wrong_with_the_configuration_is_one_line(made, command, old, new, words):
+    path = made.folder / "mailsuite.toml"
+    text = path.read_text() + '\n[log]\noutput = "log/mail.log"\n'
+    assert old in text
+    path.write_bytes(text.replace(old, new).encode("utf-8", "surrogateescape"))
+    done = made.command(command, expect=1)
+    (line,) = done.stderr.splitlines()
+    assert all(word in line for word in words), line
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_a_configuration_that_cannot_be_read_is_one_line(made, command):
+    (made.folder / "mailsuite.toml").unlink()
+    missing = made.command(command, expect=1)
+    (made.folder / "mailsuite.toml").mkdir()
+    folder = made.command(command, expect=1)
+    for done, reason in ((missing, "mailsuite init"), (folder, "directory")):
+        (line,) = done.stderr.splitlines()
+        assert "mailsuite.toml" in line
+        assert reason in line
+
+
+def test_a_port_that_another_program_has_is_one_line(made):
+    with socket.create_server(("127.0.0.1", made.port("imap"))):
+        done = _serve(made)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"port {made.port('imap')} (imap) on 127.0.0.1 is in use" in line
+
+
+def test_a_storage_that_is_not_there_yet_has_no_effect_and_that_is_said(made):
+    with (made.folder / "mailsuite.toml").open("a") as stream:
+        stream.write('[storage]\nbackend = "s3"\n')
+    assert "storage.backend is set" in made.command("check").stderr
+    made.start()
+    assert made.stop() == 0
+    assert [line for line in made.output if "storage.backend is set" in line]
 
 
 @pytest.mark.parametrize(("spoil", "key"), [(_expose_key, "tls.certificate"), (_break_certificate, "tls.certificate")])
