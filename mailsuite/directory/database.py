@@ -77,8 +77,7 @@ class DirectoryDatabase:
         """
         try:
             self.disk.stat(self.path)  # opening would make it
-            with contextlib.closing(Database(self.path, self.disk)) as database:
-                row = database.connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            version = self._glance("SELECT version_num FROM alembic_version")
         except FileNotFoundError:
             return None
         except (sqlite3.Error, OSError) as error:
@@ -86,7 +85,22 @@ class DirectoryDatabase:
                 return None
             reason = error.strerror if isinstance(error, OSError) else error
             raise MailError(Kind.UNAVAILABLE, f"the account database cannot be used: {reason}") from error
-        return None if row is None else str(row[0])
+        return None if version is None else str(version)
+
+    def has_domains(self) -> bool:
+        """
+        Tell whether any mail is ours.
+
+        Raises:
+            sqlite3.Error: the tables are not there or cannot be read.
+        """
+        return self._glance("SELECT 1 FROM domains LIMIT 1") is not None
+
+    def _glance(self, statement: str) -> object:
+        """Give the first value of the first row, without an engine; None when there is no row."""
+        with contextlib.closing(Database(self.path, self.disk)) as database:
+            row = database.connection.execute(statement).fetchone()
+        return None if row is None else row[0]
 
     def migrate(self) -> None:
         """

@@ -213,6 +213,9 @@ EVENTS: Mapping[str, Event] = {
     ),
     "service.start.completed": Event("the server is ready", {}),
     "service.start.failed": Event("the server cannot start: {reason}", {"reason": "one sentence"}, LogLevel.critical),
+    "service.directory.unfilled": Event(
+        "no domain is ours yet, so no mail comes in; add one with: mailsuite domain add DOMAIN", {}, LogLevel.warn
+    ),
     "service.root.kept": Event("the server runs as root; set server.user", {}, LogLevel.warn),
     "service.stop.begun": Event("the server stops", {}),
     "service.stop.completed": Event("the server has stopped", {}),

@@ -157,6 +157,18 @@ def test_a_port_that_another_program_has_is_one_line(made):
     assert f"port {made.port('imap')} (imap) on 127.0.0.1 is in use" in line
 
 
+def test_a_server_without_a_domain_says_how_to_get_one(made):
+    made.command("domain", "remove", "example.test")
+    made.start()
+    assert made.stop() == 0
+    (line,) = [line for line in made.output if "no domain is ours" in line]
+    assert "mailsuite domain add" in line
+    made.command("domain", "add", "example.test")
+    made.start()
+    assert made.stop() == 0
+    assert "no domain is ours" not in "".join(made.output)
+
+
 def test_a_storage_that_is_not_there_yet_has_no_effect_and_that_is_said(made):
     with (made.folder / "mailsuite.toml").open("a") as stream:
         stream.write('[storage]\nbackend = "s3"\n')

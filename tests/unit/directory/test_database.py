@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 
 from mailsuite.directory.accounts import Accounts
 from mailsuite.directory.database import NEWEST_VERSION, ChangeWatch, DirectoryDatabase
+from mailsuite.directory.domains import Domains
 from mailsuite.directory.migrate import upgrade, versions
 from mailsuite.directory.tables import METADATA, SECRETS
 from mailsuite.durable import Disk
@@ -52,6 +53,13 @@ def test_migrations_make_the_tables_that_the_program_knows(fresh):
     fresh.migrate()
     with fresh.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA) == []
+
+
+def test_it_tells_whether_there_is_a_domain(fresh):
+    fresh.migrate()
+    assert not fresh.has_domains()
+    Domains(fresh).add("example.test")
+    assert fresh.has_domains()
 
 
 def test_migrating_again_changes_nothing(fresh):
