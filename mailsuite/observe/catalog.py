@@ -126,7 +126,9 @@ EVENTS: Mapping[str, Event] = {
     ),
     "queue.recipient.delivered": Event("{queue_id} for {recipient} delivered to {host}: {code} {text}", _ATTEMPT),
     "queue.recipient.deferred": Event("{queue_id} for {recipient} deferred: {code} {text}", _ATTEMPT, LogLevel.warn),
-    "queue.recipient.failed": Event("{queue_id} for {recipient} given up: {code} {text}", _ATTEMPT, LogLevel.warn),
+    "queue.recipient.failed": Event(
+        "delivery of {queue_id} to {recipient} failed: {code} {text}", _ATTEMPT, LogLevel.warn
+    ),
     "queue.report.queued": Event(
         "{queue_id} is returned to {sender} as {report}",
         {"queue_id": "of the message", "sender": "reverse-path", "report": "the report's queue id"},
@@ -144,7 +146,9 @@ EVENTS: Mapping[str, Event] = {
     "smtp.pipelining.refused": Event("{peer} did not wait: octets {place}", {"place": "where"}, LogLevel.warn),
     "smtp.command.refused": Event("{peer} said {verb!r}", {"verb": "the first octets of the line"}, LogLevel.debug),
     "smtp.login.succeeded": Event("{account} logged in"),
-    "smtp.login.refused": Event("login as {username!r} refused", {"username": "as the client wrote it"}, LogLevel.warn),
+    "smtp.login.refused": Event(
+        "AUTH failed: login as {username!r} refused", {"username": "as the client wrote it"}, LogLevel.warn
+    ),
     "smtp.mail.refused": Event(
         "sender {sender} refused: {code} {text}",
         {"sender": "reverse-path", "code": "of the reply", "text": "of the reply"},
@@ -164,7 +168,9 @@ EVENTS: Mapping[str, Event] = {
     "imap.account.refused": Event("{account} has too many connections", level=LogLevel.warn),
     "imap.starttls.refused": Event("connection closed: octets came behind STARTTLS in the clear", level=LogLevel.warn),
     "imap.login.succeeded": Event("{account} logged in"),
-    "imap.login.refused": Event("login as {username!r} refused", {"username": "as the client wrote it"}, LogLevel.warn),
+    "imap.login.refused": Event(
+        "AUTH failed: login as {username!r} refused", {"username": "as the client wrote it"}, LogLevel.warn
+    ),
     "imap.login.failed": Event(
         "login as {username} was not possible: {reason}",
         {"username": "as the client wrote it", "reason": "kind of failure"},
@@ -180,7 +186,9 @@ EVENTS: Mapping[str, Event] = {
     # pop3
     "pop3.connection.refused": Event("too many connections, {peer} turned away", {"peer": "its address"}),
     "pop3.login.succeeded": Event("{account} logged in, {messages} messages", {"messages": "in the maildrop"}),
-    "pop3.login.refused": Event("login as {username!r} refused", {"username": "as the client wrote it"}, LogLevel.warn),
+    "pop3.login.refused": Event(
+        "AUTH failed: login as {username!r} refused", {"username": "as the client wrote it"}, LogLevel.warn
+    ),
     "pop3.messages.removed": Event("{count} messages removed", {"count": "how many"}),
     "pop3.removal.failed": Event(
         "{count} messages could not be removed: {reason}",

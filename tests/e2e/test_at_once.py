@@ -3,6 +3,7 @@
 import imaplib
 import json
 import poplib
+import re
 import smtplib
 
 import pytest
@@ -172,6 +173,7 @@ def test_the_log_tells_who_failed_to_log_in_from_where_and_never_a_password(serv
     )
     assert (refused["code"], refused["peer"]) == (550, "127.0.0.1")
     log = "".join(server.output)
+    assert len(re.findall(f"AUTH.*failed.*{login.email}", log)) == 4
     assert "wrong-secret-word" not in log
     assert login.password not in log
     assert "d3Jvbmctc2VjcmV0LXdvcmQ" not in log, "nor as base64"

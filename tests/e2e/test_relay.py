@@ -3,6 +3,7 @@
 import email
 import email.policy
 import json
+import re
 import smtplib
 import socket
 
@@ -150,6 +151,7 @@ def test_mail_that_is_refused_for_good_is_reported_to_its_sender(server, sink):
     assert "no such person" in fields["Diagnostic-Code"]
     assert [taken[1] for taken in sink.taken] == [["bob@sink.test"]]
     assert _queue(server, "nobody@sink.test") == []
+    assert re.search(r"delivery of \S+ to nobody@sink\.test failed: 5\d\d .*no such person", "".join(server.output))
 
 
 def test_without_a_route_the_queue_tells_why_the_mail_waits(server):
