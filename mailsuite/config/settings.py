@@ -20,6 +20,7 @@ class ServerSettings:
         workers: processes; 0 is everything in one.
         user: account of the operating system to become once the ports are bound; empty keeps the caller's.
         group: likewise; empty is the user's own group.
+        pin_threads: keep the threads of a process on one processor, hashing and large bodies aside.
     """
 
     hostname: str = ""
@@ -29,6 +30,7 @@ class ServerSettings:
     workers: int = 0
     user: str = ""
     group: str = ""
+    pin_threads: bool = True
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -34,12 +34,21 @@ class Lane:
     Args:
         reactor: where results fire.
         limit: most jobs that may wait; above it `run` fails with UNAVAILABLE.
+        prepare: called once in the thread before anything else.
     """
 
-    def __init__(self, name: str, reactor: IReactorFromThreads, *, limit: int = LANE_LIMIT) -> None:
+    def __init__(
+        self,
+        name: str,
+        reactor: IReactorFromThreads,
+        *,
+        limit: int = LANE_LIMIT,
+        prepare: Callable[[], object] | None = None,
+    ) -> None:
         self.name = name
         self._reactor = reactor
         self._limit = limit
+        self._prepare = prepare
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._results: list[_Result] = []
         self._stopped = False
@@ -77,6 +86,8 @@ class Lane:
             self._thread.join()
 
     def _run(self) -> None:
+        if self._prepare is not None:
+            self._prepare()
         flushed = time.monotonic()
         while (item := self._queue.get()) is not None:
             deferred, job = item

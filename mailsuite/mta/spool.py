@@ -141,7 +141,9 @@ class Spool:
             log=self._log,
             deliver=self._agent.deliver,
         )
-        self._group = self._group_thread("spool-writer", self._writer.work, stop=self._writer.close)
+        self._group = self._group_thread(
+            "spool-writer", self._writer.work, gather_seconds=self.settings.gather_seconds, stop=self._writer.close
+        )
         replay = Replay(
             last,
             self.bodies,

@@ -14,4 +14,6 @@ def _escaped(match: re.Match[str]) -> str:
 
 def escape(text: str) -> str:
     r"""Write control characters, line separators, bidi marks and lone surrogates as ``\x1b``, ``\u202e``."""
+    if text.isprintable():  # nothing of the above is; nearly every text
+        return text
     return _DANGEROUS.sub(_escaped, text)

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from mailsuite.config import Config
 from mailsuite.errors import MailError
 from mailsuite.observe import EventLog, LogFile, make_observer, open_output
+from mailsuite.service.affinity import choose, processors, run_on
 from mailsuite.service.identity import Identity, find_identity, prepare_folders
 from mailsuite.service.suite import Suite
 
@@ -96,6 +97,8 @@ class Application(MultiService):
         """Take what needs rights or must be ours alone: the process id file, locks, ports."""
         os.umask(PRIVATE_UMASK)
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        if self._config.server.pin_threads:
+            run_on(choose(processors(), os.getpid()))
         _raise_file_limit()
         try:
             self._write_pidfile()

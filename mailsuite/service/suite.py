@@ -27,6 +27,7 @@ from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
 from mailsuite.mta import QueueService, Receiver, Spool, Submission
 from mailsuite.observe import EventLog
 from mailsuite.pop3 import POP3Factory
+from mailsuite.service.affinity import processors, run_on
 from mailsuite.service.commands import ServerCommands
 from mailsuite.service.control import ControlSocket
 from mailsuite.service.listeners import Listeners
@@ -53,6 +54,7 @@ class Suite(Service):
         self.roles = frozenset(roles)
         self._reactor = reactor
         self._disk = Disk()
+        self._processors = processors()
         self._log = EventLog(Logger("mailsuite.service.suite"))
         self._lock = RunLock(config.run_folder, self.roles)
         self._tls = ReloadingTLS(config.tls, reactor)
@@ -225,10 +227,16 @@ class Suite(Service):
         self._store = store
         return store
 
+    def _run_anywhere(self) -> None:
+        run_on(self._processors)
+
     def _start_spool(self, store: MailStore, directory: Directory) -> Spool:
         config = self.config
         folder = os.path.join(config.server.data_dir, SPOOL_FOLDER)
-        spool = Spool(folder, disk=self._disk, store=store, reactor=self._reactor, settings=config.spool)
+        files = Lane("spool-files", self._reactor, prepare=self._run_anywhere)
+        spool = Spool(
+            folder, disk=self._disk, store=store, reactor=self._reactor, settings=config.spool, file_lane=files
+        )
         try:
             spool.start()
         except sqlite3.Error as error:
@@ -243,7 +251,8 @@ class Suite(Service):
 
     def _make_portal(self, directory: Directory, store: MailStore, spool: Spool | None) -> Portal:
         settings = self.config.auth
-        hashers = LanePool([Lane(f"hashing-{n}", self._reactor) for n in range(max(1, settings.hashing_threads))])
+        threads = range(max(1, settings.hashing_threads))
+        hashers = LanePool([Lane(f"hashing-{n}", self._reactor, prepare=self._run_anywhere) for n in threads])
         hashers.start()
         self._stops.append(("hashing threads", lambda: self._in_thread(hashers.stop)))
         checker = DirectoryChecker(directory, hashers, self._reactor, cache_seconds=settings.cache_seconds)

@@ -7,6 +7,7 @@ is called follows from the delivery, so that the second time is recognised.
 
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -25,6 +26,8 @@ from mailsuite.store.index import AccountIndex, Transaction
 from mailsuite.store.statements import UID_BITS, UID_MASK, MailboxRow
 
 BATCH_MAX = 256
+GATHER_SECONDS = 0.003
+"""So long a batch waits for more after one of several: one transaction for five costs little more than for one."""
 
 Report = Callable[[Sequence[LocalOutcome]], None]
 _Waiting = tuple[LocalDelivery, Report]
@@ -60,6 +63,7 @@ class DeliveryLane:
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
         self._posted = False
+        self._last_size = 0
 
     def put(self, deliveries: Sequence[LocalDelivery], report: Report) -> None:
         """Deliver soon."""
@@ -75,8 +79,11 @@ class DeliveryLane:
         return len(self._waiting)
 
     def _run(self) -> None:
+        if self._last_size > 1 and not self._accounts.lane.backlog():
+            time.sleep(GATHER_SECONDS)
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
+        self._last_size = len(batch)
         try:
             self._deliver(batch)
         finally:

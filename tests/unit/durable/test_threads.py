@@ -72,6 +72,35 @@ def test_what_came_while_the_thread_was_busy_is_one_group():
     assert groups == [[0], [1, 2, 3, 4], [5, 6, 7]]
 
 
+def test_after_a_group_of_several_it_gathers_and_one_alone_never_waits():
+    groups, pauses = [], []
+    gates = [Gate(), Gate(), Gate()]
+
+    def work(group):
+        groups.append(group)
+        gates[len(groups) - 1](group)
+
+    def pause(seconds):
+        pauses.append(seconds)
+        thread.put("companion")
+
+    thread = GroupThread("test", work, gather_seconds=0.25, pause=pause)
+    thread.start()
+    thread.put("alone")
+    assert gates[0].arrived.wait(WAIT_SECONDS)
+    thread.put("a")
+    thread.put("b")
+    gates[0].opened.set()
+    assert gates[1].arrived.wait(WAIT_SECONDS)
+    assert pauses == []
+    gates[1].opened.set()
+    thread.put("after a pair")
+    assert gates[2].arrived.wait(WAIT_SECONDS)
+    gates[2].opened.set()
+    assert groups == [["alone"], ["a", "b"], ["after a pair", "companion"]]
+    assert pauses == [0.25]
+
+
 def test_start_and_stop_run_in_the_thread_around_the_groups():
     told = []
 
