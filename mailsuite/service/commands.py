@@ -93,7 +93,9 @@ class ServerCommands:
 
     async def begin_rename(self, request: Mapping[str, object]) -> object:
         """Prepare an account's folder for the new address that the directory is about to give."""
-        await self.store.begin_rename(await self._account(request), str(request.get("new_address")))
+        account, new_address = await self._account(request), str(request.get("new_address"))
+        await self.store.begin_rename(account, new_address)
+        self.listeners.rename_account(account.email, new_address)
         return None
 
     async def begin_removal(self, request: Mapping[str, object]) -> object:

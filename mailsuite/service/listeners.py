@@ -54,6 +54,7 @@ class Listeners:
     _bound: dict[str, list[Bound]] = attrs.field(factory=dict, init=False)
     _ports: list[IListeningPort] = attrs.field(factory=list, init=False)
     _factories: dict[str, Any] = attrs.field(factory=dict, init=False)
+    _former_names: dict[str, tuple[str, ...]] = attrs.field(factory=dict, init=False)
     _delayed: list[str] = attrs.field(factory=list, init=False)
     _call: Any = attrs.field(default=None, init=False)
 
@@ -141,8 +142,13 @@ class Listeners:
 
     def end_account(self, email: str) -> None:
         """End the sessions of an account, each after what is under way."""
-        for factory in self._factories.values():
-            factory.end_account(email)
+        for name in (email, *self._former_names.pop(email, ())):
+            for factory in self._factories.values():
+                factory.end_account(name)
+
+    def rename_account(self, email: str, new_email: str) -> None:
+        """Remember under which name sessions began that go on."""
+        self._former_names[new_email] = (email, *self._former_names.pop(email, ()))
 
     async def close(self) -> None:
         """Accept no more, let what is under way finish for some seconds, then close the rest."""

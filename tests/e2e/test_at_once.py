@@ -5,6 +5,7 @@ import json
 import poplib
 import re
 import smtplib
+from itertools import pairwise
 
 import pytest
 from demo_server import MadeServer
@@ -104,6 +105,18 @@ def test_who_is_logged_in_is_put_out_by_a_new_password_and_by_removal(server, lo
         assert under_way.data(b"Subject: begun before\r\n\r\nbody\r\n")[0] == 250
         assert under_way.mail("")[0] == 421
         assert stays.noop()[0] == "OK"
+
+
+def test_sessions_that_began_under_a_former_name_are_put_out_as_well(server, login):
+    names = [login.email, f"second-{login.email}", f"third-{login.email}"]
+    with server.imap(login) as first, server.imap(login) as second:
+        for old, new in pairwise(names):
+            server.command("user", "rename", old, new)
+            assert first.noop()[0] == "OK"
+        server.command("user", "passwd", names[-1], "--password", "another horse 2")
+        for client in (first, second):
+            with pytest.raises(imaplib.IMAP4.abort):
+                client.noop()
 
 
 def test_an_alias_a_domain_and_an_account_come_and_go(server, login):
