@@ -99,8 +99,13 @@ class Address:
         return self.local_part.isascii()
 
     def __str__(self) -> str:
-        local = self.local_part
-        if not _DOT_STRING.fullmatch(local):
-            escaped = local.replace("\\", "\\\\").replace('"', '\\"')
-            local = f'"{escaped}"'
+        local = _quoted_where_needed(self.local_part)
         return f"{local}@{self.domain}" if self.domain else local
+
+
+@functools.lru_cache(maxsize=1024)
+def _quoted_where_needed(local: str) -> str:
+    if _DOT_STRING.fullmatch(local):
+        return local
+    escaped = local.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -103,7 +103,12 @@ def _parse_unusual(value: bytes) -> tuple[int, int] | None:
 
 def format_date(when: float, offset_minutes: int = 0) -> str:
     """Write a date-time of RFC 5322 section 3.3."""
-    days, seconds = divmod(int(when // 1) + offset_minutes * 60, _DAY_SECONDS)
+    return _format_second(int(when // 1), offset_minutes)
+
+
+@functools.lru_cache(maxsize=16)  # all messages of a second have the same
+def _format_second(when: int, offset_minutes: int) -> str:
+    days, seconds = divmod(when + offset_minutes * 60, _DAY_SECONDS)
     year, month, day = civil_from_days(days)
     weekday = _WEEKDAYS[(days + 3) % 7]
     minutes, second = divmod(seconds, 60)

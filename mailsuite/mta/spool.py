@@ -5,6 +5,7 @@ Threads: the reactor; the file lane for large bodies; the writer, which commits 
 store; the sweeper. What they share is named in each module. The spool's folder holds ``spool.db`` and ``body/``.
 """
 
+import functools
 import os
 import sqlite3
 import time
@@ -43,7 +44,12 @@ T = TypeVar("T")
 
 def format_queue_id(spool: uuid.UUID, message_id: int) -> str:
     """Name a message in logs and commands: some digits of the spool, and its number in it."""
-    return f"{spool.hex[:QUEUE_ID_SPOOL_DIGITS].upper()}-{message_id:X}"
+    return f"{_spool_digits(spool)}-{message_id:X}"
+
+
+@functools.lru_cache(maxsize=16)
+def _spool_digits(spool: uuid.UUID) -> str:
+    return spool.hex[:QUEUE_ID_SPOOL_DIGITS].upper()
 
 
 def parse_queue_id(spool: uuid.UUID, queue_id: str) -> int:
@@ -58,7 +64,7 @@ def parse_queue_id(spool: uuid.UUID, queue_id: str) -> int:
         message_id = int(number, 16)
     except ValueError:
         message_id = 0
-    if message_id <= 0 or name.upper() != spool.hex[:QUEUE_ID_SPOOL_DIGITS].upper():
+    if message_id <= 0 or name.upper() != _spool_digits(spool):
         raise MailError(Kind.NOT_FOUND, "there is no such message in the queue")
     return message_id
 

@@ -4,6 +4,7 @@ Command lines to values: verbs, paths, parameters. Pure.
 RFC 5321 section 4.1.2, RFC 6531 section 3.3, RFC 1870, RFC 6152, RFC 4954 section 5.
 """
 
+import functools
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ POSTMASTER = "postmaster"  # RFC 5321 section 4.5.1
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 # One atom run, dots and all; `_dots_are_fine` rules on where dots may stand.
+PATHS_REMEMBERED = 1024  # addresses come again and again
+
 _PLAIN_PATH = re.compile(
     rb"<([A-Za-z0-9!#$%&'*+/=?^_`{|}~.\x80-\xff-]+)@([A-Za-z0-9._\x80-\xff-]+|\[[\x21-\x5a\x5e-\x7e]+\])>"
 )
@@ -128,6 +131,7 @@ def parse_rcpt(argument: bytes, *, smtputf8: bool) -> Recipient:
     return Recipient(path=parse_path(path, smtputf8=smtputf8, bad=replies.BAD_RECIPIENT))
 
 
+@functools.lru_cache(maxsize=PATHS_REMEMBERED)
 def parse_path(path: bytes, *, smtputf8: bool, bad: Reply) -> Address:
     """
     Read ``<local@domain>``; a source route is read over (RFC 5321 appendix C).
