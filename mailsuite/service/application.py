@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from mailsuite.config import Config
 from mailsuite.errors import MailError
 from mailsuite.observe import EventLog, LogFile, make_observer, open_output
+from mailsuite.observe.turn import TurnStream
 from mailsuite.service.affinity import choose, processors, run_on
 from mailsuite.service.identity import Identity, find_identity, prepare_folders
 from mailsuite.service.suite import Suite
@@ -78,7 +79,7 @@ class Application(MultiService):
         """Join an application: tell it where the log goes and who to become."""
         if isinstance(parent, Componentized):
             identity = self._identity()
-            parent.setComponent(ILogObserver, make_log_observer(self._config, identity))
+            parent.setComponent(ILogObserver, make_log_observer(self._config, self._reactor, identity))
             process: Any = IProcess(parent)
             process.uid, process.gid = identity.uid, identity.gid
         super().setServiceParent(parent)  # type: ignore[no-untyped-call]  # Twisted's is not annotated
@@ -182,7 +183,7 @@ class Application(MultiService):
         self._pid_descriptor = descriptor
 
 
-def make_log_observer(config: Config, identity: Identity | None = None) -> ILogObserver:
+def make_log_observer(config: Config, reactor: Any, identity: Identity | None = None) -> ILogObserver:
     """
     Make what the configuration says about the log.
 
@@ -199,12 +200,14 @@ def make_log_observer(config: Config, identity: Identity | None = None) -> ILogO
             stream.give(identity.uid, identity.gid)
     except OSError as error:
         raise SystemExit(f"log.output: cannot open {settings.output}: {error.strerror}") from error
-    return make_observer(stream, settings.format, settings.level)
+    turn = TurnStream(stream, reactor)
+    reactor.addSystemEventTrigger("after", "shutdown", turn.pass_on)
+    return make_observer(turn, settings.format, settings.level)
 
 
 def run_application(application: Application, config: Config, reactor: Any) -> None:
     """Do what twistd does, in the foreground and without its options; returns when everything has stopped."""
-    globalLogBeginner.beginLoggingTo([make_log_observer(config)], redirectStandardIO=False)
+    globalLogBeginner.beginLoggingTo([make_log_observer(config, reactor)], redirectStandardIO=False)
     application.privilegedStartService()
     application.startService()
     reactor.addSystemEventTrigger("before", "shutdown", application.stopService)
