@@ -99,7 +99,7 @@ class SpoolSettings:
     inline_max_octets: int = 64 * 1024
     memory_max_octets: int = 64 * MEBIBYTE
     backlog_max: int = 1000
-    gather_seconds: float = 0.001
+    gather_seconds: float = 0.0005
     busy_sweep_seconds: float = 0.5
     idle_sweep_seconds: float = 2.0
     stop_seconds: float = 10.0

@@ -61,7 +61,7 @@ def make_record(event: LogEvent) -> Record:
     failure = event.get("log_failure")
     reason = _environment(failure.value) if isinstance(failure, Failure) else ""
     ours = isinstance(name, str)
-    text = _text(event) if ours else formatEvent(event)
+    text = text_of(event) if ours else formatEvent(event)
     return Record(
         dt.datetime.fromtimestamp(event.get("log_time", 0.0), dt.UTC),
         getattr(level, "name", str(level)),
@@ -81,7 +81,7 @@ def _environment(error: BaseException | None) -> str:
     return ""
 
 
-def _text(event: LogEvent) -> str:
+def text_of(event: LogEvent) -> str:
     """Fill in the format of one of our events; these need none of what Twisted adds to formats, which is slow."""
     try:
         text: str = event["log_format"].format_map(event)
