@@ -6,6 +6,7 @@ from typing import Any
 from mailsuite.imap import commands
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.verbs import (
+    any_state,
     copy,
     expunge,
     fetch,
@@ -13,7 +14,6 @@ from mailsuite.imap.verbs import (
     listing,
     login,
     mailbox,
-    misc,
     search,
     select,
     status,
@@ -23,14 +23,14 @@ from mailsuite.imap.verbs import (
 Verb = Callable[[Session, Any], Awaitable[Reply | None]]
 
 VERBS: Mapping[type[commands.Command], Verb] = {
-    commands.Capability: misc.capability,
-    commands.Noop: misc.noop,
-    commands.Logout: misc.logout,
-    commands.Id: misc.id_,
+    commands.Capability: any_state.capability,
+    commands.Noop: any_state.noop,
+    commands.Logout: any_state.logout,
+    commands.Id: any_state.id_,
     commands.StartTLS: login.start_tls,
     commands.Authenticate: login.authenticate,
     commands.Login: login.log_in,
-    commands.Enable: misc.enable,
+    commands.Enable: any_state.enable,
     commands.Select: select.select,
     commands.Examine: select.examine,
     commands.Create: mailbox.create,
@@ -40,10 +40,10 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Unsubscribe: mailbox.unsubscribe,
     commands.List: listing.list_,
     commands.Lsub: listing.lsub,
-    commands.Namespace: misc.namespace,
+    commands.Namespace: any_state.namespace,
     commands.Status: status.status,
     commands.Idle: idle.idle,
-    commands.Check: misc.check,
+    commands.Check: any_state.check,
     commands.Close: select.close,
     commands.Unselect: select.unselect,
     commands.Expunge: expunge.expunge,
