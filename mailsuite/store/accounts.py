@@ -1,18 +1,43 @@
 """The open accounts of one lane: opened when needed, closed when others need the room."""
 
+import contextlib
 import sqlite3
+import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+import attrs
 
 from mailsuite.durable import InlineLane, Lane
 from mailsuite.errors import Kind, MailError
 from mailsuite.store import reindex, statements
 from mailsuite.store.carry import forget_previous, is_damage
 from mailsuite.store.index import AccountIndex, Place, UnfinishedIndexError
+from mailsuite.store.lock import AccountLock
 from mailsuite.store.maildir import Home, home_of
 from mailsuite.store.moves import Moves
 from mailsuite.store.prune import prune
 from mailsuite.store.scan import mirror_flags, recover
+
+ALONE_SECONDS = 3.0
+"""So long we wait for other processes to close an account whose index or folder is to be exchanged."""
+ALONE_POLL_SECONDS = 0.02
+
+
+@attrs.frozen(kw_only=True)
+class Others:
+    """
+    What a lane asks of those beside it.
+
+    Args:
+        told: hears of commits: account, mailbox, MODSEQ.
+        finish: lets the lane of another account finish its move.
+        let_go: asks other processes to close an account; they may be slow, or none.
+    """
+
+    told: Callable[[int, int, int], None]
+    finish: Callable[[int], None]
+    let_go: Callable[[int], None]
 
 
 class OpenAccounts:
@@ -22,67 +47,93 @@ class OpenAccounts:
     Args:
         open_max: most accounts held open.
         moves: where accounts lie whose address changed.
-        finish: lets the lane of another account finish its move.
     """
 
-    def __init__(
-        self,
-        lane: Lane | InlineLane,
-        place: Place,
-        told: Callable[[int, int, int], None],
-        open_max: int,
-        moves: Moves,
-        finish: Callable[[int], None],
-    ) -> None:
+    def __init__(self, lane: Lane | InlineLane, place: Place, open_max: int, moves: Moves, others: Others) -> None:
         self.lane = lane
         self._place = place
-        self._told = told
         self._open_max = open_max
         self._moves = moves
-        self._finish = finish
+        self._others = others
         self._open: OrderedDict[int, AccountIndex] = OrderedDict()
 
-    def get(self, account_id: int, email: str) -> AccountIndex:
+    @contextlib.contextmanager
+    def using(self, account_id: int, email: str) -> Iterator[AccountIndex]:
         """
-        Give an account, opened, repaired if need be, and up to date.
+        Give an account, opened, repaired if need be, and up to date, while no other process works on it.
 
         Raises:
             MailError, OSError, sqlite3.Error: it cannot be opened.
         """
+        index = self._take(account_id, email)
+        try:
+            yield index
+        finally:
+            index.lock.release()
+
+    def _take(self, account_id: int, email: str) -> AccountIndex:
         index = self._open.get(account_id)
         if index is not None:
-            self._open.move_to_end(account_id)
-            index.refresh()
-            return index
+            index.lock.acquire()
+            try:
+                if index.is_current():
+                    self._open.move_to_end(account_id)
+                    index.refresh()
+                    return index
+            except BaseException:
+                index.lock.release()
+                raise
+            self._drop(account_id)  # built anew, or moved, by another process
         while len(self._open) >= self._open_max:
-            _, oldest = self._open.popitem(last=False)
-            self._close(oldest)
+            self.forget(next(iter(self._open)))
         index = self._open_account(account_id, email)
         self._open[account_id] = index
         forget_previous(index.home, self._place)
         return index
 
+    def _drop(self, account_id: int) -> None:
+        index = self._open.pop(account_id)
+        index.database.close()
+        index.lock.close()
+
     def _home(self, account_id: int, email: str) -> Home:
         settings = self._place.settings
         here = home_of(settings.maildir_root, settings.layout, account_id, email)
+        if self._moves.is_due(account_id, here):
+            self.finish_move(account_id)
         home = self._moves.home(account_id, here)
         if other := self._moves.claimant(account_id, home):
             # The directory gave this address to somebody else: what lies here belongs to who had it before.
-            self._finish(other)
+            self._others.finish(other)
             if self._moves.claimant(account_id, home):
                 raise MailError(Kind.UNAVAILABLE, "the mailboxes are being moved; try again")
         return home
 
+    def _lock(self, home: Home) -> AccountLock:
+        """Have our turn with an account that we have not open; it is ours until the lock is released or closed."""
+        while True:
+            lock = AccountLock(home.lock, self._place.disk)
+            try:
+                lock.acquire()
+                if lock.is_in_place():
+                    return lock
+            except BaseException:
+                lock.close()
+                raise
+            lock.close()  # the folder was moved, and another one made, while we waited
+
     def begin_rename(self, account_id: int, email: str, new_email: str) -> None:
         """Prepare for another address of an account; see `Moves`."""
         settings = self._place.settings
-        index = self.get(account_id, email)
-        if index.retry_work():
-            raise MailError(Kind.UNAVAILABLE, "something is still to be removed from the mailboxes; try again later")
-        with index.writing():
-            pass  # what was promised and done must not be done again at this path
-        new = home_of(settings.maildir_root, settings.layout, account_id, new_email)
-        self._moves.begin_rename(account_id, index.home, new)
+        with self.using(account_id, email) as index:
+            if index.retry_work():
+                raise MailError(
+                    Kind.UNAVAILABLE, "something is still to be removed from the mailboxes; try again later"
+                )
+            with index.writing():
+                pass  # what was promised and done must not be done again at this path
+            new = home_of(settings.maildir_root, settings.layout, account_id, new_email)
+            self._moves.begin_rename(account_id, index.home, new)
 
     def begin_removal(self, account_id: int, email: str) -> None:
         """Prepare for an account's end; see `Moves`."""
@@ -91,7 +142,32 @@ class OpenAccounts:
     def finish_move(self, account_id: int) -> str:
         """Let the folder of an account follow the directory; say where it is."""
         self.forget(account_id)
-        return self._moves.finish(account_id)
+        home = self._moves.unfinished(account_id)
+        if home is None:
+            return self._moves.finish(account_id)
+        lock = self._lock_alone(account_id, home)
+        try:
+            return self._moves.finish(account_id)
+        finally:
+            lock.close()
+
+    def _lock_alone(self, account_id: int, home: Home) -> AccountLock:
+        """
+        Have an account for ourselves, which is not open here: nobody may keep what is exchanged open.
+
+        Raises:
+            MailError: UNAVAILABLE, when another process keeps it open.
+        """
+        deadline = time.monotonic() + ALONE_SECONDS
+        while True:
+            lock = self._lock(home)
+            if lock.enter():
+                return lock
+            lock.close()
+            if time.monotonic() > deadline:
+                raise MailError(Kind.UNAVAILABLE, "another process has the mailboxes open; try again, or stop it first")
+            self._others.let_go(account_id)
+            time.sleep(ALONE_POLL_SECONDS)
 
     def finish_quietly(self, account_id: int) -> None:
         """Do so for a lane's `post`."""
@@ -102,40 +178,74 @@ class OpenAccounts:
 
     def _open_account(self, account_id: int, email: str) -> AccountIndex:
         home = self._home(account_id, email)
+        self._place.make_tree(home.path)
+        lock = self._lock(home)
+        try:
+            alone = lock.enter()
+            index = self._open_index(account_id, home, lock, alone=alone)
+            if index.recovering:
+                try:
+                    recover(index)
+                except BaseException:
+                    index.database.close()
+                    raise
+        except BaseException:
+            lock.close()
+            raise
+        return index
+
+    def _open_index(self, account_id: int, home: Home, lock: AccountLock, *, alone: bool) -> AccountIndex:
+        place, told = self._place, self._others.told
         try:
             if reindex.is_needed(home):
-                return reindex.rebuild(account_id, home, self._place, self._told)
-            index = AccountIndex(account_id, home, self._place, self._told)
+                return reindex.rebuild(account_id, home, place, told, lock)
+            return AccountIndex(account_id, home, place, told, lock)
         except UnfinishedIndexError:
-            reindex.throw_away(home, self._place.disk)
-            return reindex.rebuild(account_id, home, self._place, self._told)
+            self._ensure_alone(account_id, alone=alone)
+            reindex.throw_away(home, place.disk)
+            return reindex.rebuild(account_id, home, place, told, lock)
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
-            return reindex.replace_damaged(account_id, home, self._place, self._told)
-        if index.recovering:
-            try:
-                recover(index)
-            except BaseException:
-                index.database.close()
-                raise
-        return index
+            self._ensure_alone(account_id, alone=alone)
+            return reindex.replace_damaged(account_id, home, place, told, lock)
+
+    def _ensure_alone(self, account_id: int, *, alone: bool) -> None:
+        if not alone:
+            self._others.let_go(account_id)
+            raise MailError(Kind.UNAVAILABLE, "the mailboxes are being repaired; try again")
 
     def rebuild(self, account_id: int, email: str, progress: reindex.Progress | None) -> int:
         """Build an account's index anew; return the number of messages."""
         self.forget(account_id)
         home = self._home(account_id, email)
-        index = reindex.replace(account_id, home, self._place, self._told, progress)
+        self._place.make_tree(home.path)
+        lock = self._lock_alone(account_id, home)
+        try:
+            index = reindex.replace(account_id, home, self._place, self._others.told, lock, progress)
+        except BaseException:
+            lock.close()
+            raise
         self._open[account_id] = index
         forget_previous(home, self._place)
-        return statements.totals(index.connection)[1]
+        count = statements.totals(index.connection)[1]
+        lock.release()
+        return count
 
     def damaged(self, account_id: int) -> None:
         """Close an account whose index turned out to be damaged; it is checked when it is next opened."""
-        index = self._open.pop(account_id, None)
-        if index is not None:
-            index.database.close()
+        index = self._open.get(account_id)
+        if index is None:
+            return
+        index.lock.acquire()
+        alone = index.lock.is_alone()
+        index.database.close()
+        if alone:
             reindex.keep_damaged(index.home, self._place)
+        else:
+            self._others.let_go(account_id)
+        self._open.pop(account_id)
+        index.lock.close()
 
     def forget(self, account_id: int) -> None:
         """Close an account if it is open."""
@@ -146,20 +256,25 @@ class OpenAccounts:
     def mirror(self, account_id: int, email: str, mailbox_id: int) -> None:
         """Write flags into file names; for a lane's `post`, so it never raises."""
         try:
-            index = self.get(account_id, email)
-            mirror_flags(index, mailbox_id)
-            prune(index)
+            with self.using(account_id, email) as index:
+                mirror_flags(index, mailbox_id)
+                prune(index)
         except (OSError, sqlite3.Error, MailError) as error:
             self._place.log.failure("store.mirror.failed", error, account=account_id)
 
     def _close(self, index: AccountIndex) -> None:
         try:
-            try:
-                prune(index)
-            finally:
-                index.close()
-        except (OSError, sqlite3.Error) as error:
+            index.lock.acquire()
+            if index.is_current():
+                try:
+                    prune(index)
+                finally:
+                    index.close()
+        except (OSError, sqlite3.Error, MailError) as error:
             self._place.log.failure("store.close.failed", error, account=index.account_id)
+        finally:
+            index.database.close()
+            index.lock.close()
 
     def close(self) -> None:
         """Close all."""

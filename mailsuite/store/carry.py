@@ -17,6 +17,7 @@ from mailsuite.durable import Database, migrate
 from mailsuite.errors import Kind, MailError
 from mailsuite.store import statements
 from mailsuite.store.index import AccountIndex, Place, Transaction, UnfinishedIndexError
+from mailsuite.store.lock import AccountLock
 from mailsuite.store.maildir import Home
 from mailsuite.store.scan import notice
 from mailsuite.store.statements import MailboxRow
@@ -43,7 +44,9 @@ def previous_path(home: Home) -> str:
     return f"{home.index}.previous"
 
 
-def lay_aside(account_id: int, home: Home, place: Place, told: Callable[[int, int, int], None]) -> bool:
+def lay_aside(
+    account_id: int, home: Home, place: Place, told: Callable[[int, int, int], None], lock: AccountLock
+) -> bool:
     """
     Bring an index up to date with its folders and lay it beside, so that a new one can be built from both.
 
@@ -56,7 +59,7 @@ def lay_aside(account_id: int, home: Home, place: Place, told: Callable[[int, in
         OSError, sqlite3.Error: it is as it was.
     """
     try:
-        index = AccountIndex(account_id, home, place, told)
+        index = AccountIndex(account_id, home, place, told, lock)
         try:
             intact = check_integrity(index.database)
             if intact:

@@ -109,9 +109,9 @@ class DeliveryLane:
     def _deliver_account(self, deliveries: Sequence[LocalDelivery], shared: _Batch) -> list[LocalOutcome]:
         first = deliveries[0]
         try:
-            index = self._accounts.get(first.account_id, first.email)
-            outcomes = deliver_batch(index, deliveries, shared)
-            self._touched(index.home.path)
+            with self._accounts.using(first.account_id, first.email) as index:
+                outcomes = deliver_batch(index, deliveries, shared)
+                self._touched(index.home.path)
         except sqlite3.DatabaseError as error:
             if is_damage(error):
                 self._accounts.damaged(first.account_id)

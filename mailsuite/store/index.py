@@ -20,6 +20,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog
 from mailsuite.store import maildir, statements
 from mailsuite.store.flags import LETTERED_KEYWORDS, SET_SHIFT, FlagSets, split_flags
+from mailsuite.store.lock import AccountLock
 from mailsuite.store.settings import StorageSettings
 from mailsuite.store.statements import MailboxRow
 
@@ -61,24 +62,12 @@ class Place:
     clean_boots: Collection[str]
     log: EventLog
 
-
-@attrs.define
-class Look:
-    """
-    What a folder looked like when it was last known.
-
-    Args:
-        stamp: modification times of new and cur.
-        listed: when it was listed, on the monotonic clock.
-        cost: how long that took, in seconds.
-        sure: nothing can have happened that `stamp` does not tell; False after a change so recent that another one
-            would have the same time.
-    """
-
-    stamp: tuple[int, int]
-    listed: float
-    cost: float = 0.0
-    sure: bool = True
+    def make_tree(self, path: str) -> None:
+        """Make a folder and those above it; `AccountIndex.sync_tree` makes them durable when a promise needs them."""
+        parent = os.path.dirname(path)
+        if not os.path.isdir(parent):
+            self.make_tree(parent)
+        self.disk.mkdir(path)
 
 
 @attrs.define
@@ -125,8 +114,11 @@ class AccountIndex:
     """
     One account, in one thread.
 
+    Other processes may have it open as well: whoever uses this object has its turn, see `AccountLock`.
+
     Args:
-        home: where it lies.
+        home: where it lies; the folder is there.
+        lock: of the account, entered.
         told: called after commits with the mailbox and its MODSEQ; 0 and 0 when the set of mailboxes changed.
         fresh: fill an empty index with the mailboxes that every account has.
     """
@@ -137,24 +129,25 @@ class AccountIndex:
         home: maildir.Home,
         place: Place,
         told: Callable[[int, int, int], None],
+        lock: AccountLock,
         *,
         fresh: bool = True,
     ) -> None:
         self.account_id = account_id
         self.home = home
+        self.lock = lock
         self.place = place
         self.disk = place.disk
         self.settings = place.settings
-        self.looks: dict[int, Look] = {}
         self.home_stamp = 0
         self.recovering = False
         self._told = told
         self._opened = False
-        self._unsynced = False
+        self._unsynced = not os.path.exists(home.index)
         self._done: list[int] = []
         self._left: list[tuple[int, str, str]] = []
         self._version = -1
-        self._make_home()
+        self._newest = (-1, -1)
         self.database = Database(
             home.index, place.disk, synchronous=Synchronous.NORMAL, cache_size=-CACHE_KIBIBYTES, checkpoint_pages=1000
         )
@@ -162,6 +155,7 @@ class AccountIndex:
             migrate(self.database, "mailsuite.store")
             self.connection = self.database.connection
             self.flags = FlagSets()
+            self._inode = place.disk.stat(home.index).st_ino
             self.refresh()
             self._begin(fresh=fresh)
         except BaseException:
@@ -169,18 +163,6 @@ class AccountIndex:
             raise
 
     # opening and closing
-
-    def _make_home(self) -> None:
-        if not os.path.isdir(self.home.path):
-            self._unsynced = True
-            self._make_tree(self.home.path)
-
-    def _make_tree(self, path: str) -> None:
-        # Made durable together, by `sync_tree`, when the first promise depends on it.
-        parent = os.path.dirname(path)
-        if not os.path.isdir(parent):
-            self._make_tree(parent)
-        self.disk.mkdir(path)
 
     def _begin(self, *, fresh: bool) -> None:
         account = statements.load_account(self.connection)
@@ -199,9 +181,11 @@ class AccountIndex:
         boot, clean, uidvalidity = account
         if clean == REBUILDING:
             raise UnfinishedIndexError
-        self.recovering = not clean
-        self._done = []
-        self.do_pending(statements.pending(self.connection))
+        if not clean and self.lock.is_alone():
+            self.recovering = True  # who had it open before has ended without closing it
+            self._unsynced = True
+        self._left = statements.pending(self.connection)
+        self.retry_work()
         if boot != self.place.boot or not boot:
             with self.writing() as transaction:
                 if boot not in self.place.clean_boots or not boot:
@@ -217,20 +201,37 @@ class AccountIndex:
                 row.modseq += MODSEQ_RESERVE
                 self.reserve(row, 0)
 
+    def is_current(self) -> bool:
+        """Whether this is still the account's index: another process can have built it anew or moved it."""
+        try:
+            return self.disk.stat(self.home.index).st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
     def refresh(self) -> None:
-        """Forget what another connection may have changed."""
+        """Take in what another process changed since our last turn."""
         (version,) = self.connection.execute("PRAGMA data_version").fetchone()
-        if version != self._version:
-            self._version = version
+        if version == self._version:
+            return
+        known, self._version = self._version >= 0, version
+        newest = statements.newest(self.connection)
+        if newest[0] != self._newest[0]:
             self._load()
+        if known:
+            if newest[1] != self._newest[1]:
+                self._unsynced = True  # made by another process, which owes nobody that it is durable
+            # What another process promised and could not do is as much our work; what it did does no harm twice.
+            self._left, self._done = statements.pending(self.connection), []
+            self._opened = True
+        self._newest = newest
 
     def _load(self) -> None:
         self.flags = FlagSets(statements.keyword_sets(self.connection))
 
     def close(self) -> None:
-        """Note that nothing is left to do, and close."""
+        """Note that nothing is left to do, unless another process has the account open as well, and close."""
         try:
-            if self._opened:
+            if self._opened and self.lock.is_alone():
                 with self.writing() as transaction:
                     account = statements.load_account(transaction.connection)
                     statements.save_account(transaction.connection, self.place.boot, 1, account[2] if account else 0)
@@ -247,10 +248,13 @@ class AccountIndex:
         Args:
             durable: at the end everything survives a power loss.
         """
+        if self._left:
+            self.retry_work()  # before what it was promised for can change
         if durable:
             self.sync_tree()
         self.database.set_synchronous(Synchronous.FULL if durable else Synchronous.NORMAL)
         transaction = None
+        forgotten = len(self._done)
         try:
             with self.database.writing() as connection:
                 transaction = Transaction(connection, durable)
@@ -266,12 +270,12 @@ class AccountIndex:
                 self._undo(transaction)
             raise
         self._opened = True
-        self._done.clear()
+        del self._done[:forgotten]
         self._finish(transaction)
 
     def _note_open(self, connection: sqlite3.Connection) -> None:
         if not self._opened:
-            connection.execute("UPDATE account SET clean = 0 WHERE id = 1")
+            connection.execute("UPDATE account SET clean = 0 WHERE id = 1 AND clean = 1")
         if self._done:
             statements.forget_pending(connection, self._done)
 
@@ -306,7 +310,7 @@ class AccountIndex:
                         self.disk.rename(f"{folder}/{maildir.TMP}/{file}", f"{folder}/{subfolder}/{file}")
                     except OSError:
                         # It is committed: whoever looks for the file finds it in tmp.
-                        self.looks.pop(row.mailbox_id, None)
+                        self.lock.set_look(row.mailbox_id, None)
 
     def do_pending(self, work: Iterable[tuple[int, str, str]]) -> None:
         """Do what a commit promised; what fails is tried again later."""
@@ -334,7 +338,7 @@ class AccountIndex:
 
     def _ensure_free(self, folder: str) -> None:
         # Work that is left would take a new folder of the same name for the old one.
-        if folder in self.retry_work():
+        if any(source == folder for _, source, _ in self._left):
             raise MailError(Kind.UNAVAILABLE, "a mailbox of that name is still being removed; try again later")
 
     def _remove_folder(self, path: str) -> None:
@@ -350,7 +354,7 @@ class AccountIndex:
         self.disk.rmdir(path)
 
     def sync_tree(self) -> None:
-        """Make folders durable that were made since the last time."""
+        """Make folders durable that were made since the last time, by us or by another process."""
         if not self._unsynced:
             return
         try:
@@ -380,7 +384,7 @@ class AccountIndex:
     @contextlib.contextmanager
     def own_change(self, mailbox_id: int, folder: str) -> Iterator[None]:
         """Change new or cur without having to list them again because of it."""
-        look = self.looks.get(mailbox_id)
+        look = self.lock.look(mailbox_id)
         known = False
         if look is not None:
             with contextlib.suppress(OSError):
@@ -390,6 +394,7 @@ class AccountIndex:
             with contextlib.suppress(OSError):
                 look.stamp = self.stamp(folder)
                 look.sure = False
+                self.lock.set_look(mailbox_id, look)
 
     def make_mailbox(self, transaction: Transaction, name: str, special: str = "") -> MailboxRow:
         """Make a mailbox and its folder; neither is durable before the next durable transaction."""
@@ -412,7 +417,7 @@ class AccountIndex:
         """Make a mailbox's folder, as far as it is not there."""
         folder = self.folder(row)
         self._unsynced = True
-        self._make_tree(folder)
+        self.place.make_tree(folder)
         for subfolder in maildir.SUBFOLDERS:
             self.disk.mkdir(f"{folder}/{subfolder}")
         if folder != self.home.path:

@@ -131,7 +131,7 @@ def delete(index: AccountIndex, name: str) -> None:
             transaction.promise(index.folder(row), index.home.discarded(row.mailbox_id))
         _drop_lonely_names(transaction)
         transaction.tree_changed = True
-    index.looks.pop(row.mailbox_id, None)
+    index.lock.set_look(row.mailbox_id, None)
 
 
 def _drop_lonely_names(transaction: Transaction) -> None:

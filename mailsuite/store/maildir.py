@@ -18,6 +18,7 @@ from mailsuite.store.settings import Layout
 
 INBOX = "INBOX"
 INDEX = "index.db"
+LOCK = "index.lock"
 STATE = "mailbox.state"
 UIDS = "mailbox.uids"
 TMP = "tmp"
@@ -168,6 +169,11 @@ class Home:
     def index(self) -> str:
         """The path of the index."""
         return f"{self.path}/{INDEX}"
+
+    @property
+    def lock(self) -> str:
+        """The path of what processes share, see `mailsuite.store.lock`."""
+        return f"{self.path}/{LOCK}"
 
     def folder(self, name: str) -> str:
         """Give the path of a mailbox's Maildir."""

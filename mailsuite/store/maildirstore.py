@@ -19,11 +19,12 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Account, IChangeBus, IDeliveryStore, LocalDelivery, LocalOutcome
 from mailsuite.observe import EventLog
 from mailsuite.store import boots, reindex
-from mailsuite.store.accounts import OpenAccounts, neutral_error
+from mailsuite.store.accounts import OpenAccounts, Others, neutral_error
 from mailsuite.store.carry import is_damage
 from mailsuite.store.changes import ChangeBus, Publisher
 from mailsuite.store.delivery import DeliveryLane
 from mailsuite.store.index import AccountIndex, Place
+from mailsuite.store.lock import AccountLock
 from mailsuite.store.maildir import home_of
 from mailsuite.store.moves import Moves
 from mailsuite.store.session import AccountSession
@@ -32,6 +33,7 @@ from mailsuite.store.settings import StorageSettings
 T = TypeVar("T")
 
 UPLOADS = "..uploads"
+PRESENCE = "..lock"
 UPLOAD_AGE_SECONDS = 36 * 3600
 
 LaneFactory = Callable[[str, IReactorFromThreads], Lane | InlineLane]
@@ -46,6 +48,10 @@ class MailStore:
         bus: hears of every change.
         lane: makes the threads.
         clock: seconds since the epoch.
+
+    Attributes:
+        on_let_go: called in the reactor with an account that other processes should close by `let_go`; set by who
+            knows them.
     """
 
     def __init__(
@@ -64,7 +70,9 @@ class MailStore:
         self.clock = clock
         self.uploads = f"{settings.maildir_root}/{UPLOADS}"
         self._log = EventLog(Logger("mailsuite.store"))
+        self._reactor = reactor
         self._publisher = Publisher(bus, reactor)
+        self.on_let_go: Callable[[int], None] = _nobody_else
         self._pool = LanePool([lane(f"store-{number}", reactor) for number in range(settings.lanes)])
         self._accounts: list[OpenAccounts] = []
         self._deliveries: list[DeliveryLane] = []
@@ -79,7 +87,11 @@ class MailStore:
         self.disk.make_folders(root)
         self.disk.mkdir(self.uploads)
         self._clean_uploads()
+        self._presence = AccountLock(f"{root}/{PRESENCE}", self.disk)
+        self._presence.acquire()
+        self._presence.enter()
         clean_boots = boots.take(self.disk, root, self._boot)
+        self._presence.release()
         place = Place(
             settings=self.settings,
             disk=self.disk,
@@ -90,11 +102,8 @@ class MailStore:
         )
         share = max(1, self.settings.open_accounts_max // len(self._pool.lanes))
         self._moves = Moves(self.disk, root, self.settings.layout)
-        self._moves.load()
-        self._accounts = [
-            OpenAccounts(lane, place, self._publisher.tell, share, self._moves, self._finish_move)
-            for lane in self._pool.lanes
-        ]
+        others = Others(told=self._publisher.tell, finish=self._finish_move, let_go=self._ask_to_let_go)
+        self._accounts = [OpenAccounts(lane, place, share, self._moves, others) for lane in self._pool.lanes]
         self._deliveries = [DeliveryLane(accounts, self._touch, self._log) for accounts in self._accounts]
         self._pool.start()
         self._started = True
@@ -107,9 +116,12 @@ class MailStore:
         for accounts in self._accounts:
             accounts.lane.post(accounts.close)
         self._pool.stop()
-        with contextlib.suppress(OSError):
-            self.sync()
-            boots.give(self.disk, self.settings.maildir_root, self._boot)
+        with contextlib.suppress(OSError, MailError):
+            self._presence.acquire()
+            if self._presence.is_alone():
+                self.sync()
+                boots.give(self.disk, self.settings.maildir_root, self._boot)
+        self._presence.close()
 
     def _clean_uploads(self) -> None:
         now = time.time()
@@ -133,7 +145,8 @@ class MailStore:
 
         def work() -> T:
             try:
-                return job(accounts.get(account.account_id, account.email))
+                with accounts.using(account.account_id, account.email) as index:
+                    return job(index)
             except sqlite3.DatabaseError as error:
                 if is_damage(error):
                     accounts.damaged(account.account_id)
@@ -227,6 +240,15 @@ class MailStore:
 
         return accounts.lane.run(work)
 
+    def _ask_to_let_go(self, account_id: int) -> None:
+        self._reactor.callFromThread(lambda: self.on_let_go(account_id))
+
+    def let_go(self, account_id: int) -> None:
+        """Close an account, so that another process can exchange what is open; it opens again when it is needed."""
+        if self._started:
+            accounts = self._of(account_id)
+            accounts.lane.post(accounts.forget, account_id)
+
     def remove_account(self, account: Account) -> "Deferred[None]":
         """Remove an account's mail for ever."""
         accounts = self._of(account.account_id)
@@ -279,6 +301,10 @@ class MailStore:
             with self._touched_lock:
                 self._touched |= touched
             raise
+
+
+def _nobody_else(_account_id: int) -> None:
+    """Nobody hears it."""
 
 
 def _sync_tree(disk: Disk, path: str) -> None:

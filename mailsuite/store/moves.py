@@ -7,9 +7,11 @@ that is not done can tell from the address that the directory gives whether the 
 that is done stays, so that mail queued under an old address finds its way, and that nobody opens what was removed.
 """
 
+import contextlib
 import json
 import os
 import threading
+import time
 from collections.abc import Sequence
 
 import attrs
@@ -21,6 +23,8 @@ from mailsuite.store.settings import Layout
 
 RECORDS = "..accounts"
 REMOVED = "..removed"
+TICK_NS = 100_000_000
+"""A folder changed this recently may change again without its modification time telling."""
 
 
 @attrs.frozen
@@ -40,50 +44,66 @@ class Move:
 
 
 class Moves:
-    """The records of a store; any lane uses them, each for its own accounts."""
+    """The records of a store; any lane of any process uses them, each for its own accounts."""
 
     def __init__(self, disk: Disk, root: str, layout: Layout) -> None:
         self._disk = disk
         self._root = root
         self._layout = layout
+        self._folder = f"{root}/{RECORDS}"
         self._lock = threading.Lock()
         self._moves: dict[int, Move] = {}
+        self._stamp = 0
+        disk.mkdir(self._folder)
 
-    def load(self) -> None:
-        """Read all records."""
-        folder = f"{self._root}/{RECORDS}"
-        self._disk.mkdir(folder)
-        for name in self._disk.listdir(folder):
-            if name.isascii() and name.isdigit():
-                values = json.loads(self._disk.read_file(f"{folder}/{name}"))
-                self._moves[int(name)] = Move(int(name), **values)
+    def _load(self) -> None:
+        """Read all records, unless no process can have changed any since they were last read."""
+        with self._lock:
+            stamp = self._disk.stat(self._folder).st_mtime_ns
+            if stamp == self._stamp:
+                return
+            recent = abs(time.time_ns() - stamp) < TICK_NS
+            moves = {}
+            for name in self._disk.listdir(self._folder):
+                if name.isascii() and name.isdigit():
+                    with contextlib.suppress(FileNotFoundError):  # forgotten meanwhile
+                        moves[int(name)] = Move(int(name), **json.loads(self._disk.read_file(f"{self._folder}/{name}")))
+            self._moves = moves
+            self._stamp = 0 if recent else stamp
+
+    def _find(self, account_id: int) -> Move | None:
+        self._load()
+        return self._moves.get(account_id)
 
     def home(self, account_id: int, here: Home) -> Home:
         """
-        Find the folder of an account, and let it follow where the directory has changed.
+        Find the folder of an account.
 
         Args:
             here: where it would be by its address.
 
         Raises:
-            MailError: NOT_FOUND for an account that was removed; UNAVAILABLE.
-            OSError: the folder cannot be moved now.
+            MailError: NOT_FOUND for an account that was removed.
         """
-        move = self._moves.get(account_id)
+        move = self._find(account_id)
         if move is None or (move.removed and not move.done):
             return here
         if move.removed:
             raise MailError(Kind.NOT_FOUND, "the account was removed")
-        relative = os.path.relpath(here.path, self._root)
-        if relative == move.target and not move.done:
-            self.finish(account_id)
-        elif relative not in move.former:
+        if os.path.relpath(here.path, self._root) not in {*move.former, move.target}:
             return here
-        move = self._moves[account_id]
         return Home(self._absolute(move.target if move.done else move.former[-1]), self._layout)
+
+    def is_due(self, account_id: int, here: Home) -> bool:
+        """Whether the directory has changed, and the folder is still to follow."""
+        move = self._find(account_id)
+        if move is None or move.removed or move.done:
+            return False
+        return os.path.relpath(here.path, self._root) == move.target
 
     def claimant(self, account_id: int, home: Home) -> int:
         """Give the account whose folder is still to leave the place of this one; 0 for none."""
+        self._load()
         with self._lock:
             moves = [move for move in self._moves.values() if not move.done and move.account_id != account_id]
         return next((move.account_id for move in moves if self._absolute(move.former[-1]) == home.path), 0)
@@ -100,7 +120,7 @@ class Moves:
         if os.path.lexists(new.path):
             raise MailError(Kind.EXISTS, f"the folder {new.path} is there already: move it away first")
         source, target = (os.path.relpath(home.path, self._root) for home in (old, new))
-        known = self._moves.get(account_id)
+        known = self._find(account_id)
         former = [path for path in (known.former if known else ()) if path not in {source, target}]
         self._write(Move(account_id, [*former, source], target, removed=False, done=False))
 
@@ -117,15 +137,22 @@ class Moves:
 
     def cancel(self, account_id: int) -> None:
         """Forget what was begun: the directory did not change."""
-        move = self._moves.get(account_id)
+        move = self._find(account_id)
         if move is None or move.done:
             return
         if len(move.former) > 1:
             self._write(attrs.evolve(move, former=move.former[:-1], target=move.former[-1], removed=False, done=True))
             return
-        self._disk.remove(f"{self._root}/{RECORDS}/{account_id}")
+        self._disk.remove(f"{self._folder}/{account_id}")
         with self._lock:
             self._moves.pop(account_id, None)
+
+    def unfinished(self, account_id: int) -> Home | None:
+        """Give the folder that is still to be moved, if there is one."""
+        move = self._find(account_id)
+        if move is None or move.done or not os.path.isdir(self._absolute(move.former[-1])):
+            return None
+        return Home(self._absolute(move.former[-1]), self._layout)
 
     def finish(self, account_id: int) -> str:
         """
@@ -134,7 +161,7 @@ class Moves:
         Raises:
             MailError: UNAVAILABLE, when something is in the way.
         """
-        move = self._moves.get(account_id)
+        move = self._find(account_id)
         if move is None:
             return ""
         source, target = self._absolute(move.former[-1]), self._absolute(move.target)
@@ -155,7 +182,7 @@ class Moves:
 
     def _write(self, move: Move) -> None:
         values = attrs.asdict(move, filter=lambda attribute, _: attribute.name != "account_id")
-        path = f"{self._root}/{RECORDS}/{move.account_id}"
+        path = f"{self._folder}/{move.account_id}"
         self._disk.replace_file(path, json.dumps(values).encode("ascii"))
         with self._lock:
             self._moves[move.account_id] = move

@@ -15,6 +15,7 @@ from mailsuite.store import maildir, statements
 from mailsuite.store.carry import ENDINGS, Previous, attach, check_integrity, detach, lay_aside
 from mailsuite.store.flags import FlagSets
 from mailsuite.store.index import REBUILDING, SPECIAL_NAMES, AccountIndex, Place, Transaction, UnfinishedIndexError
+from mailsuite.store.lock import AccountLock
 from mailsuite.store.maildir import Home
 from mailsuite.store.scan import INDEX_BATCH, add_files, clean_temporary, list_files, notice, read_uids
 from mailsuite.store.statements import MailboxRow
@@ -47,10 +48,12 @@ def throw_away(home: Home, disk: Disk) -> None:
         disk.remove(home.index + ending)
 
 
-def replace_damaged(account_id: int, home: Home, place: Place, told: Callable[[int, int, int], None]) -> AccountIndex:
-    """Put a damaged index aside and build a new one."""
+def replace_damaged(
+    account_id: int, home: Home, place: Place, told: Callable[[int, int, int], None], lock: AccountLock
+) -> AccountIndex:
+    """Put a damaged index aside and build a new one; nobody else has it open."""
     keep_damaged(home, place)
-    return rebuild(account_id, home, place, told)
+    return rebuild(account_id, home, place, told, lock)
 
 
 def rebuild(
@@ -58,11 +61,12 @@ def rebuild(
     home: Home,
     place: Place,
     told: Callable[[int, int, int], None],
+    lock: AccountLock,
     progress: Progress | None = None,
 ) -> AccountIndex:
     """Build the index anew; there is none now."""
     began = time.monotonic()
-    index = AccountIndex(account_id, home, place, told, fresh=False)
+    index = AccountIndex(account_id, home, place, told, lock, fresh=False)
     try:
         previous = attach(index)
         total = _fill(index, previous, progress)
@@ -82,15 +86,16 @@ def replace(
     home: Home,
     place: Place,
     told: Callable[[int, int, int], None],
+    lock: AccountLock,
     progress: Progress | None = None,
 ) -> AccountIndex:
-    """Build the index of an account that is not open anew, from its Maildir and the old index."""
+    """Build the index of an account that nobody has open anew, from its Maildir and the old index."""
     try:
-        if os.path.exists(home.index) and not lay_aside(account_id, home, place, told):
+        if os.path.exists(home.index) and not lay_aside(account_id, home, place, told, lock):
             keep_damaged(home, place)
     except UnfinishedIndexError:
         throw_away(home, place.disk)
-    return rebuild(account_id, home, place, told, progress)
+    return rebuild(account_id, home, place, told, lock, progress)
 
 
 def _fill(index: AccountIndex, previous: Previous | None, progress: Progress | None) -> int:

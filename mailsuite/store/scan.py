@@ -15,7 +15,8 @@ from mailsuite.durable import Disk
 from mailsuite.store import maildir, statements
 from mailsuite.store.content import name_with_flags, new_message, summarize_file
 from mailsuite.store.flags import SET_SHIFT, bits_of_letters, keyword_numbers
-from mailsuite.store.index import AccountIndex, Look, Transaction
+from mailsuite.store.index import AccountIndex, Transaction
+from mailsuite.store.lock import Look
 from mailsuite.store.statements import UID_MASK, FileRow, MailboxRow
 
 TICK_NS = 100_000_000
@@ -36,7 +37,7 @@ def notice(index: AccountIndex, mailbox_id: int) -> None:
     try:
         _notice(index, mailbox_id)
     except (OSError, sqlite3.OperationalError) as error:
-        index.looks.pop(mailbox_id, None)
+        index.lock.set_look(mailbox_id, None)
         index.place.log.failure("store.notice.failed", error, account=index.account_id, mailbox=mailbox_id)
 
 
@@ -45,7 +46,7 @@ def _notice(index: AccountIndex, mailbox_id: int) -> None:
     if row is None or not row.selectable:
         return
     folder = index.folder(row)
-    look = index.looks.get(mailbox_id)
+    look = index.lock.look(mailbox_id)
     try:
         stamp = index.stamp(folder)
     except FileNotFoundError:
@@ -58,7 +59,8 @@ def _notice(index: AccountIndex, mailbox_id: int) -> None:
     _compare(index, row, folder)
     cost = time.monotonic() - now
     after = index.stamp(folder)
-    index.looks[mailbox_id] = Look((-1, -1) if after != stamp else stamp, now, cost, sure=not recent)
+    seen = (-1, -1) if after != stamp else stamp
+    index.lock.set_look(mailbox_id, Look(seen, now, cost, sure=not recent))
 
 
 def _is_due(index: AccountIndex, row: MailboxRow, look: Look, now: float) -> bool:

@@ -102,6 +102,15 @@ def keyword_sets(connection: Connection) -> list[tuple[int, str]]:
     return connection.execute("SELECT id, names FROM keyword_set").fetchall()
 
 
+def newest(connection: Connection) -> tuple[int, int]:
+    """Give the highest numbers that a set of keywords and a mailbox have; each new one has a higher one."""
+    pair: tuple[int, int] = connection.execute(
+        "SELECT COALESCE((SELECT MAX(id) FROM keyword_set), 0),"
+        " COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'mailbox'), 0)"
+    ).fetchone()
+    return pair
+
+
 def add_keyword_set(connection: Connection, names: str) -> int:
     """Add a set of keywords, if it is new; return its number."""
     connection.execute("INSERT OR IGNORE INTO keyword_set (names) VALUES (?)", (names,))

@@ -33,6 +33,11 @@ class Bench:
     def inbox(self):
         return self.home / "INBOX" if self.settings.layout is Layout.USERID else self.home
 
+    @property
+    def index(self):
+        with self.store._accounts[0].using(1, self.account.email) as index:
+            return index
+
     def open(self, boot=None):
         self.store = open_store(
             self.settings, disk=self.disk, reactor=ReactorAtOnce(), lane=InlineLane, clock=lambda: self.now
@@ -48,6 +53,7 @@ class Bench:
     def kill(self, boot=None):
         for index in self.store._accounts[0]._open.values():
             index.database.connection.close()
+            index.lock.close()
         self.open(boot)
 
     def go(self, awaitable):

@@ -87,7 +87,7 @@ def test_other_programs_changes_since_are_taken_in(bench):
 def test_a_row_that_is_lost_comes_from_the_maildir(bench):
     fill(bench)
     before = bench.mail()
-    index = bench.store._accounts[0].get(1, bench.account.email)
+    index = bench.index
     for table in ("state", "message", "header"):
         index.connection.execute(f"DELETE FROM {table} WHERE id & 4294967295 IN (3, 6)")
     bench.go(bench.store.reindex(bench.account))

@@ -19,7 +19,7 @@ def tombstones(bench, monkeypatch):
         bench.go(box.expunge(None))
 
     def count():
-        index = bench.store._accounts[0].get(1, bench.account.email)
+        index = bench.index
         return index.connection.execute("SELECT COUNT(*) FROM expunged").fetchone()[0]
 
     return count

@@ -83,7 +83,7 @@ def test_a_damaged_index_is_kept_aside_and_rebuilt(bench):
 
 def test_a_rebuild_that_was_cut_off_begins_again(bench):
     before = fill(bench)
-    index = bench.store._accounts[0].get(1, bench.account.email)
+    index = bench.index
     with index.writing() as transaction:
         transaction.connection.execute("UPDATE account SET clean = 2")
         transaction.connection.execute("DELETE FROM mailbox WHERE name = 'Sent'")
@@ -119,7 +119,7 @@ def test_uids_do_not_jump_after_an_orderly_stop(bench):
 
 def test_uids_beyond_the_reserve_are_reserved_first(bench):
     bench.append(MESSAGES[0])
-    index = bench.store._accounts[0].get(1, bench.account.email)
+    index = bench.index
     index.connection.execute("UPDATE mailbox SET uidnext = ceiling WHERE name = 'INBOX'")
     uid = bench.append(MESSAGES[1]).uids[0]
     lines = (bench.inbox / "mailbox.state").read_text().splitlines()
