@@ -7,7 +7,7 @@ What joins the parts (`mailsuite.service` does it; another program may)::
     spool.start()                                             # blocks for milliseconds: open, migrate, tidy up
     receiver = Receiver(spool, accounts, receive_settings, reactor)            # IMailReceiver for strangers
     avatar = Submission(spool, accounts, receive_settings, reactor, email)     # IMailReceiver of one account
-    queue = QueueService(spool, accounts, queue_settings, routes, reactor, hostname=hostname)
+    queue = QueueService([spool], accounts, queue_settings, routes, reactor, hostname=hostname)
     queue.startService()
     ...
     queue.stopService()                                       # a Deferred: waits for attempts under way

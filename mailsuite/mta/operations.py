@@ -9,9 +9,9 @@ import contextlib
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import attrs
 
@@ -19,11 +19,14 @@ from mailsuite.durable import Database, Disk, migrate
 from mailsuite.errors import Kind, MailError
 from mailsuite.mta import statements
 from mailsuite.mta.replay import decode_row
-from mailsuite.mta.spool import BODY_FOLDER, DATABASE_NAME, format_queue_id, parse_queue_id
+from mailsuite.mta.spool import DATABASE_NAME, format_queue_id, is_of_spool, parse_queue_id
 from mailsuite.mta.statements import Pending, State
 from mailsuite.mta.writer import open_database
 
 REMOVED = "removed by the operator"
+WORKER_FOLDER = "worker-"
+
+T = TypeVar("T")
 STATE_NAMES = {State.WAITING: "waiting", State.HELD: "held", State.FINISHED: "finished"}
 
 
@@ -159,24 +162,51 @@ def _entry(connection: sqlite3.Connection, spool: uuid.UUID, message_id: int, ro
     )
 
 
+def spool_folders(folder: str) -> list[str]:
+    """
+    List the folders of spools, the first one's and those of worker processes below it.
+
+    Args:
+        folder: of the first spool.
+    """
+    workers = []
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(folder):
+            number = name.removeprefix(WORKER_FOLDER)
+            if number != name and number.isascii() and number.isdigit():
+                workers.append(int(number))
+    return [folder, *(worker_folder(folder, number) for number in sorted(workers))]
+
+
+def worker_folder(folder: str, number: int) -> str:
+    """Name the folder of a worker's spool; the first worker, 0, has the spool that a single process has."""
+    return os.path.join(folder, f"{WORKER_FOLDER}{number}") if number else folder
+
+
 class QueueFile:
     """
-    The queue of a spool folder, seen from another process; used in a ``with`` block. All methods block shortly.
+    The queues of all spools of a server, seen from another process; used in a ``with`` block. Methods block shortly.
+
+    Args:
+        folder: of the first spool; those of workers lie below it.
 
     Raises:
         MailError: NOT_FOUND when there is no spool in the folder; CONFLICT when it is not of this version.
     """
 
     def __init__(self, folder: str, disk: Disk | None = None) -> None:
-        self.bodies = os.path.join(folder, BODY_FOLDER)
-        path = os.path.join(folder, DATABASE_NAME)
-        if not os.path.exists(path):
+        paths = [os.path.join(each, DATABASE_NAME) for each in spool_folders(folder)]
+        paths = [path for path in paths if os.path.exists(path)]
+        if not paths:
             raise MailError(Kind.NOT_FOUND, "there is no queue yet")
-        self._database: Database = open_database(path, disk or Disk())
+        self._databases: list[Database] = []
         try:
-            migrate(self._database, "mailsuite.mta")
+            for path in paths:
+                database = open_database(path, disk or Disk())
+                self._databases.append(database)
+                migrate(database, "mailsuite.mta")
         except sqlite3.Error as error:
-            self._database.close()
+            self._close()
             raise MailError(Kind.CONFLICT, f"the queue cannot be used: {error}") from error
 
     def __enter__(self) -> Self:
@@ -185,47 +215,59 @@ class QueueFile:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._database.close()
+        self._close()
+
+    def _close(self) -> None:
+        for database in self._databases:
+            database.close()
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self, database: Database) -> Iterator[sqlite3.Connection]:
         try:
-            with self._database.writing() as connection:
+            with database.writing() as connection:
                 yield connection
         except (sqlite3.Error, OSError) as error:
             raise MailError(Kind.UNAVAILABLE, "the queue cannot be reached") from error
 
+    def _in_spool(self, queue_id: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        for database in self._databases:
+            with self._writing(database) as connection:
+                if is_of_spool(statements.spool_uuid(connection), queue_id):
+                    return work(connection)
+        raise MailError(Kind.NOT_FOUND, "there is no such message in the queue")
+
     def list(self) -> list[QueueEntry]:
-        """Give all messages that wait."""
-        with self._writing() as connection:
-            return list_queue(connection)
+        """Give all messages that wait, oldest first."""
+        entries: list[QueueEntry] = []
+        for database in self._databases:
+            with self._writing(database) as connection:
+                entries.extend(list_queue(connection))
+        return sorted(entries, key=lambda entry: entry.received)
 
     def show(self, queue_id: str) -> QueueEntry:
         """Give one message."""
-        with self._writing() as connection:
-            return show_message(connection, queue_id)
+        return self._in_spool(queue_id, lambda connection: show_message(connection, queue_id))
 
     def retry(self, queue_id: str, now: float) -> None:
         """Let one message be tried now."""
-        with self._writing() as connection:
-            retry_message(connection, queue_id, now)
+        self._in_spool(queue_id, lambda connection: retry_message(connection, queue_id, now))
 
     def hold(self, queue_id: str) -> None:
         """Let one message wait until it is released."""
-        with self._writing() as connection:
-            hold_message(connection, queue_id)
+        self._in_spool(queue_id, lambda connection: hold_message(connection, queue_id))
 
     def release(self, queue_id: str) -> None:
         """Let one message go on."""
-        with self._writing() as connection:
-            release_message(connection, queue_id)
+        self._in_spool(queue_id, lambda connection: release_message(connection, queue_id))
 
     def remove(self, queue_id: str) -> None:
         """Give up one message."""
-        with self._writing() as connection:
-            remove_message(connection, queue_id)
+        self._in_spool(queue_id, lambda connection: remove_message(connection, queue_id))
 
     def flush(self, now: float) -> int:
-        """Let everything be tried now; give the number of recipients."""
-        with self._writing() as connection:
-            return flush_queue(connection, now)
+        """Let everything be tried now."""
+        count = 0
+        for database in self._databases:
+            with self._writing(database) as connection:
+                count += flush_queue(connection, now)
+        return count

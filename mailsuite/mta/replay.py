@@ -30,6 +30,7 @@ class Replay:
 
     Args:
         last_id: that id.
+        parity: the lowest bit of the ids of messages that are ours; None for all.
         backlog_max: deliveries that may wait for the store before the next chunk is read.
         put: gives work to the writer, in whose thread a chunk is delivered.
     """
@@ -39,6 +40,7 @@ class Replay:
         last_id: int,
         bodies: str,
         *,
+        parity: int | None,
         agent: LocalAgent,
         store: IDeliveryStore,
         backlog_max: int,
@@ -48,6 +50,7 @@ class Replay:
     ) -> None:
         self._last = last_id
         self._after = 0
+        self._parity = parity
         self._bodies = bodies
         self._agent = agent
         self._store = store
@@ -69,7 +72,7 @@ class Replay:
         return True
 
     def _read(self, connection: sqlite3.Connection) -> _Chunk:
-        rows = statements.messages_after(connection, self._after, self._last, CHUNK_MESSAGES)
+        rows = statements.messages_after(connection, self._after, self._last, CHUNK_MESSAGES, self._parity)
         return rows, statements.recipient_places(connection, [row.message_id for row in rows])
 
     def _deliver(self, result: Any) -> None:

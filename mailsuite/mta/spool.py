@@ -29,6 +29,7 @@ from mailsuite.mta.local import FailedDelivery, LocalAgent, is_temporary
 from mailsuite.mta.replay import Replay, decode_row
 from mailsuite.mta.retry import RetryPlan
 from mailsuite.mta.settings import SpoolSettings
+from mailsuite.mta.share import ID_STEP, Share
 from mailsuite.mta.sweeper import Sweeper
 from mailsuite.mta.writer import Write, Writer, body_path, open_database
 from mailsuite.observe import EventLog
@@ -59,25 +60,30 @@ def parse_queue_id(spool: uuid.UUID, queue_id: str) -> int:
     Raises:
         MailError: NOT_FOUND when it names no message of this spool.
     """
-    name, _, number = queue_id.strip().rpartition("-")
     try:
-        message_id = int(number, 16)
+        message_id = int(queue_id.strip().rpartition("-")[2], 16)
     except ValueError:
         message_id = 0
-    if message_id <= 0 or name.upper() != _spool_digits(spool):
+    if message_id <= 0 or not is_of_spool(spool, queue_id):
         raise MailError(Kind.NOT_FOUND, "there is no such message in the queue")
     return message_id
 
 
+def is_of_spool(spool: uuid.UUID, queue_id: str) -> bool:
+    """Whether a queue id may name a message of this spool."""
+    return queue_id.strip().rpartition("-")[0].upper() == _spool_digits(spool)
+
+
 class Spool:
     """
-    The durable spool of one process.
+    The durable spool of one process, or what is one process's of it.
 
     `start` and `stop` block. Everything else is called in the reactor.
 
     Args:
         folder: is made when it is not there; on the same file system as the store, a large body is delivered by a link.
         store: where local mail goes; stopped after the spool.
+        share: what of the work on the spool is ours.
         group_thread: `mailsuite.durable.GroupThread`, or in tests `InlineGroup`.
         file_lane: started and stopped by the spool; None makes one.
         sweeper_thread: False leaves `sweep` to the caller.
@@ -96,6 +102,7 @@ class Spool:
         store: IDeliveryStore,
         reactor: IReactorFromThreads,
         settings: SpoolSettings | None = None,
+        share: Share = Share.WHOLE,
         group_thread: type[GroupThread[Write] | InlineGroup[Write]] = GroupThread,
         file_lane: Lane | InlineLane | None = None,
         sweeper_thread: bool = True,
@@ -108,6 +115,7 @@ class Spool:
         self.lane = file_lane or Lane("spool-files", reactor)
         self.uuid = uuid.UUID(int=0)
         self.on_queued: Callable[[], None] = _nothing
+        self._share = share
         self._store = store
         self._reactor = reactor
         self.retry = RetryPlan()
@@ -153,6 +161,7 @@ class Spool:
         replay = Replay(
             last,
             self.bodies,
+            parity=self._share.parity,
             agent=self._agent,
             store=self._store,
             backlog_max=self.settings.backlog_max // 2,
@@ -165,6 +174,7 @@ class Spool:
             store=self._store,
             writer=self._writer,
             replay=replay,
+            parity=self._share.parity,
             put=self._group.put,
             unlink=self._unlink,
             prepare=self._prepare_sweep,
@@ -185,11 +195,14 @@ class Spool:
         migrate(database, "mailsuite.mta")
         with database.writing() as connection:
             self.uuid = statements.spool_uuid(connection)
-            statements.forget_leases(connection)
+            if self._share.leases:
+                statements.forget_leases(connection)
             last = statements.last_id(connection)
             wanted = statements.body_files(connection)
-        self._next_id = last + 1
-        orphans = [name for name in self.disk.listdir(self.bodies) if name not in wanted]
+        self._next_id = self._share.first_id(last)
+        orphans = []
+        if self._share.receives:
+            orphans = [name for name in self.disk.listdir(self.bodies) if name not in wanted]
         for name in orphans:
             self.disk.remove(os.path.join(self.bodies, name))
         if orphans:
@@ -251,7 +264,7 @@ class Spool:
     def take_id(self) -> int:
         """Give a number that no message has had."""
         message_id = self._next_id
-        self._next_id += 1
+        self._next_id += ID_STEP
         return message_id
 
     def queue_id(self, message_id: int) -> str:

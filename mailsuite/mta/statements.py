@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 
 from mailsuite.mta.content import SpoolMessage, encode_envelope
+from mailsuite.mta.share import ID_STEP
 
 STATUS_MAX_CHARACTERS = 1000
 
@@ -107,10 +108,17 @@ def body_name(message_id: int) -> str:
     return f"{message_id:x}"
 
 
-def messages_after(connection: sqlite3.Connection, after: int, up_to: int, limit: int) -> list[Row]:
-    """Give messages in order of id, for the replay."""
-    query = f"{_MESSAGE} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
-    return [Row(*row) for row in connection.execute(query, (after, up_to, limit))]
+def messages_after(
+    connection: sqlite3.Connection, after: int, up_to: int, limit: int, parity: int | None = None
+) -> list[Row]:
+    """
+    Give messages in order of id, for the replay.
+
+    Args:
+        parity: the lowest bit of the ids; None for all.
+    """
+    query = f"{_MESSAGE} WHERE id > ? AND id <= ? AND (? IS NULL OR id & 1 = ?) ORDER BY id LIMIT ?"
+    return [Row(*row) for row in connection.execute(query, (after, up_to, parity, parity, limit))]
 
 
 def find_message(connection: sqlite3.Connection, message_id: int) -> Row | None:
@@ -135,14 +143,14 @@ def delete_messages(connection: sqlite3.Connection, message_ids: Sequence[int]) 
     """
     Remove messages of which no recipient is unfinished; give the names of body files that nobody needs now.
 
-    Ids that follow one another are removed by one statement.
+    Ids that follow one another, as those that one process gives, are removed by one statement.
     """
     files: list[str] = []
     for first, last in _runs(message_ids):
         deleted = connection.execute(
-            "DELETE FROM message WHERE id BETWEEN ? AND ? AND NOT EXISTS ("
+            "DELETE FROM message WHERE id BETWEEN ? AND ? AND id & 1 = ? AND NOT EXISTS ("
             "SELECT 1 FROM recipient WHERE recipient.message = message.id AND state <> ?) RETURNING file",
-            (first, last, State.FINISHED),
+            (first, last, first & 1, State.FINISHED),
         )
         files.extend(file for (file,) in deleted if file is not None)
     return files
@@ -153,10 +161,15 @@ def void_messages(connection: sqlite3.Connection, message_ids: Sequence[int]) ->
     connection.executemany("DELETE FROM message WHERE id = ?", [(message_id,) for message_id in message_ids])
 
 
-def finished_messages(connection: sqlite3.Connection) -> list[int]:
-    """Give messages whose every recipient row is finished."""
-    query = "SELECT message FROM recipient GROUP BY message HAVING min(state) = ?"
-    return [message_id for (message_id,) in connection.execute(query, (State.FINISHED,))]
+def finished_messages(connection: sqlite3.Connection, parity: int | None = None) -> list[int]:
+    """
+    Give messages whose every recipient row is finished.
+
+    Args:
+        parity: the lowest bit of their ids; None for all.
+    """
+    query = "SELECT message FROM recipient WHERE ? IS NULL OR message & 1 = ? GROUP BY message HAVING min(state) = ?"
+    return [message_id for (message_id,) in connection.execute(query, (parity, parity, State.FINISHED))]
 
 
 def recipient_places(connection: sqlite3.Connection, message_ids: Sequence[int]) -> set[tuple[int, int]]:
@@ -259,7 +272,7 @@ def _runs(message_ids: Sequence[int]) -> Iterator[tuple[int, int]]:
     for message_id in sorted(set(message_ids)):
         if first is None or last is None:
             first = last = message_id
-        elif message_id == last + 1:
+        elif message_id == last + ID_STEP:
             last = message_id
         else:
             yield first, last

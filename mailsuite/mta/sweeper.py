@@ -29,6 +29,7 @@ class Sweeper:
     Sweeps now and then.
 
     Args:
+        parity: the lowest bit of the ids of messages that are ours to forget; None for all.
         put: gives work to the writer.
         unlink: removes body files that nobody needs.
         prepare: called when a sweep begins.
@@ -42,6 +43,7 @@ class Sweeper:
         store: IDeliveryStore,
         writer: Writer,
         replay: Replay,
+        parity: int | None,
         put: Callable[[Write], None],
         unlink: Callable[[Sequence[str]], None],
         prepare: Callable[[], None],
@@ -54,6 +56,7 @@ class Sweeper:
         self._store = store
         self._writer = writer
         self._replay = replay
+        self._parity = parity
         self._put = put
         self._unlink = unlink
         self._prepare = prepare
@@ -124,7 +127,7 @@ class Sweeper:
             if not isinstance(result, Failure):
                 self._agent.settle(result)
 
-        self._put(Write(change=statements.finished_messages, done=found))
+        self._put(Write(change=lambda connection: statements.finished_messages(connection, self._parity), done=found))
 
     def _tell_failed(self, failure: Failure) -> None:
         self._reactor.callFromThread(lambda: self._log.failure("spool.sweep.failed", failure))

@@ -243,7 +243,7 @@ class Suite(Service):
             raise MailError(Kind.UNAVAILABLE, f"the spool {folder}: {error}") from error
         self._stops.append(("spool", lambda: self._in_thread(spool.stop)))
         hostname = config.server.hostname
-        queue = QueueService(spool, directory, config.queue, config.routes, self._reactor, hostname=hostname)
+        queue = QueueService([spool], directory, config.queue, config.routes, self._reactor, hostname=hostname)
         queue.startService()
         self._queue = queue
         self._stops.append(("queue", queue.stopService))

@@ -22,7 +22,21 @@ from mailsuite.interfaces import (
     Resolution,
     ResolutionKind,
 )
-from mailsuite.mta import ReceiveSettings, Spool, SpoolMessage, SpoolSettings, Target
+from mailsuite.mta import (
+    QueueService,
+    QueueSettings,
+    ReceiveSettings,
+    RouteSettings,
+    Spool,
+    SpoolMessage,
+    SpoolSettings,
+    Target,
+)
+from mailsuite.mta.share import Share
+from mailsuite.smtp.outcome import Outcome, OutcomeState
+
+ROUTE = RouteSettings(domain="remote.test", host="relay.test", port=2525)
+DELIVERED = Outcome(OutcomeState.DELIVERED, 250, "2.0.0", "ok")
 
 
 @implementer(IDeliveryStore)
@@ -143,13 +157,14 @@ class World:
     reactor: ReactorAtOnce
     spools: list[Spool]
 
-    def spool(self, disk=None, **settings):
+    def spool(self, disk=None, share=Share.WHOLE, folder="", **settings):
         spool = Spool(
-            self.folder,
+            folder or self.folder,
             disk=disk or Disk(),
             store=self.store,
             reactor=self.reactor,
             settings=SpoolSettings(stop_seconds=0, **settings),
+            share=share,
             group_thread=InlineGroup,
             file_lane=InlineLane(),
             sweeper_thread=False,
@@ -201,3 +216,58 @@ def settings():
 def outcome():
     """Give the result of an awaitable that is ready, or the exception it ended with."""
     return outcome_of
+
+
+class Far:
+    """The far side: answers each recipient as told, and keeps what it was given."""
+
+    def __init__(self):
+        self.answers = {}
+        self.got = []
+        self.pause = None
+        self.error = None
+
+    async def __call__(self, route, envelope, content):
+        octets = b""
+        while piece := await content.read():
+            octets += piece
+        assert len(octets) == content.size
+        self.got.append((route.host, envelope, octets))
+        if self.pause is not None:
+            await self.pause
+        if self.error is not None:
+            raise self.error
+        return [self.answers.get(str(recipient.path), DELIVERED) for recipient in envelope.recipients]
+
+    def recipients(self):
+        return [[str(recipient.path) for recipient in envelope.recipients] for _, envelope, _ in self.got]
+
+
+@pytest.fixture
+def far():
+    return Far()
+
+
+@pytest.fixture
+def start(world, far):
+    services = []
+
+    def start(spool, *, routes=(ROUTE,), **settings):
+        service = QueueService(
+            spool if isinstance(spool, list) else [spool],
+            world.accounts,
+            QueueSettings(**settings),
+            routes,
+            world.reactor,
+            hostname="mx.example.test",
+            attempt=far,
+            jitter=lambda: 0.0,
+        )
+        services.append(service)
+        service.startService()
+        return service
+
+    yield start
+    for service in services:
+        if service.running:
+            service.stopService()

@@ -8,71 +8,16 @@ from twisted.internet.defer import Deferred
 from mailsuite.address import Address
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Resolution, ResolutionKind
-from mailsuite.mta import QueueFile, QueueService, QueueSettings, RouteSettings, statements
+from mailsuite.mta import QueueFile, RouteSettings, statements
 from mailsuite.mta.route import NO_ROUTE, find_route
 from mailsuite.smtp.outcome import Outcome, OutcomeState
 from mailsuite.testing.faults import FaultyDisk
 
-ROUTE = RouteSettings(domain="remote.test", host="relay.test", port=2525)
-DELIVERED = Outcome(OutcomeState.DELIVERED, 250, "2.0.0", "ok")
+from .conftest import ROUTE
+
 DEFERRED = Outcome(OutcomeState.DEFERRED, 451, "4.2.0", "later")
 FAILED = Outcome(OutcomeState.FAILED, 550, "5.1.1", "no such user")
 LOCAL_SENDER = "alice@example.test"
-
-
-class Far:
-    """The far side: answers each recipient as told, and keeps what it was given."""
-
-    def __init__(self):
-        self.answers = {}
-        self.got = []
-        self.pause = None
-        self.error = None
-
-    async def __call__(self, route, envelope, content):
-        octets = b""
-        while piece := await content.read():
-            octets += piece
-        assert len(octets) == content.size
-        self.got.append((route.host, envelope, octets))
-        if self.pause is not None:
-            await self.pause
-        if self.error is not None:
-            raise self.error
-        return [self.answers.get(str(recipient.path), DELIVERED) for recipient in envelope.recipients]
-
-    def recipients(self):
-        return [[str(recipient.path) for recipient in envelope.recipients] for _, envelope, _ in self.got]
-
-
-@pytest.fixture
-def far():
-    return Far()
-
-
-@pytest.fixture
-def start(world, far):
-    services = []
-
-    def start(spool, *, routes=(ROUTE,), **settings):
-        service = QueueService(
-            spool,
-            world.accounts,
-            QueueSettings(**settings),
-            routes,
-            world.reactor,
-            hostname="mx.example.test",
-            attempt=far,
-            jitter=lambda: 0.0,
-        )
-        services.append(service)
-        service.startService()
-        return service
-
-    yield start
-    for service in services:
-        if service.running:
-            service.stopService()
 
 
 @pytest.fixture
