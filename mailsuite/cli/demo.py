@@ -4,6 +4,7 @@ import functools
 import os
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -14,7 +15,7 @@ from mailsuite.directory import DirectoryDatabase
 from mailsuite.directory.accounts import Accounts
 from mailsuite.durable import Disk
 from mailsuite.service.application import Application, run_application
-from mailsuite.service.suite import Suite
+from mailsuite.service.suite import make_suite
 
 DOMAIN = "example.test"
 PORT_OFFSET = 2000
@@ -83,18 +84,18 @@ def run(config: Config, samples: Sequence[Sample]) -> None:
     """Run the server until it is told to stop."""
     from twisted.internet import reactor
 
-    suite = Suite(config, reactor)
+    suite = make_suite(config, reactor)
     welcome = functools.partial(_welcome, config, suite, samples)
     run_application(Application(config, suite, reactor, before_ready=welcome), config, reactor)
 
 
-async def _welcome(config: Config, suite: Suite, samples: Sequence[Sample]) -> None:
+async def _welcome(config: Config, suite: Any, samples: Sequence[Sample]) -> None:
     if samples:
         await _deliver(config, suite, samples)
     click.echo(welcome_text(config, suite))
 
 
-async def _deliver(config: Config, suite: Suite, samples: Sequence[Sample]) -> None:
+async def _deliver(config: Config, suite: Any, samples: Sequence[Sample]) -> None:
     """Send the samples through our own submission port, and wait until they are where they belong."""
     from twisted.internet import reactor
     from twisted.internet.task import deferLater
@@ -107,13 +108,18 @@ async def _deliver(config: Config, suite: Suite, samples: Sequence[Sample]) -> N
     deadline = reactor.seconds() + SAMPLE_SECONDS
     wanted = {name: sum(name in sample.recipients for sample in samples) for name in ACCOUNTS}
     for name, count in wanted.items():
-        while count and await suite.message_count(f"{name}@{DOMAIN}") < count:
+        while count and await _message_count(suite, f"{name}@{DOMAIN}") < count:
             if reactor.seconds() > deadline:
                 return
             await deferLater(reactor, POLL_SECONDS)
 
 
-def welcome_text(config: Config, suite: Suite) -> str:
+async def _message_count(suite: Any, email: str) -> int:
+    rows = await suite.ask("mailbox.list", address=email)
+    return next((int(row["messages"]) for row in rows if row["name"] == "INBOX"), 0)
+
+
+def welcome_text(config: Config, suite: Any) -> str:
     """Say what runs where, and how to try it."""
     user = f"alice@{DOMAIN}:{ACCOUNTS['alice']}"
     host = config.server.addresses[0] if config.server.addresses else "127.0.0.1"

@@ -11,7 +11,7 @@ import attrs
 
 from mailsuite.config.check import check_config, check_routes, normalize_route_domain
 from mailsuite.config.faults import ConfigError, Fault, nearest
-from mailsuite.config.model import Config, Effective, Origin, shown
+from mailsuite.config.model import Config, Effective, Given, Origin, shown
 from mailsuite.config.ports import PORTS
 from mailsuite.config.schema import (
     ABSENT_KEYS,
@@ -297,6 +297,7 @@ class _Reader:
             listen=listen,
             effective=tuple(self._effective),
             inactive=tuple(self._inactive),
+            given=Given(self._table, {key: self._environment[key] for key in self._variables.values()}),
             **made,
         )
 

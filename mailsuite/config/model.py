@@ -50,6 +50,20 @@ class Effective:
     origin: Origin
 
 
+@attrs.frozen
+class Given:
+    """
+    What a configuration was read from: enough for another process to read the same.
+
+    Args:
+        table: the file, as TOML has it.
+        environment: our own variables.
+    """
+
+    table: Mapping[str, object]
+    environment: Mapping[str, str]
+
+
 @attrs.frozen(kw_only=True)
 class Config:
     """
@@ -60,6 +74,7 @@ class Config:
         listen: what replaces the well-known port of a service: another number, or endpoint strings.
         effective: every key, its value and its origin, in the order of the file.
         inactive: keys that were set and whose feature does not exist yet.
+        given: what all of this was read from.
     """
 
     path: str
@@ -85,6 +100,7 @@ class Config:
     listen: Mapping[str, int | tuple[str, ...]]
     effective: Sequence[Effective] = attrs.field(repr=False)
     inactive: Sequence[str] = ()
+    given: Given = attrs.field(factory=lambda: Given({}, {}), repr=False, eq=False)
 
     @property
     def run_folder(self) -> str:

@@ -77,7 +77,7 @@ PARTS: Sequence[Part] = (
 EMPTY_TABLES = frozenset({"web", "dav", "metrics", "manhole"})
 """Tables of services that do not exist yet and have no keys."""
 
-ABSENT_KEYS = frozenset({"server.workers", "queue.smtp_port"})
+ABSENT_KEYS = frozenset({"queue.smtp_port"})
 """Keys of present tables whose feature does not exist yet."""
 
 ABSENT_VALUES = frozenset({("storage.backend", "s3")})

@@ -96,23 +96,51 @@ def write_self_signed(settings: TLSSettings, hostname: str, disk: Disk, now: dt.
         disk.replace_file(path, data)
 
 
-def load_options(settings: TLSSettings) -> CertificateOptions:
+@attrs.frozen
+class Pair:
+    """A certificate with its chain, and its key, each as PEM."""
+
+    certificate: bytes
+    private_key: bytes = attrs.field(repr=False)
+
+
+def read_pair(settings: TLSSettings) -> Pair:
     """
     Read certificate, chain and key. Blocks for as long as two small files take.
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: the files are no certificate and its key, or everybody may read the key.
+        ValueError: everybody may read the key.
     """
     with open(settings.certificate, "rb") as stream:
         pem = stream.read()
     with open(settings.private_key, "rb") as stream:
         if os.fstat(stream.fileno()).st_mode & stat.S_IROTH:
             raise ValueError(f"everybody can read {settings.private_key}; chmod 600 it")
-        key_pem = stream.read()
+        return Pair(pem, stream.read())
+
+
+def load_options(settings: TLSSettings) -> CertificateOptions:
+    """
+    Read certificate, chain and key, and make of them what connections begin with.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: the files are no certificate and its key, or everybody may read the key.
+    """
+    return make_options(read_pair(settings), settings)
+
+
+def make_options(pair: Pair, settings: TLSSettings) -> CertificateOptions:
+    """
+    Make of a certificate and its key what connections begin with.
+
+    Raises:
+        ValueError: they are no certificate and its key.
+    """
     try:
-        chain = x509.load_pem_x509_certificates(pem)
-        key = serialization.load_pem_private_key(key_pem, None)
+        chain = x509.load_pem_x509_certificates(pair.certificate)
+        key = serialization.load_pem_private_key(pair.private_key, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ValueError("not a PEM certificate and its unencrypted key") from error
     if _public(key.public_key()) != _public(chain[0].public_key()):
@@ -160,9 +188,10 @@ class ReloadingTLS:
 
     Args:
         clock: tells when to look again.
+        pair: what another process read for us, while it had the rights.
     """
 
-    def __init__(self, settings: TLSSettings, clock: IReactorTime) -> None:
+    def __init__(self, settings: TLSSettings, clock: IReactorTime, pair: "Pair | None" = None) -> None:
         self._settings = settings
         self._clock = clock
         self._log = EventLog(Logger())
@@ -171,6 +200,9 @@ class ReloadingTLS:
         self._looked: float | None = None
         self.fault = ""
         """What is wrong with the files that are there; empty when nothing is, or they are missing."""
+        if pair is not None:
+            self._options = make_options(pair, settings)
+            self._stamps = self._stamp()
 
     @property
     def available(self) -> bool:
@@ -197,6 +229,12 @@ class ReloadingTLS:
             raise ValueError("there is no certificate yet")
         connection: SSL.Connection = self._options.serverConnectionForTLS(tlsProtocol)
         return connection
+
+    def look_again(self, settings: TLSSettings) -> None:
+        """Look at the files now, whether they seem to have changed or not."""
+        self._settings = settings
+        self._stamps = self._looked = None
+        self._look()
 
     def _look(self) -> None:
         now = self._clock.seconds()

@@ -55,6 +55,14 @@ class IMAPFactory(Factory):
         self._drained: list[Deferred[None]] = []
         self._deadline: IDelayedCall | None = None
 
+    def count(self) -> int:
+        """Count the open connections."""
+        return len(self.connections)
+
+    def reconfigure(self, settings: IMAPSettings) -> None:
+        """Give new connections other settings; those that are open keep theirs."""
+        self.settings = settings
+
     def buildProtocol(self, addr: IAddress | None) -> IMAPServer:
         """Make the server of one connection."""
         del addr
@@ -130,7 +138,7 @@ class IMAPFactory(Factory):
         """
         if not self._draining:
             self._draining = True
-            self._deadline = self.clock.callLater(self.settings.drain_seconds, self._cut_off)
+            self._deadline = self.clock.callLater(self.settings.drain_seconds, self.abort)
             for server in list(self.connections):
                 server.drain()
         waiting: Deferred[None] = Deferred()
@@ -146,7 +154,8 @@ class IMAPFactory(Factory):
         for each in waiting:
             each.callback(None)
 
-    def _cut_off(self) -> None:
+    def abort(self) -> None:
+        """Close every connection now."""
         for server in list(self.connections):
             server.transport.abortConnection()
 

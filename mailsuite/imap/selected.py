@@ -6,7 +6,7 @@ from typing import TypeVar
 from mailsuite.imap import responses
 from mailsuite.imap.ahead import Ahead
 from mailsuite.imap.view import SYSTEM_FLAGS, Notices, SelectedView
-from mailsuite.interfaces import Changes, IMailAccount, IMailbox, ISubscription, MailboxChange
+from mailsuite.interfaces import ANY_MAILBOX, Changes, IMailAccount, IMailbox, ISubscription, MailboxChange
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ class Selected:
         self.read_only: bool = mailbox.read_only
         self.on_change: Callable[[], None] | None = None
         self._newest = 0
+        self._gap = False
         self._subscription: ISubscription | None = account.changes.subscribe(account.account_id, self._changed)
 
     async def look(self) -> None:
@@ -33,15 +34,19 @@ class Selected:
         self.view = SelectedView(await self.mailbox.snapshot())
 
     def _changed(self, change: MailboxChange) -> None:
-        if change.mailbox_id == self.mailbox.mailbox_id:
+        if change.mailbox_id == ANY_MAILBOX:
+            self._gap = True
+        elif change.mailbox_id == self.mailbox.mailbox_id:
             self._newest = max(self._newest, change.modseq)
-            if self.on_change is not None:
-                self.on_change()
+        else:
+            return
+        if self.on_change is not None:
+            self.on_change()
 
     @property
     def is_behind(self) -> bool:
         """Whether a notice came of something that the view does not hold yet."""
-        return self._newest > self.view.modseq
+        return self._gap or self._newest > self.view.modseq
 
     async def synchronise(self, *, always: bool = False) -> None:
         """
@@ -54,7 +59,7 @@ class Selected:
             MailError: NOT_FOUND when the mailbox is gone.
         """
         if always or self.is_behind:
-            newest = self._newest
+            newest, self._gap = self._newest, False
             changes = await self.mailbox.changes(self.view.modseq)
             self.view.apply(changes)
             # A notice may be of a MODSEQ that changed nothing the view can see.

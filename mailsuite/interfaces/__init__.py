@@ -2,7 +2,7 @@
 
 from mailsuite.interfaces.accounts import Account, IAccounts, ICheckerPlugin, IRealmPlugin, Resolution, ResolutionKind
 from mailsuite.interfaces.delivery import IMailReceiver, IMailTransaction, Receipt
-from mailsuite.interfaces.services import IChangeBus, ISubscription, MailboxChange
+from mailsuite.interfaces.services import ANY_MAILBOX, IChangeBus, ISubscription, MailboxChange
 from mailsuite.interfaces.storage import (
     CACHED_FIELDS,
     Appended,
@@ -25,6 +25,7 @@ from mailsuite.interfaces.storage import (
 )
 
 __all__ = [
+    "ANY_MAILBOX",
     "CACHED_FIELDS",
     "Account",
     "AppendMessage",

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import attrs
 from zope.interface import Interface
 
+ANY_MAILBOX = -1
+
 
 @attrs.frozen
 class MailboxChange:
@@ -12,7 +14,8 @@ class MailboxChange:
     A mailbox is now at this MODSEQ; who wants to know what changed asks the mailbox.
 
     Args:
-        mailbox_id: 0 when the set of mailboxes changed and not a mailbox.
+        mailbox_id: 0 when the set of mailboxes changed and not a mailbox; ANY_MAILBOX when notices were lost, so that
+            whatever a listener knows may be old.
     """
 
     account_id: int
@@ -28,7 +31,10 @@ class ISubscription(Interface):
 
 
 class IChangeBus(Interface):
-    """Carries notices at most once; a listener that sees a gap asks for everything since its own MODSEQ."""
+    """
+    Carries notices at most once. After a gap each listener hears of ANY_MAILBOX, and asks for everything since its own
+    MODSEQ.
+    """
 
     def publish(change: MailboxChange) -> None:
         """Tell everybody. Call it in the reactor thread, after the commit."""

@@ -240,23 +240,24 @@ class Receiver:
     Takes mail from strangers for our own recipients, and for nobody else.
 
     Args:
+        settings: for transactions that begin from now on; may be exchanged.
         clock: what time it is.
     """
 
     def __init__(self, spool: Spool, accounts: IAccounts, settings: ReceiveSettings, clock: IReactorTime) -> None:
         self._spool = spool
         self._accounts = accounts
-        self._settings = settings
+        self.settings = settings
         self._clock = clock
         self._log = EventLog(Logger("mailsuite.mta.receive"))
 
     async def begin(self, peer: Peer, sender: Sender) -> IMailTransaction:
         """Begin a transaction."""
-        await ensure_room(self._spool, self._settings, sender, self._clock)
+        await ensure_room(self._spool, self.settings, sender, self._clock)
         return Transaction(
             self._spool,
             self._accounts,
-            self._settings,
+            self.settings,
             self._clock,
             peer=peer,
             sender=sender,

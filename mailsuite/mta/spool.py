@@ -400,6 +400,33 @@ class Spool:
         self._held_octets += octets
 
 
+def forget_if_empty(folder: str, disk: Disk) -> bool:
+    """
+    Remove a spool that nobody uses any more and in which nothing is; say whether it is gone. Blocks.
+
+    Raises:
+        OSError, sqlite3.Error: it cannot be looked at.
+    """
+    path = os.path.join(folder, DATABASE_NAME)
+    bodies = os.path.join(folder, BODY_FOLDER)
+    if os.path.exists(path):
+        database = open_database(path, disk)
+        try:
+            migrate(database, "mailsuite.mta")
+            if statements.holds_messages(database.connection):
+                return False
+        finally:
+            database.close()
+    if os.path.isdir(bodies):
+        for name in disk.listdir(bodies):
+            disk.remove(os.path.join(bodies, name))
+        disk.rmdir(bodies)
+    for ending in ("", "-wal", "-shm"):
+        disk.remove(path + ending)
+    disk.rmdir(folder)
+    return True
+
+
 def _words(error: Exception) -> str:
     """Describe a failed delivery for the queue's list; of what nobody foresaw, only its class."""
     if isinstance(error, MailError):

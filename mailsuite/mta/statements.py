@@ -76,6 +76,11 @@ def last_id(connection: sqlite3.Connection) -> int:
     return row[0] if row else 0
 
 
+def holds_messages(connection: sqlite3.Connection) -> bool:
+    """Whether anything is in the spool."""
+    return connection.execute("SELECT 1 FROM message LIMIT 1").fetchone() is not None
+
+
 def insert_messages(connection: sqlite3.Connection, messages: Iterable[SpoolMessage]) -> None:
     """Add messages, each with a row for every remote target, which is due at once."""
     connection.executemany(

@@ -225,6 +225,27 @@ EVENTS: Mapping[str, Event] = {
         "no domain is ours yet, so no mail comes in; add one with: mailsuite domain add DOMAIN", {}, LogLevel.warn
     ),
     "service.root.kept": Event("the server runs as root; set server.user", {}, LogLevel.warn),
+    "service.worker.started": Event(
+        "{worker} is process {process}", {"worker": "its name", "process": "its process id"}
+    ),
+    "service.worker.ended": Event(
+        "{worker}, process {process}, has ended by itself with {reason} and is started again",
+        {"worker": "its name", "process": "its process id", "reason": "signal or exit status"},
+        LogLevel.error,
+    ),
+    "service.worker.failed": Event(
+        "{worker} cannot start: {reason}", {"worker": "its name", "reason": "one sentence"}, LogLevel.critical
+    ),
+    "service.worker.killed": Event(
+        "{worker}, process {process}, has not stopped in time and is killed",
+        {"worker": "its name", "process": "its process id"},
+        LogLevel.error,
+    ),
+    "service.descriptors.exhausted": Event(
+        "no descriptor is left for a connection to {service}; raise the limit of open files",
+        {"service": "key of [listen]"},
+        LogLevel.error,
+    ),
     "service.stop.begun": Event("the server stops", {}),
     "service.stop.completed": Event("the server has stopped", {}),
 }

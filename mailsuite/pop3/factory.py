@@ -79,6 +79,14 @@ class POP3Factory(ServerFactory):
         self._drained: list[Deferred[None]] = []
         self._draining = False
 
+    def count(self) -> int:
+        """Count the open connections."""
+        return len(self._live)
+
+    def reconfigure(self, settings: POP3Settings) -> None:
+        """Give new connections other settings; those that are open keep theirs."""
+        self.settings = settings
+
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """Make the protocol for one client, or one that turns it away."""
         ip = plain_ip(addr)

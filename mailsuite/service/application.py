@@ -22,7 +22,6 @@ from mailsuite.observe import EventLog, LogFile, make_observer, open_output
 from mailsuite.observe.turn import TurnStream
 from mailsuite.service.affinity import choose, processors, run_on
 from mailsuite.service.identity import Identity, find_identity, prepare_folders
-from mailsuite.service.suite import Suite
 
 READY = "mailsuite is ready"
 SWITCH_INTERVAL_SECONDS = 0.002  # worker threads hand the interpreter back sooner than after the usual 5 ms
@@ -47,6 +46,7 @@ class Application(MultiService):
     What twistd runs: the suite, and what belongs to a process rather than to a library.
 
     Args:
+        suite: what `mailsuite.service.suite.make_suite` gave.
         pidfile: is written and locked; empty is none. One that was left behind never blocks.
         before_ready: awaited between the start of the suite and the line that says that it is ready.
         after_ready: called after that line.
@@ -55,7 +55,7 @@ class Application(MultiService):
     def __init__(
         self,
         config: Config,
-        suite: Suite,
+        suite: Any,
         reactor: Any,
         *,
         pidfile: str = "",
@@ -73,7 +73,7 @@ class Application(MultiService):
         self._log = EventLog(Logger("mailsuite.service.application"))
         # Twisted redirects the standard streams into the log; these are the real ones.
         self._stdout, self._stderr = sys.stdout, sys.stderr
-        suite.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted's is not annotated
+        suite.setServiceParent(self)
 
     def setServiceParent(self, parent: Any) -> None:
         """Join an application: tell it where the log goes and who to become."""
@@ -100,7 +100,7 @@ class Application(MultiService):
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         if self._config.server.pin_threads:
             run_on(choose(processors(), os.getpid()))
-        _raise_file_limit()
+        raise_file_limit()
         try:
             self._write_pidfile()
             super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
@@ -226,7 +226,7 @@ def _spare_the_collector() -> None:
     gc.freeze()
 
 
-def _raise_file_limit() -> None:
+def raise_file_limit() -> None:
     """Use as many file descriptors as the system grants; each connection needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

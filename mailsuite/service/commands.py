@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -14,21 +14,31 @@ from mailsuite.interfaces import Account, MailboxEntry
 from mailsuite.mta import QueueService
 from mailsuite.service.control import Command
 from mailsuite.service.listeners import Listeners
+from mailsuite.service.reload import merge, read_given, reload_config
 from mailsuite.store import MailStore
 
 STOP_DELAY_SECONDS = 0.05  # the answer goes out first
 
 
+class Reloadable(Protocol):
+    """A process that can use other values of its configuration."""
+
+    config: Config
+
+    def reload(self, config: Config) -> None:
+        """Use these from now on."""
+
+
 @attrs.frozen
 class ServerCommands:
     """
-    The commands of one server.
+    The commands of one process.
 
     Args:
         began: when the server started, on the reactor's clock.
     """
 
-    config: Config
+    process: Reloadable
     reactor: Any
     began: float
     directory: Directory
@@ -41,12 +51,15 @@ class ServerCommands:
         return {
             "status": self.status,
             "stop": self.stop,
+            "reload": self.reload,
+            "tls.look": self.look_for_certificate,
             "queue.poke": self.poke_queue,
             "mailbox.list": self.list_mailboxes,
             "mailbox.reindex": self.reindex,
             "mailbox.verify": self.verify,
             "account.end": self.end_sessions,
             "account.rename": self.begin_rename,
+            "account.renamed": self.note_rename,
             "account.remove": self.begin_removal,
             "account.finish": self.finish_move,
             "account.cancel": self.cancel_move,
@@ -58,8 +71,9 @@ class ServerCommands:
             "pid": os.getpid(),
             "version": mailsuite.__version__,
             "uptime_seconds": int(self.reactor.seconds() - self.began),
-            "configuration": self.config.path,
-            "services": list(self.config.services()),
+            "configuration": self.process.config.path,
+            "services": list(self.listeners.services),
+            "connections": self.listeners.counts(),
             "deliveries_waiting": self.store.backlog(),
         }
 
@@ -67,6 +81,23 @@ class ServerCommands:
         """Begin to stop."""
         self.reactor.callLater(STOP_DELAY_SECONDS, self.reactor.stop)
         return {"pid": os.getpid()}
+
+    async def reload(self, request: Mapping[str, object]) -> object:
+        """
+        Read the configuration and the certificate again; say which keys act at once, and which need a new start.
+
+        A parent sends along what it has read, so that all processes use the same.
+        """
+        given = request.get("given")
+        old = self.process.config
+        reloaded = reload_config(old) if given is None else merge(old, read_given(given, old.path))
+        self.process.reload(reloaded.config)
+        return {"changed": list(reloaded.changed), "waiting": list(reloaded.waiting)}
+
+    async def look_for_certificate(self, _request: Mapping[str, object]) -> object:
+        """Use a certificate that has come, before connections come that need it."""
+        self.listeners.look_for_certificate()
+        return None
 
     async def poke_queue(self, _request: Mapping[str, object]) -> object:
         """Let the queue look at once."""
@@ -95,7 +126,11 @@ class ServerCommands:
         """Prepare an account's folder for the new address that the directory is about to give."""
         account, new_address = await self._account(request), str(request.get("new_address"))
         await self.store.begin_rename(account, new_address)
-        self.listeners.rename_account(account.email, new_address)
+        return await self.note_rename({"address": account.email, "new_address": new_address})
+
+    async def note_rename(self, request: Mapping[str, object]) -> object:
+        """Remember under which name sessions of an account began."""
+        self.listeners.rename_account(str(request.get("address")), str(request.get("new_address")))
         return None
 
     async def begin_removal(self, request: Mapping[str, object]) -> object:

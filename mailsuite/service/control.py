@@ -28,6 +28,23 @@ REQUEST_SECONDS = 60.0
 Command = Callable[[Mapping[str, object]], Awaitable[object]]
 
 
+async def answer_request(
+    commands: Mapping[str, Command], request: Mapping[str, Any], log: EventLog
+) -> dict[str, object]:
+    """Do what a request asks for; give ``result``, or ``error`` and ``kind``."""
+    name = request.get("command")
+    command = commands.get(name) if isinstance(name, str) else None
+    if command is None:
+        return {"error": "the server does not know this command", "kind": Kind.NOT_FOUND.name}
+    try:
+        return {"result": await command(request)}
+    except MailError as error:
+        return {"error": error.detail, "kind": error.kind.name}
+    except Exception:  # noqa: BLE001 - the asker must not wait for ever
+        log.failure("background.work.failed", what=f"the request {name}")
+        return {"error": "the server failed; its log says how", "kind": Kind.UNAVAILABLE.name}
+
+
 class ControlProtocol(LineOnlyReceiver):
     """Answers one request and closes."""
 
@@ -66,26 +83,13 @@ class ControlProtocol(LineOnlyReceiver):
 
     async def _answer(self, line: bytes) -> None:
         try:
-            answer: dict[str, object] = {"result": await self._run(line)}
-        except MailError as error:
-            answer = {"error": error.detail, "kind": error.kind.name}
-        except Exception:  # noqa: BLE001 - the asker must not wait for ever
-            self._log.failure("background.work.failed", what="a request on the control socket")
-            answer = {"error": "the server failed; its log says how", "kind": Kind.UNAVAILABLE.name}
-        transport: Any = self.transport
-        transport.write(json.dumps(answer).encode("ascii") + b"\n")
-        transport.loseConnection()
-
-    async def _run(self, line: bytes) -> object:
-        try:
             request = json.loads(line)
         except (ValueError, RecursionError):
             request = None
-        name = request.get("command") if isinstance(request, dict) else None
-        command = self._commands.get(name) if isinstance(name, str) else None
-        if command is None:
-            raise MailError(Kind.NOT_FOUND, "the server does not know this command")
-        return await command(request)
+        answer = await answer_request(self._commands, request if isinstance(request, dict) else {}, self._log)
+        transport: Any = self.transport
+        transport.write(json.dumps(answer).encode("ascii") + b"\n")
+        transport.loseConnection()
 
 
 class ControlFactory(ServerFactory):

@@ -14,7 +14,9 @@ from mailsuite.config import PORTS, Config
 from mailsuite.config.tls import ReloadingTLS
 from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog, background
+from mailsuite.service.passing import Arrivals
 from mailsuite.service.prompt import make_prompt
+from mailsuite.service.seat import Seat
 from mailsuite.service.sockets import BACKLOG, Bound, bind_port, explain
 
 TLS_CHECK_SECONDS = 2.0
@@ -26,11 +28,20 @@ class Drainable(Protocol):
 
     context_factory: object
 
-    def drain(self) -> Deferred[None]:
-        """Take no more, say goodbye, fire when everybody is gone."""
+    def count(self) -> int:
+        """Count the open connections."""
+
+    def reconfigure(self, settings: Any) -> None:
+        """Give new connections other settings."""
 
     def end_account(self, email: str) -> None:
         """Say goodbye to who is logged in to an account."""
+
+    def drain(self) -> Deferred[None]:
+        """Take no more, say goodbye, fire when everybody is gone."""
+
+    def abort(self) -> None:
+        """Close every connection now."""
 
 
 @attrs.define
@@ -44,12 +55,14 @@ class Listeners:
     Args:
         services: keys of ``[listen]`` that this process serves.
         reactor: with `adoptStreamPort` and a clock.
+        seat: of a worker, whose parent has the ports and hands over what it accepted.
     """
 
     config: Config
     services: Sequence[str]
     tls: ReloadingTLS
     reactor: Any
+    seat: Seat | None = None
     _log: EventLog = attrs.field(factory=lambda: EventLog(Logger("mailsuite.service.listeners")), init=False)
     _bound: dict[str, list[Bound]] = attrs.field(factory=dict, init=False)
     _ports: list[IListeningPort] = attrs.field(factory=list, init=False)
@@ -57,6 +70,9 @@ class Listeners:
     _former_names: dict[str, tuple[str, ...]] = attrs.field(factory=dict, init=False)
     _delayed: list[str] = attrs.field(factory=list, init=False)
     _call: Any = attrs.field(default=None, init=False)
+    _passed: dict[str, IProtocolFactory] = attrs.field(factory=dict, init=False)
+    _arrivals: Arrivals | None = attrs.field(default=None, init=False)
+    _over: list[int] = attrs.field(factory=list, init=False)
 
     def bind(self) -> None:
         """
@@ -65,7 +81,7 @@ class Listeners:
         Raises:
             MailError: a port cannot be had; says which, and what to do.
         """
-        if self._bound:
+        if self._bound or self.seat is not None:
             return
         try:
             for service in self.services:
@@ -93,18 +109,28 @@ class Listeners:
             self._factories[service] = factory
             if available:
                 factory.context_factory = self.tls
+            elif self.seat is not None:
+                pass  # the parent lets nobody in before there is a certificate
             elif PORTS[service].tls:
                 self._delayed.append(service)
                 self._log.emit("service.listener.delayed", service=service, file=self.config.tls.certificate)
                 continue
             await self._listen(service)
+        if self.seat is not None:
+            self._arrivals = Arrivals(self.seat.channel, self.reactor, self._passed, self._tell_over)
+            self._arrivals.start()
         if not available:
-            self._call = self.reactor.callLater(TLS_CHECK_SECONDS, self._look_for_certificate)
+            self._call = self.reactor.callLater(TLS_CHECK_SECONDS, self.look_for_certificate)
 
-    def _look_for_certificate(self) -> None:
+    def look_for_certificate(self) -> None:
+        """Begin services that wait for a certificate, if it is there now."""
+        if self._call is None:
+            return
+        if self._call.active():
+            self._call.cancel()
         self._call = None
         if not self.tls.available:
-            self._call = self.reactor.callLater(TLS_CHECK_SECONDS, self._look_for_certificate)
+            self._call = self.reactor.callLater(TLS_CHECK_SECONDS, self.look_for_certificate)
             return
         for factory in self._factories.values():
             factory.context_factory = self.tls
@@ -116,6 +142,9 @@ class Listeners:
         factory: IProtocolFactory = self._factories[service]
         if PORTS[service].tls:
             factory = TLSMemoryBIOFactory(self.tls, isClient=False, wrappedFactory=factory, clock=self.reactor)
+        if self.seat is not None:
+            self._passed[service] = factory
+            return
         strings = self.config.listen.get(service)
         if isinstance(strings, tuple):
             for text in strings:
@@ -140,15 +169,41 @@ class Listeners:
             raise MailError(Kind.INVALID, f"listen.{service}: cannot listen on {text!r}: {reason}") from error
         return make_prompt(port)
 
+    def _tell_over(self, number: int) -> None:
+        """A connection that the parent handed over has ended: say so, together with others of this turn."""
+        self._over.append(number)
+        if len(self._over) == 1:
+            self.reactor.callLater(0, self._say_over)
+
+    def _say_over(self) -> None:
+        assert self.seat is not None
+        over, self._over = self._over, []
+        self.seat.link.tell("over", numbers=over)
+
+    def reload(self, config: Config, settings_of: Callable[[str], Any]) -> None:
+        """Let new connections have other settings; those that are open keep theirs."""
+        self.config = config
+        for service, factory in self._factories.items():
+            factory.reconfigure(settings_of(service))
+
     def end_account(self, email: str) -> None:
         """End the sessions of an account, each after what is under way."""
         for name in (email, *self._former_names.pop(email, ())):
             for factory in self._factories.values():
                 factory.end_account(name)
 
+    def counts(self) -> Mapping[str, int]:
+        """Count the open connections of each service."""
+        return {service: factory.count() for service, factory in self._factories.items()}
+
     def rename_account(self, email: str, new_email: str) -> None:
         """Remember under which name sessions began that go on."""
         self._former_names[new_email] = (email, *self._former_names.pop(email, ()))
+
+    def abort(self) -> None:
+        """Close every connection now."""
+        for factory in self._factories.values():
+            factory.abort()
 
     async def close(self) -> None:
         """Accept no more, let what is under way finish for some seconds, then close the rest."""
@@ -156,14 +211,15 @@ class Listeners:
             self._call.cancel()
             self._call = None
         self.unbind()
+        if self._arrivals is not None:
+            self._arrivals.close()
         ports, self._ports = self._ports, []
         await gatherResults([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
         factories, self._factories = list(self._factories.values()), {}
         await gatherResults([self._drain(factory) for factory in factories], consumeErrors=True)
 
     def _drain(self, factory: Drainable) -> Deferred[None]:
-        # A factory that has no `abort` cuts off by itself what takes too long.
-        call = self.reactor.callLater(DRAIN_SECONDS, getattr(factory, "abort", _nothing))
+        call = self.reactor.callLater(DRAIN_SECONDS, factory.abort)
 
         def drained(_result: object) -> None:
             if call.active():
@@ -180,16 +236,17 @@ class Listeners:
 
     def addresses(self) -> Mapping[str, str]:
         """Say where each service is to be reached, for messages."""
-        found = {}
-        for service in self.services:
-            strings = self.config.listen.get(service)
-            if isinstance(strings, tuple):
-                found[service] = ", ".join(strings)
-            else:
-                host = (self.config.server.addresses or ("all addresses",))[0]
-                found[service] = f"{host} port {self.config.port(service)}"
-        return found
+        return describe_addresses(self.config, self.services)
 
 
-def _nothing() -> None:
-    """There is nothing left to do."""
+def describe_addresses(config: Config, services: Sequence[str]) -> Mapping[str, str]:
+    """Say where each service is to be reached, for messages."""
+    found = {}
+    for service in services:
+        strings = config.listen.get(service)
+        if isinstance(strings, tuple):
+            found[service] = ", ".join(strings)
+        else:
+            host = (config.server.addresses or ("all addresses",))[0]
+            found[service] = f"{host} port {config.port(service)}"
+    return found

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterable
 
 from mailsuite.errors import Kind, MailError
@@ -9,36 +10,50 @@ from mailsuite.service.identity import ROOT
 from mailsuite.service.roles import ALL_ROLES, Role
 
 LOCK_FILE_MODE = 0o600
+POLL_SECONDS = 0.02
 
 
 class RunLock:
     """
-    The right to run some roles on a folder. Each role has a lock of its own.
+    The right to run some roles on a folder, or to be one of its workers. Each has a lock of its own.
 
     Args:
         folder: made when it is not there.
+        worker: the name of a worker, whose lock is taken in place of those of `roles`.
     """
 
-    def __init__(self, folder: str, roles: Iterable[Role] = ALL_ROLES) -> None:
+    def __init__(self, folder: str, roles: Iterable[Role] = ALL_ROLES, *, worker: str = "") -> None:
         self._folder = folder
-        self._roles = sorted(roles, key=lambda role: role.value)
+        self._names = [f"process-{worker}"] if worker else sorted(role.value for role in roles)
         self._descriptors: list[int] = []
 
-    def acquire(self) -> None:
+    def acquire(self, patience_seconds: float = 0.0) -> None:
         """
         Take the locks.
+
+        Args:
+            patience_seconds: so long we wait for a process that is about to end. Blocks.
 
         Raises:
             MailError: CONFLICT when another process has one of them.
             OSError: the folder cannot be used.
         """
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        try:
-            for role in self._roles:
-                self._take(os.path.join(self._folder, f"{role.value}.lock"))
-        except BaseException:
-            self.release()
-            raise
+        deadline = time.monotonic() + patience_seconds
+        while True:
+            try:
+                for name in self._names:
+                    self._take(os.path.join(self._folder, f"{name}.lock"))
+            except MailError:
+                self.release()
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
+            except BaseException:
+                self.release()
+                raise
+            else:
+                return
 
     def _take(self, path: str) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, LOCK_FILE_MODE)

@@ -8,7 +8,9 @@ class Role(enum.Enum):
     """A share of the suite that can run in a process of its own."""
 
     SMTP = "smtp"
-    """Reception, submission, the spool and the queue."""
+    """Reception and submission, and delivery to our own mailboxes."""
+    QUEUE = "queue"
+    """Whatever could not be delivered at once, and mail for elsewhere."""
     IMAP = "imap"
     POP3 = "pop3"
 

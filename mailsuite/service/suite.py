@@ -1,21 +1,22 @@
 """
-The suite: every part made, joined, started in order and stopped in the opposite one.
+The suite in one process: every part made, joined, started in order and stopped in the opposite one.
 
-Start: locks and ports, directory, store, spool (which delivers again what a crash interrupted), queue, then listeners.
-Stop: listeners and sessions, queue, spool, store, directory. Nothing that is acknowledged waits for a clean stop.
+Start: locks and ports, directory, store, spools (which deliver again what a crash interrupted), queue, then listeners.
+Stop: listeners and sessions, queue, spools, store, directory. Nothing that is acknowledged waits for a clean stop.
+
+A process may have everything, some roles of its own accord, or a seat among workers that a parent started.
 """
 
 import datetime as dt
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from twisted.application.service import MultiService, Service
+from twisted.application.service import MultiService
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
 
 from mailsuite.config import Config
 from mailsuite.config.tls import ReloadingTLS, write_self_signed
@@ -25,50 +26,55 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPFactory
 from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
 from mailsuite.mta import QueueService, Receiver, Spool, Submission
-from mailsuite.observe import EventLog
 from mailsuite.pop3 import POP3Factory
 from mailsuite.service.affinity import processors, run_on
+from mailsuite.service.bus import WorkerBus
 from mailsuite.service.commands import ServerCommands
-from mailsuite.service.control import ControlSocket
+from mailsuite.service.control import Command, ControlSocket
 from mailsuite.service.listeners import Listeners
 from mailsuite.service.lock import RunLock
 from mailsuite.service.portal import make_portal
+from mailsuite.service.reload import settings_of
 from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
+from mailsuite.service.seat import Seat
+from mailsuite.service.spools import SpoolPlan, forget_spools, plan_spools
+from mailsuite.service.started import StartedService
 from mailsuite.smtp import SMTPFactory, SubmissionFactory
 from mailsuite.store import MailStore, open_store
 
-SPOOL_FOLDER = "spool"
+LOCK_PATIENCE_SECONDS = 10.0
+"""A worker whose parent was killed needs some time to end; its successor waits for it."""
 
 
-class Suite(Service):
+class Suite(StartedService):
     """
-    Everything that runs for one configuration in one process.
+    Everything that one process runs for one configuration.
 
     Args:
         reactor: with clock, threads and ports.
         roles: what this process serves; each role of a folder runs in one process only.
+        seat: of a worker; its parent has the locks and ports.
     """
 
-    def __init__(self, config: Config, reactor: Any, roles: Iterable[Role] = ALL_ROLES) -> None:
+    def __init__(
+        self, config: Config, reactor: Any, roles: Iterable[Role] = ALL_ROLES, *, seat: Seat | None = None
+    ) -> None:
+        super().__init__()
         self.config = config
         self.roles = frozenset(roles)
         self._reactor = reactor
+        self._seat = seat
         self._disk = Disk()
         self._processors = processors()
-        self._log = EventLog(Logger("mailsuite.service.suite"))
-        self._lock = RunLock(config.run_folder, self.roles)
-        self._tls = ReloadingTLS(config.tls, reactor)
+        self._lock = RunLock(config.run_folder, self.roles, worker="" if seat is None else seat.name)
+        self._tls = ReloadingTLS(config.tls, reactor, None if seat is None else seat.pair)
         services = [name for name in config.services() if SERVICES[name] in self.roles]
-        self.listeners = Listeners(config, services, self._tls, reactor)
+        self.listeners = Listeners(config, services, self._tls, reactor, seat)
         self._control = ControlSocket(config.run_folder, reactor)
-        self._stops: list[tuple[str, Callable[[], Any]]] = []
-        self._starting: Deferred[None] | None = None
-        self._ready: list[Deferred[None]] = []
-        self._outcome: Any = None
+        self._commands: dict[str, Command] = {}
         self._privileged = False
-        self._directory: Directory | None = None
-        self._store: MailStore | None = None
         self._queue: QueueService | None = None
+        self._receiver: Receiver | None = None
         self._began = 0.0
 
     # the life of the service
@@ -87,64 +93,26 @@ class Suite(Service):
     def _take(self) -> None:
         if self._privileged:
             return
-        self._lock.acquire()
+        self._lock.acquire(0.0 if self._seat is None else LOCK_PATIENCE_SECONDS)
         try:
             self.listeners.bind()
+            # Certificates may be readable only by who we stop being.
+            ensure_usable(self._tls, self.config)
         except BaseException:
+            self.listeners.unbind()
             self._lock.release()
             raise
-        # Certificates may be readable only by who we stop being.
-        if not self._tls.available and self._tls.fault:
-            self._lock.release()
-            self.listeners.unbind()
-            raise MailError(Kind.INVALID, f"tls.certificate {self.config.tls.certificate}: {self._tls.fault}")
         self._privileged = True
 
-    def startService(self) -> None:
-        """Start; `when_ready` tells the outcome."""
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
-        self._outcome = None
-        self._starting = Deferred.fromCoroutine(self._start())
-        _ = self._starting.addBoth(self._started)
-
-    def _started(self, result: Any) -> None:
-        self._starting = None
-        self._outcome = (result,)
-        ready, self._ready = self._ready, []
-        for waiting in ready:
-            waiting.callback(result)
-
-    def when_ready(self) -> "Deferred[None]":
-        """
-        Wait for the start.
-
-        Returns:
-            Fires when every listener accepts connections; fails with the reason why that will not happen.
-        """
-        waiting: Deferred[None] = Deferred()
-        if self._outcome is not None:
-            waiting.callback(self._outcome[0])
-        else:
-            self._ready.append(waiting)
-        return waiting
-
-    def stopService(self) -> "Deferred[None]":
-        """
-        Stop.
-
-        Returns:
-            Fires when sessions have ended, everything that was accepted is where it belongs, and threads are gone.
-        """
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _start(self) -> None:
+    async def begin(self) -> None:
+        """Start all parts."""
         try:
             self._take()
             self._began = self._reactor.seconds()
-            for key in self.config.inactive:
-                self._log.emit("config.key.ignored", key=key)
-            self._make_certificate()
+            if self._seat is None:
+                for key in self.config.inactive:
+                    self._log.emit("config.key.ignored", key=key)
+                make_certificate(self.config, self._disk)
             await self._assemble()
         except sqlite3.Error as error:
             reason = f"a database cannot be used: {error}"
@@ -155,106 +123,111 @@ class Suite(Service):
             raise
         self._log.emit("service.start.completed")
 
-    def _make_certificate(self) -> None:
-        settings = self.config.tls
-        if settings.self_signed and not os.path.exists(settings.certificate):
-            write_self_signed(settings, self.config.server.hostname, self._disk, dt.datetime.now(dt.UTC))
-
-    async def _stop(self) -> None:
-        self._log.emit("service.stop.begun")
-        if self._starting is not None:
-            self._starting.cancel()
-        while self._stops:
-            what, stop = self._stops.pop()
-            try:
-                await _settled(stop())
-            except Exception:  # noqa: BLE001 - one part that fails to stop must not keep the others from it
-                self._log.failure("background.work.failed", what=f"stopping {what}")
+    def ended(self) -> None:
+        """All parts have stopped."""
         self._lock.release()
         self._privileged = False
-        self._log.emit("service.stop.completed")
+
+    async def ask(self, command: str, **arguments: object) -> object:
+        """
+        Do what the control socket's command of this name does.
+
+        Raises:
+            MailError: NOT_FOUND when there is none; what the command raises.
+        """
+        found = self._commands.get(command)
+        if found is None:
+            raise MailError(Kind.NOT_FOUND, "the server does not know this command")
+        return await found(arguments)
 
     # the parts
 
     async def _assemble(self) -> None:
-        self._stops.append(("listeners", self.listeners.close))
         directory = self._open_directory()
         store = self._open_store()
-        spool = self._start_spool(store, directory) if Role.SMTP in self.roles else None
-        portal = self._make_portal(directory, store, spool)
-        receiver = None
-        if spool is not None:
-            receiver = Receiver(spool, directory, self.config.receive, self._reactor)
-        # Sessions end first, so their stop is called first.
-        self._stops = [*self._stops[1:], self._stops[0]]
-        await self.listeners.open(lambda service: self._make_factory(service, portal, receiver))
-        if self.roles == ALL_ROLES:
-            commands = ServerCommands(
-                self.config, self._reactor, self._began, directory, store, self._queue, self.listeners
-            )
-            self._control.open(commands.table())
-            self._stops.append(("control socket", self._control.close))
-
-    async def message_count(self, email: str) -> int:
-        """Count the messages in somebody's INBOX; 0 before the suite has started."""
-        if self._directory is None or self._store is None:
-            return 0
-        account = await self._directory.find(email)
-        if account is None:
-            return 0
-        mailboxes = self._store.account(account)
-        try:
-            return (await mailboxes.status("INBOX")).messages
-        finally:
-            mailboxes.logout()
+        if self._seat is None and Role.SMTP in self.roles:
+            forget_spools(self.config, 1, self._disk)
+        plan = plan_spools(self.config, self.roles, self._seat)
+        spools = [self._start_spool(each, store) for each in plan]
+        receiving = spools[0] if Role.SMTP in self.roles else None
+        if Role.QUEUE in self.roles:
+            self._start_queue(spools, directory)
+        # Sessions end first, so their stop is the last to be added.
+        self.stops.append(("listeners", self.listeners.close))
+        if self.listeners.services:
+            portal = self._make_portal(directory, store, receiving)
+            if receiving is not None:
+                self._receiver = Receiver(receiving, directory, self.config.receive, self._reactor)
+            await self.listeners.open(lambda service: self._make_factory(service, portal))
+        commands = ServerCommands(self, self._reactor, self._began, directory, store, self._queue, self.listeners)
+        self._commands = dict(commands.table())
+        if self._seat is not None:
+            self._seat.link.commands.update(self._commands)
+        elif self.roles == ALL_ROLES:
+            self._control.open(self._commands)
+            self.stops.append(("control socket", self._control.close))
 
     def _open_directory(self) -> Directory:
         lane = Lane("directory", self._reactor)
         lane.start()
-        self._stops.append(("directory thread", lambda: self._in_thread(lane.stop)))
+        self.stops.append(("directory thread", lambda: self._in_thread(lane.stop)))
         settings = self.config.database
         directory = open_directory(settings.url, lane, auto_migrate=settings.auto_migrate, disk=self._disk)
-        self._stops.insert(-1, ("directory", directory.close))
-        self._directory = directory
-        if not directory.database.has_domains():
+        self.stops.insert(-1, ("directory", directory.close))
+        if self._seat is None and not directory.database.has_domains():
             self._log.emit("service.directory.unfilled")
         return directory
 
     def _open_store(self) -> MailStore:
-        store = open_store(self.config.storage, disk=self._disk, reactor=self._reactor)
+        bus = None if self._seat is None else WorkerBus(self._seat.link, self._reactor)
+        store = open_store(self.config.storage, disk=self._disk, reactor=self._reactor, bus=bus)
+        if self._seat is not None:
+            link = self._seat.link
+            store.on_let_go = lambda account_id: link.tell("let_go", account_id=account_id)
+            link.notes["let_go"] = lambda note: store.let_go(note["account_id"])
         store.start()
-        self._stops.append(("store", lambda: self._in_thread(store.stop)))
-        self._store = store
+        self.stops.append(("store", lambda: self._in_thread(store.stop)))
         return store
 
     def _run_anywhere(self) -> None:
         run_on(self._processors)
 
-    def _start_spool(self, store: MailStore, directory: Directory) -> Spool:
-        config = self.config
-        folder = os.path.join(config.server.data_dir, SPOOL_FOLDER)
+    def _start_spool(self, plan: SpoolPlan, store: MailStore) -> Spool:
         files = Lane("spool-files", self._reactor, prepare=self._run_anywhere)
         spool = Spool(
-            folder, disk=self._disk, store=store, reactor=self._reactor, settings=config.spool, file_lane=files
+            plan.folder,
+            disk=self._disk,
+            store=store,
+            reactor=self._reactor,
+            settings=self.config.spool,
+            share=plan.share,
+            file_lane=files,
         )
+        spool.retry = plan.retry
+        if self._seat is not None and not plan.share.leases:
+            link = self._seat.link
+            spool.on_queued = lambda: link.tell("queued")
         try:
             spool.start()
         except sqlite3.Error as error:
-            raise MailError(Kind.UNAVAILABLE, f"the spool {folder}: {error}") from error
-        self._stops.append(("spool", lambda: self._in_thread(spool.stop)))
+            raise MailError(Kind.UNAVAILABLE, f"the spool {plan.folder}: {error}") from error
+        self.stops.append(("spool", lambda: self._in_thread(spool.stop)))
+        return spool
+
+    def _start_queue(self, spools: Sequence[Spool], directory: Directory) -> None:
+        config = self.config
         hostname = config.server.hostname
-        queue = QueueService([spool], directory, config.queue, config.routes, self._reactor, hostname=hostname)
+        queue = QueueService(spools, directory, config.queue, config.routes, self._reactor, hostname=hostname)
         queue.startService()
         self._queue = queue
-        self._stops.append(("queue", queue.stopService))
-        return spool
+        self.stops.append(("queue", queue.stopService))
 
     def _make_portal(self, directory: Directory, store: MailStore, spool: Spool | None) -> Portal:
         settings = self.config.auth
         threads = range(max(1, settings.hashing_threads))
         hashers = LanePool([Lane(f"hashing-{n}", self._reactor, prepare=self._run_anywhere) for n in threads])
         hashers.start()
-        self._stops.append(("hashing threads", lambda: self._in_thread(hashers.stop)))
+        self.stops.insert(-1, ("hashing threads", lambda: self._in_thread(hashers.stop)))
         checker = DirectoryChecker(directory, hashers, self._reactor, cache_seconds=settings.cache_seconds)
         table: dict[Any, Callable[[Account, object], object]] = {
             IMailAccount: lambda account, _mind: store.account(account)
@@ -267,30 +240,68 @@ class Suite(Service):
             table[IMailReceiver] = submission
         return make_portal(settings, directory, checker, table)
 
-    def _make_factory(self, service: str, portal: Portal, receiver: Receiver | None) -> Any:
-        config = self.config
-        hostname = config.server.hostname.encode("ascii", "replace")
+    def _make_factory(self, service: str, portal: Portal) -> Any:
+        hostname = self.config.server.hostname.encode("ascii", "replace")
+        settings = settings_of(service, self.config, self._seat)
         match service:
             case "smtp":
                 return SMTPFactory(
-                    receiver, hostname=hostname, portal=portal, settings=config.smtp, reactor=self._reactor
+                    self._receiver, hostname=hostname, portal=portal, settings=settings, reactor=self._reactor
                 )
             case "submission" | "submissions":
-                return SubmissionFactory(portal, hostname=hostname, settings=config.submission, reactor=self._reactor)
+                return SubmissionFactory(portal, hostname=hostname, settings=settings, reactor=self._reactor)
             case "imap" | "imaps":
-                return IMAPFactory(portal, settings=config.imap, reactor=self._reactor)
+                return IMAPFactory(portal, settings=settings, reactor=self._reactor)
             case "pop3" | "pop3s":
-                return POP3Factory(portal, settings=config.pop3, reactor=self._reactor)
+                return POP3Factory(portal, settings=settings, reactor=self._reactor)
         raise MailError(Kind.INVALID, f"there is no service {service}")
 
     def _in_thread(self, job: Callable[[], object]) -> "Deferred[object]":
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), job)
 
+    # other values
 
-async def _settled(result: Any) -> None:
-    """Wait for a result that may be an awaitable."""
-    if hasattr(result, "__await__"):
-        await result
+    def reload(self, config: Config) -> None:
+        """
+        Use other values from now on, in new connections; those that need a new start are the same, see `merge`.
+
+        Args:
+            config: what is in force from now on.
+        """
+        self.config = config
+        self._tls.look_again(config.tls)
+        self.listeners.reload(config, lambda service: settings_of(service, config, self._seat))
+        if self._receiver is not None:
+            self._receiver.settings = config.receive
+        if self._queue is not None:
+            self._queue.set_routes(config.routes)
+
+
+def ensure_usable(tls: ReloadingTLS, config: Config) -> None:
+    """
+    Look at the certificate, if there is one.
+
+    Raises:
+        MailError: INVALID, when it cannot be used.
+    """
+    if not tls.available and tls.fault:
+        raise MailError(Kind.INVALID, f"tls.certificate {config.tls.certificate}: {tls.fault}")
+
+
+def make_certificate(config: Config, disk: Disk) -> None:
+    """Make a self-signed certificate where one is wanted and none is."""
+    settings = config.tls
+    if settings.self_signed and not os.path.exists(settings.certificate):
+        write_self_signed(settings, config.server.hostname, disk, dt.datetime.now(dt.UTC))
+
+
+def make_suite(config: Config, reactor: Any, roles: Iterable[Role] = ALL_ROLES) -> Any:
+    """Make what serves a configuration: in this process, or as the parent of ``server.workers`` processes."""
+    if config.server.workers:
+        from mailsuite.service.supervisor import Supervisor
+
+        return Supervisor(config, reactor, roles)
+    return Suite(config, reactor, roles)
 
 
 def make_service(config: Config, reactor: Any, roles: Iterable[Role] = ALL_ROLES) -> MultiService:
@@ -300,7 +311,7 @@ def make_service(config: Config, reactor: Any, roles: Iterable[Role] = ALL_ROLES
     The service named ``suite`` in it tells when it is ready: ``service.getServiceNamed("suite").when_ready()``.
     """
     service = MultiService()
-    suite = Suite(config, reactor, roles)
-    suite.setName("suite")  # type: ignore[no-untyped-call]  # Twisted's is not annotated
-    suite.setServiceParent(service)  # type: ignore[no-untyped-call]  # Twisted's is not annotated
+    suite = make_suite(config, reactor, roles)
+    suite.setName("suite")
+    suite.setServiceParent(service)
     return service

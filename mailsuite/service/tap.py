@@ -9,7 +9,7 @@ from twisted.python import usage
 from mailsuite.config import ConfigError, load_config
 from mailsuite.service.application import Application
 from mailsuite.service.roles import ALL_ROLES, Role
-from mailsuite.service.suite import Suite
+from mailsuite.service.suite import make_suite
 
 
 class Options(usage.Options):
@@ -39,7 +39,7 @@ def make_application(options: Any, roles: frozenset[Role] = ALL_ROLES) -> IServi
         config = load_config(options["config"], os.environ)
     except ConfigError as error:
         raise SystemExit(str(error)) from error
-    suite = Suite(config, reactor, roles)
+    suite = make_suite(config, reactor, roles)
     pidfile, after_ready = options.get("pid-lock", ""), options.get("after_ready")
     application: IService = Application(config, suite, reactor, pidfile=pidfile, after_ready=after_ready)
     return application

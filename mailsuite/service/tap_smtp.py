@@ -9,5 +9,5 @@ __all__ = ["Options", "makeService"]
 
 
 def makeService(options: Options) -> IService:
-    """Make the service for reception, submission and the queue."""
+    """Make the service for reception and submission."""
     return make_application(options, frozenset({Role.SMTP}))

@@ -167,6 +167,14 @@ class SMTPFactory(ServerFactory):
         self._live: set[SMTPServer] = set()
         self._drained: Deferred[None] | None = None
 
+    def count(self) -> int:
+        """Count the open connections."""
+        return len(self._live)
+
+    def reconfigure(self, settings: SMTPSettings) -> None:
+        """Give new connections other settings; those that are open keep theirs."""
+        self.settings = self.connections.settings = settings
+
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """Make the protocol for one peer, or one that turns it away."""
         ip = plain_ip(addr)
@@ -263,3 +271,7 @@ class SubmissionFactory(SMTPFactory):
             log=log,
             jitter=jitter,
         )
+
+    def reconfigure(self, settings: SMTPSettings) -> None:
+        """Give new connections other settings; those that are open keep theirs."""
+        super().reconfigure(attrs.evolve(settings, require_auth=True))

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailsuite.interfaces import IChangeBus, ISubscription, MailboxChange
+from mailsuite.interfaces import ANY_MAILBOX, IChangeBus, ISubscription, MailboxChange
 from mailsuite.observe import EventLog
 
 
@@ -37,11 +37,19 @@ class ChangeBus:
 
     def publish(self, change: MailboxChange) -> None:
         """Tell everybody who listens to the account; a listener that fails harms no other."""
+        self._tell(change)
+
+    def _tell(self, change: MailboxChange) -> None:
         for subscription in tuple(self._accounts.get(change.account_id, ())):
             try:
                 subscription.callback(change)
             except Exception as error:  # noqa: BLE001 - it is the listener's bug, and the others must hear
                 self._log.failure("store.listener.failed", error, account=change.account_id)
+
+    def resynchronise(self) -> None:
+        """Notices were lost: let everybody look at what changed meanwhile."""
+        for account_id in tuple(self._accounts):
+            self._tell(MailboxChange(account_id, ANY_MAILBOX, 0))
 
     def subscribe(self, account_id: int, callback: Callable[[MailboxChange], None]) -> ISubscription:
         """Call `callback` for each change in this account."""

@@ -1,0 +1,254 @@
+"""One worker process, as its parent sees it."""
+
+import base64
+import os
+import socket
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, ProcessProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mailsuite.config import Config
+from mailsuite.config.tls import Pair
+from mailsuite.errors import Kind, MailError
+from mailsuite.observe import EventLog
+from mailsuite.service.link import Hearing, Link
+from mailsuite.service.passing import Arrival, hand_over
+from mailsuite.service.reload import give
+from mailsuite.service.roles import Role
+
+LINK_DESCRIPTOR = 3
+CHANNEL_DESCRIPTOR = 4
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 30.0
+SETTLED_SECONDS = 60.0
+"""A worker that lived so long is started again without much of a pause."""
+KILL_SECONDS = 45.0
+"""A worker that was told to stop and has not by then is killed: it had 30 s for its sessions, 10 for its spool."""
+
+
+class _Process(ProcessProtocol):
+    """Tells when the process has ended."""
+
+    def __init__(self, ended: Callable[[Any], None]) -> None:
+        self._ended = ended
+
+    def processEnded(self, reason: Failure) -> None:
+        """The process is gone, and so are its descriptors."""
+        self._ended(reason.value)
+
+
+@attrs.define(eq=False)
+class Worker:
+    """
+    One worker: started, started again when it ends by itself, and stopped.
+
+    Args:
+        name: ``worker-0``, ``queue``.
+        number: among all of them.
+        count: how many receive.
+        notes: who hears what it says by itself.
+        joined: called with the link of a new process; gives what is to be called when that is gone.
+        let_go: called with an account that all others should close.
+        changed: called when it became ready, or ended.
+    """
+
+    name: str
+    number: int
+    count: int
+    roles: Iterable[Role]
+    reactor: Any
+    notes: Mapping[str, Hearing]
+    joined: Callable[[Link], Callable[[], None]]
+    let_go: "Callable[[Worker, int], None]"
+    changed: Callable[[], None]
+    ready: bool = attrs.field(default=False, init=False)
+    pid: int = attrs.field(default=0, init=False)
+    restarts: int = attrs.field(default=0, init=False)
+    link: Link = attrs.field(default=None, init=False)
+    peers: dict[int, str] = attrs.field(factory=dict, init=False)
+    """Its connections by number, and from which network each is."""
+    networks: Counter[str] = attrs.field(factory=Counter, init=False)
+    _channel: socket.socket | None = attrs.field(default=None, init=False)
+    _process: Any = attrs.field(default=None, init=False)
+    _call: Any = attrs.field(default=None, init=False)
+    _pause: float = attrs.field(default=FIRST_PAUSE_SECONDS, init=False)
+    _began: float = attrs.field(default=0.0, init=False)
+    _stopping: Deferred[None] | None = attrs.field(default=None, init=False)
+    _begin: Callable[[], tuple[Config, Pair | None]] = attrs.field(default=None, init=False)
+    _log: EventLog = attrs.field(factory=lambda: EventLog(Logger("mailsuite.service.workers")), init=False)
+
+    # its life
+
+    async def start(self, begin: Callable[[], tuple[Config, Pair | None]]) -> None:
+        """
+        Start the process, and wait until it can serve.
+
+        Args:
+            begin: gives what it is to run with, each time that it is started.
+
+        Raises:
+            MailError: why it cannot.
+        """
+        self._begin = begin
+        self._call = None
+        link = self._spawn()
+        config, pair = begin()
+        await link.ask(
+            "begin",
+            name=self.name,
+            number=self.number,
+            count=self.count,
+            roles=[role.value for role in self.roles],
+            path=config.path,
+            given=give(config),
+            pair=None if pair is None else [_text(pair.certificate), _text(pair.private_key)],
+        )
+        self.ready = True
+        self._log.emit("service.worker.started", worker=self.name, process=self.pid)
+        self.changed()
+
+    def _spawn(self) -> Link:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        channel, its_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        ours.setblocking(False)  # noqa: FBT003 - the socket module's signature
+        channel.setblocking(False)  # noqa: FBT003 - likewise
+        self._channel = channel
+        self._began = self.reactor.seconds()
+        self.link = link = Link({}, {**self.notes, "over": self._over, "let_go": self._let_go})
+        leave = self.joined(link)
+        try:
+            self._process = self.reactor.spawnProcess(
+                _Process(lambda reason: self._ended(leave, reason)),
+                sys.executable,
+                [sys.executable, "-m", "mailsuite.service.worker"],
+                env=None,
+                childFDs={
+                    0: nothing,
+                    1: nothing,
+                    2: 2,
+                    LINK_DESCRIPTOR: theirs.fileno(),
+                    CHANNEL_DESCRIPTOR: its_channel.fileno(),
+                },
+            )
+        finally:
+            theirs.close()
+            its_channel.close()
+            os.close(nothing)
+        self.pid = self._process.pid
+        self.reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: link))
+        ours.close()
+        return link
+
+    def _ended(self, leave: Callable[[], None], reason: Any) -> None:
+        leave()
+        was_ready, self.ready = self.ready, False
+        self._process = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        self.peers.clear()
+        self.networks.clear()
+        if self._stopping is not None:
+            self._stopping.callback(None)
+            return
+        self._log.emit(
+            "service.worker.ended",
+            worker=self.name,
+            process=self.pid,
+            reason=f"signal {reason.signal}" if getattr(reason, "signal", None) else f"status {reason.exitCode}",
+        )
+        if was_ready or self.restarts:
+            self._start_again()
+        self.changed()
+
+    def _start_again(self) -> None:
+        if self.reactor.seconds() - self._began > SETTLED_SECONDS:
+            self._pause = FIRST_PAUSE_SECONDS
+        self.restarts += 1
+        self._call = self.reactor.callLater(self._pause, self._restart)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _restart(self) -> None:
+        def failed(failure: Failure) -> None:
+            reason = failure.value.detail if isinstance(failure.value, MailError) else str(failure.value)
+            self._log.emit("service.worker.failed", worker=self.name, reason=reason)
+            if self._process is not None and self._stopping is None:
+                self._process.signalProcess("KILL")  # its end starts it again
+
+        _ = Deferred.fromCoroutine(self.start(self._begin)).addErrback(failed)
+
+    def stop(self) -> Deferred[None]:
+        """Let it finish and end; it is not started again. Fires when it is gone."""
+        stopping: Deferred[None] = Deferred()
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        if self._process is None:
+            stopping.callback(None)
+            return stopping
+        self._stopping = stopping
+        self.ready = False
+        self.link.tell("stop")
+        killing = self.reactor.callLater(KILL_SECONDS, self._kill)
+
+        def stopped(_: object) -> None:
+            if killing.active():
+                killing.cancel()
+
+        return stopping.addBoth(stopped)
+
+    def _kill(self) -> None:
+        self._log.emit("service.worker.killed", worker=self.name, process=self.pid)
+        self._process.signalProcess("KILL")
+
+    # its connections
+
+    def take(self, number: int, service: str, network: str, accepted: socket.socket) -> bool:
+        """
+        Hand a connection over; the caller closes its own descriptor.
+
+        Returns:
+            False when the worker cannot take it.
+        """
+        if not self.ready or self._channel is None:
+            return False
+        try:
+            if not hand_over(self._channel, Arrival(number, service), accepted.fileno()):
+                return False
+        except OSError:
+            return False  # it is gone; we shall hear of it
+        self.peers[number] = network
+        self.networks[network] += 1
+        return True
+
+    def _let_go(self, note: Mapping[str, Any]) -> None:
+        self.let_go(self, note["account_id"])
+
+    def _over(self, note: Mapping[str, Any]) -> None:
+        """Connections have ended."""
+        for number in note["numbers"]:
+            network = self.peers.pop(number, None)
+            if network is not None:
+                self.networks[network] -= 1
+                if not self.networks[network]:
+                    del self.networks[network]
+
+    def ask(self, command: str, **arguments: object) -> Deferred[object]:
+        """Ask the process; fails with MailError UNAVAILABLE while there is none."""
+        if not self.ready:
+            deferred: Deferred[object] = Deferred()
+            deferred.errback(MailError(Kind.UNAVAILABLE, f"{self.name} is being started; try again"))
+            return deferred
+        return self.link.ask(command, **arguments)
+
+
+def _text(octets: bytes) -> str:
+    return base64.b64encode(octets).decode("ascii")

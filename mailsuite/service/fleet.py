@@ -1,0 +1,143 @@
+"""What a parent does for the command line: it asks those of its workers whom it concerns."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from twisted.internet.defer import FirstError, gatherResults
+
+import mailsuite
+from mailsuite.errors import Kind, MailError
+from mailsuite.service.commands import STOP_DELAY_SECONDS
+from mailsuite.service.control import Command
+from mailsuite.service.crew import Worker
+from mailsuite.service.reload import give, reload_config
+
+if TYPE_CHECKING:
+    from mailsuite.service.supervisor import Supervisor
+
+ANY_WORKER = (
+    "mailbox.list",
+    "mailbox.reindex",
+    "mailbox.verify",
+    "account.remove",
+    "account.finish",
+    "account.cancel",
+)
+"""What one worker does for all."""
+EVERY_WORKER = ("account.end",)
+"""What each does for its own sessions; the answers say nothing."""
+QUEUE = ("queue.poke",)
+"""What the process of the queue does."""
+
+
+@attrs.frozen
+class FleetCommands:
+    """The commands of a parent."""
+
+    parent: "Supervisor"
+    reactor: Any
+
+    def table(self) -> Mapping[str, Command]:
+        """Name the commands."""
+        return {
+            **{name: self._forward(name, self._any_worker) for name in ANY_WORKER},
+            **{name: self._forward(name, self._queue) for name in QUEUE},
+            **{name: self._to_all(name) for name in EVERY_WORKER},
+            "status": self.status,
+            "stop": self.stop,
+            "reload": self.reload,
+            "account.rename": self.begin_rename,
+        }
+
+    def _any_worker(self) -> Worker:
+        for worker in self.parent.all_workers:
+            if worker.ready:
+                return worker
+        raise MailError(Kind.UNAVAILABLE, "the workers are being started; try again")
+
+    def _queue(self) -> Worker:
+        if self.parent.queue is None:
+            raise MailError(Kind.NOT_FOUND, "this server has no queue")
+        return self.parent.queue
+
+    def _ready(self) -> Sequence[Worker]:
+        return [worker for worker in self.parent.all_workers if worker.ready]
+
+    def _forward(self, name: str, choose: Callable[[], Worker]) -> Command:
+        async def forward(request: Mapping[str, object]) -> object:
+            return await choose().ask(name, **_arguments(request))
+
+        return forward
+
+    def _to_all(self, name: str) -> Command:
+        async def to_all(request: Mapping[str, object]) -> object:
+            await self._ask_all(name, **_arguments(request))
+            return None
+
+        return to_all
+
+    async def _ask_all(self, name: str, **arguments: object) -> list[Any]:
+        """Ask every worker that is there; what one of them refuses is the failure."""
+        asked = [worker.ask(name, **arguments) for worker in self._ready()]
+        try:
+            return await gatherResults(asked, consumeErrors=True)
+        except FirstError as error:
+            return error.subFailure.raiseException()
+
+    async def status(self, _request: Mapping[str, object]) -> object:
+        """Say who runs, since when, where, and what each worker has."""
+        parent = self.parent
+        connections: Counter[str] = Counter()
+        waiting = 0
+        workers = []
+        for worker in parent.all_workers:
+            facts: dict[str, Any] = {}
+            if worker.ready:
+                facts = await worker.ask("status")  # type: ignore[assignment]  # what our own process answers
+            connections.update(facts.get("connections", {}))
+            waiting += facts.get("deliveries_waiting", 0)
+            workers.append(
+                {
+                    "name": worker.name,
+                    "pid": worker.pid if facts else None,
+                    "uptime_seconds": facts.get("uptime_seconds"),
+                    "connections": sum(facts.get("connections", {}).values()),
+                    "restarts": worker.restarts,
+                }
+            )
+        return {
+            "pid": os.getpid(),
+            "version": mailsuite.__version__,
+            "uptime_seconds": int(self.reactor.seconds() - parent.began),
+            "configuration": parent.config.path,
+            "services": list(parent.listeners.services),
+            "connections": dict(connections),
+            "deliveries_waiting": waiting,
+            "workers": workers,
+        }
+
+    async def stop(self, _request: Mapping[str, object]) -> object:
+        """Begin to stop."""
+        self.reactor.callLater(STOP_DELAY_SECONDS, self.reactor.stop)
+        return {"pid": os.getpid()}
+
+    async def reload(self, _request: Mapping[str, object]) -> object:
+        """Read the configuration and the certificate again, and let all workers use them."""
+        reloaded = reload_config(self.parent.config)
+        self.parent.reload(reloaded.config)
+        await self._ask_all("reload", given=give(reloaded.config))
+        return {"changed": list(reloaded.changed), "waiting": list(reloaded.waiting)}
+
+    async def begin_rename(self, request: Mapping[str, object]) -> object:
+        """Prepare an account's folder for a new address, and let all know under which name sessions began."""
+        arguments = _arguments(request)
+        await self._any_worker().ask("account.rename", **arguments)
+        await self._ask_all("account.renamed", **arguments)
+        return None
+
+
+def _arguments(request: Mapping[str, object]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if name not in {"command", "ask"}}

@@ -1,0 +1,275 @@
+"""
+Accepted connections on their way from the parent, which holds the ports, to the worker that serves them.
+
+The parent accepts and hands the descriptor over at once, with the name of the service and a number; the worker tells
+the number back when the connection has ended. So the parent knows how many connections each worker has, and from whom.
+"""
+
+import errno
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+from twisted.internet import address, unix
+from twisted.internet.interfaces import IAddress, IProtocolFactory, IReadDescriptor
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailsuite.observe import EventLog
+from mailsuite.service.prompt import PromptServer
+
+MESSAGE_MAX_OCTETS = 256
+ACCEPTS_PER_TURN = 64
+_FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+FULL_PAUSE_SECONDS = 0.1
+
+
+@attrs.frozen
+class Arrival:
+    """
+    A connection that was accepted.
+
+    Args:
+        number: of the connection; the parent gives no number twice.
+    """
+
+    number: int
+    service: str
+
+
+def hand_over(channel: socket.socket, arrival: Arrival, descriptor: int) -> bool:
+    """
+    Give a descriptor to the worker at the other end; the caller closes its own.
+
+    Returns:
+        False when the worker has too many waiting.
+
+    Raises:
+        OSError: the worker is gone.
+    """
+    message = json.dumps([arrival.number, arrival.service]).encode("ascii")
+    try:
+        socket.send_fds(channel, [message], [descriptor])
+    except BlockingIOError:
+        return False
+    return True
+
+
+@implementer(IReadDescriptor)
+class Acceptor:
+    """
+    Accepts the connections of one listening socket, in the parent.
+
+    Args:
+        listening: not blocking; closed at the end.
+        place: takes an accepted socket, and closes it.
+    """
+
+    def __init__(
+        self, service: str, listening: socket.socket, reactor: Any, place: Callable[[str, socket.socket], None]
+    ) -> None:
+        self._service = service
+        self._listening = listening
+        self._reactor = reactor
+        self._place = place
+        self._call: Any = None
+        self._log = EventLog(Logger("mailsuite.service.passing"))
+        # Given up when the process has no descriptors left: with it, the connection that waits can be closed.
+        self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def logPrefix(self) -> str:
+        """Name it in Twisted's messages."""
+        return f"acceptor of {self._service}"
+
+    def fileno(self) -> int:
+        """Give the descriptor to watch."""
+        return self._listening.fileno()
+
+    def start(self) -> None:
+        """Accept from now on."""
+        if self._call is None:
+            self._reactor.addReader(self)
+
+    def pause(self) -> None:
+        """Let connections wait where the system keeps them."""
+        self._reactor.removeReader(self)
+
+    def doRead(self) -> None:
+        """Accept what waits."""
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                accepted, _peer = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno in _FULL:
+                    self._turn_away()
+                    return
+                if error.errno == errno.EPERM:  # a packet filter refused it
+                    continue
+                raise
+            self._place(self._service, accepted)
+
+    def _turn_away(self) -> None:
+        """Close one connection with the reserve, and let the others wait for a moment."""
+        self._log.emit("service.descriptors.exhausted", service=self._service)
+        os.close(self._reserve)
+        try:
+            self._listening.accept()[0].close()
+        except OSError:
+            pass
+        finally:
+            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self.pause()
+        self._call = self._reactor.callLater(FULL_PAUSE_SECONDS, self._go_on)
+
+    def _go_on(self) -> None:
+        self._call = None
+        self.start()
+
+    def connectionLost(self, reason: Any = None) -> None:  # noqa: ARG002 - Twisted's signature
+        """Stop, as the reactor asks at its end."""
+        self.close()
+
+    def close(self) -> None:
+        """Accept no more; may be called twice."""
+        if self._reserve < 0:
+            return
+        if self._call is not None:
+            self._call.cancel()
+        self.pause()
+        self._listening.close()
+        os.close(self._reserve)
+        self._reserve = -1
+
+
+@implementer(IReadDescriptor)
+class Arrivals:
+    """
+    Takes what the parent hands over, in the worker.
+
+    Args:
+        channel: our end.
+        factories: by service; one that is missing closes the connection.
+        ended: called with the number of a connection that is over.
+    """
+
+    def __init__(
+        self,
+        channel: socket.socket,
+        reactor: Any,
+        factories: Mapping[str, IProtocolFactory],
+        ended: Callable[[int], None],
+    ) -> None:
+        self._channel = channel
+        self._reactor = reactor
+        self._factories = factories
+        self._ended = ended
+
+    def logPrefix(self) -> str:
+        """Name it in Twisted's messages."""
+        return "arrivals"
+
+    def fileno(self) -> int:
+        """Give the descriptor to watch."""
+        return self._channel.fileno()
+
+    def start(self) -> None:
+        """Take connections from now on."""
+        self._reactor.addReader(self)
+
+    def doRead(self) -> None:
+        """Take what waits."""
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                message, descriptors, _, _ = socket.recv_fds(self._channel, MESSAGE_MAX_OCTETS, 1)
+            except (BlockingIOError, InterruptedError):
+                return
+            if not message:
+                self.close()  # the parent is gone; the link says so too
+                return
+            number, service = json.loads(message)
+            if descriptors:
+                self._begin(Arrival(number, service), socket.socket(fileno=descriptors[0]))
+            else:
+                self._ended(number)  # we have no descriptor left: the system closed it
+
+    def _begin(self, arrival: Arrival, accepted: socket.socket) -> None:
+        factory = self._factories.get(arrival.service)
+        if factory is None or not begin_connection(
+            accepted, factory, self._reactor, lambda: self._ended(arrival.number)
+        ):
+            accepted.close()
+            self._ended(arrival.number)
+
+    def connectionLost(self, reason: Any = None) -> None:  # noqa: ARG002 - Twisted's signature
+        """Stop, as the reactor asks at its end."""
+        self.close()
+
+    def close(self) -> None:
+        """Take no more; may be called twice."""
+        if self._channel.fileno() >= 0:
+            self._reactor.removeReader(self)
+            self._channel.close()
+
+
+class _PassedServer(PromptServer):
+    """The transport of a connection that another process accepted."""
+
+    ended: Callable[[], None]
+
+    def connectionLost(self, reason: Any) -> None:
+        """Let the parent know."""
+        super().connectionLost(reason)
+        self.ended()
+
+
+class _PassedUnixServer(unix.Server):
+    """The same for a unix socket."""
+
+    ended: Callable[[], None]
+
+    def connectionLost(self, reason: Any) -> None:
+        """Let the parent know."""
+        super().connectionLost(reason)
+        self.ended()
+
+
+def begin_connection(
+    accepted: socket.socket, factory: IProtocolFactory, reactor: Any, ended: Callable[[], None]
+) -> bool:
+    """
+    Let a factory serve a connection that was accepted elsewhere.
+
+    Args:
+        ended: called when it is over.
+
+    Returns:
+        False when it is over already, or the factory does not want it; the caller closes it.
+    """
+    accepted.setblocking(False)  # noqa: FBT003 - the socket module's signature
+    try:
+        peer: Any = accepted.getpeername()
+    except OSError:
+        return False
+    is_unix = accepted.family == socket.AF_UNIX
+    protocol = factory.buildProtocol(_address(accepted.family, peer))
+    if protocol is None:
+        return False
+    kind: Any = _PassedUnixServer if is_unix else _PassedServer
+    transport = kind(accepted, protocol, peer, None, 0, reactor)
+    transport.repstr = f"<{type(protocol).__name__} of {peer or 'a unix socket'}>"
+    transport.ended = ended
+    protocol.makeConnection(transport)
+    return True
+
+
+def _address(family: int, peer: Any) -> IAddress:
+    if family == socket.AF_UNIX:
+        return address.UNIXAddress(peer or None)
+    if family == socket.AF_INET6:
+        return address.IPv6Address("TCP", *peer)
+    return address.IPv4Address("TCP", *peer)

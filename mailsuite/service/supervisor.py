@@ -1,0 +1,245 @@
+"""
+The parent of worker processes: has the locks, the ports, the control socket, and starts the workers again.
+
+It serves nobody itself: what it accepts it hands to a worker at once, to the one that has the fewest connections from
+the same network. One more process works on the queues. Changes of mailboxes go from worker to worker through it.
+"""
+
+import socket
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from twisted.internet.defer import Deferred, FirstError, gatherResults
+
+from mailsuite.config import Config
+from mailsuite.config.tls import Pair, ReloadingTLS, read_pair
+from mailsuite.durable import Disk
+from mailsuite.errors import Kind, MailError
+from mailsuite.service.bus import Relay
+from mailsuite.service.control import Command, ControlSocket
+from mailsuite.service.crew import Worker
+from mailsuite.service.fleet import FleetCommands
+from mailsuite.service.lock import RunLock
+from mailsuite.service.ports import Ports
+from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
+from mailsuite.service.spools import forget_spools
+from mailsuite.service.started import StartedService
+from mailsuite.service.suite import ensure_usable, make_certificate
+from mailsuite.smtp.factory import network_of
+
+QUEUE_NAME = "queue"
+PLACE_AGAIN_SECONDS = 0.005
+
+
+class Supervisor(StartedService):
+    """
+    All of the suite, in several processes.
+
+    Args:
+        reactor: with clock, processes and ports.
+        roles: what the workers serve.
+    """
+
+    def __init__(self, config: Config, reactor: Any, roles: Iterable[Role] = ALL_ROLES) -> None:
+        super().__init__()
+        self.config = config
+        self.roles = frozenset(roles)
+        self._reactor = reactor
+        self._lock = RunLock(config.run_folder, self.roles)
+        self._tls = ReloadingTLS(config.tls, reactor)
+        self._pair: Pair | None = None
+        services = [name for name in config.services() if SERVICES[name] in self.roles]
+        self.listeners = Ports(config, services, self._tls, reactor, self._place, self._admit)
+        self._control = ControlSocket(config.run_folder, reactor)
+        self._relay = Relay(reactor)
+        self._unplaced: deque[tuple[str, socket.socket]] = deque()
+        self._number = 0
+        self._turn = 0
+        self._privileged = False
+        self._commands: dict[str, Command] = {}
+        self.began = 0.0
+        count = config.server.workers
+        self.workers: list[Worker] = []
+        if self.roles - {Role.QUEUE}:
+            self.workers = [self._make(f"worker-{n}", n, self.roles - {Role.QUEUE}) for n in range(count)]
+        self.queue = self._make(QUEUE_NAME, count, {Role.QUEUE}) if Role.QUEUE in self.roles else None
+
+    def _make(self, name: str, number: int, roles: Iterable[Role]) -> Worker:
+        return Worker(
+            name,
+            number,
+            self.config.server.workers,
+            roles,
+            self._reactor,
+            notes={"queued": lambda _: self._poke()},
+            joined=self._relay.join,
+            let_go=self._let_go,
+            changed=self._workers_changed,
+        )
+
+    @property
+    def all_workers(self) -> list[Worker]:
+        """Every worker, the one of the queue last."""
+        return [*self.workers, *([self.queue] if self.queue is not None else [])]
+
+    # the life of the service
+
+    def privilegedStartService(self) -> None:
+        """
+        Take the locks and the ports, and read what only root may.
+
+        Raises:
+            MailError: another server has them.
+            OSError: the run folder cannot be used.
+        """
+        super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
+        self._take()
+
+    def _take(self) -> None:
+        if self._privileged:
+            return
+        self._lock.acquire()
+        try:
+            self.listeners.bind()
+            ensure_usable(self._tls, self.config)
+            if self._tls.available:
+                self._pair = read_pair(self.config.tls)
+        except BaseException:
+            self.listeners.unbind()
+            self._lock.release()
+            raise
+        self._privileged = True
+
+    async def begin(self) -> None:
+        """Start the workers, then accept."""
+        try:
+            self._take()
+            self.began = self._reactor.seconds()
+            for key in self.config.inactive:
+                self._log.emit("config.key.ignored", key=key)
+            disk = Disk()
+            make_certificate(self.config, disk)
+            if Role.SMTP in self.roles:
+                forget_spools(self.config, self.config.server.workers, disk)
+            self.stops.append(("workers", self._stop_workers))
+            await self._start_all()
+            self.stops.append(("listeners", self._stop_accepting))
+            await self.listeners.open()
+            self._commands = dict(FleetCommands(self, self._reactor).table())
+            if self.roles == ALL_ROLES:
+                self._control.open(self._commands)
+                self.stops.append(("control socket", self._control.close))
+        except (MailError, OSError) as error:
+            self._log.emit("service.start.failed", reason=str(error))
+            raise
+        self._log.emit("service.start.completed")
+
+    async def _start_all(self) -> None:
+        try:
+            await gatherResults([self._start(worker) for worker in self.all_workers], consumeErrors=True)
+        except FirstError as error:
+            error.subFailure.raiseException()
+
+    def _start(self, worker: Worker) -> Deferred[None]:
+        return Deferred.fromCoroutine(worker.start(lambda: (self.config, self._pair)))
+
+    def ended(self) -> None:
+        """All parts have stopped."""
+        self._lock.release()
+        self._privileged = False
+
+    async def _stop_workers(self) -> None:
+        if self.workers:
+            await gatherResults([worker.stop() for worker in self.workers])
+        if self.queue is not None:
+            await self.queue.stop()
+
+    async def _stop_accepting(self) -> None:
+        await self.listeners.close()
+        for _, accepted in self._unplaced:
+            accepted.close()
+        self._unplaced.clear()
+
+    async def ask(self, command: str, **arguments: object) -> object:
+        """
+        Do what the control socket's command of this name does.
+
+        Raises:
+            MailError: NOT_FOUND when there is none; what the command raises.
+        """
+        found = self._commands.get(command)
+        if found is None:
+            raise MailError(Kind.NOT_FOUND, "the server does not know this command")
+        return await found(arguments)
+
+    def reload(self, config: Config) -> None:
+        """Start workers with these values from now on; those that run are told by who calls."""
+        self.config = config
+        self._tls.look_again(config.tls)
+        self._read_pair()
+
+    def _read_pair(self) -> None:
+        try:
+            self._pair = read_pair(self.config.tls)
+        except (OSError, ValueError) as error:
+            self._log.emit("tls.certificate.refused", file=self.config.tls.certificate, reason=str(error))
+
+    # connections
+
+    def _place(self, service: str, accepted: socket.socket) -> None:
+        self._unplaced.append((service, accepted))
+        if len(self._unplaced) == 1:
+            self._place_waiting()
+
+    def _place_waiting(self) -> None:
+        while self._unplaced:
+            service, accepted = self._unplaced[0]
+            if not self._hand_over(service, accepted):
+                self.listeners.pause()
+                if any(worker.ready for worker in self.workers):
+                    self._reactor.callLater(PLACE_AGAIN_SECONDS, self._place_waiting)
+                return
+            accepted.close()
+            self._unplaced.popleft()
+        self.listeners.resume()
+
+    def _hand_over(self, service: str, accepted: socket.socket) -> bool:
+        network = _network(accepted)
+        self._turn = (self._turn + 1) % max(1, len(self.workers))
+        turned = [*self.workers[self._turn :], *self.workers[: self._turn]]
+        self._number += 1
+        for worker in sorted(turned, key=lambda worker: (worker.networks[network], len(worker.peers))):
+            if worker.take(self._number, service, network, accepted):
+                return True
+        return False
+
+    def _workers_changed(self) -> None:
+        if self._unplaced:
+            self._place_waiting()
+
+    async def _admit(self) -> None:
+        """A certificate has come: let all workers have it before connections come that need it."""
+        self._read_pair()
+        await gatherResults([worker.ask("tls.look") for worker in self.workers if worker.ready])
+
+    # what workers ask for
+
+    def _poke(self) -> None:
+        if self.queue is not None and self.queue.ready:
+            _ = self.queue.ask("queue.poke").addErrback(lambda _: None)
+
+    def _let_go(self, source: Worker, account_id: int) -> None:
+        for worker in self.all_workers:
+            if worker is not source and worker.ready:
+                worker.link.tell("let_go", account_id=account_id)
+
+
+def _network(accepted: socket.socket) -> str:
+    try:
+        peer: Any = accepted.getpeername()
+    except OSError:
+        return ""
+    if not isinstance(peer, tuple):
+        return ""
+    return network_of(str(peer[0]).removeprefix("::ffff:").partition("%")[0])

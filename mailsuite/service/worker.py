@@ -1,0 +1,126 @@
+"""
+A worker process: ``python -m mailsuite.service.worker``, started by the parent and by nobody else.
+
+It says nothing and reads nothing but what comes over the link, and ends when the parent is gone: whatever it had
+acknowledged is on disk, and its successor goes on.
+"""
+
+import base64
+import gc
+import os
+import signal
+import socket
+import stat
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.internet.protocol import Factory
+from twisted.logger import globalLogBeginner
+
+from mailsuite.config.tls import Pair
+from mailsuite.service.affinity import choose, processors, run_on
+from mailsuite.service.application import PRIVATE_UMASK, SWITCH_INTERVAL_SECONDS, make_log_observer, raise_file_limit
+from mailsuite.service.crew import CHANNEL_DESCRIPTOR, LINK_DESCRIPTOR
+from mailsuite.service.link import Link
+from mailsuite.service.reload import read_given
+from mailsuite.service.roles import Role
+from mailsuite.service.seat import Seat
+from mailsuite.service.suite import Suite
+
+ORPHAN_SECONDS = 3.0
+"""So long a worker whose parent is gone tries to end in order."""
+USAGE = "this is a part of mailsuite, which starts it by itself: set server.workers and run mailsuite serve"
+
+
+class WorkerProcess:
+    """The process: from the parent's first words to its end."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._suite: Suite | None = None
+        self._stopping = False
+        self._link = Link({"begin": self._begin}, {"stop": lambda _: self.stop()}, self._orphaned)
+        self._channel = socket.socket(fileno=CHANNEL_DESCRIPTOR)
+
+    def run(self) -> int:
+        """Serve until told to stop; give the exit status."""
+        self._channel.setblocking(False)  # noqa: FBT003 - the socket module's signature
+        os.set_blocking(LINK_DESCRIPTOR, False)
+        factory = Factory.forProtocol(lambda: self._link)
+        self._reactor.adoptStreamConnection(LINK_DESCRIPTOR, socket.AF_UNIX, factory)
+        os.close(LINK_DESCRIPTOR)
+        self._reactor.callWhenRunning(self._listen_to_signals)
+        self._reactor.run()
+        return 0
+
+    def _listen_to_signals(self) -> None:
+        # Ctrl-C and SIGHUP are the parent's; SIGTERM may come to one process or to all of a group.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self.stop))
+
+    async def _begin(self, request: Mapping[str, Any]) -> object:
+        """Start to serve."""
+        config = read_given(request["given"], request["path"])
+        number = request["number"]
+        if config.server.pin_threads:
+            run_on(choose(processors(), number))
+        globalLogBeginner.beginLoggingTo([make_log_observer(config, self._reactor)], redirectStandardIO=False)
+        pair = request["pair"]
+        seat = Seat(
+            name=request["name"],
+            number=number,
+            count=request["count"],
+            link=self._link,
+            channel=self._channel,
+            pair=None if pair is None else Pair(*map(base64.b64decode, pair)),
+        )
+        self._suite = Suite(config, self._reactor, [Role(name) for name in request["roles"]], seat=seat)
+        self._suite.privilegedStartService()
+        self._suite.startService()
+        await self._suite.when_ready()
+        gc.collect()
+        gc.freeze()  # as in a single process: what is there now stays for good
+        return None
+
+    def stop(self) -> None:
+        """Let sessions finish, then end."""
+        if self._stopping:
+            return
+        self._stopping = True
+        stopping: Any = None if self._suite is None else self._suite.stopService()
+        if stopping is None:
+            self._reactor.stop()
+        else:
+            stopping.addBoth(lambda _: self._reactor.stop())
+
+    def _orphaned(self) -> None:
+        if not self._reactor.running or (self._stopping and self._suite is None):
+            return
+        self._reactor.callLater(ORPHAN_SECONDS, os._exit, 1)
+        if self._suite is not None:
+            self._suite.listeners.abort()
+        self.stop()
+
+
+def _is_socket(descriptor: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
+
+
+def main() -> None:
+    """Run."""
+    if not all(_is_socket(descriptor) for descriptor in (LINK_DESCRIPTOR, CHANNEL_DESCRIPTOR)):
+        raise SystemExit(USAGE)
+    os.umask(PRIVATE_UMASK)
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    raise_file_limit()
+    sys.exit(WorkerProcess(installed).run())
+
+
+if __name__ == "__main__":
+    main()
