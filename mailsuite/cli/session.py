@@ -166,6 +166,8 @@ def _cell(value: object) -> str:
             text = "yes" if value else "no"
         case str():
             text = value
+        case Mapping():
+            text = ", ".join(f"{name} {_cell(item)}" for name, item in value.items())
         case Iterable():
             text = ", ".join(_cell(item) for item in value)
         case _:

@@ -132,7 +132,7 @@ class Worker:
                 env=None,
                 childFDs={
                     0: nothing,
-                    1: nothing,
+                    1: 1,
                     2: 2,
                     LINK_DESCRIPTOR: theirs.fileno(),
                     CHANNEL_DESCRIPTOR: its_channel.fileno(),

@@ -198,7 +198,8 @@ class Listeners:
 
     def rename_account(self, email: str, new_email: str) -> None:
         """Remember under which name sessions began that go on."""
-        self._former_names[new_email] = (email, *self._former_names.pop(email, ()))
+        names = [*self._former_names.get(new_email, ()), email, *self._former_names.pop(email, ())]
+        self._former_names[new_email] = tuple(dict.fromkeys(names))
 
     def abort(self) -> None:
         """Close every connection now."""

@@ -19,12 +19,13 @@ class RunLock:
 
     Args:
         folder: made when it is not there.
-        worker: the name of a worker, whose lock is taken in place of those of `roles`.
+        worker: the name of a worker, which has locks of its own for its roles.
     """
 
     def __init__(self, folder: str, roles: Iterable[Role] = ALL_ROLES, *, worker: str = "") -> None:
         self._folder = folder
-        self._names = [f"process-{worker}"] if worker else sorted(role.value for role in roles)
+        suffix = f"-{worker}" if worker else ""
+        self._names = sorted(f"{role.value}{suffix}" for role in roles)
         self._descriptors: list[int] = []
 
     def acquire(self, patience_seconds: float = 0.0) -> None:

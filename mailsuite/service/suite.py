@@ -174,7 +174,7 @@ class Suite(StartedService):
         settings = self.config.database
         directory = open_directory(settings.url, lane, auto_migrate=settings.auto_migrate, disk=self._disk)
         self.stops.insert(-1, ("directory", directory.close))
-        if self._seat is None and not directory.database.has_domains():
+        if (self._seat is None or self._seat.number == 0) and not directory.database.has_domains():
             self._log.emit("service.directory.unfilled")
         return directory
 

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from mailsuite.config import Config
 from mailsuite.config.tls import Pair, ReloadingTLS, read_pair
+from mailsuite.directory import DirectoryDatabase
 from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
 from mailsuite.service.bus import Relay
@@ -120,6 +121,10 @@ class Supervisor(StartedService):
                 self._log.emit("config.key.ignored", key=key)
             disk = Disk()
             make_certificate(self.config, disk)
+            # Once, before several processes would do it at the same time.
+            database = DirectoryDatabase(self.config.database.url, disk)
+            database.ensure_current(auto_migrate=self.config.database.auto_migrate)
+            database.close()
             if Role.SMTP in self.roles:
                 forget_spools(self.config, self.config.server.workers, disk)
             self.stops.append(("workers", self._stop_workers))

@@ -590,7 +590,7 @@ def test_no_name_of_a_mailbox_leaves_the_account(demo, account, imap):
     assert _folders_outside(demo, login) == outside
     home = demo.maildir(login)
     for entry in os.listdir(home):
-        assert entry.startswith((".", "index.db", "mailbox.")) or entry in {"cur", "new", "tmp"}, entry
+        assert entry.startswith((".", "index.", "mailbox.")) or entry in {"cur", "new", "tmp"}, entry
     assert not [entry for entry in os.listdir(home) if entry.startswith("..")]
     assert demo.count(login) == 0, "nothing has come into INBOX"
 

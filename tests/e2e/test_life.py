@@ -229,7 +229,9 @@ def test_twistd_runs_each_role_beside_the_others(made, tmp_path):
     folder, offset = made
     command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile="]
     options = ["--config", str(folder / "mailsuite.toml")]
-    running = [_start([*command, f"mailsuite-{role}", *options], tmp_path) for role in ("smtp", "imap", "pop3")]
+    running = [
+        _start([*command, f"mailsuite-{role}", *options], tmp_path) for role in ("smtp", "queue", "imap", "pop3")
+    ]
     for port in (25, 143, 110):
         with socket.create_connection(("127.0.0.1", offset + port), 10) as client:
             assert client.recv(200)
