@@ -41,6 +41,7 @@ LOGIN_TO_SEND = remark("needs no key: submission always asks for a login, recept
 LOG_FORMAT = one_of({"json": "json", "text": "text", "console": "text", "plain": "text"}, "log.format")
 LEVEL = to(kinds.level, "log.level")
 NOT_IN_THIS_FILE = 'accounts and mail are not in this file; see the page "Coming from another server"'
+NO_DOMAINS = "domains are not in this file; add each with: mailsuite domain add DOMAIN"
 CAUGHT_MAIL = (
     "mail was kept in Redis for a day, for any name; here it is kept for accounts, and for any other name with: "
     "mailsuite domain set DOMAIN --catch-all ADDRESS"
@@ -162,6 +163,7 @@ MAIL_RS = System(
     format="toml",
     services=frozenset({"smtp", "imap", "http"}),
     implied={"storage.layout": ("address", "folders lie as root/user@domain")},
+    remarks=(NO_DOMAINS, NOT_IN_THIS_FILE),
     rules={
         "smtp.listen_addr": address_and_port("smtp"),
         "smtp.enable_tls": by_truth(remark("needs no key: TLS is on where there is a certificate"), cleartext),

@@ -266,6 +266,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_taken(convert):
         '  "odd\\nkey": 1\nsecurity:\n  verify_spf: true\n  verify_dkim: false\n  max_message_size: huge\n'
         "logging:\n  level: loud\n"
     )
+    first = "security.verify_spf (line 8)"
     config, _, said = convert("config.yaml", text)
     assert "listen.smtp" not in given(config)
     for line in (
@@ -273,7 +274,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_taken(convert):
         "server.smtp_port (line 3): not taken over: expected a port between 1 and 65535",
         "server.imaps_port (line 5): not taken over as listen.imaps: port 26 is also the port of imap",
         r"server.odd\x0akey (line 6): Personal Email Server documents no such key; it is not taken over",
-        "security.verify_dkim (line 9): not taken over: msgauth.verify is set otherwise by security.verify_spf (line 8)",
+        f"security.verify_dkim (line 9): not taken over: msgauth.verify is set otherwise by {first}",
         "security.max_message_size (line 10): not taken over: expected a whole number",
     ):
         assert line in said.splitlines()
@@ -363,6 +364,12 @@ def test_no_key_has_two_rows(system):
 )
 def test_levels_of_rust_are_understood(convert, text, level):
     config, _, _ = convert("x.env", f"SERVER_HOSTNAME=mx.example.com\n{text}\n")
+    assert config.log.level == level
+
+
+@pytest.mark.parametrize(("mode", "level"), [("debug", "debug"), ("release", "info")])
+def test_the_mode_of_gin_is_a_level_of_ours(convert, mode, level):
+    config, _, _ = convert("x.env", f"DOMAIN=example.com\nGIN_MODE={mode}\n")
     assert config.log.level == level
 
 
