@@ -19,7 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("status", "Show the running server."),
     "stop": ("stop", "Stop the running server."),
     "check": ("check", "Find every fault in the configuration."),
-    "config": ("config", "Look at the configuration."),
+    "config": ("config", "Look at the configuration, or make one from that of another server."),
     "migrate": ("migrate", "Bring every database to this version."),
     "domain": ("domain", "Domains whose mail is ours."),
     "user": ("user", "Accounts."),

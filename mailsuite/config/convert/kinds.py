@@ -5,6 +5,7 @@ import os
 
 from mailsuite.config.ports import PORT_MAX
 
+DIGITS_MAX = 18  # every such number fits the 64 bits of TOML
 YES = frozenset({"true", "yes", "on", "1"})
 NO = frozenset({"false", "no", "off", "0"})
 LEVELS = {
@@ -47,7 +48,7 @@ def boolean(value: object) -> bool:
 def whole(value: object) -> int:
     """Take a number of octets, seconds or things."""
     word = str(value).strip()
-    if isinstance(value, bool) or not word.isascii() or not word.isdigit() or len(word) > len(str(2**63)):
+    if isinstance(value, bool) or not word.isascii() or not word.isdigit() or len(word) > DIGITS_MAX:
         raise ValueError("expected a whole number")
     return int(word)
 

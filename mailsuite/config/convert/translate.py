@@ -158,7 +158,7 @@ class _Translation:
     def _translate(self, entry: Entry) -> None:
         turn = self._system.find(general(entry.key))
         if turn is None:
-            self._lose(entry, f"{self._system.title} documents no such key; it is not taken over")
+            self._lose(entry, f"not taken over: no key of {self._system.title} that we know")
             return
         given = Given(entry=entry, entries=self._entries, folder=self._folder, development=self._development)
         try:

@@ -273,7 +273,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_taken(convert):
         "server.hostname (line 2): not taken over: expected the name of a host",
         "server.smtp_port (line 3): not taken over: expected a port between 1 and 65535",
         "server.imaps_port (line 5): not taken over as listen.imaps: port 26 is also the port of imap",
-        r"server.odd\x0akey (line 6): Personal Email Server documents no such key; it is not taken over",
+        r"server.odd\x0akey (line 6): not taken over: no key of Personal Email Server that we know",
         f"security.verify_dkim (line 9): not taken over: msgauth.verify is set otherwise by {first}",
         "security.max_message_size (line 10): not taken over: expected a whole number",
     ):
