@@ -74,9 +74,14 @@ def address(value: object) -> str:
 
 def words(value: object) -> list[str]:
     """Take a list, or text with commas or spaces between its words."""
+    found = []
     if isinstance(value, list):
-        return [text(item) for item in value]
-    return " ".join(str(value).splitlines()).replace(",", " ").split()
+        found = [text(item) for item in value]
+    elif isinstance(value, str):
+        found = text(" ".join(value.splitlines())).replace(",", " ").split()
+    if not found:
+        raise ValueError("expected a list of words")
+    return found
 
 
 def level(value: object) -> str:

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 from mailsuite.cli.convert import FILE_MAX_OCTETS, FORMAT_NAMES
 from mailsuite.cli.main import main
 from mailsuite.config import Origin, load_config
-from mailsuite.config.convert import FORMATS, convert_text
+from mailsuite.config.convert import FORMATS, Entry, convert_text
 from mailsuite.config.convert.detect import detect_format
 from mailsuite.config.convert.mapping import SYSTEMS
+from mailsuite.config.convert.outcomes import Given
 
 EXAMPLES = Path(__file__).parents[2] / "data" / "convert"
 NAMES = ["server.conf", "config.yaml", "config.toml", "rest.env", "smtp.env"]
@@ -350,6 +351,35 @@ def test_an_option_says_the_format_against_the_name():
     text = (EXAMPLES / "config.yaml").read_text("utf-8")
     assert convert_text(text, "x.conf", format_name="yaml").system.format == "yaml"
     assert set(FORMAT_NAMES) == set(FORMATS)
+
+
+def said(turn, given):
+    """Whatever comes of a value: outcomes, or the reason why there are none."""
+    try:
+        return list(turn(given))
+    except ValueError as error:
+        return str(error).startswith("expected ")
+
+
+ODD = [None, "", " ", "x" * 5000, "a\x00b", "a,,b", 0, -1, 1.5, 10**30, True, [], [""], [1], ["x", None], {}]
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.title)
+def test_a_value_of_the_wrong_kind_is_a_reason_and_no_fault_of_ours(system):
+    for row, turn in system.rules.items():
+        for value in ODD:
+            key = row.split()[0].replace("[]", "[0]")
+            table, dot, _ = key.rpartition(".")
+            odd = {
+                f"{table}{dot}{name}": Entry(f"{table}{dot}{name}", value) for name in ("name", "enable_tls", "email")
+            }
+            assert said(turn, Given(entry=Entry(key, value), entries=odd))
+
+
+def test_nothing_is_no_domain(convert):
+    _, _, said = convert("x.yaml", "server:\n  hostname: mx.example.com\ndomains:\n  - name:\n")
+    assert "domains[0].name (line 4): not taken over: expected a list of words" in said
+    assert "domain add" not in said
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.title)
