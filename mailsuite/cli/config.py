@@ -4,12 +4,16 @@ import json
 
 import click
 
+from mailsuite.cli.convert import convert
 from mailsuite.cli.session import Session, json_option, pass_session, print_rows
 
 
 @click.group("config")
 def command() -> None:
-    """Look at the configuration."""
+    """Look at the configuration, or make one from that of another server."""
+
+
+command.add_command(convert)
 
 
 @command.command("show")

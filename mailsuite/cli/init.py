@@ -7,6 +7,7 @@ import click
 
 from mailsuite.address import Address, normalize_domain
 from mailsuite.cli.create import Plan, create_server
+from mailsuite.cli.profiles import LOOPBACK, development_settings
 from mailsuite.cli.session import say
 from mailsuite.config.publish import dns_records, ensure_dkim_key, zone_text
 from mailsuite.directory import DirectoryDatabase
@@ -25,21 +26,38 @@ PASSWORD_OCTETS = 15
 @click.option("--listen", metavar="ADDR", default="", help="Listen on this address only.")
 @click.option("--self-signed", is_flag=True, help="Make a self-signed certificate.")
 @click.option("--admin", metavar="ADDRESS", help="Make an administrator; the password is printed once.")
+@click.option(
+    "--profile",
+    type=click.Choice(("production", "dev")),
+    default="production",
+    help="dev: unprivileged ports on loopback, self-signed, passwords in the clear.",
+)
 def command(
-    folder: str, hostname: str, domain: str, port_offset: int, listen: str, admin: str | None, *, self_signed: bool
+    folder: str,
+    hostname: str,
+    domain: str,
+    port_offset: int,
+    listen: str,
+    admin: str | None,
+    profile: str,
+    *,
+    self_signed: bool,
 ) -> None:
     """Make a new server in DIR: configuration, folders, databases, keys."""
     disk = Disk()
     hostname, domain = _name("--hostname", hostname), _name("--domain", domain)
     if admin is not None and Address.parse(admin).domain != domain:
         raise click.ClickException(f"--admin: {admin} is not in the domain {domain}; nothing was made")
+    development = profile == "dev"
+    self_signed = self_signed or development
     plan = Plan(
         folder=os.path.abspath(folder),
         hostname=hostname,
         domain=domain,
         port_offset=port_offset,
-        listen=listen,
+        listen=listen or (LOOPBACK if development else ""),
         self_signed=self_signed,
+        extra=development_settings() if development else "",
     )
     config = create_server(plan, disk)
     click.echo(f"made {plan.path}")

@@ -20,7 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "reload": ("reload", "Let the running server read its configuration again."),
     "stop": ("stop", "Stop the running server."),
     "check": ("check", "Find every fault in the configuration."),
-    "config": ("config", "Look at the configuration."),
+    "config": ("config", "Look at the configuration, or make one from that of another server."),
     "migrate": ("migrate", "Bring every database to this version."),
     "domain": ("domain", "Domains whose mail is ours."),
     "user": ("user", "Accounts."),

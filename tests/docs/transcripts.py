@@ -110,7 +110,9 @@ class Terminal:
             text = re.sub(rf"(?<=[: ]){DEMO_OFFSET + port}\b", str(self.offset + port), text)
             text = re.sub(rf"(?<=127\.0\.0\.1:){port}\b", str(self.offset + port), text)
             text = re.sub(rf"(?<=127\.0\.0\.1 port ){port}\b", str(self.offset + port), text)
-        return text.replace(".venv/bin/", "").replace("etc/mailsuite.tac", f"{ROOT}/etc/mailsuite.tac")
+        for path in ("etc/mailsuite.tac", "tests/data/"):
+            text = text.replace(path, f"{ROOT}/{path}")
+        return text.replace(".venv/bin/", "")
 
     def run(self, step: Step) -> None:
         """

@@ -60,7 +60,7 @@ def test_the_source_distribution_holds_what_packagers_and_testers_need(packed):
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"LICENSE", "README.rst", "NEWS.rst", "SECURITY.rst", "CONTRIBUTING.rst", "setup.cfg", "pyproject.toml"}
     wanted |= ours(tree, "etc/*") | ours(tree, "tests/**/*.py") | ours(tree, "docs/examples/*.py")
-    wanted |= ours(tree, "docs/**/*.rst")
+    wanted |= ours(tree, "docs/**/*.rst") | ours(tree, "tests/data/**/*.*")
     wanted |= {"docs/features.tsv", "docs/rfc/ledger.tsv", "docs/public-api.txt", "twisted/plugins/mailsuite_plugin.py"}
     assert wanted - names == set()
 
