@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("demo", "Run a complete server with sample accounts."),
     "serve": ("serve", "Run the server."),
     "status": ("status", "Show the running server."),
+    "stalls": ("stalls", "Show what held the running server up."),
     "stop": ("stop", "Stop the running server."),
     "check": ("check", "Find every fault in the configuration."),
     "config": ("config", "Look at the configuration."),

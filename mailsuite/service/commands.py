@@ -12,6 +12,7 @@ from mailsuite.directory import Directory
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Account, MailboxEntry
 from mailsuite.mta import QueueService
+from mailsuite.observe.watchdog import Watchdog
 from mailsuite.service.control import Command
 from mailsuite.service.listeners import Listeners
 from mailsuite.store import MailStore
@@ -35,11 +36,13 @@ class ServerCommands:
     store: MailStore
     queue: QueueService | None
     listeners: Listeners
+    watchdog: Watchdog
 
     def table(self) -> Mapping[str, Command]:
         """Name the commands."""
         return {
             "status": self.status,
+            "stalls": self.list_stalls,
             "stop": self.stop,
             "queue.poke": self.poke_queue,
             "mailbox.list": self.list_mailboxes,
@@ -61,6 +64,20 @@ class ServerCommands:
             "configuration": self.config.path,
             "services": list(self.config.services()),
             "deliveries_waiting": self.store.backlog(),
+            "stalls": self.watchdog.count,
+            "longest_stall_seconds": round(self.watchdog.longest_seconds, 3),
+        }
+
+    async def list_stalls(self, _request: Mapping[str, object]) -> object:
+        """Say which turns of the reactor took too long, and where."""
+        watchdog = self.watchdog
+        return {
+            "watching": watchdog.is_watching,
+            "count": watchdog.count,
+            "seconds": round(watchdog.seconds, 3),
+            "longest_seconds": round(watchdog.longest_seconds, 3),
+            "places": [{"place": name, **attrs.asdict(place)} for name, place in watchdog.places().items()],
+            "recent": [attrs.asdict(stall) for stall in watchdog.stalls()],
         }
 
     async def stop(self, _request: Mapping[str, object]) -> object:

@@ -14,8 +14,10 @@ from mailsuite.config import PORTS, Config
 from mailsuite.config.tls import ReloadingTLS
 from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog, background
+from mailsuite.service.descriptors import DescriptorReserve, GuardedFactory
 from mailsuite.service.prompt import make_prompt
-from mailsuite.service.sockets import BACKLOG, Bound, bind_port, explain
+from mailsuite.service.proxy import ProxyFactory, ProxyPeers
+from mailsuite.service.sockets import Bound, bind_port, explain
 
 TLS_CHECK_SECONDS = 2.0
 DRAIN_SECONDS = 30.0  # G9: what is under way may end
@@ -57,6 +59,9 @@ class Listeners:
     _former_names: dict[str, tuple[str, ...]] = attrs.field(factory=dict, init=False)
     _delayed: list[str] = attrs.field(factory=list, init=False)
     _call: Any = attrs.field(default=None, init=False)
+    _reserve: DescriptorReserve = attrs.field(
+        default=attrs.Factory(lambda self: DescriptorReserve.of(self.config.storage), takes_self=True), init=False
+    )
 
     def bind(self) -> None:
         """
@@ -116,6 +121,7 @@ class Listeners:
         factory: IProtocolFactory = self._factories[service]
         if PORTS[service].tls:
             factory = TLSMemoryBIOFactory(self.tls, isClient=False, wrappedFactory=factory, clock=self.reactor)
+        factory = self._guard(service, factory)
         strings = self.config.listen.get(service)
         if isinstance(strings, tuple):
             for text in strings:
@@ -124,13 +130,21 @@ class Listeners:
             return
         for bound in self._bound.pop(service, []):
             try:
-                bound.socket.listen(BACKLOG)
+                bound.socket.listen(self.config.server.backlog)
             except OSError as error:
                 raise explain(error, service, bound.address, bound.port) from error
             port = make_prompt(self.reactor.adoptStreamPort(bound.socket.fileno(), bound.socket.family, factory))
             bound.socket.close()
             self._ports.append(port)
             self._log.emit("service.listener.opened", service=service, address=str(bound))
+
+    def _guard(self, service: str, factory: IProtocolFactory) -> IProtocolFactory:
+        """Put what is before TLS and protocol in its place: the headers of proxies, and the end of descriptors."""
+        server = self.config.server
+        peers = ProxyPeers.parse(server.proxy_peers)
+        if peers and (not server.proxy_services or service in server.proxy_services):
+            factory = ProxyFactory(factory, peers, self.reactor)
+        return GuardedFactory(factory, self._reserve, self.reactor)
 
     async def _listen_endpoint(self, service: str, text: str, factory: IProtocolFactory) -> IListeningPort:
         try:

@@ -26,10 +26,12 @@ from mailsuite.imap import IMAPFactory
 from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
 from mailsuite.mta import QueueService, Receiver, Spool, Submission
 from mailsuite.observe import EventLog
+from mailsuite.observe.watchdog import Watchdog
 from mailsuite.pop3 import POP3Factory
 from mailsuite.service.affinity import processors, run_on
 from mailsuite.service.commands import ServerCommands
 from mailsuite.service.control import ControlSocket
+from mailsuite.service.descriptors import file_limit, fit_storage
 from mailsuite.service.listeners import Listeners
 from mailsuite.service.lock import RunLock
 from mailsuite.service.portal import make_portal
@@ -61,6 +63,7 @@ class Suite(Service):
         services = [name for name in config.services() if SERVICES[name] in self.roles]
         self.listeners = Listeners(config, services, self._tls, reactor)
         self._control = ControlSocket(config.run_folder, reactor)
+        self.watchdog = Watchdog(reactor, config.server.stall_seconds)
         self._stops: list[tuple[str, Callable[[], Any]]] = []
         self._starting: Deferred[None] | None = None
         self._ready: list[Deferred[None]] = []
@@ -177,6 +180,8 @@ class Suite(Service):
     # the parts
 
     async def _assemble(self) -> None:
+        self.watchdog.start()
+        self._stops.append(("watchdog", self.watchdog.stop))
         self._stops.append(("listeners", self.listeners.close))
         directory = self._open_directory()
         store = self._open_store()
@@ -186,11 +191,11 @@ class Suite(Service):
         if spool is not None:
             receiver = Receiver(spool, directory, self.config.receive, self._reactor)
         # Sessions end first, so their stop is called first.
-        self._stops = [*self._stops[1:], self._stops[0]]
+        self._stops = [self._stops[0], *self._stops[2:], self._stops[1]]
         await self.listeners.open(lambda service: self._make_factory(service, portal, receiver))
         if self.roles == ALL_ROLES:
             commands = ServerCommands(
-                self.config, self._reactor, self._began, directory, store, self._queue, self.listeners
+                self.config, self._reactor, self._began, directory, store, self._queue, self.listeners, self.watchdog
             )
             self._control.open(commands.table())
             self._stops.append(("control socket", self._control.close))
@@ -216,15 +221,20 @@ class Suite(Service):
         directory = open_directory(settings.url, lane, auto_migrate=settings.auto_migrate, disk=self._disk)
         self._stops.insert(-1, ("directory", directory.close))
         self._directory = directory
+        self._log.emit("service.storage.opened", what="accounts", place=directory.database.path)
         if not directory.database.has_domains():
             self._log.emit("service.directory.unfilled")
         return directory
 
     def _open_store(self) -> MailStore:
-        store = open_store(self.config.storage, disk=self._disk, reactor=self._reactor)
+        settings = fit_storage(self.config.storage, file_limit())
+        store = open_store(settings, disk=self._disk, reactor=self._reactor)
         store.start()
         self._stops.append(("store", lambda: self._in_thread(store.stop)))
         self._store = store
+        self._log.emit(
+            "service.storage.opened", what=f"mailboxes ({settings.layout.value})", place=settings.maildir_root
+        )
         return store
 
     def _run_anywhere(self) -> None:
@@ -242,6 +252,7 @@ class Suite(Service):
         except sqlite3.Error as error:
             raise MailError(Kind.UNAVAILABLE, f"the spool {folder}: {error}") from error
         self._stops.append(("spool", lambda: self._in_thread(spool.stop)))
+        self._log.emit("service.storage.opened", what="spool", place=folder)
         hostname = config.server.hostname
         queue = QueueService(spool, directory, config.queue, config.routes, self._reactor, hostname=hostname)
         queue.startService()

@@ -76,7 +76,7 @@ def test_endpoint_strings_take_the_place_of_the_port(endpoints):
 def test_the_service_decides_about_tls(endpoints):
     endpoints.write_certificate()
     endpoints.open()
-    wrapped = {server[0]: isinstance(server[1], TLSMemoryBIOFactory) for server in endpoints.reactor.tcpServers}
+    wrapped = {server[0]: isinstance(server[1].wrapped, TLSMemoryBIOFactory) for server in endpoints.reactor.tcpServers}
     assert wrapped == {25: False, 143: False, 144: False, 993: True}
 
 
