@@ -3,16 +3,18 @@ File descriptors: connections get what is left when mail and queue have theirs.
 
 Without that, clients could take every descriptor of the process, and nothing that was accepted could be stored or
 delivered. The system hands out the lowest free number, so the number it would hand out next says how many are taken,
-whoever took them.
+whoever took them. When there is none at all, Twisted accepts with a descriptor that it keeps for that, and closes.
 """
 
 import errno
+import math
 import os
 import resource
 from typing import Any
 
 import attrs
-from twisted.internet.interfaces import IAddress, IProtocolFactory
+from twisted.internet import tcp
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.logger import Logger
 
@@ -24,6 +26,7 @@ PER_ACCOUNT = 3  # of an open index: SQLite's database, log and shared memory
 OTHERS = 200  # the spool, deliveries under way, logs, threads, other hosts we deliver to
 STORE_SHARE = 4  # indexes have at most this part of all, when the limit is low
 SAY_SECONDS = 10.0
+REST_SECONDS = 1.0
 
 
 def file_limit() -> int:
@@ -36,6 +39,41 @@ def fit_storage(settings: StorageSettings, limit: int) -> StorageSettings:
     """Hold fewer indexes open where the limit is low."""
     most = max(settings.lanes, limit // STORE_SHARE // PER_ACCOUNT)
     return attrs.evolve(settings, open_accounts_max=min(settings.open_accounts_max, most))
+
+
+def _next_descriptor() -> float:
+    """Tell which number the system would hand out next; infinite when there is none left."""
+    try:
+        probe = os.dup(0)
+    except OSError as error:
+        return math.inf if error.errno in {errno.EMFILE, errno.ENFILE} else 0
+    os.close(probe)
+    return probe
+
+
+def rest_when_exhausted(port: IListeningPort, clock: Any) -> None:
+    """
+    Let a port pause when Twisted's last descriptor is gone as well, as it is when somebody else was quicker.
+
+    Twisted would try again and again to accept who waits, with all the time of the processor.
+    """
+    if not isinstance(port, tcp.Port):
+        return
+    accept, last = port.doRead, tcp._reservedFD  # noqa: SLF001 - Twisted tells nobody that it has lost it
+
+    def accept_or_rest() -> None:
+        accept()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
+        if not last.available():
+            port.stopReading()
+            clock.callLater(REST_SECONDS, resume)
+
+    def resume() -> None:
+        if _next_descriptor() < math.inf:
+            last.reserve()
+        if port.connected and not port.disconnecting:
+            port.startReading()
+
+    port.doRead = accept_or_rest  # type: ignore[method-assign]  # the reactor asks the port each time
 
 
 @attrs.frozen
@@ -60,12 +98,7 @@ class DescriptorReserve:
 
     def is_touched(self) -> bool:
         """Whether the next descriptor would be one of the reserve."""
-        try:
-            probe = os.dup(0)
-        except OSError as error:
-            return error.errno in {errno.EMFILE, errno.ENFILE}  # there is none left
-        os.close(probe)
-        return probe >= self.ceiling
+        return _next_descriptor() >= self.ceiling
 
 
 class GuardedFactory(ServerFactory):

@@ -14,7 +14,7 @@ from mailsuite.config import PORTS, Config
 from mailsuite.config.tls import ReloadingTLS
 from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog, background
-from mailsuite.service.descriptors import DescriptorReserve, GuardedFactory
+from mailsuite.service.descriptors import DescriptorReserve, GuardedFactory, rest_when_exhausted
 from mailsuite.service.prompt import make_prompt
 from mailsuite.service.proxy import ProxyFactory, ProxyPeers
 from mailsuite.service.sockets import Bound, bind_port, explain
@@ -135,6 +135,7 @@ class Listeners:
                 raise explain(error, service, bound.address, bound.port) from error
             port = make_prompt(self.reactor.adoptStreamPort(bound.socket.fileno(), bound.socket.family, factory))
             bound.socket.close()
+            rest_when_exhausted(port, self.reactor)
             self._ports.append(port)
             self._log.emit("service.listener.opened", service=service, address=str(bound))
 
@@ -151,7 +152,10 @@ class Listeners:
             port: IListeningPort = await serverFromString(self.reactor, text).listen(factory)
         except Exception as error:  # whatever the endpoint's parser or the system says
             reason = str(error) or type(error).__name__
+            if text.startswith("systemd:") and isinstance(error, LookupError):
+                reason = "systemd handed no such socket over (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES)"
             raise MailError(Kind.INVALID, f"listen.{service}: cannot listen on {text!r}: {reason}") from error
+        rest_when_exhausted(port, self.reactor)
         return make_prompt(port)
 
     def end_account(self, email: str) -> None:
