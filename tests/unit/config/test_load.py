@@ -259,7 +259,7 @@ def test_values_that_cannot_be_meant_are_faults(text, key):
 
 def test_proxies_are_addresses_networks_and_whoever_comes_by_a_unix_socket():
     text = '[server]\nproxy_peers = ["192.0.2.1", "2001:db8::/32", "unix"]\nproxy_services = ["smtp", "imaps"]\n'
-    assert _load(text).server.proxy_services == ("smtp", "imaps")
+    assert _parse(text).server.proxy_services == ("smtp", "imaps")
 
 
 def test_ports_of_disabled_services_do_not_collide():
