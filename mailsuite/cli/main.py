@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("serve", "Run the server."),
     "status": ("status", "Show the running server."),
     "reload": ("reload", "Let the running server read its configuration again."),
+    "stalls": ("stalls", "Show what held the running server up."),
     "stop": ("stop", "Stop the running server."),
     "check": ("check", "Find every fault in the configuration."),
     "config": ("config", "Look at the configuration, or make one from that of another server."),

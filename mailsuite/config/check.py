@@ -6,8 +6,9 @@ import pwd
 from collections.abc import Callable, Iterator, Mapping
 
 from mailsuite.address import normalize_domain
-from mailsuite.config.faults import Fault
+from mailsuite.config.faults import Fault, nearest
 from mailsuite.config.model import Config
+from mailsuite.config.networks import UNIX_PEERS, parse_network
 from mailsuite.config.ports import PORT_MAX, PORTS
 from mailsuite.errors import MailError
 from mailsuite.mta.settings import RouteSettings
@@ -33,6 +34,9 @@ def _check_server(config: Config) -> Iterator[Fault]:
         except ValueError:
             yield Fault("server.listen_address", f"{address!r} is no IP address", config.path)
     yield from _check_identity(config)
+    yield from _check_proxies(config)
+    if config.server.backlog < 1:
+        yield Fault("server.backlog", "expected 1 or more", config.path)
     if config.server.workers < 0:
         yield Fault("server.workers", "expected 0 or more", config.path)
     if config.server.port_offset < 0:
@@ -45,6 +49,19 @@ def _check_identity(config: Config) -> Iterator[Fault]:
         yield Fault("server.user", f"the system has no user {user!r}", config.path)
     if group and not _is_known(grp.getgrnam, group):
         yield Fault("server.group", f"the system has no group {group!r}", config.path)
+
+
+def _check_proxies(config: Config) -> Iterator[Fault]:
+    for text in config.server.proxy_peers:
+        if text != UNIX_PEERS:
+            try:
+                parse_network(text)
+            except ValueError as error:
+                yield Fault("server.proxy_peers", str(error), config.path)
+    for service in config.server.proxy_services:
+        if service not in PORTS:
+            hint = nearest(service, PORTS)
+            yield Fault("server.proxy_services", f"there is no service {service!r}{hint}", config.path)
 
 
 def _is_known(look: Callable[[str], object], name: str) -> bool:
@@ -80,6 +97,8 @@ def _endpoint_fault(text: str, port: int) -> str:
     kind, colon, _ = text.partition(":")
     if not colon:
         return f"{text!r} is no endpoint, such as tcp:{port}"
+    if kind == "haproxy":
+        return f"{text!r} would let everybody pose as anybody; set server.proxy_peers, and leave haproxy: out"
     if kind == "systemd":
         return ""  # what systemd hands over is there only when it starts the server
     from twisted.internet.endpoints import serverFromString

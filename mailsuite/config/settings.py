@@ -21,6 +21,11 @@ class ServerSettings:
         user: account of the operating system to become once the ports are bound; empty keeps the caller's.
         group: likewise; empty is the user's own group.
         pin_threads: keep the threads of a process on one processor, hashing and large bodies aside.
+        backlog: connections that may wait to be accepted on each port; endpoint strings have their own.
+        proxy_peers: addresses and networks of proxies whose connections begin with a PROXY header; ``unix`` is whoever
+            comes by a unix socket.
+        proxy_services: keys of ``[listen]`` for which that holds; none means all.
+        stall_seconds: how long a turn of the reactor may take before the watchdog notes it; 0 is no watchdog.
     """
 
     hostname: str = ""
@@ -31,6 +36,10 @@ class ServerSettings:
     user: str = ""
     group: str = ""
     pin_threads: bool = True
+    backlog: int = 1024
+    proxy_peers: tuple[str, ...] = ()
+    proxy_services: tuple[str, ...] = ()
+    stall_seconds: float = 0.05
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ class IMAPFactory(Factory):
             len(self.connections) >= self.settings.connections_max
             or (ip and (self._per_address[key] >= self.settings.connections_per_address or self._too_often(key)))
         ):
-            self.log.emit("imap.connection.refused", peer=ip)
+            self.log.emit("imap.connection.refused", peer=ip or "unix")
             return False
         self._per_address[key] += 1
         self.connections.add(server)

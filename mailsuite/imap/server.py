@@ -110,7 +110,7 @@ class IMAPServer(IMAP4Server):
         self.canStartTLS = ITLSTransport(transport, None) is not None
         peer = transport.getPeer()
         self._ip = self.session.ip = plain_ip(getattr(peer, "host", ""))
-        self.log = self.session.log = self.log.bind(peer=self._ip)
+        self.log = self.session.log = self.log.bind(peer=self._ip or "unix")
         self.session.tls = ISSLTransport.providedBy(transport)
         self.session.can_start_tls = self.factory.context_factory is not None and self.canStartTLS
         if ITCPTransport.providedBy(transport):

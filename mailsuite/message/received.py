@@ -65,7 +65,7 @@ def received_field(
         when: seconds since the epoch.
     """
     name = _NOT_IN_NAME.sub("?", peer.helo[:_NAME_MAX_OCTETS]) or _UNKNOWN
-    origin = name
+    origin = f"{name} (unix)"
     if peer.ip:
         address = _NOT_IN_NAME.sub("?", peer.ip[:_NAME_MAX_OCTETS])
         origin = f"{name} ([IPv6:{address}])" if ":" in address else f"{name} ([{address}])"

@@ -219,6 +219,26 @@ EVENTS: Mapping[str, Event] = {
         {"service": "key of [listen]", "file": "where the certificate is expected"},
         LogLevel.warn,
     ),
+    "service.connection.refused": Event(
+        "{peer} turned away: the process has few file descriptors left; raise its limit of {limit} open files "
+        "(LimitNOFILE, ulimit -n)",
+        {"limit": "of the system on the process", "count": "turned away since the last such line"},
+        LogLevel.warn,
+    ),
+    "service.proxy.refused": Event(
+        "connection of the proxy {peer} closed: {reason}", {"reason": "what is wrong with its header"}, LogLevel.warn
+    ),
+    "service.storage.opened": Event("{what} in {place}", {"what": "what lies there", "place": "a folder or database"}),
+    "reactor.turn.stalled": Event(
+        "the reactor was kept for {seconds} s in {place}",
+        {"seconds": "how long", "place": "function", "stack": "who called it, outermost first", "count": "in all"},
+        LogLevel.warn,
+    ),
+    "reactor.turn.hung": Event(
+        "the reactor has been kept for {seconds} s and is still in {place}",
+        {"seconds": "how long, up to now", "place": "function", "stack": "who called it, outermost first"},
+        LogLevel.error,
+    ),
     "service.start.completed": Event("the server is ready", {}),
     "service.start.failed": Event("the server cannot start: {reason}", {"reason": "one sentence"}, LogLevel.critical),
     "service.directory.unfilled": Event(

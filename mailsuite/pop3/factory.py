@@ -94,7 +94,7 @@ class POP3Factory(ServerFactory):
         if self._draining:
             return Turned(SHUTTING_DOWN)
         if not self._admits(network):
-            self.log.emit("pop3.connection.refused", peer=ip)
+            self.log.emit("pop3.connection.refused", peer=ip or "unix")
             return Turned(TOO_MANY)
         self._networks[network] += 1
         name = secrets.token_hex(6)
@@ -118,7 +118,7 @@ class POP3Factory(ServerFactory):
             portal=self.portal,
             settings=self.settings,
             clock=self.clock,
-            log=self.log.bind(session=name, peer=ip),
+            log=self.log.bind(session=name, peer=ip or "unix"),
             peer=Peer(session=name, ip=ip, port=getattr(addr, "port", 0) or 0),
             jitter=self.jitter,
             join=join,

@@ -12,6 +12,7 @@ from mailsuite.directory import Directory
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Account, MailboxEntry
 from mailsuite.mta import QueueService
+from mailsuite.observe.watchdog import Watchdog
 from mailsuite.service.control import Command
 from mailsuite.service.listeners import Listeners
 from mailsuite.service.reload import merge, read_given, reload_config
@@ -45,11 +46,13 @@ class ServerCommands:
     store: MailStore
     queue: QueueService | None
     listeners: Listeners
+    watchdog: Watchdog
 
     def table(self) -> Mapping[str, Command]:
         """Name the commands."""
         return {
             "status": self.status,
+            "stalls": self.list_stalls,
             "stop": self.stop,
             "reload": self.reload,
             "tls.look": self.look_for_certificate,
@@ -75,7 +78,13 @@ class ServerCommands:
             "services": list(self.listeners.services),
             "connections": self.listeners.counts(),
             "deliveries_waiting": self.store.backlog(),
+            "stalls": self.watchdog.count,
+            "longest_stall_seconds": round(self.watchdog.longest_seconds, 3),
         }
+
+    async def list_stalls(self, _request: Mapping[str, object]) -> object:
+        """Say which turns of the reactor took too long, and where."""
+        return stall_facts(self.watchdog)
 
     async def stop(self, _request: Mapping[str, object]) -> object:
         """Begin to stop."""
@@ -160,6 +169,18 @@ def _account_id(request: Mapping[str, object]) -> int:
     if not isinstance(number, int):
         raise MailError(Kind.INVALID, "the request names no account")
     return number
+
+
+def stall_facts(watchdog: Watchdog) -> dict[str, Any]:
+    """Say which turns of the reactor took too long, and where."""
+    return {
+        "watching": watchdog.is_watching,
+        "count": watchdog.count,
+        "seconds": round(watchdog.seconds, 3),
+        "longest_seconds": round(watchdog.longest_seconds, 3),
+        "places": [{"place": name, **attrs.asdict(place)} for name, place in watchdog.places().items()],
+        "recent": [attrs.asdict(stall) for stall in watchdog.stalls()],
+    }
 
 
 async def mailbox_rows(store: MailStore, account: Account) -> list[dict[str, object]]:

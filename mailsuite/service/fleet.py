@@ -10,7 +10,7 @@ from twisted.internet.defer import FirstError, gatherResults
 
 import mailsuite
 from mailsuite.errors import Kind, MailError
-from mailsuite.service.commands import STOP_DELAY_SECONDS
+from mailsuite.service.commands import STOP_DELAY_SECONDS, stall_facts
 from mailsuite.service.control import Command
 from mailsuite.service.crew import Worker
 from mailsuite.service.reload import give, reload_config
@@ -48,6 +48,7 @@ class FleetCommands:
             **{name: self._to_all(name) for name in EVERY_WORKER},
             "status": self.status,
             "stop": self.stop,
+            "stalls": self.list_stalls,
             "reload": self.reload,
             "account.rename": self.begin_rename,
         }
@@ -93,10 +94,12 @@ class FleetCommands:
         connections: Counter[str] = Counter()
         waiting = 0
         workers = []
+        told: dict[str, Any] = {}
         for worker in parent.all_workers:
             facts: dict[str, Any] = {}
             if worker.ready:
-                facts = await worker.ask("status")  # type: ignore[assignment]  # what our own process answers
+                facts = await worker.ask("status")  # type: ignore[assignment]  # our own process answers
+                told[worker.name] = await worker.ask("stalls")
             connections.update(facts.get("connections", {}))
             waiting += facts.get("deliveries_waiting", 0)
             workers.append(
@@ -108,6 +111,7 @@ class FleetCommands:
                     "restarts": worker.restarts,
                 }
             )
+        stalls = merge_stalls({"parent": stall_facts(parent.watchdog), **told})
         return {
             "pid": os.getpid(),
             "version": mailsuite.__version__,
@@ -116,8 +120,17 @@ class FleetCommands:
             "services": list(parent.listeners.services),
             "connections": dict(connections),
             "deliveries_waiting": waiting,
+            "stalls": stalls["count"],
+            "longest_stall_seconds": stalls["longest_seconds"],
             "workers": workers,
         }
+
+    async def list_stalls(self, _request: Mapping[str, object]) -> object:
+        """Say which turns of which process took too long, and where."""
+        told = {"parent": stall_facts(self.parent.watchdog)}
+        for worker in self._ready():
+            told[worker.name] = await worker.ask("stalls")  # type: ignore[assignment]  # our own process answers
+        return merge_stalls(told)
 
     async def stop(self, _request: Mapping[str, object]) -> object:
         """Begin to stop."""
@@ -137,6 +150,26 @@ class FleetCommands:
         await self._any_worker().ask("account.rename", **arguments)
         await self._ask_all("account.renamed", **arguments)
         return None
+
+
+def merge_stalls(told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Put together what several processes say of their stalls, by name of the process."""
+    places: dict[str, dict[str, Any]] = {}
+    for facts in told.values():
+        for row in facts["places"]:
+            known = places.setdefault(row["place"], {**row, "count": 0, "seconds": 0.0, "longest_seconds": 0.0})
+            known["count"] += row["count"]
+            known["seconds"] += row["seconds"]
+            known["longest_seconds"] = max(known["longest_seconds"], row["longest_seconds"])
+    recent = [{"process": name, **stall} for name, facts in told.items() for stall in facts["recent"]]
+    return {
+        "watching": all(facts["watching"] for facts in told.values()),
+        "count": sum(facts["count"] for facts in told.values()),
+        "seconds": round(sum(facts["seconds"] for facts in told.values()), 3),
+        "longest_seconds": max(facts["longest_seconds"] for facts in told.values()),
+        "places": sorted(places.values(), key=lambda row: -row["seconds"]),
+        "recent": recent,
+    }
 
 
 def _arguments(request: Mapping[str, object]) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from mailsuite.config import PORTS, Config
 from mailsuite.config.tls import ReloadingTLS
 from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog, background
+from mailsuite.service.descriptors import DescriptorReserve, GuardedFactory, rest_when_exhausted
 from mailsuite.service.passing import Arrivals
 from mailsuite.service.prompt import make_prompt
+from mailsuite.service.proxy import ProxyFactory, ProxyPeers
 from mailsuite.service.seat import Seat
-from mailsuite.service.sockets import BACKLOG, Bound, bind_port, explain
+from mailsuite.service.sockets import Bound, bind_port, explain
 
 TLS_CHECK_SECONDS = 2.0
 DRAIN_SECONDS = 30.0  # G9: what is under way may end
@@ -73,6 +75,9 @@ class Listeners:
     _passed: dict[str, IProtocolFactory] = attrs.field(factory=dict, init=False)
     _arrivals: Arrivals | None = attrs.field(default=None, init=False)
     _over: list[int] = attrs.field(factory=list, init=False)
+    _reserve: DescriptorReserve = attrs.field(
+        default=attrs.Factory(lambda self: DescriptorReserve.of(self.config.storage), takes_self=True), init=False
+    )
 
     def bind(self) -> None:
         """
@@ -142,6 +147,7 @@ class Listeners:
         factory: IProtocolFactory = self._factories[service]
         if PORTS[service].tls:
             factory = TLSMemoryBIOFactory(self.tls, isClient=False, wrappedFactory=factory, clock=self.reactor)
+        factory = self._guard(service, factory)
         if self.seat is not None:
             self._passed[service] = factory
             return
@@ -153,20 +159,32 @@ class Listeners:
             return
         for bound in self._bound.pop(service, []):
             try:
-                bound.socket.listen(BACKLOG)
+                bound.socket.listen(self.config.server.backlog)
             except OSError as error:
                 raise explain(error, service, bound.address, bound.port) from error
             port = make_prompt(self.reactor.adoptStreamPort(bound.socket.fileno(), bound.socket.family, factory))
             bound.socket.close()
+            rest_when_exhausted(port, self.reactor)
             self._ports.append(port)
             self._log.emit("service.listener.opened", service=service, address=str(bound))
+
+    def _guard(self, service: str, factory: IProtocolFactory) -> IProtocolFactory:
+        """Put what is before TLS and protocol in its place: the headers of proxies, and the end of descriptors."""
+        server = self.config.server
+        peers = ProxyPeers.parse(server.proxy_peers)
+        if peers and (not server.proxy_services or service in server.proxy_services):
+            factory = ProxyFactory(factory, peers, self.reactor)
+        return GuardedFactory(factory, self._reserve, self.reactor)
 
     async def _listen_endpoint(self, service: str, text: str, factory: IProtocolFactory) -> IListeningPort:
         try:
             port: IListeningPort = await serverFromString(self.reactor, text).listen(factory)
         except Exception as error:  # whatever the endpoint's parser or the system says
             reason = str(error) or type(error).__name__
+            if text.startswith("systemd:") and isinstance(error, LookupError):
+                reason = "systemd handed no such socket over (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES)"
             raise MailError(Kind.INVALID, f"listen.{service}: cannot listen on {text!r}: {reason}") from error
+        rest_when_exhausted(port, self.reactor)
         return make_prompt(port)
 
     def _tell_over(self, number: int) -> None:

@@ -16,7 +16,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog, background
 from mailsuite.service.listeners import TLS_CHECK_SECONDS, describe_addresses
 from mailsuite.service.passing import Acceptor
-from mailsuite.service.sockets import BACKLOG, Bound, bind_port, explain
+from mailsuite.service.sockets import Bound, bind_port, explain
 
 
 @attrs.define
@@ -108,7 +108,7 @@ class Ports:
             return
         for bound in self._bound.pop(service, []):
             try:
-                bound.socket.listen(BACKLOG)
+                bound.socket.listen(self.config.server.backlog)
             except OSError as error:
                 raise explain(error, service, bound.address, bound.port) from error
             self._accept(service, bound.socket, str(bound))

@@ -8,7 +8,6 @@ import attrs
 
 from mailsuite.errors import Kind, MailError
 
-BACKLOG = 1024
 ANY_IPV4 = "0.0.0.0"  # noqa: S104 - a mail server listens to the world unless told otherwise
 ANY_IPV6 = "::"
 _WITHOUT_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})

@@ -26,11 +26,13 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPFactory
 from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
 from mailsuite.mta import QueueService, Receiver, Spool, Submission
+from mailsuite.observe.watchdog import Watchdog
 from mailsuite.pop3 import POP3Factory
 from mailsuite.service.affinity import processors, run_on
 from mailsuite.service.bus import WorkerBus
 from mailsuite.service.commands import ServerCommands
 from mailsuite.service.control import Command, ControlSocket
+from mailsuite.service.descriptors import file_limit, fit_storage
 from mailsuite.service.listeners import Listeners
 from mailsuite.service.lock import RunLock
 from mailsuite.service.portal import make_portal
@@ -72,6 +74,7 @@ class Suite(StartedService):
         self.listeners = Listeners(config, services, self._tls, reactor, seat)
         self._control = ControlSocket(config.run_folder, reactor)
         self._commands: dict[str, Command] = {}
+        self.watchdog = Watchdog(reactor, config.server.stall_seconds)
         self._privileged = False
         self._queue: QueueService | None = None
         self._receiver: Receiver | None = None
@@ -143,6 +146,8 @@ class Suite(StartedService):
     # the parts
 
     async def _assemble(self) -> None:
+        self.watchdog.start()
+        self.stops.append(("watchdog", self.watchdog.stop))
         directory = self._open_directory()
         store = self._open_store()
         if self._seat is None and Role.SMTP in self.roles:
@@ -159,7 +164,9 @@ class Suite(StartedService):
             if receiving is not None:
                 self._receiver = Receiver(receiving, directory, self.config.receive, self._reactor)
             await self.listeners.open(lambda service: self._make_factory(service, portal))
-        commands = ServerCommands(self, self._reactor, self._began, directory, store, self._queue, self.listeners)
+        commands = ServerCommands(
+            self, self._reactor, self._began, directory, store, self._queue, self.listeners, self.watchdog
+        )
         self._commands = dict(commands.table())
         if self._seat is not None:
             self._seat.link.commands.update(self._commands)
@@ -174,19 +181,25 @@ class Suite(StartedService):
         settings = self.config.database
         directory = open_directory(settings.url, lane, auto_migrate=settings.auto_migrate, disk=self._disk)
         self.stops.insert(-1, ("directory", directory.close))
-        if (self._seat is None or self._seat.number == 0) and not directory.database.has_domains():
-            self._log.emit("service.directory.unfilled")
+        if self._seat is None or self._seat.number == 0:
+            self._log.emit("service.storage.opened", what="accounts", place=directory.database.path)
+            if not directory.database.has_domains():
+                self._log.emit("service.directory.unfilled")
         return directory
 
     def _open_store(self) -> MailStore:
         bus = None if self._seat is None else WorkerBus(self._seat.link, self._reactor)
-        store = open_store(self.config.storage, disk=self._disk, reactor=self._reactor, bus=bus)
+        settings = fit_storage(self.config.storage, file_limit())
+        store = open_store(settings, disk=self._disk, reactor=self._reactor, bus=bus)
         if self._seat is not None:
             link = self._seat.link
             store.on_let_go = lambda account_id: link.tell("let_go", account_id=account_id)
             link.notes["let_go"] = lambda note: store.let_go(note["account_id"])
         store.start()
         self.stops.append(("store", lambda: self._in_thread(store.stop)))
+        if self._seat is None or self._seat.number == 0:
+            what = f"mailboxes ({settings.layout.value})"
+            self._log.emit("service.storage.opened", what=what, place=settings.maildir_root)
         return store
 
     def _run_anywhere(self) -> None:
@@ -212,6 +225,8 @@ class Suite(StartedService):
         except sqlite3.Error as error:
             raise MailError(Kind.UNAVAILABLE, f"the spool {plan.folder}: {error}") from error
         self.stops.append(("spool", lambda: self._in_thread(spool.stop)))
+        if plan.share.receives:
+            self._log.emit("service.storage.opened", what="spool", place=plan.folder)
         return spool
 
     def _start_queue(self, spools: Sequence[Spool], directory: Directory) -> None:

@@ -17,6 +17,7 @@ from mailsuite.config.tls import Pair, ReloadingTLS, read_pair
 from mailsuite.directory import DirectoryDatabase
 from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
+from mailsuite.observe.watchdog import Watchdog
 from mailsuite.service.bus import Relay
 from mailsuite.service.control import Command, ControlSocket
 from mailsuite.service.crew import Worker
@@ -54,6 +55,7 @@ class Supervisor(StartedService):
         self.listeners = Ports(config, services, self._tls, reactor, self._place, self._admit)
         self._control = ControlSocket(config.run_folder, reactor)
         self._relay = Relay(reactor)
+        self.watchdog = Watchdog(reactor, config.server.stall_seconds)
         self._unplaced: deque[tuple[str, socket.socket]] = deque()
         self._number = 0
         self._turn = 0
@@ -117,6 +119,8 @@ class Supervisor(StartedService):
         try:
             self._take()
             self.began = self._reactor.seconds()
+            self.watchdog.start()
+            self.stops.append(("watchdog", self.watchdog.stop))
             for key in self.config.inactive:
                 self._log.emit("config.key.ignored", key=key)
             disk = Disk()

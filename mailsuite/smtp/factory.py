@@ -182,7 +182,7 @@ class SMTPFactory(ServerFactory):
         if self._drained is not None:
             return Turned(replies.SHUTTING_DOWN)
         if not self.connections.admit(network):
-            self.log.emit("smtp.connection.refused", peer=ip)
+            self.log.emit("smtp.connection.refused", peer=ip or "unix")
             return Turned(replies.TOO_MANY_CONNECTIONS)
         name = secrets.token_hex(6)
         joined: list[str] = []
@@ -209,7 +209,7 @@ class SMTPFactory(ServerFactory):
             portal=self.portal,
             clock=self.clock,
             jitter=self.jitter,
-            log=self.log.bind(session=name, peer=ip),
+            log=self.log.bind(session=name, peer=ip or "unix"),
             peer=Peer(session=name, ip=ip, port=getattr(addr, "port", 0) or 0),
             join=join,
         )

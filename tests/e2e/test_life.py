@@ -330,6 +330,33 @@ def test_the_command_line_reaches_the_running_server(own_demo):
     assert own_demo.process.wait(60) == 0
 
 
+def test_the_watchdog_tells_what_held_the_server_up(own_demo):
+    """Where every turn takes too long, there is something to see."""
+    own_demo.environment |= {"MAILSUITE_SERVER__STALL_SECONDS": "0.000001"}
+    own_demo.start()
+    own_demo.send(ALICE, "Subject: one\r\n\r\nhello\r\n")
+    status = json.loads(own_demo.command("status", "--json").stdout)
+    assert status["stalls"] > 0
+    assert status["longest_stall_seconds"] > 0
+    told = json.loads(own_demo.command("stalls", "--json").stdout)
+    assert told["watching"]
+    assert told["count"] >= status["stalls"]
+    assert 0 < len(told["recent"]) <= 50
+    assert sum(row["count"] for row in told["places"]) == told["count"]
+    shown = own_demo.command("stalls")
+    assert len(shown.stdout.splitlines()[0].split("\t")) == 4
+    assert "in all, the longest" in shown.stderr
+    assert own_demo.stop() == 0
+    own_demo.command("stalls", expect=1)
+
+
+def test_without_the_watchdog_that_is_said(own_demo):
+    own_demo.environment |= {"MAILSUITE_SERVER__STALL_SECONDS": "0"}
+    own_demo.start()
+    assert "the watchdog is off" in own_demo.command("stalls").stderr
+    assert own_demo.stop() == 0
+
+
 def test_without_a_server_the_command_line_works_on_the_folder(own_demo):
     own_demo.start()
     own_demo.send(ALICE, "Subject: one\r\n\r\nhello\r\n")

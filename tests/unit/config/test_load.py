@@ -89,8 +89,6 @@ def test_tables_of_features_to_come_are_accepted(table):
 def test_keys_of_features_to_come_are_checked_and_named_and_have_no_effect():
     config = _parse(
         """
-        [server]
-        workers = 2
         [redis]
         url = "redis://localhost/0"
         [dns]
@@ -103,7 +101,6 @@ def test_keys_of_features_to_come_are_checked_and_named_and_have_no_effect():
         """
     )
     assert set(config.inactive) == {
-        "server.workers",
         "redis.url",
         "dns.nameservers",
         "storage.backend",
@@ -228,6 +225,13 @@ def test_the_certificate_is_below_the_data_folder_unless_named():
     [
         ('[server]\nhostname = "not a name"\n', "server.hostname"),
         ('[server]\nlisten_address = "localhost"\n', "server.listen_address"),
+        ('[server]\nproxy_peers = ["localhost"]\n', "server.proxy_peers"),
+        ('[server]\nproxy_peers = ["192.0.2.1/24"]\n', "server.proxy_peers"),
+        ('[server]\nproxy_peers = ["unix", "0.0.0.0/0"]\n', "server.proxy_peers"),
+        ('[server]\nproxy_services = ["imap4"]\n', "server.proxy_services"),
+        ("[server]\nbacklog = 0\n", "server.backlog"),
+        ("[server]\nstall_seconds = -1\n", "server.stall_seconds"),
+        ('[listen]\nimap = ["haproxy:tcp:143"]\n', "listen.imap"),
         ("[server]\nport_offset = -1\n", "server.port_offset"),
         ("[server]\nport_offset = 65000\n", "listen.imaps"),
         ("[listen]\nimap = 25\n", "listen.imap"),
@@ -248,6 +252,11 @@ def test_the_certificate_is_below_the_data_folder_unless_named():
 )
 def test_values_that_cannot_be_meant_are_faults(text, key):
     assert key in _faults(text)
+
+
+def test_proxies_are_addresses_networks_and_whoever_comes_by_a_unix_socket():
+    text = '[server]\nproxy_peers = ["192.0.2.1", "2001:db8::/32", "unix"]\nproxy_services = ["smtp", "imaps"]\n'
+    assert _parse(text).server.proxy_services == ("smtp", "imaps")
 
 
 def test_ports_of_disabled_services_do_not_collide():

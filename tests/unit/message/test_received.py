@@ -30,6 +30,10 @@ def test_an_ipv6_address_is_a_literal_and_a_silent_peer_is_unknown():
     assert write(Peer(session="s", ip="2001:db8::1")).startswith(b"Received: from unknown ([IPv6:2001:db8::1])\r\n")
 
 
+def test_who_came_by_a_unix_socket_has_no_address():
+    assert write(Peer(session="s", helo="local")).startswith(b"Received: from local (unix)\r\n")
+
+
 @pytest.mark.parametrize(
     ("peer", "flags", "name"),
     [

@@ -12,6 +12,7 @@ from mailsuite.config.tls import ReloadingTLS, write_self_signed
 from mailsuite.durable import Disk
 from mailsuite.errors import MailError
 from mailsuite.service.listeners import DRAIN_SECONDS, TLS_CHECK_SECONDS, Listeners
+from mailsuite.service.proxy import ProxyFactory
 
 ENDPOINTS = (
     '[listen]\nsmtp = ["tcp:25"]\nimap = ["tcp:143:interface=127.0.0.1", "tcp:144"]\nimaps = ["tcp:993"]\npop3 = []\n'
@@ -76,8 +77,26 @@ def test_endpoint_strings_take_the_place_of_the_port(endpoints):
 def test_the_service_decides_about_tls(endpoints):
     endpoints.write_certificate()
     endpoints.open()
-    wrapped = {server[0]: isinstance(server[1], TLSMemoryBIOFactory) for server in endpoints.reactor.tcpServers}
+    wrapped = {server[0]: isinstance(server[1].wrapped, TLSMemoryBIOFactory) for server in endpoints.reactor.tcpServers}
     assert wrapped == {25: False, 143: False, 144: False, 993: True}
+
+
+@pytest.mark.parametrize(
+    ("settings", "proxied"),
+    [
+        ("", set()),
+        ('[server]\nproxy_peers = ["192.0.2.1"]\n', {25, 143, 144, 993}),
+        ('[server]\nproxy_peers = ["192.0.2.1"]\nproxy_services = ["imaps", "smtp"]\n', {25, 993}),
+        ('[server]\nproxy_services = ["imaps"]\n', set()),
+    ],
+)
+def test_headers_of_proxies_are_read_before_tls_where_the_configuration_says_so(tmp_path, settings, proxied):
+    fixture = Fixture(tmp_path, settings + ENDPOINTS, ["smtp", "imap", "imaps", "pop3"])
+    fixture.write_certificate()
+    fixture.open()
+    before = {server[0]: server[1].wrapped for server in fixture.reactor.tcpServers}
+    assert {port for port, factory in before.items() if isinstance(factory, ProxyFactory)} == proxied
+    assert isinstance(getattr(before[993], "wrapped", before[993]), TLSMemoryBIOFactory)
 
 
 def test_services_with_tls_wait_for_the_certificate_and_starttls_is_not_offered_before(endpoints):

@@ -201,16 +201,16 @@ def test_without_descriptors_one_connection_is_closed_and_the_others_wait():
     listening.setblocking(False)
     acceptor = Acceptor("imap", Exhausted(listening), reactor, lambda _, accepted: placed.append(accepted))
     acceptor.start()
-    with socket.create_connection(listening.getsockname(), 10) as first:
-        with socket.create_connection(listening.getsockname(), 10) as second:
-            acceptor.doRead()
-            assert first.recv(10) == b""
-            assert reactor.readers == []
-            (go_on,) = reactor.later
-            go_on()
-            assert reactor.readers == [acceptor]
-            acceptor.doRead()
-            assert len(placed) == 1
-            assert placed[0].getpeername() == second.getsockname()
-            placed[0].close()
+    first, second = (socket.create_connection(listening.getsockname(), 10) for _ in range(2))
+    with first, second:
+        acceptor.doRead()
+        assert first.recv(10) == b""
+        assert reactor.readers == []
+        (go_on,) = reactor.later
+        go_on()
+        assert reactor.readers == [acceptor]
+        acceptor.doRead()
+        assert len(placed) == 1
+        assert placed[0].getpeername() == second.getsockname()
+        placed[0].close()
     acceptor.close()
