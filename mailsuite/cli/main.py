@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "alias": ("alias", "Addresses that stand for others."),
     "queue": ("queue", "Mail that waits for delivery."),
     "mailbox": ("mailbox", "The mailboxes of an account."),
+    "cert": ("cert", "The certificate."),
 }
 """Name, module below ``mailsuite.cli``, help. The order is that of ``--help``."""
 
