@@ -85,7 +85,7 @@ def run(config: Config, samples: Sequence[Sample]) -> None:
 
     suite = Suite(config, reactor)
     welcome = functools.partial(_welcome, config, suite, samples)
-    run_application(Application(config, suite, reactor, before_ready=welcome), config, reactor)
+    run_application(Application(config, suite, reactor, before_ready=welcome), reactor)
 
 
 async def _welcome(config: Config, suite: Suite, samples: Sequence[Sample]) -> None:

@@ -225,6 +225,11 @@ EVENTS: Mapping[str, Event] = {
         "no domain is ours yet, so no mail comes in; add one with: mailsuite domain add DOMAIN", {}, LogLevel.warn
     ),
     "service.root.kept": Event("the server runs as root; set server.user", {}, LogLevel.warn),
+    "service.log.kept": Event(
+        "the log {file} cannot be opened again: {reason}; the old file stays in use",
+        {"file": "log.output", "reason": "in the system's words"},
+        LogLevel.error,
+    ),
     "service.stop.begun": Event("the server stops", {}),
     "service.stop.completed": Event("the server has stopped", {}),
 }
