@@ -6,12 +6,7 @@ import secrets
 import click
 
 from mailsuite.address import Address, normalize_domain
-from mailsuite.cli.create import Plan, create_server
 from mailsuite.cli.session import say
-from mailsuite.config.publish import dns_records, ensure_dkim_key, zone_text
-from mailsuite.directory import DirectoryDatabase
-from mailsuite.directory.accounts import Accounts
-from mailsuite.durable import Disk
 from mailsuite.errors import MailError
 
 PASSWORD_OCTETS = 15
@@ -29,6 +24,12 @@ def command(
     folder: str, hostname: str, domain: str, port_offset: int, listen: str, admin: str | None, *, self_signed: bool
 ) -> None:
     """Make a new server in DIR: configuration, folders, databases, keys."""
+    from mailsuite.cli.create import Plan, create_server
+    from mailsuite.config.publish import dns_records, ensure_dkim_key, zone_text
+    from mailsuite.directory import DirectoryDatabase
+    from mailsuite.directory.accounts import Accounts
+    from mailsuite.durable import Disk
+
     disk = Disk()
     hostname, domain = _name("--hostname", hostname), _name("--domain", domain)
     if admin is not None and Address.parse(admin).domain != domain:

@@ -1,15 +1,17 @@
 """``mailsuite mailbox``: asks the running server; without one, works on the folder itself."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from mailsuite.cli.completion import complete_account
 from mailsuite.cli.control import NotRunningError, ask_server
 from mailsuite.cli.session import Session, json_option, pass_session, print_json, print_rows, say
-from mailsuite.directory.accounts import Accounts
-from mailsuite.directory.records import AccountInfo
-from mailsuite.interfaces import Account
+
+if TYPE_CHECKING:
+    from mailsuite.directory.records import AccountInfo
+    from mailsuite.interfaces import Account
 
 
 @click.group("mailbox")
@@ -18,7 +20,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_account)
 @json_option
 @pass_session
 def list_(session: Session, address: str, *, as_json: bool) -> None:
@@ -30,7 +32,7 @@ def list_(session: Session, address: str, *, as_json: bool) -> None:
 
 
 @command.command("reindex")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_account)
 @pass_session
 def reindex(session: Session, address: str) -> None:
     """Build an account's index anew from the Maildir, with the same UIDs; what only the old one knows is kept."""
@@ -39,7 +41,7 @@ def reindex(session: Session, address: str) -> None:
 
 
 @command.command("verify")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_account)
 @json_option
 @pass_session
 def verify(session: Session, address: str, *, as_json: bool) -> None:
@@ -54,9 +56,9 @@ def verify(session: Session, address: str, *, as_json: bool) -> None:
     say(f"the mailboxes of {address} are in order")
 
 
-def _run(session: Session, name: str, address: str, job: Callable[[Any, Account], Awaitable[object]]) -> object:
+def _run(session: Session, name: str, address: str, job: "Callable[[Any, Account], Awaitable[object]]") -> object:
     """Let the running server do it, or do it here while no server can start."""
-    info = Accounts(session.database()).info(address)
+    info = session.accounts().info(address)
     account = as_account(info)
     return ask_or_do(session, name, {"address": info.email}, lambda store: job(store, account))
 
@@ -71,8 +73,10 @@ def ask_or_do(
         return _run_here(session, job)
 
 
-def as_account(info: AccountInfo) -> Account:
+def as_account(info: "AccountInfo") -> "Account":
     """Write what the directory knows as the store wants it."""
+    from mailsuite.interfaces import Account
+
     return Account(
         account_id=info.account_id,
         email=info.email,

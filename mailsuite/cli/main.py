@@ -3,8 +3,10 @@
 import importlib
 import signal
 from collections.abc import Mapping
+from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 import mailsuite
 from mailsuite.cli.daemon import fall_silent
@@ -27,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "queue": ("queue", "Mail that waits for delivery."),
     "mailbox": ("mailbox", "The mailboxes of an account."),
     "cert": ("cert", "The certificate."),
+    "completion": ("completion", "Let the shell complete commands."),
 }
 """Name, module below ``mailsuite.cli``, help. The order is that of ``--help``."""
 
@@ -45,6 +48,11 @@ class Commands(click.Group):
         module = importlib.import_module(f"mailsuite.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+        """Offer the commands without importing them, and the options."""
+        named = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - likewise
         """List the commands without importing them."""
