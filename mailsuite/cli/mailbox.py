@@ -7,6 +7,7 @@ import click
 
 from mailsuite.cli.completion import complete_account
 from mailsuite.cli.control import NotRunningError, ask_server
+from mailsuite.cli.progress import working
 from mailsuite.cli.session import Session, json_option, pass_session, print_json, print_rows, say
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def list_(session: Session, address: str, *, as_json: bool) -> None:
 @pass_session
 def reindex(session: Session, address: str) -> None:
     """Build an account's index anew from the Maildir, with the same UIDs; what only the old one knows is kept."""
-    count = _run(session, "mailbox.reindex", address, lambda store, account: store.reindex(account))
+    with working(f"indexing {address}"):
+        count = _run(session, "mailbox.reindex", address, lambda store, account: store.reindex(account))
     say(f"{count} messages of {address} are indexed")
 
 
@@ -46,7 +48,9 @@ def reindex(session: Session, address: str) -> None:
 @pass_session
 def verify(session: Session, address: str, *, as_json: bool) -> None:
     """Compare an account's index with its Maildir; exit status 1 if something does not fit."""
-    findings = cast("list[str]", _run(session, "mailbox.verify", address, lambda store, account: store.verify(account)))
+    with working(f"comparing {address}"):
+        found = _run(session, "mailbox.verify", address, lambda store, account: store.verify(account))
+    findings = cast("list[str]", found)
     if as_json:
         print_json(findings)
     for finding in findings if not as_json else ():

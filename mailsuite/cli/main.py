@@ -34,8 +34,28 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Name, module below ``mailsuite.cli``, help. The order is that of ``--help``."""
 
 
-class Commands(click.Group):
-    """The group of all commands; a failure that we know becomes one line and exit status 1."""
+class Program(click.Group):
+    """A program; a failure that we know becomes one line and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run, and say known failures in one line."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except BrokenPipeError as error:
+            # Who reads has seen enough. What is still held back must not fail at the end once more.
+            fall_silent()
+            raise click.exceptions.Exit(READER_GONE_STATUS) from error
+        except Exception as error:
+            text = one_line(error)
+            if text is None:
+                raise
+            raise click.ClickException(text) from error
+
+
+class Commands(Program):
+    """The group of all commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Name the commands in the order in which a newcomer needs them."""
@@ -58,22 +78,6 @@ class Commands(click.Group):
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run, and say known failures in one line."""
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
-            raise
-        except BrokenPipeError as error:
-            # Who reads has seen enough. What is still held back must not fail at the end once more.
-            fall_silent()
-            raise click.exceptions.Exit(READER_GONE_STATUS) from error
-        except Exception as error:
-            text = one_line(error)
-            if text is None:
-                raise
-            raise click.ClickException(text) from error
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
