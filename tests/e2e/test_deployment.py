@@ -197,6 +197,45 @@ def test_the_server_makes_no_system_call_that_the_units_forbid(tmp_path, analyze
     assert families <= set(Unit(SYSTEMD / "mailsuite.service")["Service"]["RestrictAddressFamilies"].split())
 
 
+# the page
+
+
+def test_the_page_opens_the_ports_that_are_served():
+    text = (ROOT / "docs" / "deployment.rst").read_text()
+    listed = re.findall(r"(?:ufw allow .* port|--dports) ([\d,]+)", text)
+    assert len(listed) == 3
+    for ports in listed:
+        assert {int(port) for port in ports.split(",")} == set(SERVED.values())
+
+
+def test_the_page_names_files_that_exist_and_the_user_of_the_units():
+    text = (ROOT / "docs" / "deployment.rst").read_text()
+    named = set(re.findall(r"``(etc/[\w./@-]*[\w-])``", text))
+    assert named == {
+        *(f"etc/systemd/{path.name}" for path in SYSTEMD.iterdir()),
+        "etc/docker",
+        "etc/docker/Dockerfile",
+        "etc/logrotate.d/mailsuite",
+    }
+    assert all((ROOT / name).exists() for name in named)
+    service = Unit(SYSTEMD / "mailsuite.service")["Service"]
+    assert re.search(
+        rf"^    useradd .*--home-dir {service['ReadWritePaths']} .* {service['User']}$", text, re.MULTILINE
+    )
+
+
+def test_the_commands_on_the_page_are_ours():
+    text = re.sub(r"\\\n +", "", (ROOT / "docs" / "deployment.rst").read_text())
+    lines = re.findall(
+        r"^ +(?:.*/opt/mailsuite/bin/mailsuite|docker (?:run|compose).* mailsuite) ((?:-c |[a-z]).+)$",
+        text,
+        re.MULTILINE,
+    )
+    assert len(lines) > 5
+    for line in lines:
+        check_command(shlex.split(line))
+
+
 # logrotate
 
 
@@ -327,6 +366,7 @@ def test_what_the_image_copies_is_enough_to_install_the_program(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     program = tmp_path / "opt" / "mailsuite" / "bin" / "mailsuite"
     where = "import mailsuite; print(mailsuite.__file__)"
+    assert {"mailsuite", "create_user", "mailserver", "mail-user"} <= {path.name for path in program.parent.iterdir()}
     python = program.parent / "python"
     inside = next((tmp_path / "opt" / "mailsuite" / "lib").glob("python3*/site-packages"))
     environment["PYTHONPATH"] = f"{inside}{os.pathsep}{packages}"
