@@ -1,5 +1,6 @@
 """``mailsuite mailbox``: asks the running server; without one, works on the folder itself."""
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -7,12 +8,13 @@ import click
 
 from mailsuite.cli.completion import complete_account
 from mailsuite.cli.control import NotRunningError, ask_server
-from mailsuite.cli.progress import working
+from mailsuite.cli.progress import counted, working
 from mailsuite.cli.session import Session, json_option, pass_session, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from mailsuite.directory.records import AccountInfo
     from mailsuite.interfaces import Account
+    from mailsuite.store.maildir import Home
 
 
 @click.group("mailbox")
@@ -26,8 +28,6 @@ def command() -> None:
 @pass_session
 def list_(session: Session, address: str, *, as_json: bool) -> None:
     """List an account's mailboxes."""
-    from mailsuite.service.commands import mailbox_rows
-
     rows = _run(session, "mailbox.list", address, mailbox_rows)
     print_rows(cast("Any", rows), as_json=as_json)
 
@@ -58,6 +58,59 @@ def verify(session: Session, address: str, *, as_json: bool) -> None:
     if findings:
         raise click.exceptions.Exit(1)
     say(f"the mailboxes of {address} are in order")
+
+
+@command.command("export")
+@click.argument("address", shell_complete=complete_account)
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False))
+@click.option("--format", "form", type=click.Choice(["maildir", "mbox", "eml"]), default="maildir", show_default=True)
+@click.option("--mailbox", default="", metavar="NAME", help="Only this one.")
+@pass_session
+def export(session: Session, address: str, folder: str, form: str, mailbox: str) -> None:
+    """Write an account's mail into DIR; what is there already stays. The server may run."""
+    from mailsuite.durable import Disk
+    from mailsuite.store.exchange import Format, read_account, write_outside
+
+    home, disk = _home(session, address), Disk()
+    written = write_outside(read_account(home, disk, mailbox), os.path.abspath(folder), Format(form), disk)
+    results = list(counted(written, f"exporting {address}"))
+    say(f"{sum(results)} messages of {address} exported, {len(results) - sum(results)} were there already")
+
+
+@command.command("import")
+@click.argument("address", shell_complete=complete_account)
+@click.argument("source", type=click.Path(exists=True))
+@click.option("--mailbox", default="", metavar="NAME", help="Where it goes; default: INBOX, folders by their names.")
+@pass_session
+def import_(session: Session, address: str, source: str, mailbox: str) -> None:
+    """Take in SOURCE: a Maildir, an mbox, a folder of .eml files. Each message once; the server may run."""
+    from mailsuite.durable import Disk
+    from mailsuite.store.exchange import Importer, read_source
+
+    importer = Importer(_home(session, address), Disk())
+    try:
+        results = [importer.add(letter) for letter in counted(read_source(source, mailbox), f"importing to {address}")]
+    finally:
+        importer.finish()
+    _run(session, "mailbox.list", address, mailbox_rows)  # notices what came
+    say(f"{sum(results)} messages imported to {address}, {len(results) - sum(results)} were there already")
+
+
+def _home(session: Session, address: str) -> "Home":
+    """Find where an account's mail lies, which is made if it has none yet."""
+    from mailsuite.store.maildir import home_of
+
+    info = session.accounts().info(address)
+    _run(session, "mailbox.list", address, mailbox_rows)
+    settings = session.config.storage
+    return home_of(settings.maildir_root, settings.layout, info.account_id, info.email)
+
+
+def mailbox_rows(store: Any, account: "Account") -> Awaitable[object]:
+    """List an account's mailboxes with a store of our own."""
+    from mailsuite.service.commands import mailbox_rows as rows
+
+    return rows(store, account)
 
 
 def _run(session: Session, name: str, address: str, job: "Callable[[Any, Account], Awaitable[object]]") -> object:

@@ -50,6 +50,8 @@ TABLE = {
     "queue remove": "",
     "queue flush": "",
     "mailbox list": "--json",
+    "mailbox import": "--mailbox",
+    "mailbox export": "--format --mailbox",
     "mailbox reindex": "",
     "mailbox verify": "--json",
     "cert self-signed": "--hostname --days --force",
@@ -74,6 +76,8 @@ GIVEN = {  # what each command wants to be given, so that nothing but the config
     "queue list": [],
     "queue flush": [],
     "mailbox": ["x@x.test"],
+    "mailbox import": ["x@x.test", "."],
+    "mailbox export": ["x@x.test", "out"],
 }
 
 
