@@ -122,6 +122,8 @@ class Application(MultiService):
     def privilegedStartService(self) -> None:
         """Take what needs rights or must be ours alone: the process id file, locks, ports."""
         os.umask(PRIVATE_UMASK)
+        # Until there is something to reload: who rotates logs now must not end a server that starts.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         if self._config.server.pin_threads:
             run_on(choose(processors(), os.getpid()))

@@ -199,3 +199,18 @@ def test_the_reload_that_the_unit_names_is_the_signal_that_is_served(notified):
     assert log.exists()
     assert log.stat().st_mode & 0o777 == 0o600
     assert server.stop() == 0
+
+
+def test_a_signal_while_the_server_starts_does_not_end_it(tmp_path):
+    pidfile = tmp_path / "pid"
+    server = MadeServer(tmp_path / "srv", "", "--pidfile", str(pidfile))
+
+    def knock():
+        server.eventually(lambda: pidfile.read_text() if pidfile.exists() else "", bool)
+        os.kill(int(pidfile.read_text()), signal.SIGHUP)
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    server.start()
+    knocking.join()
+    assert server.stop() == 0
