@@ -2,8 +2,8 @@
 
 import click
 
+from mailsuite.cli.completion import complete_domain
 from mailsuite.cli.session import Session, json_option, pass_session, print_rows, say
-from mailsuite.directory.aliases import Aliases
 
 
 @click.group("alias")
@@ -17,17 +17,17 @@ def command() -> None:
 @pass_session
 def add(session: Session, address: str, targets: tuple[str, ...]) -> None:
     """Let ADDRESS stand for TARGETS, beside those it stands for already."""
-    info = Aliases(session.database()).add(address, targets)
+    info = session.aliases().add(address, targets)
     say(f"{info.source} stands for {', '.join(info.targets)}")
 
 
 @command.command("list")
-@click.option("--domain", help="Only those of one domain.")
+@click.option("--domain", shell_complete=complete_domain, help="Only those of one domain.")
 @json_option
 @pass_session
 def list_(session: Session, domain: str | None, *, as_json: bool) -> None:
     """List aliases."""
-    aliases = Aliases(session.database()).list(domain)
+    aliases = session.aliases().list(domain)
     print_rows([{"source": alias.source, "targets": list(alias.targets)} for alias in aliases], as_json=as_json)
 
 
@@ -37,5 +37,5 @@ def list_(session: Session, domain: str | None, *, as_json: bool) -> None:
 @pass_session
 def remove(session: Session, address: str, targets: tuple[str, ...]) -> None:
     """Remove an alias, or only some of its TARGETS."""
-    Aliases(session.database()).remove(address, targets)
+    session.aliases().remove(address, targets)
     say(f"{', '.join(targets)} removed from {address}" if targets else f"{address} removed")

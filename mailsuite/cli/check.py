@@ -35,6 +35,8 @@ def command(session: Session, *, dns: bool, as_json: bool) -> None:
     for path in (config.tls.certificate, config.tls.private_key):
         if not os.path.exists(path):
             say(f"services with TLS wait for {path}")
+    for text in _certificate_notes(config):
+        say(f"certificate: {text}; see mailsuite cert check")
     if as_json:
         print_json([])
     else:
@@ -77,6 +79,18 @@ def _check_certificate(settings: TLSSettings) -> Iterator[Fault]:
         load_options(settings)
     except (OSError, ValueError) as error:
         yield Fault("tls.certificate", explain_refusal(error), settings.certificate)
+
+
+def _certificate_notes(config: Config) -> list[str]:
+    """Say what mail programs will not like about a certificate with which the server starts all the same."""
+    import datetime as dt
+
+    from mailsuite.config.certificate import check_certificate
+
+    if not all(os.path.exists(path) for path in (config.tls.certificate, config.tls.private_key)):
+        return []
+    report = check_certificate(config.tls, [config.server.hostname], dt.datetime.now(dt.UTC))
+    return [*report.faults, *report.warnings]
 
 
 def _check_log(config: Config) -> Iterator[Fault]:

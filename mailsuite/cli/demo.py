@@ -4,18 +4,14 @@ import functools
 import os
 import tempfile
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mailsuite.cli.create import FILE_NAME, Plan, create_server
 from mailsuite.cli.samples import Sample, make_samples, send_samples
-from mailsuite.config import Config, load_config
-from mailsuite.directory import DirectoryDatabase
-from mailsuite.directory.accounts import Accounts
-from mailsuite.durable import Disk
-from mailsuite.service.application import Application, run_application
-from mailsuite.service.suite import make_suite
+
+if TYPE_CHECKING:
+    from mailsuite.config import Config
 
 DOMAIN = "example.test"
 PORT_OFFSET = 2000
@@ -44,13 +40,19 @@ def command(folder: str | None, port_offset: int | None, *, no_sample_mail: bool
     run(config, samples)
 
 
-def open_demo(folder: str, port_offset: int | None) -> tuple[bool, Config]:
+def open_demo(folder: str, port_offset: int | None) -> "tuple[bool, Config]":
     """
     Make the demo server in a folder, or find the one that is there.
 
     Returns:
         Whether it is new, and its configuration.
     """
+    from mailsuite.cli.create import FILE_NAME, Plan, create_server
+    from mailsuite.config import load_config
+    from mailsuite.directory import DirectoryDatabase
+    from mailsuite.directory.accounts import Accounts
+    from mailsuite.durable import Disk
+
     disk = Disk()
     path = os.path.join(folder, FILE_NAME)
     fresh = not os.path.lexists(path)
@@ -80,22 +82,25 @@ def open_demo(folder: str, port_offset: int | None) -> tuple[bool, Config]:
     return fresh, config
 
 
-def run(config: Config, samples: Sequence[Sample]) -> None:
+def run(config: "Config", samples: Sequence[Sample]) -> None:
     """Run the server until it is told to stop."""
     from twisted.internet import reactor
 
+    from mailsuite.service.application import Application, run_application
+    from mailsuite.service.suite import make_suite
+
     suite = make_suite(config, reactor)
     welcome = functools.partial(_welcome, config, suite, samples)
-    run_application(Application(config, suite, reactor, before_ready=welcome), config, reactor)
+    run_application(Application(config, suite, reactor, before_ready=welcome), reactor)
 
 
-async def _welcome(config: Config, suite: Any, samples: Sequence[Sample]) -> None:
+async def _welcome(config: "Config", suite: Any, samples: Sequence[Sample]) -> None:
     if samples:
         await _deliver(config, suite, samples)
     click.echo(welcome_text(config, suite))
 
 
-async def _deliver(config: Config, suite: Any, samples: Sequence[Sample]) -> None:
+async def _deliver(config: "Config", suite: Any, samples: Sequence[Sample]) -> None:
     """Send the samples through our own submission port, and wait until they are where they belong."""
     from twisted.internet import reactor
     from twisted.internet.task import deferLater
@@ -119,7 +124,7 @@ async def _message_count(suite: Any, email: str) -> int:
     return next((int(row["messages"]) for row in rows if row["name"] == "INBOX"), 0)
 
 
-def welcome_text(config: Config, suite: Any) -> str:
+def welcome_text(config: "Config", suite: Any) -> str:
     """Say what runs where, and how to try it."""
     user = f"alice@{DOMAIN}:{ACCOUNTS['alice']}"
     host = config.server.addresses[0] if config.server.addresses else "127.0.0.1"

@@ -6,13 +6,7 @@ import secrets
 import click
 
 from mailsuite.address import Address, normalize_domain
-from mailsuite.cli.create import Plan, create_server
-from mailsuite.cli.profiles import LOOPBACK, development_settings
 from mailsuite.cli.session import say
-from mailsuite.config.publish import dns_records, ensure_dkim_key, zone_text
-from mailsuite.directory import DirectoryDatabase
-from mailsuite.directory.accounts import Accounts
-from mailsuite.durable import Disk
 from mailsuite.errors import MailError
 
 PASSWORD_OCTETS = 15
@@ -44,6 +38,13 @@ def command(
     self_signed: bool,
 ) -> None:
     """Make a new server in DIR: configuration, folders, databases, keys."""
+    from mailsuite.cli.create import Plan, create_server
+    from mailsuite.cli.profiles import LOOPBACK, development_settings
+    from mailsuite.config.publish import dns_records, ensure_dkim_key, zone_text
+    from mailsuite.directory import DirectoryDatabase
+    from mailsuite.directory.accounts import Accounts
+    from mailsuite.durable import Disk
+
     disk = Disk()
     hostname, domain = _name("--hostname", hostname), _name("--domain", domain)
     if admin is not None and Address.parse(admin).domain != domain:

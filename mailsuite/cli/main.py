@@ -3,8 +3,10 @@
 import importlib
 import signal
 from collections.abc import Mapping
+from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 import mailsuite
 from mailsuite.cli.daemon import fall_silent
@@ -28,29 +30,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "alias": ("alias", "Addresses that stand for others."),
     "queue": ("queue", "Mail that waits for delivery."),
     "mailbox": ("mailbox", "The mailboxes of an account."),
+    "cert": ("cert", "The certificate."),
+    "completion": ("completion", "Let the shell complete commands."),
 }
 """Name, module below ``mailsuite.cli``, help. The order is that of ``--help``."""
 
 
-class Commands(click.Group):
-    """The group of all commands; a failure that we know becomes one line and exit status 1."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Name the commands in the order in which a newcomer needs them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
-        """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"mailsuite.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - likewise
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+class Program(click.Group):
+    """A program; a failure that we know becomes one line and exit status 1."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run, and say known failures in one line."""
@@ -67,6 +54,32 @@ class Commands(click.Group):
             if text is None:
                 raise
             raise click.ClickException(text) from error
+
+
+class Commands(Program):
+    """The group of all commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Name the commands in the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"mailsuite.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+        """Offer the commands without importing them, and the options."""
+        named = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - likewise
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

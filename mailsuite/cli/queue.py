@@ -3,13 +3,16 @@
 import contextlib
 import os
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from mailsuite.cli.control import NotRunningError, ask_server
 from mailsuite.cli.session import Session, json_option, pass_session, print_facts, print_rows, say, timestamp
 from mailsuite.errors import Kind, MailError
-from mailsuite.mta.operations import QueueEntry, QueueFile
+
+if TYPE_CHECKING:
+    from mailsuite.mta.operations import QueueEntry, QueueFile
 
 SPOOL_FOLDER = "spool"
 
@@ -19,7 +22,9 @@ def command() -> None:
     """Mail that waits for delivery."""
 
 
-def _open(session: Session) -> QueueFile:
+def _open(session: Session) -> "QueueFile":
+    from mailsuite.mta.operations import QueueFile
+
     session.act_as_server()
     return QueueFile(os.path.join(session.config.server.data_dir, SPOOL_FOLDER))
 
@@ -30,7 +35,7 @@ def _poke(session: Session) -> None:
         ask_server(session, "queue.poke")
 
 
-def _facts(entry: QueueEntry) -> dict[str, object]:
+def _facts(entry: "QueueEntry") -> dict[str, object]:
     return {
         "queue_id": entry.queue_id,
         "sender": entry.sender,

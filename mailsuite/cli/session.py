@@ -13,6 +13,9 @@ from mailsuite.errors import MailError
 if TYPE_CHECKING:
     from mailsuite.config import Config
     from mailsuite.directory import DirectoryDatabase
+    from mailsuite.directory.accounts import Accounts
+    from mailsuite.directory.aliases import Aliases
+    from mailsuite.directory.domains import Domains
 
 
 class Session:
@@ -61,6 +64,26 @@ class Session:
         database = DirectoryDatabase(self.config.database.url)
         database.ensure_current(auto_migrate=self.config.database.auto_migrate)
         return database
+
+    # Imported when they are used: completing a word in the shell must not wait for a database library.
+
+    def accounts(self) -> "Accounts":
+        """Open the directory's accounts."""
+        from mailsuite.directory.accounts import Accounts
+
+        return Accounts(self.database())
+
+    def aliases(self) -> "Aliases":
+        """Open the directory's aliases."""
+        from mailsuite.directory.aliases import Aliases
+
+        return Aliases(self.database())
+
+    def domains(self) -> "Domains":
+        """Open the directory's domains."""
+        from mailsuite.directory.domains import Domains
+
+        return Domains(self.database())
 
 
 def one_line(error: Exception) -> str | None:

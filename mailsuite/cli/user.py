@@ -4,15 +4,17 @@ import contextlib
 import re
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
+from mailsuite.cli.completion import complete_account, complete_domain
 from mailsuite.cli.control import NotRunningError, ask_server
 from mailsuite.cli.mailbox import as_account, ask_or_do
 from mailsuite.cli.session import Session, json_option, pass_session, print_facts, print_rows, say, timestamp
-from mailsuite.directory.accounts import Accounts
-from mailsuite.directory.passwords import weakness
-from mailsuite.directory.records import AccountInfo
+
+if TYPE_CHECKING:
+    from mailsuite.directory.records import AccountInfo
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SIZE = re.compile(r"([0-9]+)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
@@ -23,7 +25,7 @@ def command() -> None:
     """Accounts. Changes act in the running server at once."""
 
 
-def _facts(info: AccountInfo) -> dict[str, object]:
+def _facts(info: "AccountInfo") -> dict[str, object]:
     return {
         "email": info.email,
         "account_id": info.account_id,
@@ -37,6 +39,8 @@ def _facts(info: AccountInfo) -> dict[str, object]:
 
 def _password(email: str, given: str | None, *, from_stdin: bool) -> str:
     """Take the password from where it was put; ask for it on a terminal."""
+    from mailsuite.directory.passwords import weakness
+
     if given is not None and from_stdin:
         raise click.UsageError("give one of --password and --password-stdin")
     if from_stdin:
@@ -73,7 +77,7 @@ def add(
     if password_hash is not None and (password is not None or password_stdin):
         raise click.UsageError("give a password or a hash, not both")
     quota_octets = parse_size(quota)
-    accounts = Accounts(session.database())
+    accounts = session.accounts()
     if password_hash is None:
         password = _password(address, password, from_stdin=password_stdin)
     info = accounts.add(address, password=password, password_hash=password_hash, admin=admin, quota_octets=quota_octets)
@@ -81,37 +85,37 @@ def add(
 
 
 @command.command("list")
-@click.option("--domain", help="Only those of one domain.")
+@click.option("--domain", shell_complete=complete_domain, help="Only those of one domain.")
 @json_option
 @pass_session
 def list_(session: Session, domain: str | None, *, as_json: bool) -> None:
     """List accounts."""
-    rows = [_facts(info) for info in Accounts(session.database()).list(domain)]
+    rows = [_facts(info) for info in session.accounts().list(domain)]
     print_rows(rows, as_json=as_json, columns=["email", "enabled", "admin", "quota_octets"])
 
 
 @command.command("info")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_account)
 @json_option
 @pass_session
 def info(session: Session, address: str, *, as_json: bool) -> None:
     """Show one account."""
-    print_facts(_facts(Accounts(session.database()).info(address)), as_json=as_json)
+    print_facts(_facts(session.accounts().info(address)), as_json=as_json)
 
 
 @command.command("exists")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_account)
 @pass_session
 def exists(session: Session, address: str) -> None:
     """Say by the exit status whether there is such an account."""
-    found = Accounts(session.database()).find(address)
+    found = session.accounts().find(address)
     if found is None:
         raise click.ClickException(f"there is no account {address}")
     click.echo(found.email)
 
 
 @command.command("passwd")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_account)
 @click.option("--password", help="In the clear; other users of the machine can see it while the command runs.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
 @click.option("--password-hash", metavar="HASH", help="A hash made elsewhere.")
@@ -122,7 +126,7 @@ def passwd(
     """Set a password; who is logged in has to log in again."""
     if password_hash is not None and (password is not None or password_stdin):
         raise click.UsageError("give a password or a hash, not both")
-    accounts = Accounts(session.database())
+    accounts = session.accounts()
     accounts.info(address)
     if password_hash is not None:
         info = accounts.set_password_hash(address, password_hash)
@@ -133,12 +137,12 @@ def passwd(
 
 
 @command.command("rename")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_account)
 @click.argument("new_address")
 @pass_session
 def rename(session: Session, address: str, new_address: str) -> None:
     """Give an account another address; its mail and everything that leads to it stay."""
-    accounts = Accounts(session.database())
+    accounts = session.accounts()
     before = accounts.info(address)
     key = accounts.check_rename(address, new_address)
     account = as_account(before)
@@ -153,29 +157,29 @@ def rename(session: Session, address: str, new_address: str) -> None:
 
 
 @command.command("disable")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_account)
 @pass_session
 def disable(session: Session, address: str) -> None:
     """Switch an account off: no login, no delivery; its mail stays."""
-    email = Accounts(session.database()).set_enabled(address, enabled=False).email
+    email = session.accounts().set_enabled(address, enabled=False).email
     _end_sessions(session, email)
     say(f"{email} is off")
 
 
 @command.command("enable")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_account)
 @pass_session
 def enable(session: Session, address: str) -> None:
     """Switch an account on again."""
-    say(f"{Accounts(session.database()).set_enabled(address, enabled=True).email} is on")
+    say(f"{session.accounts().set_enabled(address, enabled=True).email} is on")
 
 
 @command.command("remove")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_account)
 @pass_session
 def remove(session: Session, address: str) -> None:
     """Remove an account; its mail is kept aside, in the folder that is printed."""
-    accounts = Accounts(session.database())
+    accounts = session.accounts()
     before = accounts.info(address)
     account = as_account(before)
     ask_or_do(session, "account.remove", {"address": before.email}, lambda store: store.begin_removal(account))
@@ -192,7 +196,7 @@ def _end_sessions(session: Session, email: str) -> None:
         ask_server(session, "account.end", address=email)
 
 
-def _with_folder(session: Session, account_id: int, change: Callable[[], AccountInfo]) -> tuple[AccountInfo, str]:
+def _with_folder(session: Session, account_id: int, change: Callable[[], "AccountInfo"]) -> "tuple[AccountInfo, str]":
     """Change the directory, and let the folder that was prepared follow; or forget that it was."""
     request = {"account_id": account_id}
     try:
@@ -204,12 +208,12 @@ def _with_folder(session: Session, account_id: int, change: Callable[[], Account
 
 
 @command.command("quota")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_account)
 @click.argument("size")
 @pass_session
 def quota(session: Session, address: str, size: str) -> None:
     """Limit an account's mail to SIZE, such as 500M or 2G; 0 is without limit."""
-    info = Accounts(session.database()).set_quota(address, parse_size(size))
+    info = session.accounts().set_quota(address, parse_size(size))
     say(f"the quota of {info.email} is {info.quota_octets} octets" if info.quota_octets else f"{info.email}: no limit")
 
 

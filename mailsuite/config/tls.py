@@ -35,7 +35,7 @@ COMMON_NAME_MAX = 64  # RFC 5280 appendix A.1, ub-common-name
 _VERSIONS = {"1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3}
 
 
-def make_self_signed(hostname: str, now: dt.datetime) -> tuple[bytes, bytes]:
+def make_self_signed(hostname: str, now: dt.datetime, days: int = VALID_DAYS) -> tuple[bytes, bytes]:
     """
     Make a certificate that vouches for itself, for `hostname`, ``localhost`` and the loopback addresses.
 
@@ -53,7 +53,7 @@ def make_self_signed(hostname: str, now: dt.datetime) -> tuple[bytes, bytes]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=CLOCK_SKEW_DAYS))
-        .not_valid_after(now + dt.timedelta(days=VALID_DAYS))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(), critical=True)
@@ -83,14 +83,16 @@ def _key_usage() -> x509.KeyUsage:
     )
 
 
-def write_self_signed(settings: TLSSettings, hostname: str, disk: Disk, now: dt.datetime) -> None:
+def write_self_signed(
+    settings: TLSSettings, hostname: str, disk: Disk, now: dt.datetime, days: int = VALID_DAYS
+) -> None:
     """
     Write a new self-signed pair where the settings name it, the key first and readable by its owner alone. Blocks.
 
     Raises:
         OSError: it could not be written.
     """
-    certificate, key = make_self_signed(hostname, now)
+    certificate, key = make_self_signed(hostname, now, days)
     for path, data in ((settings.private_key, key), (settings.certificate, certificate)):
         disk.make_folders(os.path.dirname(path))
         disk.replace_file(path, data)

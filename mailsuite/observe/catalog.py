@@ -245,6 +245,11 @@ EVENTS: Mapping[str, Event] = {
         "no domain is ours yet, so no mail comes in; add one with: mailsuite domain add DOMAIN", {}, LogLevel.warn
     ),
     "service.root.kept": Event("the server runs as root; set server.user", {}, LogLevel.warn),
+    "config.file.reloaded": Event(
+        "configuration read again; in force now: {changed}; only after a new start: {waiting}",
+        {"changed": "keys with other values", "waiting": "likewise"},
+    ),
+    "config.file.refused": Event("{reason}", {"reason": "what is wrong with the configuration"}, LogLevel.error),
     "service.worker.started": Event(
         "{worker} is process {process}", {"worker": "its name", "process": "its process id"}
     ),
@@ -264,6 +269,11 @@ EVENTS: Mapping[str, Event] = {
     "service.descriptors.exhausted": Event(
         "no descriptor is left for a connection to {service}; raise the limit of open files",
         {"service": "key of [listen]"},
+        LogLevel.error,
+    ),
+    "service.log.kept": Event(
+        "the log {file} cannot be opened again: {reason}; the old file stays in use",
+        {"file": "log.output", "reason": "in the system's words"},
         LogLevel.error,
     ),
     "service.stop.begun": Event("the server stops", {}),

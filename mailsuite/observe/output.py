@@ -34,7 +34,7 @@ def open_output(output: str) -> LineStream:
 
 class LogFile:
     """
-    A file that is opened again when another program moved it away, as logrotate does.
+    A file that is opened again when another program, as logrotate, moved it away: soon by itself or at once when told.
 
     Args:
         path: made with mode 0600 when it is not there.
@@ -72,9 +72,18 @@ class LogFile:
         except FileNotFoundError:
             moved = True
         if moved:
-            descriptor = self._open()
-            os.close(self._descriptor)
-            self._descriptor = descriptor
+            self.reopen()
+
+    def reopen(self) -> None:
+        """
+        Go on in the file that has our name now, at once: who rotates logs has moved the old one away.
+
+        Raises:
+            OSError: it cannot be opened; the old one stays in use.
+        """
+        descriptor = self._open()
+        os.close(self._descriptor)
+        self._descriptor = descriptor
 
     def give(self, uid: int | None, gid: int | None) -> None:
         """

@@ -18,10 +18,12 @@ from twisted.python.failure import Failure
 
 from mailsuite.config import Config
 from mailsuite.errors import MailError
-from mailsuite.observe import EventLog, LogFile, make_observer, open_output
+from mailsuite.observe import EventLog, LogFile, background, make_observer, open_output
+from mailsuite.observe.record import LineStream
 from mailsuite.observe.turn import TurnStream
 from mailsuite.service.affinity import choose, processors, run_on
 from mailsuite.service.identity import Identity, find_identity, prepare_folders
+from mailsuite.service.systemd import ServiceManager
 
 READY = "mailsuite is ready"
 SWITCH_INTERVAL_SECONDS = 0.002  # worker threads hand the interpreter back sooner than after the usual 5 ms
@@ -71,18 +73,39 @@ class Application(MultiService):
         self._before_ready = before_ready
         self._after_ready = after_ready
         self._log = EventLog(Logger("mailsuite.service.application"))
+        self._log_stream: LineStream | None = None
+        self._manager = ServiceManager.from_environment(os.environ, reactor)
         # Twisted redirects the standard streams into the log; these are the real ones.
         self._stdout, self._stderr = sys.stdout, sys.stderr
+        suite.on_reload = self.reopen_log
         suite.setServiceParent(self)
 
     def setServiceParent(self, parent: Any) -> None:
         """Join an application: tell it where the log goes and who to become."""
         if isinstance(parent, Componentized):
             identity = self._identity()
-            parent.setComponent(ILogObserver, make_log_observer(self._config, self._reactor, identity))
+            parent.setComponent(ILogObserver, self.open_log(identity))
             process: Any = IProcess(parent)
             process.uid, process.gid = identity.uid, identity.gid
         super().setServiceParent(parent)  # type: ignore[no-untyped-call]  # Twisted's is not annotated
+
+    def open_log(self, identity: Identity | None = None) -> ILogObserver:
+        """
+        Open what the configuration says about the log, and give what writes to it.
+
+        Args:
+            identity: who the server becomes, and who owns the file then.
+
+        Raises:
+            SystemExit: the file cannot be opened.
+        """
+        self._log_stream = open_log(self._config, identity)
+        return make_log_observer(self._config, self._log_stream, self._reactor)
+
+    def reopen_log(self) -> None:
+        """Go on in the file that has the log's name now; a log that is no file is left alone."""
+        if self._log_stream is not None:
+            reopen_log(self._config, self._log_stream)
 
     def _identity(self) -> Identity:
         """Find who to become, while it can still be said in one line that this is not possible."""
@@ -97,8 +120,10 @@ class Application(MultiService):
     def privilegedStartService(self) -> None:
         """Take what needs rights or must be ours alone: the process id file, locks, ports."""
         os.umask(PRIVATE_UMASK)
+        # Until there is something to reload: who rotates logs now must not end a server that starts.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-        if self._config.server.pin_threads:
+        if self._config.server.pin_threads and not self._config.server.workers:
             run_on(choose(processors(), os.getpid()))
         raise_file_limit()
         try:
@@ -121,8 +146,12 @@ class Application(MultiService):
         def stop(_number: int, _frame: object) -> None:
             self._reactor.callFromThread(self._stop)
 
+        def hang_up(_number: int, _frame: object) -> None:
+            self._reactor.callFromThread(self._hang_up)
+
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, hang_up)
         _ = Deferred.fromCoroutine(self._announce()).addErrback(self._failed)
 
     def _stop(self) -> None:
@@ -130,12 +159,27 @@ class Application(MultiService):
             with contextlib.suppress(Exception):  # a second signal, while it stops already
                 self._reactor.stop()
 
+    def _hang_up(self) -> None:
+        _ = background(self._reload(), self._log, "reading the configuration again")
+
+    async def _reload(self) -> None:
+        self._manager.reloading()
+        try:
+            await self._suite.ask("reload")
+        except MailError as error:
+            self._log.emit("config.file.refused", reason=error.detail)
+        self._manager.ready(self._status())
+
+    def _status(self) -> str:
+        return f"serves {', '.join(self._suite.listeners.services)}"
+
     async def _announce(self) -> None:
         await self._suite.when_ready()
         if self._before_ready is not None:
             await self._before_ready()
         _spare_the_collector()
         _print(self._stdout, READY)
+        self._manager.ready(self._status())
         if self._after_ready is not None:
             self._after_ready()
 
@@ -153,9 +197,11 @@ class Application(MultiService):
 
     def _fail(self, reason: str) -> None:
         _print(self._stderr, f"mailsuite cannot start: {reason}")
+        self._manager.status(f"cannot start: {reason}")
 
     def stopService(self) -> "Deferred[None]":
         """Stop the suite, then forget the process id."""
+        self._manager.stopping("finishes what is under way")
         stopping: Deferred[None] = super().stopService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
 
         def stopped(result: object) -> object:
@@ -183,9 +229,9 @@ class Application(MultiService):
         self._pid_descriptor = descriptor
 
 
-def make_log_observer(config: Config, reactor: Any, identity: Identity | None = None) -> ILogObserver:
+def open_log(config: Config, identity: Identity | None = None) -> LineStream:
     """
-    Make what the configuration says about the log.
+    Open what ``log.output`` names.
 
     Args:
         identity: who the server becomes, and who owns the file then.
@@ -193,21 +239,36 @@ def make_log_observer(config: Config, reactor: Any, identity: Identity | None = 
     Raises:
         SystemExit: the file cannot be opened.
     """
-    settings = config.log
+    output = config.log.output
     try:
-        stream = open_output(settings.output)
+        stream = open_output(output)
         if isinstance(stream, LogFile) and identity is not None:
             stream.give(identity.uid, identity.gid)
     except OSError as error:
-        raise SystemExit(f"log.output: cannot open {settings.output}: {error.strerror}") from error
+        raise SystemExit(f"log.output: cannot open {output}: {error.strerror}") from error
+    return stream
+
+
+def reopen_log(config: Config, stream: LineStream) -> None:
+    """Go on in the file that has the log's name now; a log that is no file is left alone."""
+    if isinstance(stream, LogFile):
+        try:
+            stream.reopen()
+        except OSError as error:
+            log = EventLog(Logger("mailsuite.service.application"))
+            log.emit("service.log.kept", file=config.log.output, reason=str(error.strerror))
+
+
+def make_log_observer(config: Config, stream: LineStream, reactor: Any) -> ILogObserver:
+    """Make what writes every event of the process, in the form and from the level that the configuration says."""
     turn = TurnStream(stream, reactor)
     reactor.addSystemEventTrigger("after", "shutdown", turn.pass_on)
-    return make_observer(turn, settings.format, settings.level)
+    return make_observer(turn, config.log.format, config.log.level)
 
 
-def run_application(application: Application, config: Config, reactor: Any) -> None:
+def run_application(application: Application, reactor: Any) -> None:
     """Do what twistd does, in the foreground and without its options; returns when everything has stopped."""
-    globalLogBeginner.beginLoggingTo([make_log_observer(config, reactor)], redirectStandardIO=False)
+    globalLogBeginner.beginLoggingTo([application.open_log()], redirectStandardIO=False)
     application.privilegedStartService()
     application.startService()
     reactor.addSystemEventTrigger("before", "shutdown", application.stopService)

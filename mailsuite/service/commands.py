@@ -1,7 +1,7 @@
 """What the running server does for the command line."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -15,7 +15,7 @@ from mailsuite.mta import QueueService
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.service.control import Command
 from mailsuite.service.listeners import Listeners
-from mailsuite.service.reload import merge, read_given, reload_config
+from mailsuite.service.reload import merge, read_given, reload_config, tell_reloaded
 from mailsuite.store import MailStore
 
 STOP_DELAY_SECONDS = 0.05  # the answer goes out first
@@ -25,6 +25,8 @@ class Reloadable(Protocol):
     """A process that can use other values of its configuration."""
 
     config: Config
+
+    on_reload: Callable[[], None]
 
     def reload(self, config: Config) -> None:
         """Use these from now on."""
@@ -99,8 +101,11 @@ class ServerCommands:
         """
         given = request.get("given")
         old = self.process.config
+        self.process.on_reload()
         reloaded = reload_config(old) if given is None else merge(old, read_given(given, old.path))
         self.process.reload(reloaded.config)
+        if given is None:
+            tell_reloaded(reloaded)
         return {"changed": list(reloaded.changed), "waiting": list(reloaded.waiting)}
 
     async def look_for_certificate(self, _request: Mapping[str, object]) -> object:

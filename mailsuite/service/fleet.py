@@ -13,7 +13,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.service.commands import STOP_DELAY_SECONDS, stall_facts
 from mailsuite.service.control import Command
 from mailsuite.service.crew import Worker
-from mailsuite.service.reload import give, reload_config
+from mailsuite.service.reload import give, reload_config, tell_reloaded
 
 if TYPE_CHECKING:
     from mailsuite.service.supervisor import Supervisor
@@ -139,8 +139,10 @@ class FleetCommands:
 
     async def reload(self, _request: Mapping[str, object]) -> object:
         """Read the configuration and the certificate again, and let all workers use them."""
+        self.parent.on_reload()
         reloaded = reload_config(self.parent.config)
         self.parent.reload(reloaded.config)
+        tell_reloaded(reloaded)
         await self._ask_all("reload", given=give(reloaded.config))
         return {"changed": list(reloaded.changed), "waiting": list(reloaded.waiting)}
 

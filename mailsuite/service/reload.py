@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+from twisted.logger import Logger
 
 from mailsuite.config import Config, ConfigError, load_config, parse_config
 from mailsuite.errors import Kind, MailError
+from mailsuite.observe import EventLog
 from mailsuite.service.seat import SHARED_LIMITS, Seat
 
 RELOADED = ("smtp", "receive", "submission", "imap", "pop3", "routes", "tls")
@@ -44,6 +46,12 @@ def reload_config(old: Config) -> Reloaded:
         return merge(old, load_config(old.path, {**os.environ, **old.given.environment}))
     except ConfigError as error:
         raise MailError(Kind.INVALID, f"the old configuration stays in force: {error}") from error
+
+
+def tell_reloaded(reloaded: Reloaded) -> None:
+    """Log it."""
+    log = EventLog(Logger("mailsuite.service.reload"))
+    log.emit("config.file.reloaded", changed=list(reloaded.changed), waiting=list(reloaded.waiting))
 
 
 def give(config: Config) -> dict[str, object]:

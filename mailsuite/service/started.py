@@ -17,10 +17,12 @@ class StartedService(Service, abc.ABC):
 
     Attributes:
         stops: what each part is and what ends it, which may be awaited; the last one is called first.
+        on_reload: called when other values are asked for, before they are read.
     """
 
     def __init__(self) -> None:
         self.stops: list[tuple[str, Callable[[], Any]]] = []
+        self.on_reload: Callable[[], None] = _nothing
         self._log = EventLog(Logger("mailsuite.service"))
         self._starting: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
@@ -84,6 +86,10 @@ class StartedService(Service, abc.ABC):
                 self._log.failure("background.work.failed", what=f"stopping {what}")
         self.ended()
         self._log.emit("service.stop.completed")
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 async def _settled(result: Any) -> None:

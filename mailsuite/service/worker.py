@@ -21,7 +21,14 @@ from twisted.logger import globalLogBeginner
 
 from mailsuite.config.tls import Pair
 from mailsuite.service.affinity import choose, processors, run_on
-from mailsuite.service.application import PRIVATE_UMASK, SWITCH_INTERVAL_SECONDS, make_log_observer, raise_file_limit
+from mailsuite.service.application import (
+    PRIVATE_UMASK,
+    SWITCH_INTERVAL_SECONDS,
+    make_log_observer,
+    open_log,
+    raise_file_limit,
+    reopen_log,
+)
 from mailsuite.service.crew import CHANNEL_DESCRIPTOR, LINK_DESCRIPTOR
 from mailsuite.service.link import Link
 from mailsuite.service.reload import read_given
@@ -67,7 +74,9 @@ class WorkerProcess:
         number = request["number"]
         if config.server.pin_threads:
             run_on(choose(processors(), number))
-        globalLogBeginner.beginLoggingTo([make_log_observer(config, self._reactor)], redirectStandardIO=False)
+        stream = open_log(config)
+        observer = make_log_observer(config, stream, self._reactor)
+        globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
         pair = request["pair"]
         seat = Seat(
             name=request["name"],
@@ -78,6 +87,7 @@ class WorkerProcess:
             pair=None if pair is None else Pair(*map(base64.b64decode, pair)),
         )
         self._suite = Suite(config, self._reactor, [Role(name) for name in request["roles"]], seat=seat)
+        self._suite.on_reload = lambda: reopen_log(config, stream)
         self._suite.privilegedStartService()
         self._suite.startService()
         await self._suite.when_ready()

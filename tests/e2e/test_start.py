@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from demo_server import Login, MadeServer
+from other_user import python_for
 
 ROOT = Path(__file__).parents[2]
 ANN = Login("ann@example.test", "correct horse 1")
@@ -239,36 +240,13 @@ def test_what_goes_wrong_after_the_ports_are_taken_is_told_from_the_background_t
     assert "spool" in line
 
 
-def _python_for(user):
-    """Find a Python with all we need that another user may run, and the environment it takes."""
-    packages = os.pathsep.join([str(ROOT), *(path for path in sys.path if path.endswith("site-packages"))])
-    for python in (sys.executable, "/usr/bin/python3"):
-        environment = {"PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}
-        try:
-            done = subprocess.run(
-                [python, "-c", "import mailsuite.service, mailsuite.cli.main"],
-                user=user.pw_uid,
-                group=user.pw_gid,
-                extra_groups=[],
-                env=environment,
-                cwd="/",
-                capture_output=True,
-                check=False,
-            )
-        except OSError:
-            continue
-        if done.returncode == 0:
-            return python, environment
-    return None
-
-
 @pytest.fixture
 def dropping():
     """A server that begins as root and goes on as nobody, in a folder that nobody can reach."""
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
     user = pwd.getpwnam("nobody")
-    found = _python_for(user)
+    found = python_for(user)
     if found is None:
         pytest.skip("no Python that nobody may run with what we need")
     python, environment = found

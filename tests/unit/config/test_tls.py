@@ -131,6 +131,28 @@ def test_a_key_that_everybody_can_read_is_refused(settings):
         load_options(settings)
 
 
+def test_a_renewal_by_certbot_is_followed_through_its_links(tmp_path):
+    live = tmp_path / "live" / "mx.example"
+    live.mkdir(parents=True)
+    settings = TLSSettings(certificate=str(live / "fullchain.pem"), private_key=str(live / "privkey.pem"))
+
+    def renew(number, hostname):
+        archived = tmp_path / "archive" / "mx.example"
+        names = {name: archived / f"{name}{number}.pem" for name in ("fullchain", "privkey")}
+        _write(TLSSettings(certificate=str(names["fullchain"]), private_key=str(names["privkey"])), hostname)
+        for name, target in names.items():
+            (live / f"{name}.pem").unlink(missing_ok=True)
+            (live / f"{name}.pem").symlink_to(os.path.relpath(target, live))
+
+    clock = Clock()
+    renew(1, "old.example")
+    tls = ReloadingTLS(settings, clock)
+    assert _subject(tls) == "old.example"
+    renew(2, "new.example")
+    clock.advance(1)
+    assert _subject(tls) == "new.example"
+
+
 def _handshake(tls, maximum):
     """Shake hands in memory; give the version that was agreed on."""
     server = SSL.Connection(tls.getContext(), None)

@@ -2,6 +2,7 @@
 
 import gc
 import io
+from types import SimpleNamespace
 
 import pytest
 from twisted.application.service import Service
@@ -11,6 +12,8 @@ from mailsuite.service.application import READY, Application
 
 
 class UpAtOnce(Service):
+    listeners = SimpleNamespace(services=["smtp"])
+
     async def when_ready(self) -> None:
         """Nothing to wait for."""
 

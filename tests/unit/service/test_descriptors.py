@@ -8,7 +8,14 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
-from mailsuite.service.descriptors import OTHERS, PER_ACCOUNT, SAY_SECONDS, DescriptorReserve, GuardedFactory, fit_storage
+from mailsuite.service.descriptors import (
+    OTHERS,
+    PER_ACCOUNT,
+    SAY_SECONDS,
+    DescriptorReserve,
+    GuardedFactory,
+    fit_storage,
+)
 from mailsuite.store.settings import StorageSettings
 
 PEER = IPv4Address("TCP", "192.0.2.7", 25)
@@ -42,7 +49,9 @@ def test_few_descriptors_are_shared_between_connections_and_mail():
     assert fit_storage(settings, 20).open_accounts_max == settings.lanes
 
 
-@pytest.mark.parametrize(("limit", "ceiling"), [(100_000, 100_000 - 256 * PER_ACCOUNT - OTHERS), (256, 128), (1024, 568)])
+@pytest.mark.parametrize(
+    ("limit", "ceiling"), [(100_000, 100_000 - 256 * PER_ACCOUNT - OTHERS), (256, 128), (1024, 568)]
+)
 def test_connections_leave_what_the_mail_needs_but_have_half(monkeypatch, limit, ceiling):
     monkeypatch.setattr("mailsuite.service.descriptors.file_limit", lambda: limit)
     assert DescriptorReserve.of(StorageSettings()) == DescriptorReserve(limit, ceiling)
