@@ -1,0 +1,8 @@
+"""``mailsuite storage``."""
+
+import click
+
+
+@click.group("storage")
+def command() -> None:
+    """The folders of all accounts."""
