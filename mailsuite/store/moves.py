@@ -10,7 +10,7 @@ that is done stays, so that mail queued under an old address finds its way, and 
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -57,6 +57,17 @@ class Moves:
             if name.isascii() and name.isdigit():
                 values = json.loads(self._disk.read_file(f"{folder}/{name}"))
                 self._moves[int(name)] = Move(int(name), **values)
+
+    def unfinished(self) -> Sequence[int]:
+        """Name the accounts whose moves are not done."""
+        return [move.account_id for move in self._moves.values() if not move.done]
+
+    def rewrite(self, convert: Callable[[str], str]) -> None:
+        """Write all paths anew; doing it twice is doing it once if that is true of `convert`."""
+        for move in list(self._moves.values()):
+            former = [convert(path) for path in move.former]
+            if (former, convert(move.target)) != (list(move.former), move.target):
+                self._write(attrs.evolve(move, former=former, target=convert(move.target)))
 
     def home(self, account_id: int, here: Home) -> Home:
         """
