@@ -42,6 +42,8 @@ url = "sqlite:///data/users.db"
 class MovedServer(MadeServer):
     """A server with the settings of another one, whose accounts were made with that one's command."""
 
+    further_ports = (2525, 1993)
+
     def user(self, name):
         login = Login(f"{name}@delfour.co", PASSWORD)
         self.command("mail-user", "add", login.email, login.password)
