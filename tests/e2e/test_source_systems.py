@@ -10,11 +10,15 @@ import email
 import email.policy
 import imaplib
 import json
+import os
+import pty
 import re
 import secrets
 import smtplib
 import socket
 import sqlite3
+import subprocess
+import sys
 
 import attrs
 import pytest
@@ -155,6 +159,43 @@ def test_smtp_concurrent_sends(moved, user):
         list(pool.map(send, range(count)))
     found = moved.mail(target, count)
     assert {message["Subject"] for message in found} == {f"number {number}" for number in range(count)}
+
+
+# commands
+
+
+class ServedByMailserver(MadeServer):
+    def arguments(self):
+        program = [sys.executable, "-c", "from mailsuite.cli.mailserver import command; command()"]
+        return [*program, "serve", "--config", str(self.folder / "mailsuite.toml")]
+
+
+def test_mailserver_serve_runs_the_server(tmp_path):
+    server = ServedByMailserver(tmp_path / "srv")
+    login = Login("user@example.test", PASSWORD)
+    server.command("mailserver", "user", "add", login.email, "--password", login.password)
+    server.start()
+    server.send(login, "Subject: here\r\n\r\nhi\r\n")
+    server.eventually(lambda: server.count(login), lambda count: count == 1)
+    assert server.stop() == 0
+
+
+def test_create_user_asks_for_the_password(moved):
+    address = f"user-{secrets.token_hex(6)}@delfour.co"
+    moved.command("mail-user", "add", f"first-{address}", PASSWORD)
+    ours, theirs = pty.openpty()
+    program = [sys.executable, "-c", "from mailsuite.cli.create_user import command; command()"]
+    command = [*program, "-c", str(moved.folder / "mailsuite.toml"), "add", address]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    for prompt in (b"Password: ", b"Repeat for confirmation: "):
+        shown = b""
+        while not shown.endswith(prompt):  # the space comes once the echo is off and what was typed ahead is gone
+            shown += os.read(ours, 1000)
+        os.write(ours, PASSWORD.encode() + b"\n")
+    assert process.wait(CONDITION_SECONDS) == 0
+    os.close(ours)
+    assert moved.count(Login(address, PASSWORD)) == 0
 
 
 # mail that lies on disk
