@@ -16,7 +16,11 @@ LOOK_MAX_OCTETS = 256 * 1024
 
 _ENVIRONMENT_LINE = re.compile(r"(?:export )?[A-Z][A-Z0-9_]*=")
 _YAML_LINE = re.compile(r"(?:- )?[a-z_]+:(?: |$)")
-_FOREIGN_KEYS = frozenset({"listen_addr", "maildir_path", "users_db_path", "queue_db_path", "jwt_secret"})
+_FOREIGN_KEYS = frozenset(
+    {"enable_auth", "enable_tls", "jwt_secret", "listen_addr", "local_domains", "maildir_path", "require_auth"}
+    | {"queue_db_path", "users_db_path"}
+)
+"""None of them is a key of ours."""
 
 
 class ForeignSession(Session):

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from mailsuite.cli import foreign
 from mailsuite.cli.create_user import command as create_user
 from mailsuite.cli.foreign import foreign_format
 from mailsuite.cli.mail_user import command as mail_user
 from mailsuite.cli.mailserver import command as mailserver
 from mailsuite.cli.main import FOREIGN, main
+from mailsuite.config import load_config
 
 INI = (
     "[tls]\ncertificate = /etc/ssl/email_server/server.crt\n[smtp]\nrequire_auth = true\nlocal_domains = example.com\n"
@@ -124,6 +126,8 @@ def test_ours_is_not_taken_for_another_servers_even_when_it_is_broken(tmp_path, 
         path.write_text(text)
         assert foreign_format(str(path)) == ""
     assert foreign_format(str(tmp_path / "nothing")) == ""
+    keys = {item.key.rpartition(".")[2] for item in load_config(str(run.path), {}).effective}
+    assert not keys & foreign._FOREIGN_KEYS
 
 
 def test_a_signing_key_is_made_once_and_another_one_beside_it(run):
