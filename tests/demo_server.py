@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,13 +33,13 @@ class Login:
     password: str
 
 
-def free_offset() -> int:
-    """Find a port offset at which no service's port is taken."""
+def free_offset(further: Collection[int] = ()) -> int:
+    """Find a port offset at which no service's port is taken, nor any of the further ones."""
     while True:
         offset = 10_000 + secrets.randbelow(40_000)
         with contextlib.ExitStack() as stack:
             try:
-                for port in PORTS.values():
+                for port in (*PORTS.values(), *further):
                     stack.enter_context(socket.socket()).bind(("127.0.0.1", offset + port))
             except OSError:
                 continue
@@ -60,9 +60,12 @@ def eventually(look: Callable[[], T], good: Callable[[T], bool], seconds: float 
 class DemoServer:
     """One server on one folder; it can be stopped, killed and started again."""
 
+    further_ports: Collection[int] = ()
+    """Where it listens beside the well-known ports."""
+
     def __init__(self, folder: Path, *options: str, environment: dict[str, str] | None = None) -> None:
         self.folder = folder
-        self.offset = free_offset()
+        self.offset = free_offset(self.further_ports)
         self.options = options
         self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self.interpreter = COMMAND

@@ -1,7 +1,8 @@
 """``mailsuite mailbox``: asks the running server; without one, works on the folder itself."""
 
+import contextlib
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -14,6 +15,7 @@ from mailsuite.cli.session import Session, json_option, pass_session, print_json
 if TYPE_CHECKING:
     from mailsuite.directory.records import AccountInfo
     from mailsuite.interfaces import Account
+    from mailsuite.store import MailStore, StorageSettings
     from mailsuite.store.maildir import Home
 
 
@@ -144,31 +146,42 @@ def as_account(info: "AccountInfo") -> "Account":
 
 
 def _run_here(session: Session, job: Callable[[Any], Awaitable[object]]) -> object:
-    from twisted.internet.defer import Deferred
-
-    from mailsuite.durable import Disk, InlineLane
     from mailsuite.service.lock import RunLock
-    from mailsuite.store import open_store
 
     lock = RunLock(session.config.run_folder)
     lock.acquire()
     try:
-        reactor: Any = _NobodyListens()
-        store = open_store(
-            session.config.storage, disk=Disk(), reactor=reactor, lane=lambda name, _reactor: InlineLane(name)
-        )
-        store.start()
-        try:
-            results: list[object] = []
-            errors: list[Any] = []
-            _ = Deferred.fromCoroutine(_await(job(store))).addCallbacks(results.append, errors.append)
-        finally:
-            store.stop()
-        if errors:
-            errors[0].raiseException()
-        return results[0]
+        with store_at_rest(session.config.storage) as store:
+            return result_of(job(store))
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def store_at_rest(settings: "StorageSettings") -> "Iterator[MailStore]":
+    """Open a store that does everything at once; whoever does that makes sure that no server runs."""
+    from mailsuite.durable import Disk, InlineLane
+    from mailsuite.store import open_store
+
+    reactor: Any = _NobodyListens()
+    store = open_store(settings, disk=Disk(), reactor=reactor, lane=lambda name, _reactor: InlineLane(name))
+    store.start()
+    try:
+        yield store
+    finally:
+        store.stop()
+
+
+def result_of(work: Awaitable[object]) -> object:
+    """Give the result of what a store at rest does, which is there at once; or raise."""
+    from twisted.internet.defer import Deferred
+
+    results: list[object] = []
+    errors: list[Any] = []
+    _ = Deferred.fromCoroutine(_await(work)).addCallbacks(results.append, errors.append)
+    if errors:
+        errors[0].raiseException()
+    return results[0]
 
 
 class _NobodyListens:

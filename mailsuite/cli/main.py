@@ -1,7 +1,6 @@
 """``mailsuite``: the command line. Each group of commands is imported when it is used."""
 
 import importlib
-import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,10 +8,8 @@ import click
 from click.shell_completion import CompletionItem
 
 import mailsuite
-from mailsuite.cli.daemon import fall_silent
-from mailsuite.cli.session import Session, one_line
-
-READER_GONE_STATUS = 128 + signal.SIGPIPE  # as the shell says it of programs that the signal ends
+from mailsuite.cli.failures import OneLineGroup
+from mailsuite.cli.session import Session
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("init", "Make a new server in a folder."),
@@ -31,32 +28,18 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "queue": ("queue", "Mail that waits for delivery."),
     "mailbox": ("mailbox", "The mailboxes of an account."),
     "cert": ("cert", "The certificate."),
+    "storage": ("storage", "The folders of all accounts."),
+    "dkim": ("dkim", "The keys that mail is signed with."),
+    "dns": ("dns", "What to publish in the DNS."),
     "completion": ("completion", "Let the shell complete commands."),
 }
 """Name, module below ``mailsuite.cli``, help. The order is that of ``--help``."""
 
-
-class Program(click.Group):
-    """A program; a failure that we know becomes one line and exit status 1."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run, and say known failures in one line."""
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
-            raise
-        except BrokenPipeError as error:
-            # Who reads has seen enough. What is still held back must not fail at the end once more.
-            fall_silent()
-            raise click.exceptions.Exit(READER_GONE_STATUS) from error
-        except Exception as error:
-            text = one_line(error)
-            if text is None:
-                raise
-            raise click.ClickException(text) from error
+FOREIGN: Mapping[str, str] = {"create_user": "create_user", "mailserver": "mailserver", "mail-user": "mail_user"}
+"""Commands of other servers, which are programs of their own as well, and their modules; ``--help`` leaves them out."""
 
 
-class Commands(Program):
+class Commands(OneLineGroup):
     """The group of all commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -65,9 +48,10 @@ class Commands(Program):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
         """Import a command."""
-        if cmd_name not in COMMANDS:
+        name = COMMANDS[cmd_name][0] if cmd_name in COMMANDS else FOREIGN.get(cmd_name)
+        if name is None:
             return None
-        module = importlib.import_module(f"mailsuite.cli.{COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"mailsuite.cli.{name}")
         command: click.Command = module.command
         return command
 

@@ -1,11 +1,17 @@
-"""Show on a terminal that long work goes on."""
+"""Say on standard error that long work goes on, and how far it has come."""
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from mailsuite.cli.session import say
+
 Item = TypeVar("Item")
+
+SHOWN_FROM = 50
+"""Fewer things than that are done before anybody wonders."""
+LINE_EVERY = 500
 
 
 @contextlib.contextmanager
@@ -18,8 +24,8 @@ def working(text: str) -> Iterator[None]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(text, total=None)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        bar.add_task(text, total=None)
         yield
 
 
@@ -32,8 +38,24 @@ def counted(items: Iterable[Item], text: str) -> Iterator[Item]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = SpinnerColumn(), TextColumn("{task.description}: {task.completed}", markup=False), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(text, total=None)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=None)
         for item in items:
             yield item
-            progress.advance(task)
+            bar.advance(task)
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Give a function that takes how many of `total` are done: a bar on a terminal, a line now and then elsewhere."""
+    if total < SHOWN_FROM:
+        yield lambda _: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.update(task, completed=done)
+    else:
+        yield lambda done: say(f"{what}: {done} of {total}") if done % LINE_EVERY == 0 and done < total else None

@@ -1,7 +1,6 @@
 """``mailsuite user``."""
 
 import contextlib
-import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,12 +11,11 @@ from mailsuite.cli.completion import complete_account, complete_domain
 from mailsuite.cli.control import NotRunningError, ask_server
 from mailsuite.cli.mailbox import as_account, ask_or_do
 from mailsuite.cli.session import Session, json_option, pass_session, print_facts, print_rows, say, timestamp
+from mailsuite.cli.user_import import import_
+from mailsuite.errors import MailError
 
 if TYPE_CHECKING:
     from mailsuite.directory.records import AccountInfo
-
-UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_SIZE = re.compile(r"([0-9]+)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
 @click.group("user")
@@ -76,7 +74,7 @@ def add(
     """Add an account."""
     if password_hash is not None and (password is not None or password_stdin):
         raise click.UsageError("give a password or a hash, not both")
-    quota_octets = parse_size(quota)
+    quota_octets = _size(quota)
     accounts = session.accounts()
     if password_hash is None:
         password = _password(address, password, from_stdin=password_stdin)
@@ -213,18 +211,18 @@ def _with_folder(session: Session, account_id: int, change: Callable[[], "Accoun
 @pass_session
 def quota(session: Session, address: str, size: str) -> None:
     """Limit an account's mail to SIZE, such as 500M or 2G; 0 is without limit."""
-    info = session.accounts().set_quota(address, parse_size(size))
+    info = session.accounts().set_quota(address, _size(size))
     say(f"the quota of {info.email} is {info.quota_octets} octets" if info.quota_octets else f"{info.email}: no limit")
 
 
-def parse_size(text: str) -> int:
-    """
-    Read a size in octets, KiB, MiB, GiB or TiB.
+def _size(text: str) -> int:
+    """Read a size; one that is none is a mistake in the command."""
+    from mailsuite.directory.sizes import parse_size
 
-    Raises:
-        click.UsageError: it is none.
-    """
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise click.UsageError(f"{text!r} is no size; write a number of octets, or 500M, 2G")
-    return int(match.group(1)) * UNITS[match.group(2).upper()]
+    try:
+        return parse_size(text)
+    except MailError as error:
+        raise click.UsageError(error.detail) from error
+
+
+command.add_command(import_)

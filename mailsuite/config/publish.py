@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -41,9 +42,39 @@ def dkim_key_path(data_dir: str, domain: str, selector: str = SELECTOR) -> str:
     return os.path.join(data_dir, "keys", "dkim", f"{domain}.{selector}.pem")
 
 
-def ensure_dkim_key(data_dir: str, domain: str, disk: Disk) -> bytes:
+def dkim_selectors(data_dir: str, domain: str) -> Sequence[str]:
+    """Name the selectors of all signing keys of a domain, in order."""
+    folder, prefix = os.path.join(data_dir, "keys", "dkim"), f"{domain}."
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    found = [name.removeprefix(prefix).removesuffix(".pem") for name in names if name.startswith(prefix)]
+    return sorted(selector for selector in found if is_selector(selector) and f"{prefix}{selector}.pem" in names)
+
+
+def is_selector(text: str) -> bool:
+    """Whether a text can be a selector of ours: one label. RFC 6376 section 3.1."""
+    return re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", text) is not None
+
+
+def current_selector(data_dir: str, domain: str, disk: Disk) -> str:
+    """Name the selector of the key to sign with: the one that was chosen, or the first one that there ever is."""
+    path = _choice_path(data_dir, domain)
+    if not os.path.exists(path):
+        return SELECTOR
+    return disk.read_file(path).decode("ascii", "replace").strip()
+
+
+def choose_selector(data_dir: str, domain: str, selector: str, disk: Disk) -> None:
+    """Sign with this key from now on. Blocks."""
+    disk.replace_file(_choice_path(data_dir, domain), f"{selector}\n".encode("ascii"))
+
+
+def _choice_path(data_dir: str, domain: str) -> str:
+    return os.path.join(data_dir, "keys", "dkim", f"{domain}.selector")
+
+
+def ensure_dkim_key(data_dir: str, domain: str, disk: Disk, selector: str = SELECTOR) -> bytes:
     """Read the signing key of a domain, or make it when there is none. Blocks."""
-    path = dkim_key_path(data_dir, domain)
+    path = dkim_key_path(data_dir, domain, selector)
     if os.path.exists(path):
         return disk.read_file(path)
     pem = make_dkim_key()
@@ -52,20 +83,28 @@ def ensure_dkim_key(data_dir: str, domain: str, disk: Disk) -> bytes:
     return pem
 
 
-def dns_records(hostname: str, domain: str, dkim_pem: bytes) -> Sequence[DNSRecord]:
+def dkim_record(domain: str, selector: str, pem: bytes) -> DNSRecord:
+    """Write the record of a signing key. RFC 6376 section 3.6.1."""
+    key = serialization.load_pem_private_key(pem, None)
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    text = f"v=DKIM1; k=rsa; p={base64.b64encode(public).decode('ascii')}"
+    return DNSRecord(f"{selector}._domainkey.{domain}", "TXT", _strings(text))
+
+
+def dns_records(hostname: str, domain: str, dkim_pem: bytes | None, selector: str = SELECTOR) -> Sequence[DNSRecord]:
     """
     List the records that a domain served by this host publishes.
 
     RFC 5321 section 5 (MX), RFC 7208 (SPF), RFC 6376 section 3.6.2 (DKIM), RFC 7489 (DMARC), RFC 6186 and RFC 8314
     section 5.1 (SRV).
+
+    Args:
+        dkim_pem: None leaves out the record of the key.
     """
-    key = serialization.load_pem_private_key(dkim_pem, None)
-    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    dkim = f"v=DKIM1; k=rsa; p={base64.b64encode(public).decode('ascii')}"
     return [
         DNSRecord(domain, "MX", f"10 {hostname}."),
         DNSRecord(domain, "TXT", '"v=spf1 mx -all"'),
-        DNSRecord(f"{SELECTOR}._domainkey.{domain}", "TXT", _strings(dkim)),
+        *([] if dkim_pem is None else [dkim_record(domain, selector, dkim_pem)]),
         DNSRecord(f"_dmarc.{domain}", "TXT", f'"v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}"'),
         DNSRecord(f"_submissions._tcp.{domain}", "SRV", f"0 1 465 {hostname}."),
         DNSRecord(f"_submission._tcp.{domain}", "SRV", f"0 1 587 {hostname}."),

@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING
 from mailsuite.exports import exporter
 
 if TYPE_CHECKING:
+    from mailsuite.directory.accounts import Accounts
+    from mailsuite.directory.aliases import Aliases
     from mailsuite.directory.checker import CheckerChain, DirectoryChecker
     from mailsuite.directory.database import DirectoryDatabase
     from mailsuite.directory.directory import Directory, open_directory
+    from mailsuite.directory.domains import Domains
     from mailsuite.directory.passwords import PasswordHashing, weakness
     from mailsuite.directory.plugins import make_checker, make_realm
     from mailsuite.directory.realm import MailRealm
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccountInfo",
+    "Accounts",
     "AliasInfo",
+    "Aliases",
     "AuthSettings",
     "CheckerChain",
     "DatabaseSettings",
@@ -24,6 +29,7 @@ __all__ = [
     "DirectoryChecker",
     "DirectoryDatabase",
     "DomainInfo",
+    "Domains",
     "LoginRecord",
     "MailRealm",
     "PasswordHashing",
@@ -37,7 +43,9 @@ __getattr__ = exporter(
     __name__,
     {
         "AccountInfo": "records",
+        "Accounts": "accounts",
         "AliasInfo": "records",
+        "Aliases": "aliases",
         "AuthSettings": "settings",
         "CheckerChain": "checker",
         "DatabaseSettings": "settings",
@@ -45,6 +53,7 @@ __getattr__ = exporter(
         "DirectoryChecker": "checker",
         "DirectoryDatabase": "database",
         "DomainInfo": "records",
+        "Domains": "domains",
         "LoginRecord": "records",
         "MailRealm": "realm",
         "PasswordHashing": "passwords",

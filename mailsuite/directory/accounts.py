@@ -20,7 +20,7 @@ from mailsuite.sasl.scram import SALT_OCTETS, ScramHash, derive_keys
 
 OWN_PASSWORD = "password"  # noqa: S105 - the kind of credential, not a password
 
-_HASH_TEXT = re.compile(r"[\x21-\x7e]{1,1024}")
+HASH_TEXT = re.compile(r"[\x21-\x7e]{1,1024}")
 
 
 def scram_verifiers(password: str) -> Mapping[str, str]:
@@ -66,7 +66,7 @@ class Accounts:
             MailError: INVALID; NOT_FOUND when the domain is not ours; EXISTS.
         """
         address = Address.parse(email)
-        stored, verifiers = self._verifiers(password, password_hash)
+        stored, verifiers = make_verifiers(self.hashing, password, password_hash)
         check_quota(quota_octets)
         with self.database.writing() as connection:
             domain_id = require_domain(connection, address.domain)
@@ -185,7 +185,7 @@ class Accounts:
         Raises:
             MailError: INVALID; NOT_FOUND.
         """
-        return self._set_verifiers(email, *self._verifiers(password, None))
+        return self._set_verifiers(email, *make_verifiers(self.hashing, password, None))
 
     def set_password_hash(self, email: str, password_hash: str) -> AccountInfo:
         """
@@ -194,7 +194,7 @@ class Accounts:
         Raises:
             MailError: INVALID; NOT_FOUND.
         """
-        return self._set_verifiers(email, *self._verifiers(None, password_hash))
+        return self._set_verifiers(email, *make_verifiers(self.hashing, None, password_hash))
 
     def set_enabled(self, email: str, *, enabled: bool) -> AccountInfo:
         """
@@ -239,19 +239,26 @@ class Accounts:
             replace_verifiers(connection, info.account_id, verifiers, int(self.now()))
             return _info(connection, key)
 
-    def _verifiers(self, password: str | None, password_hash: str | None) -> tuple[str, Mapping[str, str]]:
-        if password is not None and password_hash is not None:
-            raise MailError(Kind.INVALID, "give a password or a hash, not both")
-        if password is not None:
-            ensure_acceptable(password)
-            return self.hashing.hash(password), scram_verifiers(password)
-        if password_hash is None:
-            return "", {}
-        if not _HASH_TEXT.fullmatch(password_hash) or not self.hashing.recognises(password_hash):
-            raise MailError(
-                Kind.INVALID, "that is no password hash of a known scheme (argon2id, bcrypt, sha512-crypt...)"
-            )
-        return password_hash, {}
+
+def make_verifiers(
+    hashing: PasswordHashing, password: str | None, password_hash: str | None
+) -> tuple[str, Mapping[str, str]]:
+    """
+    Make what is stored of a password: a hash, and SCRAM keys where the password itself is known.
+
+    Raises:
+        MailError: INVALID.
+    """
+    if password is not None and password_hash is not None:
+        raise MailError(Kind.INVALID, "give a password or a hash, not both")
+    if password is not None:
+        ensure_acceptable(password)
+        return hashing.hash(password), scram_verifiers(password)
+    if password_hash is None:
+        return "", {}
+    if not HASH_TEXT.fullmatch(password_hash) or not hashing.recognises(password_hash):
+        raise MailError(Kind.INVALID, "that is no password hash of a known scheme (argon2id, bcrypt, sha512-crypt...)")
+    return password_hash, {}
 
 
 def check_quota(quota_octets: int) -> None:

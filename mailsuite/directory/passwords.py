@@ -32,7 +32,7 @@ _SEQUENCES = ("0123456789", "9876543210", "abcdefghijklmnopqrstuvwxyz", "qwertyu
 
 # Dovecot writes the scheme in front; where what follows says it again, the prefix goes.
 _DOVECOT_PREFIX = re.compile(
-    r"\{(?:CRYPT|BLF-CRYPT|SHA512-CRYPT|SHA256-CRYPT|MD5-CRYPT|ARGON2ID?|ARGON2I)\}(?=\$)", re.IGNORECASE
+    r"\{(?:CRYPT|BLF-CRYPT|SHA512-CRYPT|SHA256-CRYPT|MD5-CRYPT|MD5|ARGON2ID?|ARGON2I)\}(?=\$)", re.IGNORECASE
 )
 _SCHEMES = (
     "argon2",
@@ -42,6 +42,7 @@ _SCHEMES = (
     "sha512_crypt",
     "sha256_crypt",
     "md5_crypt",
+    "apr_md5_crypt",
     "ldap_salted_sha512",
     "ldap_salted_sha256",
     "ldap_salted_sha1",
@@ -110,7 +111,12 @@ class PasswordHashing:
         plain = _DOVECOT_PREFIX.sub("", stored, count=1)
         if plain.startswith("$2"):
             return re.fullmatch(r"\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}", plain) is not None
-        return self._context.identify(plain) is not None
+        scheme = self._context.identify(plain, resolve=True)
+        try:
+            # What begins like a hash may be none, or only salt and cost of one.
+            return scheme is not None and scheme.from_string(plain).checksum is not None
+        except ValueError:
+            return False
 
 
 def ensure_acceptable(password: str) -> None:

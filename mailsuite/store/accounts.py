@@ -142,7 +142,7 @@ class OpenAccounts:
     def finish_move(self, account_id: int) -> str:
         """Let the folder of an account follow the directory; say where it is."""
         self.forget(account_id)
-        home = self._moves.unfinished(account_id)
+        home = self._moves.source(account_id)
         if home is None:
             return self._moves.finish(account_id)
         lock = self._lock_alone(account_id, home)

@@ -26,6 +26,7 @@ from mailsuite.store.delivery import DeliveryLane
 from mailsuite.store.index import AccountIndex, Place
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.maildir import home_of
+from mailsuite.store.marker import ensure_layout
 from mailsuite.store.moves import Moves
 from mailsuite.store.session import AccountSession
 from mailsuite.store.settings import StorageSettings
@@ -82,9 +83,15 @@ class MailStore:
         self._started = False
 
     def start(self) -> None:
-        """Make the root folder, start the threads. Blocks."""
+        """
+        Make the root folder, start the threads. Blocks.
+
+        Raises:
+            MailError: CONFLICT, when the accounts lie in another layout.
+        """
         root = self.settings.maildir_root
         self.disk.make_folders(root)
+        ensure_layout(self.disk, root, self.settings.layout)
         self.disk.mkdir(self.uploads)
         self._clean_uploads()
         self._presence = AccountLock(f"{root}/{PRESENCE}", self.disk)

@@ -12,7 +12,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -74,6 +74,19 @@ class Moves:
     def _find(self, account_id: int) -> Move | None:
         self._load()
         return self._moves.get(account_id)
+
+    def unfinished(self) -> Sequence[int]:
+        """Name the accounts whose moves are not done."""
+        self._load()
+        return [move.account_id for move in self._moves.values() if not move.done]
+
+    def rewrite(self, convert: Callable[[str], str]) -> None:
+        """Write all paths anew; doing it twice is doing it once if that is true of `convert`."""
+        self._load()
+        for move in list(self._moves.values()):
+            former = [convert(path) for path in move.former]
+            if (former, convert(move.target)) != (list(move.former), move.target):
+                self._write(attrs.evolve(move, former=former, target=convert(move.target)))
 
     def home(self, account_id: int, here: Home) -> Home:
         """
@@ -147,7 +160,7 @@ class Moves:
         with self._lock:
             self._moves.pop(account_id, None)
 
-    def unfinished(self, account_id: int) -> Home | None:
+    def source(self, account_id: int) -> Home | None:
         """Give the folder that is still to be moved, if there is one."""
         move = self._find(account_id)
         if move is None or move.done or not os.path.isdir(self._absolute(move.former[-1])):

@@ -12,7 +12,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from transcripts import Terminal, fits, programs, read_steps
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.rst", "docs/quickstart.rst", "docs/operations.rst", "docs/moving.rst"]
+PAGES = [
+    "README.rst",
+    "docs/quickstart.rst",
+    "docs/operations.rst",
+    "docs/moving.rst",
+    "docs/moving-users.rst",
+]
 
 
 @pytest.mark.slow

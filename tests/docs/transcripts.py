@@ -12,6 +12,8 @@ from typing import IO
 
 import attrs
 
+from mailsuite.cli.main import FOREIGN
+
 ROOT = Path(__file__).parents[2]
 READY = "mailsuite is ready"
 SECONDS = 60
@@ -83,6 +85,8 @@ class Terminal:
         binaries = folder / "bin"
         binaries.mkdir()
         self._write_command(binaries / "mailsuite", "from mailsuite.cli.main import main; main()")
+        for name, module in FOREIGN.items():
+            self._write_command(binaries / name, f"from mailsuite.cli.{module} import command; command()")
         self._write_command(binaries / "twistd", "from twisted.scripts.twistd import run; run()")
         (folder / "tmp").mkdir()
         self.environment = {

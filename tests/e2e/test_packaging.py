@@ -50,7 +50,9 @@ def test_the_wheel_holds_all_that_runs_and_nothing_else(packed):
     assert any("/migrations/" in name for name in wanted)
     assert {name for name in names if ".dist-info/" not in name} == wanted | {"twisted/plugins/mailsuite_plugin.py"}
     metadata = next(name for name in names if name.endswith("entry_points.txt"))
-    assert "mailsuite = mailsuite.cli.main:main" in zipfile.ZipFile(wheel).read(metadata).decode()
+    programs = zipfile.ZipFile(wheel).read(metadata).decode()
+    assert "mailsuite = mailsuite.cli.main:main" in programs
+    assert all(f"\n{name} = " in programs for name in ("create_user", "mailserver", "mail-user"))
 
 
 @pytest.mark.slow
@@ -59,7 +61,7 @@ def test_the_source_distribution_holds_what_packagers_and_testers_need(packed):
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"LICENSE", "README.rst", "NEWS.rst", "SECURITY.rst", "CONTRIBUTING.rst", "setup.cfg", "pyproject.toml"}
-    wanted |= ours(tree, "etc/*") | ours(tree, "tests/**/*.py") | ours(tree, "docs/examples/*.py")
+    wanted |= ours(tree, "etc/**/*") | ours(tree, "tests/**/*.py") | ours(tree, "docs/examples/*.py")
     wanted |= ours(tree, "docs/**/*.rst") | ours(tree, "tests/data/**/*.*")
     wanted |= {"docs/features.tsv", "docs/rfc/ledger.tsv", "docs/public-api.txt", "twisted/plugins/mailsuite_plugin.py"}
     assert wanted - names == set()

@@ -2,17 +2,14 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from mailsuite.cli import familiar
 from mailsuite.cli.main import main
 
 TABLE = {
@@ -166,49 +163,6 @@ def test_json_is_one_document_on_standard_output(server):
         assert isinstance(json.loads(result.stdout), list | dict), name
     untried = {name for name in TABLE if "--json" in TABLE[name]} - set(SHOWN)
     assert untried == {"status", "queue show"}, "these need a server that runs or a message that waits"
-
-
-# the programs of other servers
-
-
-def test_create_user_has_the_verbs_that_its_users_know(server):
-    def call(*words, status=0, **more):
-        result = CliRunner().invoke(familiar.create_user, ["-c", server, *words], **more)
-        assert result.exit_code == status, result.output
-        return result
-
-    call("domain", "add", "example.com")
-    call("add", "user@example.com", "--password-stdin", input="correct horse\n")
-    assert "user@example.com" in call("list").stdout
-    call("passwd", "user@example.com", "--password", "another horse")
-    assert re.search("email +user@example.com", call("info", "user@example.com").stdout)
-    call("delete", "user@example.com")
-    refused = call("info", "user@example.com", status=1)
-    assert len(refused.stderr.splitlines()) == 1
-
-
-def test_mail_user_has_the_verbs_that_its_users_know(server):
-    def call(*words, status=0):
-        result = CliRunner().invoke(familiar.mail_user, ["-c", server, *words])
-        assert result.exit_code == status, result.output
-        return result
-
-    call("add", "user@example.test", "password123")
-    assert "user@example.test" in call("list").stdout
-    call("exists", "user@example.test")
-    call("delete", "user@example.test")
-    call("exists", "user@example.test", status=1)
-    call("add", "user@elsewhere.test", "password123", status=1)
-    call("add", "user@example.test", status=2)
-
-
-def test_mailserver_is_installed_as_the_same_program():
-    lines = (Path(__file__).parents[3] / "setup.cfg").read_text().splitlines()
-    assert "    mailserver = mailsuite.cli.main:main" in lines
-    for words in ("serve", "migrate", "domain add", "domain list", "user add", "user list"):
-        assert words in LEAVES
-        command = LEAVES[words]
-        assert "--config" in options(command)
 
 
 # long work

@@ -3,6 +3,7 @@
 import bcrypt
 import pytest
 from passlib.hash import (
+    apr_md5_crypt,
     ldap_salted_sha1,
     ldap_salted_sha256,
     ldap_salted_sha512,
@@ -31,6 +32,8 @@ OLDER = {
     "dovecot-sha512": "{SHA512-CRYPT}" + sha512_crypt.using(rounds=1000).hash(SECRET),
     "dovecot-crypt": "{crypt}" + sha256_crypt.using(rounds=1000).hash(SECRET),
     "md5_crypt": md5_crypt.hash(SECRET),
+    "dovecot-md5": "{MD5}" + md5_crypt.hash(SECRET),
+    "htpasswd": apr_md5_crypt.hash(SECRET),
     "ssha": ldap_salted_sha1.hash(SECRET),
     "ssha256": ldap_salted_sha256.hash(SECRET),
     "ssha512": ldap_salted_sha512.hash(SECRET),
