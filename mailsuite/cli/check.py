@@ -48,7 +48,13 @@ def _look_around(config: Config) -> None:
     Raises:
         ConfigError: there is something.
     """
-    faults = [*_check_addresses(config), *_check_database(config), *_check_certificate(config.tls), *_check_log(config)]
+    faults = [
+        *_check_addresses(config),
+        *_check_database(config),
+        *_check_certificate(config.tls),
+        *_check_keys(config),
+        *_check_log(config),
+    ]
     if faults:
         raise ConfigError(faults)
 
@@ -77,6 +83,20 @@ def _check_certificate(settings: TLSSettings) -> Iterator[Fault]:
         load_options(settings)
     except (OSError, ValueError) as error:
         yield Fault("tls.certificate", explain_refusal(error), settings.certificate)
+
+
+def _check_keys(config: Config) -> Iterator[Fault]:
+    """Look who may come into the manhole."""
+    from mailsuite.manhole.keys import load_keys
+
+    configured = config.manhole.authorized_keys
+    if isinstance(configured, str):
+        try:
+            load_keys(configured)
+        except OSError as error:
+            yield Fault("manhole.authorized_keys", f"cannot read {configured}: {error.strerror}", config.path)
+        except ValueError as error:
+            yield Fault("manhole.authorized_keys", str(error), config.path)
 
 
 def _check_log(config: Config) -> Iterator[Fault]:

@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "alias": ("alias", "Addresses that stand for others."),
     "queue": ("queue", "Mail that waits for delivery."),
     "mailbox": ("mailbox", "The mailboxes of an account."),
+    "sessions": ("sessions", "Open connections."),
+    "trace": ("trace", "What happened to a recent message."),
 }
 """Name, module below ``mailsuite.cli``, help. The order is that of ``--help``."""
 

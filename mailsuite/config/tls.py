@@ -198,6 +198,13 @@ class ReloadingTLS:
         connection: SSL.Connection = self._options.serverConnectionForTLS(tlsProtocol)
         return connection
 
+    def look_now(self) -> bool:
+        """Look at the files without waiting for the second to pass; say whether another pair is in use now."""
+        before = self._options
+        self._looked = None
+        self._look()
+        return self._options is not before
+
     def _look(self) -> None:
         now = self._clock.seconds()
         if self._looked is not None and now - self._looked < CHECK_SECONDS:

@@ -10,9 +10,10 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from mailsuite.imap.server import IMAPServer
+from mailsuite.imap.server import ENDED_BY_OPERATOR, IMAPServer
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.observe import EventLog
+from mailsuite.observe.sessions import OpenSession
 
 MINUTE_SECONDS = 60
 NETWORKS_TRACKED_MAX = 100_000
@@ -120,6 +121,17 @@ class IMAPFactory(Factory):
         for server in list(self.connections):
             if server.account_email == email:
                 server.drain(LOGIN_ENDED)
+
+    def sessions(self) -> list[OpenSession]:
+        """Describe the connections that are open."""
+        return [server.describe() for server in self.connections]
+
+    def end_session(self, session: str) -> bool:
+        """End one connection after the command that runs; False when there is none of this id."""
+        found = [server for server in self.connections if server.session.session_id == session]
+        for server in found:
+            server.drain(ENDED_BY_OPERATOR)
+        return bool(found)
 
     def drain(self) -> "Deferred[None]":
         """

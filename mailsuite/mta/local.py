@@ -69,6 +69,7 @@ class LocalAgent:
         name: of the spool, in every delivery id.
         defer: told of first deliveries that failed, in a store thread; it calls `recorded` when that is durable.
         fire: runs a callable in the reactor.
+        tell: told of each message and address that was delivered to, in a store thread.
     """
 
     def __init__(
@@ -78,11 +79,13 @@ class LocalAgent:
         *,
         defer: Callable[[Sequence[FailedDelivery]], None],
         fire: Callable[..., object],
+        tell: Callable[[int, str], object] = lambda _message_id, _address: None,
     ) -> None:
         self._name = name
         self._store = store
         self._defer = defer
         self._fire = fire
+        self._tell = tell
         self._lock = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}
         self._open: dict[int, int] = {}
@@ -157,6 +160,7 @@ class LocalAgent:
     def _report(self, outcomes: Sequence[LocalOutcome]) -> None:
         failed: list[FailedDelivery] = []
         refused: list[tuple[Deferred[LocalOutcome], LocalOutcome]] = []
+        delivered: list[_Waiting] = []
         with self._lock:
             for outcome in outcomes:
                 waiting = self._waiting.pop(outcome.delivery_id, None)
@@ -169,6 +173,7 @@ class LocalAgent:
                         refused.append((waiting.deferred, outcome))
                 elif outcome.error is None:
                     self._close(waiting.message_id)
+                    delivered.append(waiting)
                 else:
                     failed.append(
                         FailedDelivery(
@@ -179,6 +184,8 @@ class LocalAgent:
                             error=outcome.error,
                         )
                     )
+        for done in delivered:
+            self._tell(done.message_id, done.address)
         for deferred, outcome in refused:
             self._fire(_callback, deferred, outcome)
         if failed:

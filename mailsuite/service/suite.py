@@ -15,7 +15,7 @@ from twisted.application.service import MultiService, Service
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 
 from mailsuite.config import Config
 from mailsuite.config.tls import ReloadingTLS, write_self_signed
@@ -26,12 +26,15 @@ from mailsuite.imap import IMAPFactory
 from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
 from mailsuite.mta import QueueService, Receiver, Spool, Submission
 from mailsuite.observe import EventLog
+from mailsuite.observe.recent import RecentEvents
 from mailsuite.pop3 import POP3Factory
 from mailsuite.service.affinity import processors, run_on
 from mailsuite.service.commands import ServerCommands
 from mailsuite.service.control import ControlSocket
+from mailsuite.service.inspection import Inspection, asker
 from mailsuite.service.listeners import Listeners
 from mailsuite.service.lock import RunLock
+from mailsuite.service.manhole import Manhole
 from mailsuite.service.portal import make_portal
 from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
 from mailsuite.smtp import SMTPFactory, SubmissionFactory
@@ -58,9 +61,11 @@ class Suite(Service):
         self._log = EventLog(Logger("mailsuite.service.suite"))
         self._lock = RunLock(config.run_folder, self.roles)
         self._tls = ReloadingTLS(config.tls, reactor)
-        services = [name for name in config.services() if SERVICES[name] in self.roles]
+        services = [name for name in config.services() if SERVICES.get(name) in self.roles]
         self.listeners = Listeners(config, services, self._tls, reactor)
         self._control = ControlSocket(config.run_folder, reactor)
+        self._manhole = Manhole(config, self._tls, reactor, wanted=self.roles == ALL_ROLES)
+        self._recent = RecentEvents()
         self._stops: list[tuple[str, Callable[[], Any]]] = []
         self._starting: Deferred[None] | None = None
         self._ready: list[Deferred[None]] = []
@@ -90,13 +95,16 @@ class Suite(Service):
         self._lock.acquire()
         try:
             self.listeners.bind()
+            self._manhole.bind()
         except BaseException:
+            self.listeners.unbind()
             self._lock.release()
             raise
         # Certificates may be readable only by who we stop being.
         if not self._tls.available and self._tls.fault:
             self._lock.release()
             self.listeners.unbind()
+            self._manhole.unbind()
             raise MailError(Kind.INVALID, f"tls.certificate {self.config.tls.certificate}: {self._tls.fault}")
         self._privileged = True
 
@@ -187,13 +195,28 @@ class Suite(Service):
             receiver = Receiver(spool, directory, self.config.receive, self._reactor)
         # Sessions end first, so their stop is called first.
         self._stops = [*self._stops[1:], self._stops[0]]
+        globalLogPublisher.addObserver(self._recent)
+        self._stops.insert(0, ("recent events", lambda: globalLogPublisher.removeObserver(self._recent)))
         await self.listeners.open(lambda service: self._make_factory(service, portal, receiver))
         if self.roles == ALL_ROLES:
             commands = ServerCommands(
                 self.config, self._reactor, self._began, directory, store, self._queue, self.listeners
             )
-            self._control.open(commands.table())
+            inspection = Inspection(
+                directory, spool, self.listeners, self._tls, self.config.tls.certificate, self._recent
+            )
+            table = {**commands.table(), **inspection.table()}
+            self._control.open(table)
             self._stops.append(("control socket", self._control.close))
+            self._stops.append(("manhole", self._manhole.close))
+            names = {
+                "config": self.config,
+                "directory": directory,
+                "store": store,
+                "queue": self._queue,
+                "listeners": self.listeners,
+            }
+            await self._manhole.open(asker(table), names, self._disk)
 
     async def message_count(self, email: str) -> int:
         """Count the messages in somebody's INBOX; 0 before the suite has started."""
