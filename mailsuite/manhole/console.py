@@ -6,6 +6,7 @@ Nothing of the process is changed for it: output goes through a ``print`` of the
 """
 
 import ast
+import builtins
 import codeop
 import functools
 import inspect
@@ -78,7 +79,12 @@ class Console:
 
     def __init__(self, names: Mapping[str, object], *, write: Callable[[str], object], log: EventLog, who: str) -> None:
         self._output = Output(write)
-        self.names: dict[str, object] = {"__name__": "__manhole__", **names, **self._own_names()}
+        self.names: dict[str, object] = {
+            "__name__": "__manhole__",
+            "__builtins__": builtins,
+            **names,
+            **self._own_names(),
+        }
         self._log = log
         self._who = who
         self._lines: list[str] = []
@@ -148,10 +154,8 @@ class Console:
         """
         self._output.begin()
         try:
-            value = await self._evaluate(source)
-            if value is not None:
-                self.names["_"] = value
-                self._output.write(display(value) + "\n")
+            for node in ast.parse(source, FILE_NAME).body:
+                await self._do(node)
         except OutputLimitError:
             self._output.begin()
             self._output.write(f"\n... the rest is left out: more than {OUTPUT_MAX_CHARACTERS} characters\n")
@@ -162,19 +166,17 @@ class Console:
             return False
         return True
 
-    async def _evaluate(self, source: str) -> object:
-        """Run all statements; the last one, if it is an expression, gives the value."""
-        tree = ast.parse(source, FILE_NAME)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        if tree.body:
-            await self._execute(tree, "exec")
-        if last is None:
-            return None
-        assert isinstance(last, ast.Expr)
-        value = await self._execute(ast.Expression(last.value), "eval")
+    async def _do(self, node: ast.stmt) -> None:
+        """Do one statement; of an expression, show the value, when it has come."""
+        if not isinstance(node, ast.Expr):
+            await self._execute(ast.Module([node], []), "exec")
+            return
+        value = await self._execute(ast.Expression(node.value), "eval")
         while inspect.isawaitable(value):
             value = await value
-        return value
+        if value is not None:
+            self.names["_"] = value
+            self._output.write(display(value) + "\n")
 
     async def _execute(self, tree: ast.Module | ast.Expression, mode: str) -> object:
         code = compile(tree, FILE_NAME, mode, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
@@ -206,6 +208,8 @@ def explain(error: BaseException) -> str:
         return f"{error.kind.name}: {error.detail}\n"
     if isinstance(error, CancelledError):
         return "interrupted\n"
+    if isinstance(error, SyntaxError):
+        return "".join(traceback.format_exception_only(error))
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     lines = traceback.format_list(frames[-FRAMES_MAX:])
     if lines:

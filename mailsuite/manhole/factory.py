@@ -110,6 +110,9 @@ class ManholeTransport(SSHServerTransport):
         names = ",".join(name for kinds in SIGNATURES.values() for name in kinds)
         super().sendExtInfo([(b"server-sig-algs", names.encode("ascii"))])  # type: ignore[no-untyped-call]  # likewise
 
+    def receiveError(self, reasonCode: int, description: bytes) -> None:
+        """The client says that it leaves; `ManholeUser.logout` tells of it."""
+
     def farewell(self) -> None:
         """End the connection."""
         self.sendDisconnect(DISCONNECT_BY_APPLICATION, b"the server is shutting down")  # type: ignore[no-untyped-call]  # likewise

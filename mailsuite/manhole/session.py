@@ -58,6 +58,7 @@ class ConsoleSession:
         self._process: Any = None
         self._terminal: ConsoleTerminal | None = None
         self._lines: Lines | None = None
+        self._has_command = False
 
     def getPty(self, term: bytes, windowSize: tuple[int, int, int, int], attrs: object) -> None:  # noqa: ARG002 - ISession
         """The client has a terminal."""
@@ -81,6 +82,7 @@ class ConsoleSession:
         """Run one command, and end with its exit status."""
         self._process = proto
         self._lines = Lines(self._make_console(self._print), self._log, self._exit)
+        self._has_command = True
         proto.makeConnection(Channel(_ignore))
         # The client must have heard that the command is accepted before it hears how it ended.
         self._clock.callLater(0, self._lines.feed_all, command)
@@ -92,6 +94,8 @@ class ConsoleSession:
 
     def eofReceived(self) -> None:
         """No more lines come."""
+        if self._has_command:
+            return
         if self._lines is not None:
             self._lines.end()
         elif self._terminal is not None:

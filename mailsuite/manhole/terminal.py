@@ -70,7 +70,7 @@ class ConsoleTerminal(HistoricRecvLine):
 
     def terminalSize(self, width: int, height: int) -> None:
         """Note the size."""
-        self.width, self.height = width, height
+        self.width, self.height = width or self.width, height or self.height
 
     def keystrokeReceived(self, keyID: bytes, modifier: object) -> None:
         """Take a key."""
