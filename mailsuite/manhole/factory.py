@@ -5,13 +5,18 @@ RFC 4251 to RFC 4254; RFC 8308 and RFC 8332 (RSA with SHA-2), RFC 8709 (Ed25519)
 """
 
 import re
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.conch.avatar import ConchUser
-from twisted.conch.error import ConchError
 from twisted.conch.interfaces import IConchUser, ISession
-from twisted.conch.ssh.connection import OPEN_RESOURCE_SHORTAGE, SSHConnection
+from twisted.conch.ssh.common import NS, getNS
+from twisted.conch.ssh.connection import (
+    MSG_CHANNEL_OPEN_FAILURE,
+    OPEN_ADMINISTRATIVELY_PROHIBITED,
+    SSHConnection,
+)
 from twisted.conch.ssh.factory import SSHFactory
 from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.service import SSHService
@@ -33,13 +38,13 @@ from mailsuite.manhole.session import ConsoleSession
 from mailsuite.manhole.settings import ManholeSettings
 from mailsuite.observe import EventLog
 
-CHANNELS_MAX = 10
+SESSION = b"session"
+CHANNELS_MAX = 10  # of one connection
 _OLD = re.compile(rb"sha1$|^diffie-hellman-group-exchange")
 KEY_EXCHANGES = [name for name in SSHServerTransport.supportedKeyExchanges if not _OLD.search(name)]
 CIPHERS = [name for name in SSHServerTransport.supportedCiphers if re.fullmatch(rb"aes\d+-ctr", name)]
 MACS = [name for name in SSHServerTransport.supportedMACs if b"sha2" in name]
 COMPRESSIONS = [b"none"]
-SERVICES: dict[bytes, type[SSHService]] = {b"ssh-userauth": KeyLogin, b"ssh-connection": SSHConnection}
 _V4_MAPPED = "::ffff:"
 
 
@@ -50,6 +55,24 @@ class Turned(Protocol):
         """Close."""
         assert self.transport is not None
         self.transport.loseConnection()
+
+
+class Channels(SSHConnection):
+    """Opens sessions and no other channels."""
+
+    transport: Any
+
+    def ssh_CHANNEL_OPEN(self, packet: bytes) -> None:
+        """Open a session; conch would write a traceback of what is refused."""
+        kind, rest = getNS(packet)
+        if kind == SESSION and len(self.channels) < CHANNELS_MAX:
+            super().ssh_CHANNEL_OPEN(packet)  # type: ignore[no-untyped-call]  # Twisted's is not annotated
+            return
+        reason = struct.pack(">L", OPEN_ADMINISTRATIVELY_PROHIBITED)
+        self.transport.sendPacket(MSG_CHANNEL_OPEN_FAILURE, rest[:4] + reason + NS(b"only sessions, a few") + NS(b""))
+
+
+SERVICES: dict[bytes, type[SSHService]] = {b"ssh-userauth": KeyLogin, b"ssh-connection": Channels}
 
 
 class ManholeTransport(SSHServerTransport):
@@ -132,7 +155,7 @@ class ManholeUser(ConchUser):
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
         self.who = who
         self._factory = factory
-        self.channelLookup[b"session"] = SSHSession
+        self.channelLookup[SESSION] = SSHSession
 
     def __conform__(self, interface: type[Interface]) -> ConsoleSession | None:
         if interface is not ISession:
@@ -144,12 +167,6 @@ class ManholeUser(ConchUser):
             return Console({"ops": Ops(factory.ask), **factory.names}, write=write, log=log, who=self.who)
 
         return ConsoleSession(make_console, log, factory.clock)
-
-    def lookupChannel(self, channelType: bytes, windowSize: int, maxPacket: int, data: bytes) -> Any:
-        """Open a channel."""
-        if len(self.conn.channels) >= CHANNELS_MAX:
-            raise ConchError(OPEN_RESOURCE_SHORTAGE, "too many sessions")
-        return super().lookupChannel(channelType, windowSize, maxPacket, data)  # type: ignore[no-untyped-call]  # likewise
 
     def gotGlobalRequest(self, requestType: bytes, data: bytes) -> int:  # noqa: ARG002 - conch's signature
         """Refuse forwarding and whatever else there may be."""

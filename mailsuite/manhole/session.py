@@ -165,7 +165,6 @@ class Lines:
         self._lines.extend(lines)
         self._octets += len(data)
         if self._octets > INPUT_MAX_OCTETS:
-            self._lines.clear()
             self._refuse("too much input at once\n")
         self._go_on()
 
@@ -221,6 +220,8 @@ class Lines:
 
     def _refuse(self, text: str) -> None:
         self._console.tell(text)
+        self._lines.clear()
+        self._input = b""
         self._status = 1
         self._closed = True
 
