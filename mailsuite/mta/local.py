@@ -57,6 +57,7 @@ class _Waiting:
     message_id: int
     n: int
     address: str
+    email: str
     received: int
     deferred: Deferred[LocalOutcome] | None
 
@@ -69,7 +70,7 @@ class LocalAgent:
         name: of the spool, in every delivery id.
         defer: told of first deliveries that failed, in a store thread; it calls `recorded` when that is durable.
         fire: runs a callable in the reactor.
-        tell: told of each message and address that was delivered to, in a store thread.
+        tell: told of each delivery in a store thread: message, address as the sender wrote it, account.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class LocalAgent:
         *,
         defer: Callable[[Sequence[FailedDelivery]], None],
         fire: Callable[..., object],
-        tell: Callable[[int, str], object] = lambda _message_id, _address: None,
+        tell: Callable[[int, str, str], object] = lambda *_: None,
     ) -> None:
         self._name = name
         self._store = store
@@ -137,6 +138,7 @@ class LocalAgent:
             message_id=message.message_id,
             n=n,
             address=str(target.address),
+            email=target.email,
             received=message.received,
             deferred=deferred,
         )
@@ -185,7 +187,7 @@ class LocalAgent:
                         )
                     )
         for done in delivered:
-            self._tell(done.message_id, done.address)
+            self._tell(done.message_id, done.address, done.email)
         for deferred, outcome in refused:
             self._fire(_callback, deferred, outcome)
         if failed:

@@ -356,8 +356,8 @@ class Spool:
 
         self._group.put(Write(change=record, done=recorded))
 
-    def _tell_delivered(self, message_id: int, address: str) -> None:
-        self._log.emit("spool.delivery.completed", queue_id=self.queue_id(message_id), recipient=address)
+    def _tell_delivered(self, message_id: int, address: str, email: str) -> None:
+        self._log.emit("spool.delivery.completed", queue_id=self.queue_id(message_id), recipient=address, account=email)
 
     def _prepare_sweep(self) -> None:
         try:

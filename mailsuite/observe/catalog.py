@@ -113,8 +113,8 @@ EVENTS: Mapping[str, Event] = {
         LogLevel.warn,
     ),
     "spool.delivery.completed": Event(
-        "{queue_id} for {recipient} is in its mailbox",
-        {"queue_id": "which message", "recipient": "as the sender wrote it"},
+        "{queue_id} for {recipient} is in a mailbox of {account}",
+        {"queue_id": "which message", "recipient": "as the sender wrote it", "account": "address of the account"},
         LogLevel.debug,
     ),
     "spool.message.accepted": Event(

@@ -320,7 +320,7 @@ def test_a_trace_tells_what_happened_to_a_message(server, client):
     queue_id = rows[0]["queue_id"]
     lines = server.command("trace", queue_id).stdout.splitlines()
     assert [line.split("\t")[1] for line in lines] == ["spool.message.accepted", "spool.delivery.completed"]
-    assert f"{queue_id} for {login.email} is in its mailbox" in client.run(f"ops.trace('{queue_id}')")
+    assert f"{queue_id} for {login.email} is in a mailbox of {login.email}" in client.run(f"ops.trace('{queue_id}')")
     assert "nothing is known of X-1" in server.command("trace", "X-1", expect=1).stderr
 
 

@@ -26,7 +26,9 @@ class Bench:
         )
 
     def deliver(self, queue_id):
-        self.log.emit("spool.delivery.completed", queue_id=queue_id, recipient="alice@example.test")
+        self.log.emit(
+            "spool.delivery.completed", queue_id=queue_id, recipient="alice@example.test", account="a@example.test"
+        )
 
     def events(self, name):
         return [row["event"] for row in self.recent.trace(name)]
