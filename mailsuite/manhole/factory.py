@@ -228,7 +228,9 @@ class ManholeFactory(SSHFactory):
         self.clock = reactor
         self.log = log or EventLog(Logger(namespace="mailsuite.manhole"))
         self.context_factory: object = None  # what a listener gives every factory
-        self.portal = Portal(ManholeRealm(self), [KeyChecker(settings.authorized_keys, self.log)])
+        checker = KeyChecker(settings.authorized_keys, self.log)
+        checker.load()  # what is wrong with them is told at the start, not first to who cannot get in
+        self.portal = Portal(ManholeRealm(self), [checker])
         key = Key.fromFile(host_key)
         kind = key.sshType()
         self.privateKeys = {kind: key}

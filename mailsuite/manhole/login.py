@@ -59,13 +59,16 @@ class KeyChecker:
             raise UnauthorizedLogin("the signature is wrong")
         return key.who.encode("utf-8")
 
-    def _find(self, blob: bytes) -> PublicKey | None:
+    def load(self) -> list[PublicKey]:
+        """Read the keys; none, and the reason in the log, when they cannot be read."""
         try:
-            keys = load_keys(self._configured)
+            return load_keys(self._configured)
         except (OSError, ValueError) as error:
             self._log.emit("manhole.keys.unreadable", reason=str(error))
-            return None
-        return next((key for key in keys if key.blob == blob), None)
+            return []
+
+    def _find(self, blob: bytes) -> PublicKey | None:
+        return next((key for key in self.load() if key.blob == blob), None)
 
 
 def _signatures(key: PublicKey) -> list[bytes]:

@@ -228,6 +228,7 @@ class Lines:
     def _finish(self, status: int) -> None:
         if not self._done:
             self._done = True
+            self._working = None
             self._ended(status)
 
 

@@ -104,6 +104,7 @@ class ConsoleTerminal(HistoricRecvLine):
         try:
             await self._console.run(statement)
         except SystemExit:
+            self._running = None
             self._leave(0)
             return
         self._running = None

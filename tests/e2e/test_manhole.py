@@ -294,6 +294,12 @@ def test_on_a_terminal_names_are_completed_and_lines_come_back(server, client):
     assert b"42" in terminal.type(b"6*7\r")
     terminal.type(b"\x04", b"closed")
     assert terminal.wait() == 0
+    other = Terminal(client)
+    other.read(PROMPT)
+    other.type(b"from twisted.internet import reactor, task\r")
+    other.type(b"await task.deferLater(reactor, 0.01); exit()\r", b"closed")
+    assert other.wait() == 0
+    assert not [line for line in server.output if "Traceback" in line]
 
 
 def test_the_server_stops_while_somebody_is_in_the_manhole_and_knows_its_key_again(server, client):
@@ -341,6 +347,15 @@ def test_without_a_key_nothing_listens(demo: DemoServer):
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", demo.port("manhole"))) != 0
     assert "manhole" not in json.loads(demo.command("status", "--json").stdout)["services"]
+
+
+def test_keys_that_cannot_be_read_are_told_by_check_and_at_the_start(tmp_path):
+    server = MadeServer(tmp_path / "srv", '[manhole]\nauthorized_keys = "nothing"\n')
+    told = f"manhole.authorized_keys: cannot read {server.folder}/nothing: No such file or directory"
+    assert told in server.command("check", expect=1).stderr
+    server.start()
+    assert server.stop() == 0
+    assert any("nobody can log in to the manhole" in line for line in server.output)
 
 
 def test_without_a_server_there_is_nobody_to_ask(tmp_path):
