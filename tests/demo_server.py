@@ -21,7 +21,16 @@ import attrs
 T = TypeVar("T")
 READY_SECONDS = 60
 CONDITION_SECONDS = 30
-PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}
+PORTS = {
+    "smtp": 25,
+    "submission": 587,
+    "submissions": 465,
+    "imap": 143,
+    "imaps": 993,
+    "pop3": 110,
+    "pop3s": 995,
+    "manhole": 2222,
+}
 COMMAND = [sys.executable, "-m", "mailsuite.cli.main"]
 
 

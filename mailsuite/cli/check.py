@@ -50,7 +50,13 @@ def _look_around(config: Config) -> None:
     Raises:
         ConfigError: there is something.
     """
-    faults = [*_check_addresses(config), *_check_database(config), *_check_certificate(config.tls), *_check_log(config)]
+    faults = [
+        *_check_addresses(config),
+        *_check_database(config),
+        *_check_certificate(config.tls),
+        *_check_keys(config),
+        *_check_log(config),
+    ]
     if faults:
         raise ConfigError(faults)
 
@@ -91,6 +97,20 @@ def _certificate_notes(config: Config) -> list[str]:
         return []
     report = check_certificate(config.tls, [config.server.hostname], dt.datetime.now(dt.UTC))
     return [*report.faults, *report.warnings]
+
+
+def _check_keys(config: Config) -> Iterator[Fault]:
+    """Look who may come into the manhole."""
+    from mailsuite.manhole.keys import load_keys
+
+    configured = config.manhole.authorized_keys
+    if isinstance(configured, str):
+        try:
+            load_keys(configured)
+        except OSError as error:
+            yield Fault("manhole.authorized_keys", f"cannot read {configured}: {error.strerror}", config.path)
+        except ValueError as error:
+            yield Fault("manhole.authorized_keys", str(error), config.path)
 
 
 def _check_log(config: Config) -> Iterator[Fault]:

@@ -15,6 +15,7 @@ from mailsuite.directory import DirectoryDatabase
 from mailsuite.directory.domains import Domains
 from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
+from mailsuite.manhole import ensure_host_key
 
 FILE_NAME = "mailsuite.toml"
 
@@ -97,7 +98,7 @@ def create_server(plan: Plan, disk: Disk) -> Config:
     data = config.server.data_dir
     for folder in ("data", "run", "log"):
         disk.make_folders(os.path.join(plan.folder, folder))
-    for folder in ("mail", "spool", "keys/dkim", "keys/tls"):
+    for folder in ("mail", "spool", "keys/dkim", "keys/tls", "keys/manhole"):
         disk.make_folders(os.path.join(data, folder))
     database = DirectoryDatabase(config.database.url, disk)
     database.migrate()
@@ -108,6 +109,7 @@ def create_server(plan: Plan, disk: Disk) -> Config:
             raise
     database.close()
     ensure_dkim_key(data, plan.domain, disk)
+    ensure_host_key(config.manhole.host_key, disk)
     if plan.self_signed and not os.path.exists(config.tls.certificate):
         write_self_signed(config.tls, plan.hostname, disk, dt.datetime.now(dt.UTC))
     disk.replace_file(plan.path, text.encode("utf-8"))

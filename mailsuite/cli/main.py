@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "alias": ("alias", "Addresses that stand for others."),
     "queue": ("queue", "Mail that waits for delivery."),
     "mailbox": ("mailbox", "The mailboxes of an account."),
+    "sessions": ("sessions", "Open connections."),
+    "trace": ("trace", "What happened to a recent message."),
     "cert": ("cert", "The certificate."),
     "storage": ("storage", "The folders of all accounts."),
     "dkim": ("dkim", "The keys that mail is signed with."),

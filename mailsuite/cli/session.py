@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -153,10 +153,12 @@ def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool, columns: 
         return
     if not rows:
         return
+    from mailsuite.observe.cell import cell
+
     shown = columns or list(rows[0])
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(_cell(row[name]) for name in shown))
+            click.echo("\t".join(cell(row[name]) for name in shown))
         return
     from rich.console import Console
     from rich.table import Table
@@ -165,7 +167,7 @@ def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool, columns: 
     for name in shown:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(row[name]).replace("[", r"\[") for name in shown))
+        table.add_row(*(cell(row[name]).replace("[", r"\[") for name in shown))
     Console().print(table)
 
 
@@ -174,28 +176,11 @@ def print_facts(facts: Mapping[str, object], *, as_json: bool) -> None:
     if as_json:
         print_json(dict(facts))
         return
+    from mailsuite.observe.cell import cell
+
     width = max(len(name) for name in facts)
     for name, value in facts.items():
-        click.echo(f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
-
-
-def _cell(value: object) -> str:
-    from mailsuite.observe.escape import escape
-
-    match value:
-        case None:
-            text = ""
-        case bool():
-            text = "yes" if value else "no"
-        case str():
-            text = value
-        case Mapping():
-            text = ", ".join(f"{name} {_cell(item)}" for name, item in value.items())
-        case Iterable():
-            text = ", ".join(_cell(item) for item in value)
-        case _:
-            text = str(value)
-    return escape(text)
+        click.echo(f"{name.replace('_', ' '):<{width}}  {cell(value)}")
 
 
 def timestamp(seconds: float | None) -> str | None:

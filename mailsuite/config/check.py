@@ -20,6 +20,7 @@ def check_config(config: Config) -> Iterator[Fault]:
     """Find what is wrong with values that each have the right type."""
     yield from _check_server(config)
     yield from _check_listen(config)
+    yield from _check_manhole(config)
     yield from _check_rest(config)
 
 
@@ -145,6 +146,23 @@ def check_routes(routes: Mapping[int, RouteSettings], source: str) -> Iterator[F
             yield Fault(f"{key}.port", f"{route.port} lies outside 1 to {PORT_MAX}", source)
         if bool(route.username) != bool(route.password):
             yield Fault(f"{key}.username", "username and password belong together", source)
+
+
+def _check_manhole(config: Config) -> Iterator[Fault]:
+    try:
+        is_loopback = ipaddress.ip_address(config.manhole.address).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        detail = f"{config.manhole.address!r} is no loopback address; to listen elsewhere, name an endpoint in"
+        yield Fault("manhole.address", f"{detail} listen.manhole", config.path)
+    if isinstance(config.manhole.authorized_keys, tuple) and config.manhole.authorized_keys:
+        from mailsuite.manhole.keys import load_keys
+
+        try:
+            load_keys(config.manhole.authorized_keys)
+        except ValueError as error:
+            yield Fault("manhole.authorized_keys", str(error), config.path)
 
 
 def _check_rest(config: Config) -> Iterator[Fault]:

@@ -25,6 +25,7 @@ from mailsuite.config.schema import (
 from mailsuite.config.secrets import dereference
 from mailsuite.config.values import convert, describe, is_text, parse_environment
 from mailsuite.errors import MailError
+from mailsuite.manhole.settings import HOST_KEY
 from mailsuite.mta.settings import RouteSettings
 
 DEFAULT_PATH = "/etc/mailsuite/mailsuite.toml"
@@ -274,7 +275,10 @@ class _Reader:
             name = "cert.pem" if kind == "certificate" else "key.pem"
             data = str(values["server.data_dir"])
             values[f"tls.{kind}"] = values[f"tls.{kind}"] or os.path.join(self._folder, data, "keys", "tls", name)
-        resolved = ("server.hostname", "database.url", "tls.certificate", "tls.private_key")
+        values["manhole.host_key"] = values["manhole.host_key"] or os.path.join(
+            self._folder, str(values["server.data_dir"]), HOST_KEY
+        )
+        resolved = ("server.hostname", "database.url", "tls.certificate", "tls.private_key", "manhole.host_key")
         self._effective = [
             attrs.evolve(item, value=shown(values[item.key], secret=False)) if item.key in resolved else item
             for item in self._effective

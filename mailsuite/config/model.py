@@ -20,12 +20,14 @@ from mailsuite.config.settings import (
 )
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.imap.settings import IMAPSettings
+from mailsuite.manhole.settings import ManholeSettings
 from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
 
 RUN_FOLDER = "run"
+MANHOLE = "manhole"
 
 
 class Origin(enum.Enum):
@@ -96,6 +98,7 @@ class Config:
     spam: SpamSettings
     imap: IMAPSettings
     pop3: POP3Settings
+    manhole: ManholeSettings
     log: LogSettings
     listen: Mapping[str, int | tuple[str, ...]]
     effective: Sequence[Effective] = attrs.field(repr=False)
@@ -111,8 +114,14 @@ class Config:
         """Name the services that are to listen and that this version has."""
         for name, port in PORTS.items():
             listen = self.listen.get(name)
+            if name == MANHOLE and not self.manhole.authorized_keys:
+                continue
             if port.present and (port.enabled if listen is None else listen != ()):
                 yield name
+
+    def addresses(self, service: str) -> Sequence[str]:
+        """Say on which addresses a service listens that has no endpoint strings; none means all."""
+        return (self.manhole.address,) if service == MANHOLE else self.server.addresses
 
     def port(self, service: str) -> int:
         """Compute the port of a service that does not listen on endpoint strings."""

@@ -36,7 +36,7 @@ PORTS: Mapping[str, Port] = {
     "https": Port(443, tls=True, present=False),
     "dav": Port(8443, tls=True, present=False),
     "managesieve": Port(4190, present=False),
-    "manhole": Port(2222, present=False),
+    "manhole": Port(2222),
     "metrics": Port(9090, present=False),
 }
 """Keys of the ``[listen]`` table. RFC 6409, RFC 8314 section 7, and the registry that they extend."""

@@ -16,6 +16,7 @@ from mailsuite.config.settings import (
 )
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.imap.settings import IMAPSettings
+from mailsuite.manhole.settings import ManholeSettings
 from mailsuite.mta.settings import QueueSettings, ReceiveSettings, SpoolSettings
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
@@ -71,10 +72,11 @@ PARTS: Sequence[Part] = (
     ),
     Part("imap", "imap", IMAPSettings, LOGIN_AND_RATES | MECHANISMS),
     Part("pop3", "pop3", POP3Settings, LOGIN_AND_RATES | MECHANISMS),
+    Part("manhole", "manhole", ManholeSettings),
     Part("log", "log", LogSettings),
 )
 
-EMPTY_TABLES = frozenset({"web", "dav", "metrics", "manhole"})
+EMPTY_TABLES = frozenset({"web", "dav", "metrics"})
 """Tables of services that do not exist yet and have no keys."""
 
 ABSENT_KEYS = frozenset({"queue.smtp_port"})
@@ -83,7 +85,17 @@ ABSENT_KEYS = frozenset({"queue.smtp_port"})
 ABSENT_VALUES = frozenset({("storage.backend", "s3")})
 """Values whose feature does not exist yet; the default is in force instead."""
 
-PATH_KEYS = frozenset({"server.data_dir", "tls.certificate", "tls.private_key", "storage.maildir_root", "log.output"})
+PATH_KEYS = frozenset(
+    {
+        "server.data_dir",
+        "tls.certificate",
+        "tls.private_key",
+        "storage.maildir_root",
+        "manhole.authorized_keys",
+        "manhole.host_key",
+        "log.output",
+    }
+)
 """Keys that hold a file name; relative ones begin at the file's folder."""
 
 NO_PATHS = frozenset({"", "stderr", "stdout"})

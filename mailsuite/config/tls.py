@@ -171,6 +171,10 @@ def _public(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
+def _digest(certificate: crypto.X509 | None) -> bytes:
+    return b"" if certificate is None else certificate.digest("sha256")
+
+
 @attrs.frozen
 class _Stamp:
     """Tells whether a file is still the same one."""
@@ -232,11 +236,14 @@ class ReloadingTLS:
         connection: SSL.Connection = self._options.serverConnectionForTLS(tlsProtocol)
         return connection
 
-    def look_again(self, settings: TLSSettings) -> None:
-        """Look at the files now, whether they seem to have changed or not."""
+    def look_again(self, settings: TLSSettings) -> bool:
+        """Look at the files now, whether they seem to have changed or not; say whether another pair is in use now."""
+        before = None if self._options is None else self._options.certificate
         self._settings = settings
         self._stamps = self._looked = None
         self._look()
+        after = None if self._options is None else self._options.certificate
+        return _digest(before) != _digest(after)
 
     def _look(self) -> None:
         now = self._clock.seconds()

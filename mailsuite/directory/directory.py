@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from mailsuite.address import Address
 from mailsuite.directory.database import ChangeWatch, DirectoryDatabase
-from mailsuite.directory.records import LoginRecord
+from mailsuite.directory.records import DomainInfo, LoginRecord
 from mailsuite.durable import Disk
 from mailsuite.errors import MailError
 from mailsuite.interfaces import Account, IAccounts, Resolution, ResolutionKind
@@ -113,6 +113,15 @@ class Directory:
             MailError: UNAVAILABLE.
         """
         return await self._ask("accounts", lambda lookups: lookups.accounts())
+
+    async def list_domains(self) -> Sequence[DomainInfo]:
+        """
+        List all domains, in order of name.
+
+        Raises:
+            MailError: UNAVAILABLE.
+        """
+        return await self._ask("domains", lambda lookups: lookups.domains())
 
     async def login_record(self, name: str) -> LoginRecord | None:
         """

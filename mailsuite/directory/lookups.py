@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Row, Select, func, select
 from mailsuite.address import Address
 from mailsuite.directory.accounts import OWN_PASSWORD, replace_verifiers
 from mailsuite.directory.database import DirectoryDatabase
-from mailsuite.directory.records import LoginRecord
+from mailsuite.directory.domains import Domains
+from mailsuite.directory.records import DomainInfo, LoginRecord
 from mailsuite.directory.tables import ALIASES, CREDENTIALS, DOMAINS, SECRETS, USERS, VERIFIERS
 from mailsuite.errors import MailError
 from mailsuite.interfaces import Account, Resolution, ResolutionKind
@@ -54,6 +55,15 @@ class Lookups:
         """
         with self.database.reading() as connection:
             return [_make_account(row) for row in connection.execute(select(USERS).order_by(USERS.c.email))]
+
+    def domains(self) -> Sequence[DomainInfo]:
+        """
+        All domains, in order of name.
+
+        Raises:
+            MailError: UNAVAILABLE.
+        """
+        return Domains(self.database).list()
 
     def login(self, name: str) -> LoginRecord | None:
         """

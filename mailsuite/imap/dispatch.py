@@ -65,6 +65,7 @@ class Dispatch:
         except BadCommandError as error:
             self._bad(error)
             return
+        self._session.command = command.name
         verb = VERBS[type(command)]
         uid = bool(getattr(command, "uid", False)) or getattr(command, "uids", None) is not None
         await self._answer(
@@ -76,6 +77,7 @@ class Dispatch:
 
     async def _append(self, event: BeginMessageLiteral) -> None:
         tag = event.head[0].split(b" ", 1)[0]
+        self._session.command = "APPEND"
         await self._answer(tag, lambda: append(self._session, event), expunge=True, uid=False)
 
     async def _answer(

@@ -1,7 +1,7 @@
 """What all IMAP connections share, and how many there may be."""
 
 import ipaddress
-import itertools
+import secrets
 from collections import Counter, deque
 
 from twisted.cred.portal import Portal
@@ -10,9 +10,10 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from mailsuite.imap.server import IMAPServer
+from mailsuite.imap.server import ENDED_BY_OPERATOR, IMAPServer
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.observe import EventLog
+from mailsuite.observe.sessions import OpenSession
 
 MINUTE_SECONDS = 60
 NETWORKS_TRACKED_MAX = 100_000
@@ -47,7 +48,6 @@ class IMAPFactory(Factory):
         self.clock: IReactorTime = reactor or _installed_reactor()
         self.log = EventLog(Logger(namespace="mailsuite.imap"))
         self.connections: set[IMAPServer] = set()
-        self._numbers = itertools.count(1)
         self._per_address: Counter[str] = Counter()
         self._per_account: Counter[str] = Counter()
         self._recent: dict[str, deque[float]] = {}
@@ -66,7 +66,7 @@ class IMAPFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> IMAPServer:
         """Make the server of one connection."""
         del addr
-        server = IMAPServer(self, f"imap-{next(self._numbers):x}")
+        server = IMAPServer(self, f"imap-{secrets.token_hex(4)}")
         server.factory = self
         return server
 
@@ -128,6 +128,17 @@ class IMAPFactory(Factory):
         for server in list(self.connections):
             if server.account_email == email:
                 server.drain(LOGIN_ENDED)
+
+    def sessions(self) -> list[OpenSession]:
+        """Describe the connections that are open."""
+        return [server.describe() for server in self.connections]
+
+    def end_session(self, session: str) -> bool:
+        """End one connection after the command that runs; False when there is none of this id."""
+        found = [server for server in self.connections if server.session.session_id == session]
+        for server in found:
+            server.drain(ENDED_BY_OPERATOR)
+        return bool(found)
 
     def drain(self) -> "Deferred[None]":
         """

@@ -27,12 +27,14 @@ from mailsuite.imap.dispatch import Dispatch
 from mailsuite.imap.session import ConnectionGone, Session, State
 from mailsuite.imap.wire import AFTER_LOGIN, BEFORE_LOGIN, CommandAssembler, Event, WireLimits
 from mailsuite.observe import background
+from mailsuite.observe.sessions import OpenSession
 
 if TYPE_CHECKING:
     from mailsuite.imap.factory import IMAPFactory
 
 V4_MAPPED = "::ffff:"
 SHUTTING_DOWN = "the server is shutting down"
+ENDED_BY_OPERATOR = "the operator ended this connection"
 READ_AHEAD_MAX_OCTETS = 128 * 1024  # of what waits while a command runs; then reading pauses
 
 
@@ -327,6 +329,18 @@ class IMAPServer(IMAP4Server):
     def account_email(self) -> str:
         """Address of the account that is logged in; empty before."""
         return self._account_key
+
+    def describe(self) -> OpenSession:
+        """Say who this is and what it does."""
+        session = self.session
+        return OpenSession(
+            session=session.session_id,
+            peer=self._ip,
+            account=self._account_key,
+            tls=session.tls,
+            began=session.began,
+            doing=session.doing,
+        )
 
     def drain(self, reason: str = SHUTTING_DOWN) -> None:
         """Say farewell: now, or when the command that runs has ended."""

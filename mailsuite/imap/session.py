@@ -140,6 +140,7 @@ class Session:
         tls: the connection is encrypted.
         can_start_tls: STARTTLS would work.
         enabled: what ENABLE switched on.
+        command: the last one that could be read.
     """
 
     connection: Connection
@@ -156,6 +157,18 @@ class Session:
     selected: Selected | None = None
     enabled: set[bytes] = attrs.Factory(set)
     logout: Callable[[], None] | None = None
+    command: str = ""
+    began: float = attrs.field(init=False)
+
+    @began.default
+    def _begin(self) -> float:
+        return self.seconds()
+
+    @property
+    def doing(self) -> str:
+        """The state, the selected mailbox and the last command, for people."""
+        selected = f" {self.selected.mailbox.name}" if self.selected is not None else ""
+        return f"{self.state.value}{selected}{f': {self.command}' if self.command else ''}"
 
     def allow(self, command: commands.Command) -> None:
         """

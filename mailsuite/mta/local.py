@@ -57,6 +57,7 @@ class _Waiting:
     message_id: int
     n: int
     address: str
+    email: str
     received: int
     deferred: Deferred[LocalOutcome] | None
 
@@ -69,6 +70,7 @@ class LocalAgent:
         name: of the spool, in every delivery id.
         defer: told of first deliveries that failed, in a store thread; it calls `recorded` when that is durable.
         fire: runs a callable in the reactor.
+        tell: told of each delivery in a store thread: message, address as the sender wrote it, account.
     """
 
     def __init__(
@@ -78,11 +80,13 @@ class LocalAgent:
         *,
         defer: Callable[[Sequence[FailedDelivery]], None],
         fire: Callable[..., object],
+        tell: Callable[[int, str, str], object] = lambda *_: None,
     ) -> None:
         self._name = name
         self._store = store
         self._defer = defer
         self._fire = fire
+        self._tell = tell
         self._lock = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}
         self._open: dict[int, int] = {}
@@ -134,6 +138,7 @@ class LocalAgent:
             message_id=message.message_id,
             n=n,
             address=str(target.address),
+            email=target.email,
             received=message.received,
             deferred=deferred,
         )
@@ -157,6 +162,7 @@ class LocalAgent:
     def _report(self, outcomes: Sequence[LocalOutcome]) -> None:
         failed: list[FailedDelivery] = []
         refused: list[tuple[Deferred[LocalOutcome], LocalOutcome]] = []
+        delivered: list[_Waiting] = []
         with self._lock:
             for outcome in outcomes:
                 waiting = self._waiting.pop(outcome.delivery_id, None)
@@ -169,6 +175,7 @@ class LocalAgent:
                         refused.append((waiting.deferred, outcome))
                 elif outcome.error is None:
                     self._close(waiting.message_id)
+                    delivered.append(waiting)
                 else:
                     failed.append(
                         FailedDelivery(
@@ -179,6 +186,8 @@ class LocalAgent:
                             error=outcome.error,
                         )
                     )
+        for done in delivered:
+            self._tell(done.message_id, done.address, done.email)
         for deferred, outcome in refused:
             self._fire(_callback, deferred, outcome)
         if failed:

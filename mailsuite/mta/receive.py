@@ -18,7 +18,7 @@ from mailsuite.envelope import Body as BodyType
 from mailsuite.envelope import Peer, Recipient, Sender
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body, IAccounts, IMailReceiver, IMailTransaction, Receipt
-from mailsuite.message.header import FIELDS_MAX, Field, parse_fields
+from mailsuite.message.header import FIELDS_MAX, Field, first_value, parse_fields
 from mailsuite.message.received import received_field, return_path_field
 from mailsuite.mta.body import SpoolBody
 from mailsuite.mta.content import SpoolMessage, Target
@@ -34,6 +34,7 @@ LINE_END = b"\r\n"
 
 LOOP = Reply(554, "5.4.6", ("too many hops: the message is in a loop",))  # RFC 5321 section 6.3, RFC 3463 section 3.5
 BUSY_PAUSE_SECONDS = 0.02
+HEADER_ID_MAX = 998  # octets of a Message-ID that are remembered: a line (RFC 5322 section 2.1.1)
 NO_ROOM_CODE = 452  # RFC 5321 section 4.2.3
 NO_ROOM_ENHANCED = "4.3.1"  # RFC 3463 section 3.4
 
@@ -70,7 +71,7 @@ class Transaction:
         self._recipients: list[Recipient] = []
         self._message_id = spool.take_id()
         self.queue_id = spool.queue_id(self._message_id)
-        self._log = log.bind(session=peer.session)
+        self._log = log.bind(session=peer.session, peer=peer.ip)
         self._body: SpoolBody | None = None
         self._header: bytearray | None = bytearray()
         self._received = 0.0
@@ -78,6 +79,7 @@ class Transaction:
         self._size_octets = 0
         self._is_ascii = True
         self._refusal: MailError | None = None
+        self.header_id = ""  # what the message's own header calls it
 
     async def add_recipient(self, recipient: Recipient) -> None:
         """Find where mail for this recipient goes; two that lead to the same mailbox are one."""
@@ -143,6 +145,7 @@ class Transaction:
             raise MailError(Kind.INVALID, "the message has too many header fields")
         if sum(name == b"received" for name, _ in fields) >= self.settings.hops_max:
             raise RefusedMail(Kind.DENIED, LOOP)
+        self.header_id = (first_value(fields, b"message-id") or b"")[:HEADER_ID_MAX].decode("ascii", "replace")
         return self._write_body(self.prepare_header(header, fields) + rest)
 
     def prepare_header(self, header: bytes, fields: Sequence[Field]) -> bytes:  # noqa: ARG002 - for subclasses
@@ -182,6 +185,7 @@ class Transaction:
             sender=str(self.sender.path or "<>"),
             recipients=[str(recipient.path) for recipient in self._recipients],
             size=self._size_octets,
+            message_id=self.header_id,
         )
         return receipt
 

@@ -146,7 +146,13 @@ class Spool:
         except BaseException:
             database.close()
             raise
-        self._agent = LocalAgent(self.uuid.hex, self._store, defer=self._defer, fire=self._reactor.callFromThread)
+        self._agent = LocalAgent(
+            self.uuid.hex,
+            self._store,
+            defer=self._defer,
+            fire=self._reactor.callFromThread,
+            tell=self._tell_delivered,
+        )
         self._writer = Writer(
             database,
             self.bodies,
@@ -362,6 +368,9 @@ class Spool:
             self._reactor.callFromThread(self._tell_deferred, failed)
 
         self._group.put(Write(change=record, done=recorded))
+
+    def _tell_delivered(self, message_id: int, address: str, email: str) -> None:
+        self._log.emit("spool.delivery.completed", queue_id=self.queue_id(message_id), recipient=address, account=email)
 
     def _prepare_sweep(self) -> None:
         try:

@@ -30,7 +30,8 @@ class SubmittedTransaction(Transaction):
         if b"date" not in names:
             added += f"Date: {format_date(self.clock.seconds())}\r\n".encode("ascii")
         if b"message-id" not in names:
-            added += f"Message-ID: <{uuid.uuid4().hex}@{self._id_domain()}>\r\n".encode("ascii")
+            self.header_id = f"<{uuid.uuid4().hex}@{self._id_domain()}>"
+            added += f"Message-ID: {self.header_id}\r\n".encode("ascii")
         if names & BLIND_FIELDS:
             header = without_fields(header, BLIND_FIELDS)
         if header and not fields:

@@ -112,6 +112,11 @@ EVENTS: Mapping[str, Event] = {
         {"queue_id": "which message", "recipient": "as the sender wrote it", "reason": "in the store's words"},
         LogLevel.warn,
     ),
+    "spool.delivery.completed": Event(
+        "{queue_id} for {recipient} is in a mailbox of {account}",
+        {"queue_id": "which message", "recipient": "as the sender wrote it", "account": "address of the account"},
+        LogLevel.debug,
+    ),
     "spool.message.accepted": Event(
         "{queue_id} from {sender} to {recipients}, {size} octets",
         {
@@ -119,6 +124,7 @@ EVENTS: Mapping[str, Event] = {
             "sender": "reverse-path",
             "recipients": "forward-paths",
             "size": "octets as received",
+            "message_id": "as its header has it; empty when it has none",
         },
     ),
     "queue.attempt.broken": Event(
@@ -201,6 +207,28 @@ EVENTS: Mapping[str, Event] = {
         {"account": "empty without login", "state": "of RFC 1939", "retrieved": "how many"},
     ),
     "pop3.session.failed": Event("a {doing} failed", {"doing": "what was being done"}, LogLevel.critical),
+    # manhole
+    "manhole.connection.refused": Event("{peer} turned away: too many connections", level=LogLevel.warn),
+    "manhole.peer.refused": Event(
+        "connection closed: what {peer} sent is no SSH", {"reason": "what it failed with"}, LogLevel.warn
+    ),
+    "manhole.login.succeeded": Event(
+        "{who} logged in as {username!r}",
+        {"who": "comment and fingerprint of the key", "username": "as the client wrote it"},
+    ),
+    "manhole.login.refused": Event(
+        "AUTH failed: login as {username!r} by {method} refused {key}",
+        {"username": "as the client wrote it", "method": "of RFC 4252", "key": "fingerprint; empty without a key"},
+        LogLevel.warn,
+    ),
+    "manhole.keys.unreadable": Event(
+        "nobody can log in to the manhole: {reason}", {"reason": "what is wrong with the keys"}, LogLevel.error
+    ),
+    "manhole.line.typed": Event(
+        "{who} typed: {line}", {"who": "comment and fingerprint of the key", "line": "as it was typed"}
+    ),
+    "manhole.session.ended": Event("{who} left", {"who": "comment and fingerprint of the key"}),
+    "manhole.session.failed": Event("a manhole session failed", level=LogLevel.critical),
     # service
     "config.key.ignored": Event(
         "{key} is set, but what it is for does not exist yet; it has no effect", {"key": "its path"}, LogLevel.warn

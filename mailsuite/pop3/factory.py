@@ -15,8 +15,9 @@ from twisted.logger import Logger
 
 from mailsuite.envelope import Peer
 from mailsuite.observe import EventLog
+from mailsuite.observe.sessions import OpenSession
 from mailsuite.pop3.grammar import encode_error
-from mailsuite.pop3.server import LOGIN_ENDED, SHUTTING_DOWN, POP3Server
+from mailsuite.pop3.server import ENDED_BY_OPERATOR, LOGIN_ENDED, SHUTTING_DOWN, POP3Server
 from mailsuite.pop3.session import Reply, Session
 from mailsuite.pop3.settings import POP3Settings
 
@@ -148,6 +149,17 @@ class POP3Factory(ServerFactory):
         for server in list(self._live):
             if server.session.peer.account == email:
                 server.drain(LOGIN_ENDED)
+
+    def sessions(self) -> list[OpenSession]:
+        """Describe the connections that are open."""
+        return [server.describe() for server in self._live]
+
+    def end_session(self, session: str) -> bool:
+        """End one connection after the command it is working on; False when there is none of this id."""
+        found = [server for server in self._live if server.session.peer.session == session]
+        for server in found:
+            server.drain(ENDED_BY_OPERATOR)
+        return bool(found)
 
     def abort(self) -> None:
         """Close every connection now."""

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailsuite.errors import MailError, ProtocolError
+from mailsuite.observe.sessions import OpenSession
 from mailsuite.pop3.grammar import LineReader, LineTooLong, encode_error, encode_ok, parse_command
 from mailsuite.pop3.session import After, Answer, Reply, Session, State, Stream
 from mailsuite.pop3.verbs import VERBS, auth_line, reply_to
@@ -33,6 +34,7 @@ FLUSH_OCTETS = 65_536
 
 GIVING_UP = Reply(encode_error("something went wrong here; try again later", "SYS/TEMP"), After.CLOSE)
 LOGIN_ENDED = Reply(encode_error("this login is no longer valid", "AUTH"), After.CLOSE)
+ENDED_BY_OPERATOR = Reply(encode_error("the operator ended this connection", "SYS/TEMP"), After.CLOSE)
 SHUTTING_DOWN = Reply(encode_error("the server is shutting down", "SYS/TEMP"), After.CLOSE)
 LINE_TOO_LONG = Reply(encode_error("the line is too long"))
 
@@ -108,6 +110,19 @@ class POP3Server(POP3):
         if not self._running and not self._closing:
             self._send(farewell)
             self._flush()
+
+    def describe(self) -> OpenSession:
+        """Say who this is and what it does."""
+        session = self.session
+        verb = session.verb.decode("ascii", "replace")
+        return OpenSession(
+            session=session.peer.session,
+            peer=session.peer.ip,
+            account=session.peer.account,
+            tls=session.encrypted,
+            began=session.began,
+            doing=f"{session.state.value}: {verb}" if verb else session.state.value,
+        )
 
     def callLater(self, period: float, func: Callable[[], None]) -> IDelayedCall:
         """Run Twisted's timeouts by our clock."""
@@ -238,6 +253,7 @@ class POP3Server(POP3):
             return self._bad(LINE_TOO_LONG)
         if command.verb not in {b"USER", b"PASS"}:
             session.user = None
+        session.verb = command.verb
         return session.forbids(command.verb) or await verb(session, command.argument)
 
     def _bad(self, reply: Reply) -> Reply:

@@ -88,6 +88,7 @@ class Session:
         exchange: of an AUTH under way.
         deleted: indices that DELE marked.
         logout: ends the avatar's session.
+        verb: the last known one.
     """
 
     portal: Portal
@@ -109,6 +110,12 @@ class Session:
     bad_commands: int = 0
     retrieved: int = 0
     closed: bool = False
+    verb: bytes = b""
+    began: float = attrs.field(init=False)
+
+    @began.default
+    def _begin(self) -> float:
+        return self.clock.seconds()
 
     @property
     def may_log_in(self) -> bool:

@@ -15,7 +15,7 @@ from mailsuite.mta import QueueService
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.service.control import Command
 from mailsuite.service.listeners import Listeners
-from mailsuite.service.reload import merge, read_given, reload_config, tell_reloaded
+from mailsuite.service.reload import merge, read_given, reload_config, reload_facts, tell_reloaded
 from mailsuite.store import MailStore
 
 STOP_DELAY_SECONDS = 0.05  # the answer goes out first
@@ -28,8 +28,12 @@ class Reloadable(Protocol):
 
     on_reload: Callable[[], None]
 
-    def reload(self, config: Config) -> None:
-        """Use these from now on."""
+    @property
+    def certificate_fault(self) -> str:
+        """What is wrong with the certificate that is there now; empty when nothing is."""
+
+    def reload(self, config: Config) -> bool:
+        """Use these from now on; say whether another certificate is in use."""
 
 
 @attrs.frozen
@@ -103,10 +107,10 @@ class ServerCommands:
         old = self.process.config
         self.process.on_reload()
         reloaded = reload_config(old) if given is None else merge(old, read_given(given, old.path))
-        self.process.reload(reloaded.config)
+        certificate_changed = self.process.reload(reloaded.config)
         if given is None:
             tell_reloaded(reloaded)
-        return {"changed": list(reloaded.changed), "waiting": list(reloaded.waiting)}
+        return reload_facts(reloaded, self.process.certificate_fault, certificate_changed=certificate_changed)
 
     async def look_for_certificate(self, _request: Mapping[str, object]) -> object:
         """Use a certificate that has come, before connections come that need it."""

@@ -10,10 +10,11 @@ from twisted.internet.defer import FirstError, gatherResults
 
 import mailsuite
 from mailsuite.errors import Kind, MailError
+from mailsuite.observe.recent import row_order
 from mailsuite.service.commands import STOP_DELAY_SECONDS, stall_facts
 from mailsuite.service.control import Command
 from mailsuite.service.crew import Worker
-from mailsuite.service.reload import give, reload_config, tell_reloaded
+from mailsuite.service.reload import give, reload_config, reload_facts, tell_reloaded
 
 if TYPE_CHECKING:
     from mailsuite.service.supervisor import Supervisor
@@ -25,11 +26,12 @@ ANY_WORKER = (
     "account.remove",
     "account.finish",
     "account.cancel",
+    "domains",
 )
 """What one worker does for all."""
 EVERY_WORKER = ("account.end",)
 """What each does for its own sessions; the answers say nothing."""
-QUEUE = ("queue.poke",)
+QUEUE = ("queue.poke", "queue.list")
 """What the process of the queue does."""
 
 
@@ -49,6 +51,10 @@ class FleetCommands:
             "status": self.status,
             "stop": self.stop,
             "stalls": self.list_stalls,
+            "sessions": self.sessions,
+            "session.end": self.end_session,
+            "accounts": self.accounts,
+            "trace": self.trace,
             "reload": self.reload,
             "account.rename": self.begin_rename,
         }
@@ -132,6 +138,52 @@ class FleetCommands:
             told[worker.name] = await worker.ask("stalls")  # type: ignore[assignment]  # our own process answers
         return merge_stalls(told)
 
+    async def sessions(self, _request: Mapping[str, object]) -> object:
+        """List the open connections of all workers, the oldest first."""
+        rows: list[dict[str, Any]] = []
+        for worker in self._ready():
+            answer: Any = await worker.ask("sessions")
+            rows.extend({**row, "worker": worker.name} for row in answer)
+        return sorted(rows, key=lambda row: -row["seconds"])
+
+    async def end_session(self, request: Mapping[str, object]) -> object:
+        """End one connection, whichever worker has it."""
+        return await self._first_found("session.end", **_arguments(request))
+
+    async def accounts(self, _request: Mapping[str, object]) -> object:
+        """List the accounts, each with how many of its connections are open in all workers."""
+        told: list[Any] = await self._ask_all("accounts")
+        open_: Counter[str] = Counter()
+        for rows in told:
+            open_.update({row["address"]: row["sessions"] for row in rows})
+        return [{**row, "sessions": open_[row["address"]]} for row in told[0]] if told else []
+
+    async def trace(self, request: Mapping[str, object]) -> object:
+        """Tell what happened to a recent message in all processes, in order."""
+        found: list[Any] = []
+        missing: MailError | None = None
+        for worker in self._ready():
+            try:
+                answer: Any = await worker.ask("trace", **_arguments(request))
+            except MailError as error:
+                missing = error
+            else:
+                found.extend(answer)
+        if not found and missing is not None:
+            raise missing
+        return sorted(found, key=row_order)
+
+    async def _first_found(self, name: str, **arguments: object) -> object:
+        missing: MailError | None = None
+        for worker in self._ready():
+            try:
+                return await worker.ask(name, **arguments)
+            except MailError as error:
+                if error.kind is not Kind.NOT_FOUND:
+                    raise
+                missing = error
+        raise missing or MailError(Kind.UNAVAILABLE, "the workers are being started; try again")
+
     async def stop(self, _request: Mapping[str, object]) -> object:
         """Begin to stop."""
         self.reactor.callLater(STOP_DELAY_SECONDS, self.reactor.stop)
@@ -141,10 +193,10 @@ class FleetCommands:
         """Read the configuration and the certificate again, and let all workers use them."""
         self.parent.on_reload()
         reloaded = reload_config(self.parent.config)
-        self.parent.reload(reloaded.config)
+        certificate_changed = self.parent.reload(reloaded.config)
         tell_reloaded(reloaded)
         await self._ask_all("reload", given=give(reloaded.config))
-        return {"changed": list(reloaded.changed), "waiting": list(reloaded.waiting)}
+        return reload_facts(reloaded, self.parent.certificate_fault, certificate_changed=certificate_changed)
 
     async def begin_rename(self, request: Mapping[str, object]) -> object:
         """Prepare an account's folder for a new address, and let all know under which name sessions began."""

@@ -92,7 +92,7 @@ class Listeners:
             for service in self.services:
                 if not isinstance(self.config.listen.get(service), tuple):
                     port = self.config.port(service)
-                    self._bound[service] = bind_port(service, self.config.server.addresses, port)
+                    self._bound[service] = bind_port(service, self.config.addresses(service), port)
         except BaseException:
             self.unbind()
             raise
@@ -224,6 +224,16 @@ class Listeners:
         for factory in self._factories.values():
             factory.abort()
 
+    def sessions(self) -> list[dict[str, object]]:
+        """Describe every open connection, the oldest first."""
+        now = self.reactor.seconds()
+        found = [(each, service) for service, factory in self._factories.items() for each in factory.sessions()]
+        return [each.row(service, now) for each, service in sorted(found, key=lambda item: item[0].began)]
+
+    def end_session(self, session: str) -> bool:
+        """End one connection after what is under way; False when there is none of this id."""
+        return any(factory.end_session(session) for factory in self._factories.values())
+
     async def close(self) -> None:
         """Accept no more, let what is under way finish for some seconds, then close the rest."""
         if self._call is not None:
@@ -266,6 +276,6 @@ def describe_addresses(config: Config, services: Sequence[str]) -> Mapping[str, 
         if isinstance(strings, tuple):
             found[service] = ", ".join(strings)
         else:
-            host = (config.server.addresses or ("all addresses",))[0]
+            host = (config.addresses(service) or ("all addresses",))[0]
             found[service] = f"{host} port {config.port(service)}"
     return found

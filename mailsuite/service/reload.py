@@ -54,6 +54,24 @@ def tell_reloaded(reloaded: Reloaded) -> None:
     log.emit("config.file.reloaded", changed=list(reloaded.changed), waiting=list(reloaded.waiting))
 
 
+def reload_facts(reloaded: Reloaded, certificate_fault: str, *, certificate_changed: bool) -> dict[str, object]:
+    """
+    Say what came of it, for who asked.
+
+    Raises:
+        MailError: INVALID, when the certificate that is there now cannot be used.
+    """
+    certificate = reloaded.config.tls.certificate
+    if certificate_fault:
+        raise MailError(Kind.INVALID, f"certificate {certificate}: {certificate_fault}; the former one stays")
+    return {
+        "certificate": certificate,
+        "certificate_changed": certificate_changed,
+        "changed": list(reloaded.changed),
+        "waiting": list(reloaded.waiting),
+    }
+
+
 def give(config: Config) -> dict[str, object]:
     """Write what a configuration was read from, for another process."""
     return {"table": config.given.table, "environment": dict(config.given.environment)}

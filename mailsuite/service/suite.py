@@ -17,6 +17,7 @@ from twisted.application.service import MultiService
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
+from twisted.logger import globalLogPublisher
 
 from mailsuite.config import Config
 from mailsuite.config.tls import ReloadingTLS, write_self_signed
@@ -26,6 +27,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPFactory
 from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
 from mailsuite.mta import QueueService, Receiver, Spool, Submission
+from mailsuite.observe.recent import RecentEvents
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.pop3 import POP3Factory
 from mailsuite.service.affinity import processors, run_on
@@ -33,8 +35,10 @@ from mailsuite.service.bus import WorkerBus
 from mailsuite.service.commands import ServerCommands
 from mailsuite.service.control import Command, ControlSocket
 from mailsuite.service.descriptors import file_limit, fit_storage
+from mailsuite.service.inspection import Inspection
 from mailsuite.service.listeners import Listeners
 from mailsuite.service.lock import RunLock
+from mailsuite.service.manhole import Manhole
 from mailsuite.service.portal import make_portal
 from mailsuite.service.reload import settings_of
 from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
@@ -70,9 +74,11 @@ class Suite(StartedService):
         self._processors = processors()
         self._lock = RunLock(config.run_folder, self.roles, worker="" if seat is None else seat.name)
         self._tls = ReloadingTLS(config.tls, reactor, None if seat is None else seat.pair)
-        services = [name for name in config.services() if SERVICES[name] in self.roles]
+        services = [name for name in config.services() if SERVICES.get(name) in self.roles]
         self.listeners = Listeners(config, services, self._tls, reactor, seat)
         self._control = ControlSocket(config.run_folder, reactor)
+        self._manhole = Manhole(config, self._tls, reactor, wanted=seat is None and self.roles == ALL_ROLES)
+        self._recent = RecentEvents()
         self._commands: dict[str, Command] = {}
         self.watchdog = Watchdog(reactor, config.server.stall_seconds)
         self._privileged = False
@@ -99,10 +105,12 @@ class Suite(StartedService):
         self._lock.acquire(0.0 if self._seat is None else LOCK_PATIENCE_SECONDS)
         try:
             self.listeners.bind()
+            self._manhole.bind()
             # Certificates may be readable only by who we stop being.
             ensure_usable(self._tls, self.config)
         except BaseException:
             self.listeners.unbind()
+            self._manhole.unbind()
             self._lock.release()
             raise
         self._privileged = True
@@ -157,6 +165,8 @@ class Suite(StartedService):
         receiving = spools[0] if Role.SMTP in self.roles else None
         if Role.QUEUE in self.roles:
             self._start_queue(spools, directory)
+        globalLogPublisher.addObserver(self._recent)
+        self.stops.append(("recent events", lambda: globalLogPublisher.removeObserver(self._recent)))
         # Sessions end first, so their stop is the last to be added.
         self.stops.append(("listeners", self.listeners.close))
         if self.listeners.services:
@@ -164,15 +174,29 @@ class Suite(StartedService):
             if receiving is not None:
                 self._receiver = Receiver(receiving, directory, self.config.receive, self._reactor)
             await self.listeners.open(lambda service: self._make_factory(service, portal))
+        await self._answer(directory, store)
+
+    async def _answer(self, directory: Directory, store: MailStore) -> None:
+        """Let operators ask."""
         commands = ServerCommands(
             self, self._reactor, self._began, directory, store, self._queue, self.listeners, self.watchdog
         )
-        self._commands = dict(commands.table())
+        inspection = Inspection(directory, self._queue, self.listeners, self._recent)
+        self._commands = {**commands.table(), **inspection.table()}
         if self._seat is not None:
             self._seat.link.commands.update(self._commands)
         elif self.roles == ALL_ROLES:
             self._control.open(self._commands)
             self.stops.append(("control socket", self._control.close))
+            self.stops.append(("manhole", self._manhole.close))
+            names = {
+                "config": self.config,
+                "directory": directory,
+                "store": store,
+                "queue": self._queue,
+                "listeners": self.listeners,
+            }
+            await self._manhole.open(self.ask, names, self._disk)
 
     def _open_directory(self) -> Directory:
         lane = Lane("directory", self._reactor)
@@ -276,20 +300,29 @@ class Suite(StartedService):
 
     # other values
 
-    def reload(self, config: Config) -> None:
+    def reload(self, config: Config) -> bool:
         """
         Use other values from now on, in new connections; those that need a new start are the same, see `merge`.
 
         Args:
             config: what is in force from now on.
+
+        Returns:
+            Whether another certificate is in use.
         """
         self.config = config
-        self._tls.look_again(config.tls)
+        changed = self._tls.look_again(config.tls)
         self.listeners.reload(config, lambda service: settings_of(service, config, self._seat))
         if self._receiver is not None:
             self._receiver.settings = config.receive
         if self._queue is not None:
             self._queue.set_routes(config.routes)
+        return changed
+
+    @property
+    def certificate_fault(self) -> str:
+        """What is wrong with the certificate that is there now; empty when nothing is."""
+        return self._tls.fault
 
 
 def ensure_usable(tls: ReloadingTLS, config: Config) -> None:

@@ -23,6 +23,7 @@ from mailsuite.service.control import Command, ControlSocket
 from mailsuite.service.crew import Worker
 from mailsuite.service.fleet import FleetCommands
 from mailsuite.service.lock import RunLock
+from mailsuite.service.manhole import Manhole
 from mailsuite.service.ports import Ports
 from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
 from mailsuite.service.spools import forget_spools
@@ -51,9 +52,10 @@ class Supervisor(StartedService):
         self._lock = RunLock(config.run_folder, self.roles)
         self._tls = ReloadingTLS(config.tls, reactor)
         self._pair: Pair | None = None
-        services = [name for name in config.services() if SERVICES[name] in self.roles]
+        services = [name for name in config.services() if SERVICES.get(name) in self.roles]
         self.listeners = Ports(config, services, self._tls, reactor, self._place, self._admit)
         self._control = ControlSocket(config.run_folder, reactor)
+        self._manhole = Manhole(config, self._tls, reactor, wanted=self.roles == ALL_ROLES)
         self._relay = Relay(reactor)
         self.watchdog = Watchdog(reactor, config.server.stall_seconds)
         self._unplaced: deque[tuple[str, socket.socket]] = deque()
@@ -105,11 +107,13 @@ class Supervisor(StartedService):
         self._lock.acquire()
         try:
             self.listeners.bind()
+            self._manhole.bind()
             ensure_usable(self._tls, self.config)
             if self._tls.available:
                 self._pair = read_pair(self.config.tls)
         except BaseException:
             self.listeners.unbind()
+            self._manhole.unbind()
             self._lock.release()
             raise
         self._privileged = True
@@ -139,6 +143,8 @@ class Supervisor(StartedService):
             if self.roles == ALL_ROLES:
                 self._control.open(self._commands)
                 self.stops.append(("control socket", self._control.close))
+                self.stops.append(("manhole", self._manhole.close))
+                await self._manhole.open(self.ask, {"config": self.config, "workers": self.all_workers}, disk)
         except (MailError, OSError) as error:
             self._log.emit("service.start.failed", reason=str(error))
             raise
@@ -182,11 +188,23 @@ class Supervisor(StartedService):
             raise MailError(Kind.NOT_FOUND, "the server does not know this command")
         return await found(arguments)
 
-    def reload(self, config: Config) -> None:
-        """Start workers with these values from now on; those that run are told by who calls."""
+    def reload(self, config: Config) -> bool:
+        """
+        Start workers with these values from now on; those that run are told by who calls.
+
+        Returns:
+            Whether another certificate is in use.
+        """
         self.config = config
-        self._tls.look_again(config.tls)
-        self._read_pair()
+        changed = self._tls.look_again(config.tls)
+        if not self._tls.fault:
+            self._read_pair()
+        return changed
+
+    @property
+    def certificate_fault(self) -> str:
+        """What is wrong with the certificate that is there now; empty when nothing is."""
+        return self._tls.fault
 
     def _read_pair(self) -> None:
         try:

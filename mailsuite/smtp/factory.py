@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from mailsuite.envelope import Peer
 from mailsuite.interfaces import IMailReceiver
 from mailsuite.observe import EventLog
+from mailsuite.observe.sessions import OpenSession
 from mailsuite.smtp import replies
 from mailsuite.smtp.replies import Reply
 from mailsuite.smtp.server import SMTPServer
@@ -240,6 +241,17 @@ class SMTPFactory(ServerFactory):
         for server in list(self._live):
             if server.session.peer.account == email:
                 server.drain(replies.LOGIN_ENDED)
+
+    def sessions(self) -> list[OpenSession]:
+        """Describe the connections that are open."""
+        return [server.describe() for server in self._live]
+
+    def end_session(self, session: str) -> bool:
+        """End one connection after the message that is under way; False when there is none of this id."""
+        found = [server for server in self._live if server.session.peer.session == session]
+        for server in found:
+            server.drain(replies.ENDED_BY_OPERATOR)
+        return bool(found)
 
     def abort(self) -> None:
         """Close every connection now."""

@@ -104,6 +104,7 @@ SEND_CONTENT = _reply(354, "", "end with <CRLF>.<CRLF>")  # RFC 5321 section 4.1
 
 # 4yz: not now
 LOGIN_ENDED = _reply(421, "4.7.0", "this login is no longer valid")
+ENDED_BY_OPERATOR = _reply(421, "4.3.2", "the operator ended this connection")
 SHUTTING_DOWN = _reply(421, "4.3.2", "shutting down, try again soon")  # RFC 5321 section 3.8
 GIVING_UP = _reply(421, "4.3.0", "internal trouble, closing")  # RFC 5321 section 3.8
 TIMED_OUT = _reply(421, "4.4.2", "waited too long, closing")  # RFC 5321 section 4.5.3.2.7

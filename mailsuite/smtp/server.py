@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailsuite.errors import MailError
+from mailsuite.observe.sessions import OpenSession
 from mailsuite.smtp import replies
 from mailsuite.smtp.deadline import ContentPace, Deadline
 from mailsuite.smtp.framing import BareNewline, CommandLine, ContentChunk, EndOfData, Event, Framer, LineTooLong
@@ -146,6 +147,24 @@ class SMTPServer(ESMTP):
         self._farewell = farewell
         self._end_drained()
         self._flush()
+
+    def describe(self) -> OpenSession:
+        """Say who this is and what it does."""
+        session = self.session
+        if self._handshaking:
+            doing = "TLS handshake"
+        elif self._framer.in_data and session.sender is not None:
+            doing = f"message from {session.sender.path or '<>'}, {self._pace.received_octets} octets so far"
+        else:
+            doing = session.verb.decode("ascii", "replace") or "connected"
+        return OpenSession(
+            session=session.peer.session,
+            peer=session.peer.ip,
+            account=session.peer.account,
+            tls=session.encrypted,
+            began=session.began,
+            doing=doing,
+        )
 
     def _end_drained(self) -> None:
         """Say farewell if that is to be, unless a message or a command is under way."""
@@ -274,7 +293,11 @@ class SMTPServer(ESMTP):
             if verb in LAST_IN_GROUP and self._framer.buffered and self._may_not_follow(verb):
                 return
             take = VERBS.get(verb)
-            self._answer(self._unknown(verb) if take is None else take(session, argument))
+            if take is None:
+                self._answer(self._unknown(verb))
+                return
+            session.verb = verb
+            self._answer(take(session, argument))
         except Exception as error:  # noqa: BLE001 - the top of a verb: our bug is a temporary failure for the peer
             self._answer(self._reply_to(error))
 

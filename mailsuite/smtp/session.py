@@ -33,6 +33,7 @@ class Session:
         peer: remade when HELO, TLS or AUTH changes it.
         tls_offered: STARTTLS could be done on this transport.
         logout: of the avatar; called when the connection ends.
+        verb: the last known one.
     """
 
     hostname: str
@@ -52,8 +53,10 @@ class Session:
     exchange: Exchange | None = attrs.field(default=None, init=False)
     sender: Sender | None = attrs.field(default=None, init=False)
     transaction: IMailTransaction | None = attrs.field(default=None, init=False)
+    verb: bytes = attrs.field(default=b"", init=False)
     recipients: int = attrs.field(default=0, init=False)
 
+    began: float = attrs.field(init=False)
     ended: bool = attrs.field(default=False, init=False)
     broken: bool = attrs.field(default=False, init=False)
     messages: int = attrs.field(default=0, init=False)
@@ -64,6 +67,10 @@ class Session:
     unknown_commands: int = attrs.field(default=0, init=False)
     unknown_recipients: int = attrs.field(default=0, init=False)
     failed_logins: int = attrs.field(default=0, init=False)
+
+    @began.default
+    def _begin(self) -> float:
+        return self.clock.seconds()
 
     @property
     def authenticated(self) -> bool:

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from transcripts import Terminal, fits, programs, read_steps
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = {"ssh": "openssh-client", "dig": "bind9-dnsutils"}
 PAGES = [
     "README.rst",
     "docs/quickstart.rst",
@@ -28,7 +29,7 @@ def test_every_command_of_the_page_answers_as_shown(page, tmp_path):
     assert steps
     for program in sorted(programs(steps)):
         if shutil.which(program) is None:
-            pytest.skip(f"needs {program} (Debian package {program})")
+            pytest.skip(f"needs {program} (Debian package {PACKAGES.get(program, program)})")
     terminal = Terminal(tmp_path, free_offset())
     try:
         for step in steps:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 READY = "mailsuite is ready"
 SECONDS = 60
 DEMO_OFFSET = 2000
-PORTS = (25, 465, 587, 143, 993, 110, 995)
+PORTS = (25, 465, 587, 143, 993, 110, 995, 2222)
 
 
 @attrs.frozen
@@ -73,7 +73,7 @@ def fits(answer: str, output: str) -> bool:
 def programs(steps: list[Step]) -> set[str]:
     """Name what the commands need beside us."""
     words = {word for step in steps for word in re.findall(r"[\w.-]+", step.command)}
-    return words & {"curl", "swaks", "openssl", "sqlite3", "dig"}
+    return words & {"curl", "swaks", "openssl", "sqlite3", "dig", "ssh"}
 
 
 class Terminal:
@@ -112,7 +112,8 @@ class Terminal:
         text = text.replace("/tmp/", f"{self.folder}/tmp/").replace("/srv/mail", f"{self.folder}/srv")
         for port in PORTS:
             text = re.sub(rf"(?<=[: ]){DEMO_OFFSET + port}\b", str(self.offset + port), text)
-            text = re.sub(rf"(?<=127\.0\.0\.1:){port}\b", str(self.offset + port), text)
+            text = re.sub(rf"(?<=127\.0\.0\.1[:/]){port}\b", str(self.offset + port), text)
+            text = re.sub(rf"(?<=\[127\.0\.0\.1\]:){port}\b|(?<=ssh -p ){port}\b", str(self.offset + port), text)
             text = re.sub(rf"(?<=127\.0\.0\.1 port ){port}\b", str(self.offset + port), text)
         for path in ("etc/mailsuite.tac", "tests/data/"):
             text = text.replace(path, f"{ROOT}/{path}")

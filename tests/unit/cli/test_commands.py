@@ -190,9 +190,9 @@ def test_an_empty_queue_is_an_empty_list(run):
 
 
 def test_what_a_peer_wrote_cannot_reach_the_terminal_as_control_characters():
-    from mailsuite.cli.session import _cell
+    from mailsuite.observe.cell import cell
 
-    assert _cell("\x1b[2Jx\u202e") == "\\x1b[2Jx\\u202e"
+    assert cell("\x1b[2Jx\u202e") == "\\x1b[2Jx\\u202e"
 
 
 def test_migrate_says_when_there_is_nothing_to_do(run):

@@ -81,7 +81,7 @@ def test_a_value_of_the_wrong_type_is_refused(key, value, expected):
     assert _faults(f"[{table}]\n{name} = {value}\n")[key].startswith(f"expected {expected}, got")
 
 
-@pytest.mark.parametrize("table", ["redis", "dns", "msgauth", "spam", "web", "dav", "metrics", "manhole"])
+@pytest.mark.parametrize("table", ["redis", "dns", "msgauth", "spam", "web", "dav", "metrics"])
 def test_tables_of_features_to_come_are_accepted(table):
     _parse(f"[{table}]\n")
 

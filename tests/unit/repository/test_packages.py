@@ -20,7 +20,8 @@ ABSENT = {
     "mailsuite.message": {"sqlite3", "mailsuite.durable", "mailsuite.observe"},
     "mailsuite.store": {"mailsuite.imap", "mailsuite.pop3", "mailsuite.smtp", "mailsuite.mta", "sqlalchemy"},
     "mailsuite.mta": {"mailsuite.imap", "mailsuite.pop3", "mailsuite.store", "mailsuite.directory", "sqlalchemy"},
-    "mailsuite.service": {"mailsuite.cli", "twisted.web", "alembic"},
+    "mailsuite.service": {"mailsuite.cli", "twisted.web", "twisted.conch", "alembic"},
+    "mailsuite.manhole": {*STORES, "mailsuite.imap", "mailsuite.pop3", "mailsuite.smtp", "twisted.conch"},
     "mailsuite.cli.main": {"sqlalchemy", "alembic", "rich", "twisted", "mailsuite.store", "mailsuite.service"},
 }
 

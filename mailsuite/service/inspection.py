@@ -1,0 +1,108 @@
+"""What the running server tells an operator: commands that look, and the few that act on what was seen."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+
+import attrs
+
+from mailsuite.directory import Directory
+from mailsuite.errors import Kind, MailError
+from mailsuite.mta import QueueEntry, QueueService
+from mailsuite.observe.recent import RecentEvents
+from mailsuite.service.control import Command
+from mailsuite.service.listeners import Listeners
+
+
+@attrs.frozen
+class Inspection:
+    """
+    Commands of one server, beside `ServerCommands`.
+
+    Args:
+        recent: keeps the events of messages.
+    """
+
+    directory: Directory
+    queue: QueueService | None
+    listeners: Listeners
+    recent: RecentEvents
+
+    def table(self) -> Mapping[str, Command]:
+        """Name the commands."""
+        return {
+            "sessions": self.sessions,
+            "session.end": self.end_session,
+            "accounts": self.accounts,
+            "domains": self.domains,
+            "queue.list": self.list_queue,
+            "trace": self.trace,
+        }
+
+    async def sessions(self, _request: Mapping[str, object]) -> object:
+        """List the open connections."""
+        return self.listeners.sessions()
+
+    async def end_session(self, request: Mapping[str, object]) -> object:
+        """End one connection."""
+        session = str(request.get("id"))
+        if not self.listeners.end_session(session):
+            raise MailError(Kind.NOT_FOUND, f"there is no session {session}")
+        return {"id": session}
+
+    async def accounts(self, _request: Mapping[str, object]) -> object:
+        """List the accounts, each with how many of its connections are open."""
+        open_ = Counter(str(row["account"]) for row in self.listeners.sessions())
+        return [
+            {
+                "address": account.email,
+                "enabled": account.enabled,
+                "administrator": account.admin,
+                "quota_octets": account.quota_octets,
+                "sessions": open_[account.email],
+            }
+            for account in await self.directory.list_accounts()
+        ]
+
+    async def domains(self, _request: Mapping[str, object]) -> object:
+        """List the domains."""
+        return [
+            {
+                "domain": info.name,
+                "accounts": info.accounts,
+                "aliases": info.aliases,
+                "stands_for": info.alias_of,
+                "catch_all": info.catch_all,
+            }
+            for info in await self.directory.list_domains()
+        ]
+
+    async def list_queue(self, _request: Mapping[str, object]) -> object:
+        """List the recipients that wait, of the oldest message first."""
+        if self.queue is None:
+            return []
+        return [row for entry in await self.queue.list() for row in _queue_rows(entry)]
+
+    async def trace(self, request: Mapping[str, object]) -> object:
+        """Tell what happened to a recent message."""
+        name = str(request.get("id"))
+        found = self.recent.trace(name)
+        if not found:
+            raise MailError(Kind.NOT_FOUND, f"nothing is known of {name}: the server remembers recent messages only")
+        return found
+
+
+def _queue_rows(entry: QueueEntry) -> list[dict[str, object]]:
+    return [
+        {
+            "queue_id": entry.queue_id,
+            "received": dt.datetime.fromtimestamp(entry.received, dt.UTC).isoformat(timespec="seconds"),
+            "size_octets": entry.size_octets,
+            "sender": entry.sender or "<>",
+            "recipient": recipient.address,
+            "state": recipient.state,
+            "tries": recipient.tries,
+            "status": recipient.status,
+        }
+        for recipient in entry.recipients
+    ]
