@@ -35,6 +35,9 @@ class StartedService(Service, abc.ABC):
     async def begin(self) -> None:
         """Start all parts."""
 
+    def standard_streams_closed(self) -> None:
+        """Nobody hears what this process says on its standard streams any more."""
+
     @abc.abstractmethod
     def ended(self) -> None:
         """All parts have stopped."""
