@@ -21,12 +21,13 @@ from twisted.logger import globalLogPublisher
 
 from mailsuite.config import Config
 from mailsuite.config.tls import ReloadingTLS, write_self_signed
-from mailsuite.directory import Directory, DirectoryChecker, open_directory
+from mailsuite.directory import Directory, DirectoryChecker, DirectoryDatabase, open_directory
 from mailsuite.durable import Disk, Lane, LanePool
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPFactory
 from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
 from mailsuite.mta import QueueService, Receiver, Spool, Submission
+from mailsuite.observe import EventLog
 from mailsuite.observe.recent import RecentEvents
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.pop3 import POP3Factory
@@ -43,7 +44,7 @@ from mailsuite.service.portal import make_portal
 from mailsuite.service.reload import settings_of
 from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
 from mailsuite.service.seat import Seat
-from mailsuite.service.spools import SpoolPlan, forget_spools, plan_spools
+from mailsuite.service.spools import SPOOL_FOLDER, SpoolPlan, forget_spools, plan_spools
 from mailsuite.service.started import StartedService
 from mailsuite.smtp import SMTPFactory, SubmissionFactory
 from mailsuite.store import MailStore, open_store
@@ -211,10 +212,8 @@ class Suite(StartedService):
         settings = self.config.database
         directory = open_directory(settings.url, lane, auto_migrate=settings.auto_migrate, disk=self._disk)
         self.stops.insert(-1, ("directory", directory.close))
-        if self._seat is None or self._seat.number == 0:
-            self._log.emit("service.storage.opened", what="accounts", place=directory.database.path)
-            if not directory.database.has_domains():
-                self._log.emit("service.directory.unfilled")
+        if self._seat is None:
+            tell_places(self.config, directory.database, self._log)
         return directory
 
     def _open_store(self) -> MailStore:
@@ -227,9 +226,6 @@ class Suite(StartedService):
             link.notes["let_go"] = lambda note: store.let_go(note["account_id"])
         store.start()
         self.stops.append(("store", lambda: self._in_thread(store.stop)))
-        if self._seat is None or self._seat.number == 0:
-            what = f"mailboxes ({settings.layout.value})"
-            self._log.emit("service.storage.opened", what=what, place=settings.maildir_root)
         return store
 
     def _run_anywhere(self) -> None:
@@ -255,8 +251,6 @@ class Suite(StartedService):
         except sqlite3.Error as error:
             raise MailError(Kind.UNAVAILABLE, f"the spool {plan.folder}: {error}") from error
         self.stops.append(("spool", lambda: self._in_thread(spool.stop)))
-        if plan.share.receives:
-            self._log.emit("service.storage.opened", what="spool", place=plan.folder)
         return spool
 
     def _start_queue(self, spools: Sequence[Spool], directory: Directory) -> None:
@@ -340,6 +334,16 @@ def ensure_usable(tls: ReloadingTLS, config: Config) -> None:
     """
     if not tls.available and tls.fault:
         raise MailError(Kind.INVALID, f"tls.certificate {config.tls.certificate}: {tls.fault}")
+
+
+def tell_places(config: Config, database: DirectoryDatabase, log: EventLog) -> None:
+    """Log where everything lies, and whether any mail is ours. Blocks for a moment."""
+    storage = config.storage
+    log.emit("service.storage.opened", what="accounts", place=database.path)
+    log.emit("service.storage.opened", what=f"mailboxes ({storage.layout.value})", place=storage.maildir_root)
+    log.emit("service.storage.opened", what="spool", place=os.path.join(config.server.data_dir, SPOOL_FOLDER))
+    if not database.has_domains():
+        log.emit("service.directory.unfilled")
 
 
 def make_certificate(config: Config, disk: Disk) -> None:

@@ -28,7 +28,7 @@ from mailsuite.service.ports import Ports
 from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
 from mailsuite.service.spools import forget_spools
 from mailsuite.service.started import StartedService
-from mailsuite.service.suite import ensure_usable, make_certificate
+from mailsuite.service.suite import ensure_usable, make_certificate, tell_places
 from mailsuite.smtp.factory import network_of
 
 PLACE_AGAIN_SECONDS = 0.005
@@ -131,6 +131,7 @@ class Supervisor(StartedService):
             # Once, before several processes would do it at the same time.
             database = DirectoryDatabase(self.config.database.url, disk)
             database.ensure_current(auto_migrate=self.config.database.auto_migrate)
+            tell_places(self.config, database, self._log)
             database.close()
             if Role.SMTP in self.roles:
                 forget_spools(self.config, self.config.server.workers, disk)
