@@ -34,7 +34,7 @@ from mailsuite.pop3 import POP3Factory
 from mailsuite.service.affinity import processors, run_on
 from mailsuite.service.bus import WorkerBus
 from mailsuite.service.commands import ServerCommands
-from mailsuite.service.control import Command, ControlSocket
+from mailsuite.service.control import ControlSocket
 from mailsuite.service.descriptors import file_limit, fit_storage
 from mailsuite.service.inspection import Inspection
 from mailsuite.service.listeners import Listeners
@@ -81,29 +81,15 @@ class Suite(StartedService):
         self._control = ControlSocket(config.run_folder, reactor)
         self._manhole = Manhole(config, self._tls, reactor, wanted=seat is None and self.roles == ALL_ROLES)
         self._recent = RecentEvents()
-        self._commands: dict[str, Command] = {}
         self.watchdog = Watchdog(reactor, config.server.stall_seconds)
-        self._privileged = False
         self._queue: QueueService | None = None
         self._receiver: Receiver | None = None
         self._began = 0.0
 
     # the life of the service
 
-    def privilegedStartService(self) -> None:
-        """
-        Take the locks and the ports.
-
-        Raises:
-            MailError: another server has them.
-            OSError: the run folder cannot be used.
-        """
-        super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
-        self._take()
-
-    def _take(self) -> None:
-        if self._privileged:
-            return
+    def take(self) -> None:
+        """Take the locks and the ports, and look at the certificate."""
         self._lock.acquire(0.0 if self._seat is None else LOCK_PATIENCE_SECONDS)
         try:
             self.listeners.bind()
@@ -115,12 +101,11 @@ class Suite(StartedService):
             self._manhole.unbind()
             self._lock.release()
             raise
-        self._privileged = True
 
     async def begin(self) -> None:
         """Start all parts."""
         try:
-            self._take()
+            self.ensure_taken()
             self._began = self._reactor.seconds()
             if self._seat is None:
                 for key in self.config.inactive:
@@ -141,22 +126,9 @@ class Suite(StartedService):
         if self.told:
             self._log.emit("service.start.failed", reason=reason)
 
-    def ended(self) -> None:
-        """All parts have stopped."""
+    def give_back(self) -> None:
+        """Give the locks back; the ports are closed."""
         self._lock.release()
-        self._privileged = False
-
-    async def ask(self, command: str, **arguments: object) -> object:
-        """
-        Do what the control socket's command of this name does.
-
-        Raises:
-            MailError: NOT_FOUND when there is none; what the command raises.
-        """
-        found = self._commands.get(command)
-        if found is None:
-            raise MailError(Kind.NOT_FOUND, "the server does not know this command")
-        return await found(arguments)
 
     # the parts
 
@@ -189,11 +161,11 @@ class Suite(StartedService):
             self, self._reactor, self._began, directory, store, self._queue, self.listeners, self.watchdog
         )
         inspection = Inspection(directory, self._queue, self.listeners, self._recent)
-        self._commands = {**commands.table(), **inspection.table()}
+        self.commands = {**commands.table(), **inspection.table()}
         if self._seat is not None:
-            self._seat.link.commands.update(self._commands)
+            self._seat.link.commands.update(self.commands)
         elif self.roles == ALL_ROLES:
-            self._control.open(self._commands)
+            self._control.open(self.commands)
             self.stops.append(("control socket", self._control.close))
             self.stops.append(("manhole", self._manhole.close))
             names = {

@@ -16,10 +16,10 @@ from mailsuite.config import Config
 from mailsuite.config.tls import Pair, ReloadingTLS, read_pair
 from mailsuite.directory import DirectoryDatabase
 from mailsuite.durable import Disk
-from mailsuite.errors import Kind, MailError
+from mailsuite.errors import MailError
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.service.bus import Relay
-from mailsuite.service.control import Command, ControlSocket
+from mailsuite.service.control import ControlSocket
 from mailsuite.service.crew import Worker
 from mailsuite.service.fleet import QUEUE_NAME, FleetCommands
 from mailsuite.service.lock import RunLock
@@ -60,8 +60,6 @@ class Supervisor(StartedService):
         self._unplaced: deque[tuple[str, socket.socket]] = deque()
         self._number = 0
         self._turn = 0
-        self._privileged = False
-        self._commands: dict[str, Command] = {}
         self.began = 0.0
         count = config.server.workers
         self.workers: list[Worker] = []
@@ -89,20 +87,8 @@ class Supervisor(StartedService):
 
     # the life of the service
 
-    def privilegedStartService(self) -> None:
-        """
-        Take the locks and the ports, and read what only root may.
-
-        Raises:
-            MailError: another server has them.
-            OSError: the run folder cannot be used.
-        """
-        super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
-        self._take()
-
-    def _take(self) -> None:
-        if self._privileged:
-            return
+    def take(self) -> None:
+        """Take the locks and the ports, and read what only root may."""
         self._lock.acquire()
         try:
             self.listeners.bind()
@@ -115,12 +101,11 @@ class Supervisor(StartedService):
             self._manhole.unbind()
             self._lock.release()
             raise
-        self._privileged = True
 
     async def begin(self) -> None:
         """Start the workers, then accept."""
         try:
-            self._take()
+            self.ensure_taken()
             self.began = self._reactor.seconds()
             self.watchdog.start()
             self.stops.append(("watchdog", self.watchdog.stop))
@@ -139,9 +124,9 @@ class Supervisor(StartedService):
             await self._start_all()
             self.stops.append(("listeners", self._stop_accepting))
             await self.listeners.open()
-            self._commands = dict(FleetCommands(self, self._reactor).table())
+            self.commands = dict(FleetCommands(self, self._reactor).table())
             if self.roles == ALL_ROLES:
-                self._control.open(self._commands)
+                self._control.open(self.commands)
                 self.stops.append(("control socket", self._control.close))
                 self.stops.append(("manhole", self._manhole.close))
                 await self._manhole.open(self.ask, {"config": self.config, "workers": self.all_workers}, disk)
@@ -159,10 +144,9 @@ class Supervisor(StartedService):
     def _start(self, worker: Worker) -> Deferred[None]:
         return Deferred.fromCoroutine(worker.start(lambda: (self.config, self._pair)))
 
-    def ended(self) -> None:
-        """All parts have stopped."""
+    def give_back(self) -> None:
+        """Give the locks back; the ports are closed."""
         self._lock.release()
-        self._privileged = False
 
     async def _stop_workers(self) -> None:
         if self.workers:
@@ -175,18 +159,6 @@ class Supervisor(StartedService):
         for _, accepted in self._unplaced:
             accepted.close()
         self._unplaced.clear()
-
-    async def ask(self, command: str, **arguments: object) -> object:
-        """
-        Do what the control socket's command of this name does.
-
-        Raises:
-            MailError: NOT_FOUND when there is none; what the command raises.
-        """
-        found = self._commands.get(command)
-        if found is None:
-            raise MailError(Kind.NOT_FOUND, "the server does not know this command")
-        return await found(arguments)
 
     def reload(self, config: Config) -> bool:
         """

@@ -65,9 +65,7 @@ class WorkerProcess:
         return 0
 
     def _listen_to_signals(self) -> None:
-        # Ctrl-C and SIGHUP are the parent's; SIGTERM may come to one process or to all of a group.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # It may come to one process, or to all of a group together with their parent.
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self.stop))
 
     async def _begin(self, request: Mapping[str, Any]) -> object:
@@ -136,6 +134,9 @@ def main() -> None:
     """Run."""
     if not all(_is_socket(descriptor) for descriptor in (LINK_DESCRIPTOR, CHANNEL_DESCRIPTOR)):
         raise SystemExit(USAGE)
+    # Ctrl-C and SIGHUP are the parent's, also when they come to all of a group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.umask(PRIVATE_UMASK)
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     raise_file_limit()
