@@ -35,6 +35,13 @@ class Step:
         return self.answer.rstrip().endswith(READY)
 
 
+def pages() -> list[str]:
+    """Name every page that somebody wrote, from the root of the source."""
+    found = [ROOT / "README.rst", *(ROOT / "docs").rglob("*.rst")]
+    names = [path.relative_to(ROOT).as_posix() for path in found]
+    return sorted(name for name in names if not name.startswith(("docs/_generated/", "docs/_build/")))
+
+
 def read_steps(page: Path) -> list[Step]:
     """Find the literal blocks whose lines begin with ``$ ``."""
     steps: list[Step] = []
