@@ -7,9 +7,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from reference import lines as key_lines  # noqa: E402
+
 from mailsuite import __version__  # noqa: E402
 from mailsuite.observe import EVENTS  # noqa: E402
-from reference import lines as key_lines  # noqa: E402
 
 project = "mailsuite"
 author = "The mailsuite authors"

@@ -72,12 +72,15 @@ def keys() -> Iterator[Key]:
     """Give every key, table by table."""
     parts = {part.table: [each for each in PARTS if each.table == part.table] for part in PARTS}
     for table in TITLES:
+        found: dict[str, Key] = {}  # two classes may read one key
         if table == "listen":
-            yield from _listen_keys()
+            found = {key.name: key for key in _listen_keys()}
         elif table == "route":
-            yield from _keys_of(table, RouteSettings, present=True)
+            found = {key.name: key for key in _keys_of(table, RouteSettings, present=True)}
         for part in parts.get(table, ()):
-            yield from _keys_of(table, part.settings, {*part.taken, *part.fixed}, present=part.present)
+            for key in _keys_of(table, part.settings, {*part.taken, *part.fixed}, present=part.present):
+                found.setdefault(key.name, key)
+        yield from found.values()
 
 
 def _keys_of(

@@ -1,5 +1,6 @@
 """What the pages tell a reader to type works, and answers what they say."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -42,6 +43,12 @@ def test_commands_and_answers_are_read_from_a_page(tmp_path):
         (3, "one more", "answer\n\nrest"),
         (8, "two", ""),
     ]
+
+
+@pytest.mark.parametrize("page", pages())
+def test_no_command_stands_where_it_would_not_be_run(page):
+    shown = re.findall(r"^ *\$ ", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(shown) == len(read_steps(ROOT / page))
 
 
 def test_pages_with_commands_are_found():
