@@ -31,6 +31,7 @@ ANY_WORKER = (
 """What one worker does for all."""
 EVERY_WORKER = ("account.end",)
 """What each does for its own sessions; the answers say nothing."""
+QUEUE_NAME = "queue"
 QUEUE = ("queue.poke", "queue.list")
 """What the process of the queue does."""
 
@@ -101,10 +102,12 @@ class FleetCommands:
         waiting = 0
         workers = []
         told: dict[str, Any] = {}
+        told_status: dict[str, Any] = {}
         for worker in parent.all_workers:
             facts: dict[str, Any] = {}
             if worker.ready:
                 facts = await worker.ask("status")  # type: ignore[assignment]  # our own process answers
+                told_status[worker.name] = facts
                 told[worker.name] = await worker.ask("stalls")
             connections.update(facts.get("connections", {}))
             waiting += facts.get("deliveries_waiting", 0)
@@ -125,6 +128,7 @@ class FleetCommands:
             "configuration": parent.config.path,
             "services": list(parent.listeners.services),
             "connections": dict(connections),
+            "queued": told_status.get(QUEUE_NAME, {}).get("queued", 0),
             "deliveries_waiting": waiting,
             "stalls": stalls["count"],
             "longest_stall_seconds": stalls["longest_seconds"],

@@ -18,7 +18,10 @@ class StartedService(Service, abc.ABC):
     Attributes:
         stops: what each part is and what ends it, which may be awaited; the last one is called first.
         on_reload: called when other values are asked for, before they are read.
+        told: its start and end are events of their own; those of a worker are told by its parent.
     """
+
+    told = True
 
     def __init__(self) -> None:
         self.stops: list[tuple[str, Callable[[], Any]]] = []
@@ -31,6 +34,9 @@ class StartedService(Service, abc.ABC):
     @abc.abstractmethod
     async def begin(self) -> None:
         """Start all parts."""
+
+    def standard_streams_closed(self) -> None:
+        """Nobody hears what this process says on its standard streams any more."""
 
     @abc.abstractmethod
     def ended(self) -> None:
@@ -75,7 +81,8 @@ class StartedService(Service, abc.ABC):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        self._log.emit("service.stop.begun")
+        if self.told:
+            self._log.emit("service.stop.begun")
         if self._starting is not None:
             self._starting.cancel()
         while self.stops:
@@ -85,7 +92,8 @@ class StartedService(Service, abc.ABC):
             except Exception:  # noqa: BLE001 - one part that fails to stop must not keep the others from it
                 self._log.failure("background.work.failed", what=f"stopping {what}")
         self.ended()
-        self._log.emit("service.stop.completed")
+        if self.told:
+            self._log.emit("service.stop.completed")
 
 
 def _nothing() -> None:

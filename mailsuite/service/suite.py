@@ -70,6 +70,7 @@ class Suite(StartedService):
         self.roles = frozenset(roles)
         self._reactor = reactor
         self._seat = seat
+        self.told = seat is None
         self._disk = Disk()
         self._processors = processors()
         self._lock = RunLock(config.run_folder, self.roles, worker="" if seat is None else seat.name)
@@ -127,12 +128,17 @@ class Suite(StartedService):
             await self._assemble()
         except sqlite3.Error as error:
             reason = f"a database cannot be used: {error}"
-            self._log.emit("service.start.failed", reason=reason)
+            self._tell_failed(reason)
             raise MailError(Kind.UNAVAILABLE, reason) from error
         except (MailError, OSError) as error:
-            self._log.emit("service.start.failed", reason=str(error))
+            self._tell_failed(str(error))
             raise
-        self._log.emit("service.start.completed")
+        if self.told:
+            self._log.emit("service.start.completed")
+
+    def _tell_failed(self, reason: str) -> None:
+        if self.told:
+            self._log.emit("service.start.failed", reason=reason)
 
     def ended(self) -> None:
         """All parts have stopped."""

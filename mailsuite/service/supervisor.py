@@ -21,7 +21,7 @@ from mailsuite.observe.watchdog import Watchdog
 from mailsuite.service.bus import Relay
 from mailsuite.service.control import Command, ControlSocket
 from mailsuite.service.crew import Worker
-from mailsuite.service.fleet import FleetCommands
+from mailsuite.service.fleet import QUEUE_NAME, FleetCommands
 from mailsuite.service.lock import RunLock
 from mailsuite.service.manhole import Manhole
 from mailsuite.service.ports import Ports
@@ -31,7 +31,6 @@ from mailsuite.service.started import StartedService
 from mailsuite.service.suite import ensure_usable, make_certificate
 from mailsuite.smtp.factory import network_of
 
-QUEUE_NAME = "queue"
 PLACE_AGAIN_SECONDS = 0.005
 
 
@@ -211,6 +210,12 @@ class Supervisor(StartedService):
             self._pair = read_pair(self.config.tls)
         except (OSError, ValueError) as error:
             self._log.emit("tls.certificate.refused", file=self.config.tls.certificate, reason=str(error))
+
+    def standard_streams_closed(self) -> None:
+        """Let the workers fall silent as well; those that are started later inherit silence."""
+        for worker in self.all_workers:
+            if worker.ready:
+                worker.link.tell("silence")
 
     # connections
 

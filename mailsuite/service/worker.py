@@ -48,7 +48,9 @@ class WorkerProcess:
         self._reactor = reactor
         self._suite: Suite | None = None
         self._stopping = False
-        self._link = Link({"begin": self._begin}, {"stop": lambda _: self.stop()}, self._orphaned)
+        self._link = Link(
+            {"begin": self._begin}, {"stop": lambda _: self.stop(), "silence": _fall_silent}, self._orphaned
+        )
         self._channel = socket.socket(fileno=CHANNEL_DESCRIPTOR)
 
     def run(self) -> int:
@@ -113,6 +115,14 @@ class WorkerProcess:
         if self._suite is not None:
             self._suite.listeners.abort()
         self.stop()
+
+
+def _fall_silent(_note: object) -> None:
+    """Whoever started the server in the background does not listen any more."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nothing, stream)
+    os.close(nothing)
 
 
 def _is_socket(descriptor: int) -> bool:
