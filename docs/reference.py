@@ -168,6 +168,5 @@ def lines() -> Iterator[str]:
             yield from ("", f"       ``{key.variable}``")
         yield f"     - {key.type}"
         yield f"     - ``{key.default}``" if key.default else "     - must be given"
-        yield f"     - {key.meaning}. {'*reload*' if key.reload else '*restart*'}"
-        if not key.present:
-            yield "       (does not exist yet, no effect)"
+        how = ("*reload*" if key.reload else "*restart*") if key.present else "Does not exist yet, no effect."
+        yield f"     - {key.meaning[:1].upper()}{key.meaning[1:].rstrip('.')}. {how}"
