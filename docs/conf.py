@@ -1,10 +1,13 @@
 """Sphinx settings; pages made from the code are written to ``docs/_generated`` before each build."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from reference import lines as key_lines  # noqa: E402
 
 from mailsuite import __version__  # noqa: E402
 from mailsuite.observe import EVENTS  # noqa: E402
@@ -35,11 +38,17 @@ def write_events() -> None:
         event = EVENTS[name]
         fields = "; ".join(f"``{field}``: {meaning}" for field, meaning in event.fields.items()) or "none of its own"
         lines += [f"   * - ``{name}``", f"     - {event.level.name}", f"     - {fields}"]
+    write_page("events.rst", lines)
+
+
+def write_page(name: str, lines: Iterable[str]) -> None:
+    """Write what was made from the code."""
     (HERE / "_generated").mkdir(exist_ok=True)
-    (HERE / "_generated" / "events.rst").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (HERE / "_generated" / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def setup(app: object) -> None:
     """Write the generated pages."""
     del app
     write_events()
+    write_page("keys.inc", key_lines())

@@ -33,6 +33,8 @@ class IMAPSettings:
         keywords_max: how many keywords a mailbox may have.
         connections_max: connections in all.
         connections_per_minute_max: new connections from one address; of IPv6, from one /64.
+        connections_per_address: connections from one address; of IPv6, from one /64.
+        connections_per_account: connections of one account.
         search_seconds: how long one SEARCH may take.
     """
 

@@ -14,9 +14,11 @@ class RouteSettings:
 
     Args:
         domain: in the form of `mailsuite.address.normalize_domain`, or ``*`` for every domain without its own route.
+        host: its name or address.
         port: as written; the port offset does not touch it.
         tls: OPPORTUNISTIC takes any certificate (RFC 7435); REQUIRE wants one that is valid for the host.
         username: empty sends without AUTH.
+        password: of `username`; both or neither.
     """
 
     domain: str
@@ -34,6 +36,9 @@ class QueueSettings:
 
     Args:
         smtp_port: what MX delivery connects to.
+        retry_first_seconds: pause after the first failed attempt.
+        retry_factor: each pause is this times the one before.
+        retry_max_seconds: longest pause.
         lifetime_seconds: age at which mail is returned to its sender; RFC 5321 section 4.5.4.1 asks for 4 to 5 days.
         bounce_lifetime_seconds: the same for mail with the null reverse-path, which is then dropped.
         destination_max: most attempts under way for one route.
@@ -62,6 +67,7 @@ class ReceiveSettings:
     Args:
         hostname: our name in Received fields.
         message_max_octets: announced by SIZE (RFC 1870).
+        header_max_octets: length of a header section.
         hops_max: Received fields above which a message is in a loop (RFC 5321 section 6.3).
         free_floor_octets: room on the disk below which no message is accepted; the larger of this and one and a half
             times the largest message counts.

@@ -88,15 +88,16 @@ def merge(old: Config, new: Config) -> Reloaded:
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     if old.routes != new.routes and not any(key.startswith("route[") for key in keys):
         keys.append("route")  # a password, which is not shown
-    changed = [key for key in keys if _acts_at_once(key)]
+    changed = [key for key in keys if acts_at_once(key)]
     config = attrs.evolve(old, given=new.given, **{name: getattr(new, name) for name in RELOADED})
-    effective = [item for item in new.effective if _acts_at_once(item.key)]
-    kept = [item for item in old.effective if not _acts_at_once(item.key)]
+    effective = [item for item in new.effective if acts_at_once(item.key)]
+    kept = [item for item in old.effective if not acts_at_once(item.key)]
     config = attrs.evolve(config, effective=(*kept, *effective))
     return Reloaded(config, changed, [key for key in keys if key not in changed])
 
 
-def _acts_at_once(key: str) -> bool:
+def acts_at_once(key: str) -> bool:
+    """Whether another value of this key needs no new start."""
     return key.partition(".")[0].partition("[")[0] in RELOADED_TABLES or key in RELOADED_KEYS
 
 

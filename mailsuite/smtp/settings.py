@@ -28,11 +28,31 @@ class SMTPSettings:
             commands and recipients per message stay limited.
         greet_delay_seconds: wait before the greeting; who talks meanwhile is turned away.
         message_max_octets: announced by SIZE.
+        recipients_max: recipients of a message.
         unknown_recipients_max: per session of a stranger.
-        connections_per_network_max: network is an IPv4 address or an IPv6 /64.
+        messages_per_connection_max: messages on one connection.
+        connections_max: connections in all.
+        connections_per_network_max: connections of one network: an IPv4 address or an IPv6 /64.
+        connections_per_account_max: connections of one account.
+        connections_per_minute_max: new connections a minute from one network.
+        command_line_max_octets: length of a command line.
+        bad_lines_max: lines that are no commands, after which the connection is closed.
+        unknown_commands_before_hello_max: unknown commands before HELO or EHLO, after which the connection is closed.
         error_delay_after: errors in a session after which each reply waits `error_delay_seconds`.
+        error_delay_seconds: see `error_delay_after`.
+        errors_max: errors in a session, after which it is closed.
         junk_commands_max: commands without a message after which each counts as an error.
+        failed_logins_max: failed logins on one connection.
+        failed_login_delay_seconds: delay of the answer to a failed login.
+        greeting_seconds: until the greeting has been sent.
+        tls_handshake_seconds: for the TLS handshake.
+        stranger_command_seconds: wait for a command before somebody logged in or sent MAIL.
+        command_seconds: wait for a command.
+        data_start_seconds: wait for the first octets of a message.
+        data_idle_seconds: wait for the next octets of a message.
+        data_total_seconds: for a whole message.
         data_grace_seconds: how long a message may come slower than `data_min_octets_per_second`.
+        data_min_octets_per_second: slowest message, in octets a second.
         write_stall_seconds: how long a peer may read nothing while replies wait.
     """
 

@@ -31,6 +31,8 @@ class StorageSettings:
     Where mail is kept, and how much of it.
 
     Args:
+        backend: what holds the messages.
+        layout: how accounts lie below the root; ``mailsuite storage convert`` brings what is there into another one.
         maildir_root: the folder of all accounts.
         create_special: mailboxes made and subscribed at first use; those named Archive, Drafts, Junk, Sent and Trash
             get the attribute of that name (RFC 6154 section 2).

@@ -106,4 +106,5 @@ def test_the_suite_runs_as_a_part_of_another_program(tmp_path):
 
 def test_every_example_stands_on_the_page():
     page = (ROOT / "docs" / "embedding.rst").read_text()
+    assert re.findall(r"^ *\$ (.*)", page, re.MULTILINE) == ["python imap_server.py tcp:1143:interface=127.0.0.1"]
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(re.findall(r"literalinclude:: examples/(\S+)", page))

@@ -1,5 +1,6 @@
 """What the pages tell a reader to type works, and answers what they say."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -9,17 +10,13 @@ from demo_server import free_offset
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from transcripts import Terminal, fits, programs, read_steps
+from transcripts import Terminal, fits, pages, programs, read_steps
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"ssh": "openssh-client", "dig": "bind9-dnsutils"}
-PAGES = [
-    "README.rst",
-    "docs/quickstart.rst",
-    "docs/operations.rst",
-    "docs/moving.rst",
-    "docs/moving-users.rst",
-]
+ELSEWHERE = {"docs/embedding.rst": "test_examples.py runs its programs"}
+"""Pages whose commands are run by another test, and which."""
+PAGES = [page for page in pages() if read_steps(ROOT / page) and page not in ELSEWHERE]
 
 
 @pytest.mark.slow
@@ -46,6 +43,17 @@ def test_commands_and_answers_are_read_from_a_page(tmp_path):
         (3, "one more", "answer\n\nrest"),
         (8, "two", ""),
     ]
+
+
+@pytest.mark.parametrize("page", pages())
+def test_no_command_stands_where_it_would_not_be_run(page):
+    shown = re.findall(r"^ *\$ ", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(shown) == len(read_steps(ROOT / page))
+
+
+def test_pages_with_commands_are_found():
+    assert {"README.rst", "docs/quickstart.rst", "docs/operations.rst", "docs/troubleshooting.rst"} <= set(PAGES)
+    assert all(read_steps(ROOT / page) for page in ELSEWHERE)
 
 
 def test_an_answer_fits_only_what_was_printed():

@@ -1,9 +1,11 @@
 """Reads the commands and answers out of the pages, and runs them as a reader would."""
 
+import itertools
 import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -33,6 +35,13 @@ class Step:
     def runs_on(self) -> bool:
         """A server: the page goes on with another terminal."""
         return self.answer.rstrip().endswith(READY)
+
+
+def pages() -> list[str]:
+    """Name every page that somebody wrote, from the root of the source."""
+    found = [ROOT / "README.rst", *(ROOT / "docs").rglob("*.rst")]
+    names = [path.relative_to(ROOT).as_posix() for path in found]
+    return sorted(name for name in names if not name.startswith(("docs/_generated/", "docs/_build/")))
 
 
 def read_steps(page: Path) -> list[Step]:
@@ -76,6 +85,30 @@ def programs(steps: list[Step]) -> set[str]:
     return words & {"curl", "swaks", "openssl", "sqlite3", "dig", "ssh"}
 
 
+def talk(host: str, port: int, shown: str) -> str:
+    """
+    Do what somebody does with telnet: read what the server says, and type the lines behind ``>`` that the page shows.
+
+    Returns:
+        What stood on the screen.
+    """
+    screen = ""
+    with socket.create_connection((host, port), SECONDS) as wire, wire.makefile("rwb", buffering=0) as stream:
+        for line, after in itertools.pairwise([*shown.split("\n"), "> "]):
+            if line.startswith(">"):
+                screen += f"{line}\n"
+                stream.write(line[1:].removeprefix(" ").encode() + b"\r\n")
+            elif after.startswith(">") and line.strip():
+                # Somebody types when the last line before it stands there.
+                while not fits(line, screen.splitlines()[-1] if screen else ""):
+                    said = stream.readline()
+                    assert said, f"the server hung up:\n{screen}"
+                    screen += said.decode().rstrip("\r\n") + "\n"
+        while said := stream.readline():
+            screen += said.decode().rstrip("\r\n") + "\n"
+    return screen
+
+
 class Terminal:
     """A folder, free ports and a PATH with our commands in it."""
 
@@ -115,6 +148,7 @@ class Terminal:
             text = re.sub(rf"(?<=127\.0\.0\.1[:/]){port}\b", str(self.offset + port), text)
             text = re.sub(rf"(?<=\[127\.0\.0\.1\]:){port}\b|(?<=ssh -p ){port}\b", str(self.offset + port), text)
             text = re.sub(rf"(?<=127\.0\.0\.1 port ){port}\b", str(self.offset + port), text)
+            text = re.sub(rf"(?<=start: port ){port}\b", str(self.offset + port), text)
         for path in ("etc/mailsuite.tac", "tests/data/"):
             text = text.replace(path, f"{ROOT}/{path}")
         return text.replace(".venv/bin/", "")
@@ -129,6 +163,8 @@ class Terminal:
         if export := re.fullmatch(r"export (\w+)=(\S+)", step.command):
             self.environment[export[1]] = self.adapt(export[2])
             output = ""
+        elif dialogue := re.fullmatch(r"telnet (\S+) (\d+)", self.adapt(step.command)):
+            output = talk(dialogue[1], int(dialogue[2]), step.answer)
         elif step.runs_on:
             output = self._start(self.adapt(step.command))
         else:

@@ -12,12 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 import yaml
+from command_lines import check_command
 from demo_server import COMMAND, MadeServer
 
-from mailsuite.cli.main import main
 from mailsuite.config import load_config
 from mailsuite.config.ports import PORTS
 
@@ -27,19 +26,6 @@ DOCKER = ROOT / "etc" / "docker"
 SERVED = {name: port.number for name, port in PORTS.items() if port.present and port.enabled and name != "manhole"}
 TWISTD = [sys.executable, "-P", "-c", "from twisted.scripts.twistd import run; run()"]
 EXPOSURE_MAX = 20  # tenths; systemd calls everything below 20 OK
-
-
-def check_command(words):
-    """Parse a command line of ours, without running it."""
-    command, words = main, list(words)
-    context = click.Context(main, info_name="mailsuite")
-    while isinstance(command, click.Group):
-        _, _, order = command.make_parser(context).parse_args(words)
-        assert order is not None
-        words = [*context.args] if context.args else command.make_parser(context).parse_args(words)[1]
-        command, words = command.get_command(context, words[0]), words[1:]
-        assert command is not None
-    command.make_parser(click.Context(command)).parse_args(words)
 
 
 class Unit(configparser.RawConfigParser):
@@ -222,18 +208,6 @@ def test_the_page_names_files_that_exist_and_the_user_of_the_units():
     assert re.search(
         rf"^    useradd .*--home-dir {service['ReadWritePaths']} .* {service['User']}$", text, re.MULTILINE
     )
-
-
-def test_the_commands_on_the_page_are_ours():
-    text = re.sub(r"\\\n +", "", (ROOT / "docs" / "deployment.rst").read_text())
-    lines = re.findall(
-        r"^ +(?:.*/opt/mailsuite/bin/mailsuite|docker (?:run|compose).* mailsuite) ((?:-c |[a-z]).+)$",
-        text,
-        re.MULTILINE,
-    )
-    assert len(lines) > 5
-    for line in lines:
-        check_command(shlex.split(line))
 
 
 # logrotate

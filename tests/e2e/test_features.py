@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import contextlib
 import email
 import email.policy
 import imaplib
@@ -411,6 +412,20 @@ def test_the_users_database_can_be_read_with_sqlite(demo, account):
     )
     assert rows.fetchall() == [(login.email, login.email.partition("@")[0], 97)]
     connection.close()
+
+
+def test_the_queue_can_be_read_with_sqlite(demo, account):
+    login = account()
+    target = f"{login.email.partition('@')[0]}@elsewhere.test"
+    with smtplib.SMTP_SSL("localhost", demo.port("submissions"), context=demo.context) as client:
+        client.login(login.email, login.password)
+        client.sendmail(login.email, [target], "Subject: far\r\n\r\nhi\r\n")
+
+    def queued():
+        with contextlib.closing(sqlite3.connect(f"file:{demo.folder}/data/spool/spool.db?mode=ro", uri=True)) as base:
+            return base.execute("SELECT address FROM recipient WHERE address = ?", (target,)).fetchall()
+
+    demo.eventually(queued, lambda rows: rows == [(target,)])
 
 
 def test_an_account_is_shown_found_and_deleted(demo, account):

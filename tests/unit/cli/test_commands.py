@@ -199,6 +199,14 @@ def test_migrate_says_when_there_is_nothing_to_do(run):
     assert "nothing to do" in run("migrate").stderr
 
 
+def test_migrate_brings_a_database_to_this_version(run):
+    path = run.path.parent / "data" / "mailsuite.db"
+    path.unlink()
+    assert "the directory was at version none and is at " in run("migrate").stderr
+    assert "nothing to do" in run("migrate").stderr
+    assert run("domain", "list").stdout == ""
+
+
 def test_init_publishes_the_key_that_it_made_however_the_domain_is_written(tmp_path):
     arguments = ["init", str(tmp_path / "a"), "--hostname", "MX.B\u00fccher.test", "--domain", "B\u00fccher.Test"]
     result = CliRunner().invoke(main, [*arguments, "--admin", "root@b\u00fccher.test"])
