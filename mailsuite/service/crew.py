@@ -1,6 +1,7 @@
 """One worker process, as its parent sees it."""
 
 import base64
+import contextlib
 import os
 import socket
 import sys
@@ -18,7 +19,7 @@ from mailsuite.config import Config
 from mailsuite.config.tls import Pair
 from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog
-from mailsuite.service.link import Hearing, Link
+from mailsuite.service.link import GONE, Hearing, Link
 from mailsuite.service.passing import Arrival, hand_over
 from mailsuite.service.reload import give
 from mailsuite.service.roles import Role
@@ -110,21 +111,22 @@ class Worker:
             given=give(config),
             pair=None if pair is None else [_text(pair.certificate), _text(pair.private_key)],
         )
-        self.ready = True
+        if self._process is None:
+            raise MailError(Kind.UNAVAILABLE, GONE)  # its end was noticed before its last words were read
+        self.ready = self._stopping is None
         self._log.emit("service.worker.started", worker=self.name, process=self.pid)
         self.changed()
 
     def _spawn(self) -> Link:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        channel, its_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        ours.setblocking(False)  # noqa: FBT003 - the socket module's signature
-        channel.setblocking(False)  # noqa: FBT003 - likewise
-        self._channel = channel
         self._began = self.reactor.seconds()
-        self.link = link = Link({}, {**self.notes, "over": self._over, "let_go": self._let_go})
-        leave = self.joined(link)
-        try:
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            far_link, near_link = _sockets(socket.SOCK_STREAM, theirs, ours)
+            far_channel, channel = _sockets(socket.SOCK_SEQPACKET, theirs, ours)
+            nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            theirs.callback(os.close, nothing)
+            link = Link({}, {**self.notes, "over": self._over, "let_go": self._let_go})
+            leave = self.joined(link)
+            ours.callback(leave)
             self._process = self.reactor.spawnProcess(
                 _Process(lambda reason: self._ended(leave, reason)),
                 sys.executable,
@@ -134,17 +136,16 @@ class Worker:
                     0: nothing,
                     1: 1,
                     2: 2,
-                    LINK_DESCRIPTOR: theirs.fileno(),
-                    CHANNEL_DESCRIPTOR: its_channel.fileno(),
+                    LINK_DESCRIPTOR: far_link.fileno(),
+                    CHANNEL_DESCRIPTOR: far_channel.fileno(),
                 },
             )
-        finally:
-            theirs.close()
-            its_channel.close()
-            os.close(nothing)
+            ours.pop_all()
         self.pid = self._process.pid
-        self.reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: link))
-        ours.close()
+        self._channel = channel
+        self.link = link
+        with near_link:
+            self.reactor.adoptStreamConnection(near_link.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: link))
         return link
 
     def _ended(self, leave: Callable[[], None], reason: Any) -> None:
@@ -180,8 +181,12 @@ class Worker:
         def failed(failure: Failure) -> None:
             reason = failure.value.detail if isinstance(failure.value, MailError) else str(failure.value)
             self._log.emit("service.worker.failed", worker=self.name, reason=reason)
-            if self._process is not None and self._stopping is None:
+            if self._stopping is not None:
+                return
+            if self._process is not None:
                 self._process.signalProcess("KILL")  # its end starts it again
+            elif self._call is None:
+                self._start_again()  # there was not even a process
 
         _ = Deferred.fromCoroutine(self.start(self._begin)).addErrback(failed)
 
@@ -248,6 +253,16 @@ class Worker:
             deferred.errback(MailError(Kind.UNAVAILABLE, f"{self.name} is being started; try again"))
             return deferred
         return self.link.ask(command, **arguments)
+
+
+def _sockets(
+    kind: int, theirs: contextlib.ExitStack, ours: contextlib.ExitStack
+) -> tuple[socket.socket, socket.socket]:
+    far, near = socket.socketpair(socket.AF_UNIX, kind)
+    theirs.callback(far.close)
+    ours.callback(near.close)
+    near.setblocking(False)  # noqa: FBT003 - the socket module's signature
+    return far, near
 
 
 def _text(octets: bytes) -> str:
