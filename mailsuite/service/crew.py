@@ -34,6 +34,21 @@ KILL_SECONDS = 45.0
 """A worker that was told to stop and has not by then is killed: it had 30 s for its sessions, 10 for its spool."""
 
 
+@attrs.frozen
+class Orders:
+    """
+    What a worker is to run with.
+
+    Args:
+        config: in force since the parent's start.
+        newer: with values that were read since then; the same where there are none.
+    """
+
+    config: Config
+    newer: Config
+    pair: Pair | None
+
+
 class _Process(ProcessProtocol):
     """Tells when the process has ended."""
 
@@ -82,12 +97,12 @@ class Worker:
     _pause: float = attrs.field(default=FIRST_PAUSE_SECONDS, init=False)
     _began: float = attrs.field(default=0.0, init=False)
     _stopping: Deferred[None] | None = attrs.field(default=None, init=False)
-    _begin: Callable[[], tuple[Config, Pair | None]] = attrs.field(default=None, init=False)
+    _begin: Callable[[], Orders] = attrs.field(default=None, init=False)
     _log: EventLog = attrs.field(factory=lambda: EventLog(Logger("mailsuite.service.workers")), init=False)
 
     # its life
 
-    async def start(self, begin: Callable[[], tuple[Config, Pair | None]]) -> None:
+    async def start(self, begin: Callable[[], Orders]) -> None:
         """
         Start the process, and wait until it can serve.
 
@@ -100,7 +115,8 @@ class Worker:
         self._begin = begin
         self._call = None
         link = self._spawn()
-        config, pair = begin()
+        orders = begin()
+        config, pair = orders.config, orders.pair
         await link.ask(
             "begin",
             name=self.name,
@@ -111,6 +127,9 @@ class Worker:
             given=give(config),
             pair=None if pair is None else [_text(pair.certificate), _text(pair.private_key)],
         )
+        while (newer := begin().newer) is not config:  # also what came while it started
+            await _tell_newer(link, newer)
+            config = newer
         if self._process is None:
             raise MailError(Kind.UNAVAILABLE, GONE)  # its end was noticed before its last words were read
         self.ready = self._stopping is None
@@ -253,6 +272,14 @@ class Worker:
             deferred.errback(MailError(Kind.UNAVAILABLE, f"{self.name} is being started; try again"))
             return deferred
         return self.link.ask(command, **arguments)
+
+
+async def _tell_newer(link: Link, config: Config) -> None:
+    try:
+        await link.ask("reload", given=give(config))
+    except MailError as error:
+        if error.kind is not Kind.INVALID:  # a certificate that cannot be used; the one that it was given stays
+            raise
 
 
 def _sockets(

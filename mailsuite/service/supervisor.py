@@ -20,7 +20,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.service.bus import Relay
 from mailsuite.service.control import Command, ControlSocket
-from mailsuite.service.crew import Worker
+from mailsuite.service.crew import Orders, Worker
 from mailsuite.service.fleet import FleetCommands
 from mailsuite.service.lock import RunLock
 from mailsuite.service.manhole import Manhole
@@ -46,7 +46,7 @@ class Supervisor(StartedService):
 
     def __init__(self, config: Config, reactor: Any, roles: Iterable[Role] = ALL_ROLES) -> None:
         super().__init__()
-        self.config = config
+        self.config = self._first_config = config
         self.roles = frozenset(roles)
         self._reactor = reactor
         self._lock = RunLock(config.run_folder, self.roles)
@@ -157,7 +157,10 @@ class Supervisor(StartedService):
             error.subFailure.raiseException()
 
     def _start(self, worker: Worker) -> Deferred[None]:
-        return Deferred.fromCoroutine(worker.start(lambda: (self.config, self._pair)))
+        return Deferred.fromCoroutine(worker.start(self._orders))
+
+    def _orders(self) -> Orders:
+        return Orders(self._first_config, self.config, self._pair)
 
     def ended(self) -> None:
         """All parts have stopped."""

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from mailsuite.config import parse_config
 from mailsuite.errors import MailError
 from mailsuite.service import crew
-from mailsuite.service.crew import FIRST_PAUSE_SECONDS, Worker
+from mailsuite.service.crew import FIRST_PAUSE_SECONDS, Orders, Worker
 from mailsuite.service.roles import Role
 
 
@@ -74,12 +74,16 @@ def machine():
     return Machine()
 
 
+def read(hostname):
+    return parse_config({"server": {"hostname": hostname}}, "/nowhere/mailsuite.toml", {})
+
+
 class Crew:
     """A worker, and what its parent hears."""
 
     def __init__(self, machine):
         self.machine = machine
-        self.config = parse_config({}, "/nowhere/mailsuite.toml", {})
+        self.config = self.newer = read("")
         self.gone = 0
         self.worker = Worker(
             "worker-0", 0, 1, [Role.IMAP], machine, {}, lambda link: self._leave, lambda *_: None, lambda: None
@@ -90,7 +94,7 @@ class Crew:
 
     def start(self):
         outcome = []
-        Deferred.fromCoroutine(self.worker.start(lambda: (self.config, None))).addBoth(outcome.append)
+        Deferred.fromCoroutine(self.worker.start(lambda: Orders(self.config, self.newer, None))).addBoth(outcome.append)
         return outcome
 
     def begin(self):
@@ -178,3 +182,23 @@ def test_a_worker_that_is_told_to_stop_while_it_starts_is_not_ready_afterwards(s
     assert stopped == [None]
     machine.advance(crew.KILL_SECONDS + crew.LONGEST_PAUSE_SECONDS)
     assert process.signals == []
+
+
+def test_a_worker_begins_with_what_the_others_began_with_and_then_reads_what_they_read(ship, machine):
+    ship.newer = read("second.example")
+    ship.start()
+    process = machine.processes[-1]
+    (begin,) = process.asked()
+    assert begin["given"]["table"]["server"] == {"hostname": ""}
+    process.answer(begin)
+    (second,) = process.asked()
+    assert second["command"] == "reload"
+    assert second["given"]["table"]["server"] == {"hostname": "second.example"}
+    ship.newer = read("third.example")  # while it reads the second one
+    process.answer(second, error="certificate: no", kind="INVALID")
+    (third,) = process.asked()
+    assert third["given"]["table"]["server"] == {"hostname": "third.example"}
+    assert not ship.worker.ready
+    process.answer(third)
+    assert ship.worker.ready
+    assert process.asked() == []
