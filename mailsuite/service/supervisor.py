@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from mailsuite.config import Config
-from mailsuite.config.tls import Pair, ReloadingTLS, read_pair
+from mailsuite.config.tls import ReloadingTLS
 from mailsuite.directory import DirectoryDatabase
 from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
@@ -51,7 +51,6 @@ class Supervisor(StartedService):
         self._reactor = reactor
         self._lock = RunLock(config.run_folder, self.roles)
         self._tls = ReloadingTLS(config.tls, reactor)
-        self._pair: Pair | None = None
         services = [name for name in config.services() if SERVICES.get(name) in self.roles]
         self.listeners = Ports(config, services, self._tls, reactor, self._place, self._admit)
         self._control = ControlSocket(config.run_folder, reactor)
@@ -109,8 +108,6 @@ class Supervisor(StartedService):
             self.listeners.bind()
             self._manhole.bind()
             ensure_usable(self._tls, self.config)
-            if self._tls.available:
-                self._pair = read_pair(self.config.tls)
         except BaseException:
             self.listeners.unbind()
             self._manhole.unbind()
@@ -157,10 +154,11 @@ class Supervisor(StartedService):
             error.subFailure.raiseException()
 
     def _start(self, worker: Worker) -> Deferred[None]:
-        return Deferred.fromCoroutine(worker.start(self._orders))
+        return Deferred.fromCoroutine(worker.start(self.orders))
 
-    def _orders(self) -> Orders:
-        return Orders(self._first_config, self.config, self._pair)
+    def orders(self) -> Orders:
+        """Say what a worker that is started now is to run with."""
+        return Orders(self._first_config, self.config, self._tls.pair if self._tls.available else None)
 
     def ended(self) -> None:
         """All parts have stopped."""
@@ -199,21 +197,12 @@ class Supervisor(StartedService):
             Whether another certificate is in use.
         """
         self.config = config
-        changed = self._tls.look_again(config.tls)
-        if not self._tls.fault:
-            self._read_pair()
-        return changed
+        return self._tls.look_again(config.tls)
 
     @property
     def certificate_fault(self) -> str:
         """What is wrong with the certificate that is there now; empty when nothing is."""
         return self._tls.fault
-
-    def _read_pair(self) -> None:
-        try:
-            self._pair = read_pair(self.config.tls)
-        except (OSError, ValueError) as error:
-            self._log.emit("tls.certificate.refused", file=self.config.tls.certificate, reason=str(error))
 
     # connections
 
@@ -250,7 +239,6 @@ class Supervisor(StartedService):
 
     async def _admit(self) -> None:
         """A certificate has come: let all workers have it before connections come that need it."""
-        self._read_pair()
         await gatherResults([worker.ask("tls.look") for worker in self.workers if worker.ready])
 
     # what workers ask for
