@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred, DeferredList, FirstError, gatherResults
 
 from mailsuite.config import Config
 from mailsuite.config.tls import ReloadingTLS
@@ -239,7 +239,8 @@ class Supervisor(StartedService):
 
     async def _admit(self) -> None:
         """A certificate has come: let all workers have it before connections come that need it."""
-        await gatherResults([worker.ask("tls.look") for worker in self.workers if worker.ready])
+        # One that ends meanwhile is started again, with the certificate.
+        await DeferredList([worker.ask("tls.look") for worker in self.workers if worker.ready], consumeErrors=True)
 
     # what workers ask for
 

@@ -54,3 +54,18 @@ def test_a_worker_that_is_started_again_gets_the_certificate_that_is_in_force_th
     assert given == second
     parent.workers[0].stop()
     process.end()
+
+
+def test_services_with_tls_begin_although_a_worker_ends_when_the_certificate_comes(parent, machine):
+    Deferred.fromCoroutine(parent.workers[0].start(parent.orders))
+    process = machine.processes[-1]
+    process.answer(*process.asked())
+    write_certificate(parent)
+    machine.advance(CHECK_SECONDS)
+    outcome = []
+    Deferred.fromCoroutine(parent.listeners.admit()).addBoth(outcome.append)
+    assert outcome == []
+    process.fall_silent()
+    assert outcome == [None]
+    process.end()
+    parent.workers[0].stop()
