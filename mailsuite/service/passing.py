@@ -5,6 +5,7 @@ The parent accepts and hands the descriptor over at once, with the name of the s
 the number back when the connection has ended. So the parent knows how many connections each worker has, and from whom.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -78,7 +79,7 @@ class Acceptor:
         self._call: Any = None
         self._log = EventLog(Logger("mailsuite.service.passing"))
         # Given up when the process has no descriptors left: with it, the connection that waits can be closed.
-        self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._reserve = _take_descriptor()
 
     def logPrefix(self) -> str:
         """Name it in Twisted's messages."""
@@ -95,6 +96,9 @@ class Acceptor:
 
     def pause(self) -> None:
         """Let connections wait where the system keeps them."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
         self._reactor.removeReader(self)
 
     def doRead(self) -> None:
@@ -116,15 +120,17 @@ class Acceptor:
     def _turn_away(self) -> None:
         """Close one connection with the reserve, and let the others wait for a moment."""
         self._log.emit("service.descriptors.exhausted", service=self._service)
-        os.close(self._reserve)
-        try:
+        self._give_reserve_up()
+        with contextlib.suppress(OSError):
             self._listening.accept()[0].close()
-        except OSError:
-            pass
-        finally:
-            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._reserve = _take_descriptor()
         self.pause()
         self._call = self._reactor.callLater(FULL_PAUSE_SECONDS, self._go_on)
+
+    def _give_reserve_up(self) -> None:
+        descriptor, self._reserve = self._reserve, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _go_on(self) -> None:
         self._call = None
@@ -136,14 +142,18 @@ class Acceptor:
 
     def close(self) -> None:
         """Accept no more; may be called twice."""
-        if self._reserve < 0:
-            return
-        if self._call is not None:
-            self._call.cancel()
-        self.pause()
-        self._listening.close()
-        os.close(self._reserve)
-        self._reserve = -1
+        if self._listening.fileno() >= 0:
+            self.pause()
+            self._listening.close()
+        self._give_reserve_up()
+
+
+def _take_descriptor() -> int:
+    """Take a descriptor to give up later; -1 where somebody else was quicker."""
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
 
 
 @implementer(IReadDescriptor)

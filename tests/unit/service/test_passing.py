@@ -214,3 +214,42 @@ def test_without_descriptors_one_connection_is_closed_and_the_others_wait():
         assert placed[0].getpeername() == second.getsockname()
         placed[0].close()
     acceptor.close()
+
+
+def test_a_reserve_that_somebody_else_took_is_no_end(monkeypatch):
+    reactor = Readers()
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    acceptor = Acceptor("imap", Exhausted(listening), reactor, lambda _, accepted: accepted.close())
+    acceptor.start()
+
+    def refuse(*_arguments, **_keywords):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with socket.create_connection(listening.getsockname(), 10) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", refuse)
+            acceptor.doRead()
+        assert client.recv(10) == b""
+    reactor.later.pop()()
+    assert reactor.readers == [acceptor]
+    with socket.create_connection(listening.getsockname(), 10) as client:
+        acceptor.doRead()
+        assert client.recv(10) == b""
+    acceptor.close()
+    assert reactor.readers == []
+
+
+def test_who_is_told_to_pause_does_not_go_on_by_itself():
+    reactor = Readers()
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    acceptor = Acceptor("imap", Exhausted(listening), reactor, lambda _, accepted: accepted.close())
+    acceptor.start()
+    acceptor.doRead()
+    assert len(reactor.later) == 1
+    acceptor.pause()
+    assert (reactor.later, reactor.readers) == ([], [])
+    acceptor.start()
+    assert reactor.readers == [acceptor]
+    acceptor.close()
