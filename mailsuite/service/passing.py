@@ -178,6 +178,7 @@ class Arrivals:
         self._reactor = reactor
         self._factories = factories
         self._ended = ended
+        self._log = EventLog(Logger("mailsuite.service.passing"))
 
     def logPrefix(self) -> str:
         """Name it in Twisted's messages."""
@@ -209,9 +210,13 @@ class Arrivals:
 
     def _begin(self, arrival: Arrival, accepted: socket.socket) -> None:
         factory = self._factories.get(arrival.service)
-        if factory is None or not begin_connection(
-            accepted, factory, self._reactor, lambda: self._ended(arrival.number)
-        ):
+        begun = False
+        try:
+            if factory is not None:
+                begun = begin_connection(accepted, factory, self._reactor, lambda: self._ended(arrival.number))
+        except Exception:  # noqa: BLE001 - the fault of one connection must not keep all others from coming
+            self._log.failure("background.work.failed", what=f"beginning a connection to {arrival.service}")
+        if not begun:
             accepted.close()
             self._ended(arrival.number)
 
@@ -233,8 +238,10 @@ class _PassedServer(PromptServer):
 
     def connectionLost(self, reason: Any) -> None:
         """Let the parent know."""
-        super().connectionLost(reason)
-        self.ended()
+        try:
+            super().connectionLost(reason)
+        finally:
+            self.ended()
 
 
 class _PassedUnixServer(unix.Server):
@@ -244,8 +251,10 @@ class _PassedUnixServer(unix.Server):
 
     def connectionLost(self, reason: Any) -> None:
         """Let the parent know."""
-        super().connectionLost(reason)
-        self.ended()
+        try:
+            super().connectionLost(reason)
+        finally:
+            self.ended()
 
 
 def begin_connection(
@@ -273,7 +282,11 @@ def begin_connection(
     transport = kind(accepted, protocol, peer, None, 0, reactor)
     transport.repstr = f"<{type(protocol).__name__} of {peer or 'a unix socket'}>"
     transport.ended = ended
-    protocol.makeConnection(transport)
+    try:
+        protocol.makeConnection(transport)
+    except BaseException:
+        transport.stopReading()  # its descriptor is closed, and its number will be another connection's
+        raise
     return True
 
 

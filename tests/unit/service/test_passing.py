@@ -253,3 +253,53 @@ def test_who_is_told_to_pause_does_not_go_on_by_itself():
     acceptor.start()
     assert reactor.readers == [acceptor]
     acceptor.close()
+
+
+class Refusing(Protocol):
+    def connectionMade(self):
+        raise ZeroDivisionError
+
+
+class Faulty(Protocol):
+    def connectionLost(self, reason):
+        raise ZeroDivisionError
+
+
+def fail_to_build(_address):
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("build", [fail_to_build, lambda _address: Refusing()])
+def test_the_fault_of_one_connection_keeps_no_other_from_coming(world, build):
+    build_well, world.factory.buildProtocol = world.factory.buildProtocol, build
+    first, accepted = connected()
+    with first, accepted:
+        hand_over(world.channel, Arrival(1, "imap"), accepted.fileno())
+        accepted.close()
+        world.arrivals.doRead()
+        assert first.recv(10) == b""
+    assert world.ended == [1]
+    assert world.reactor.readers == [world.arrivals]
+    world.factory.buildProtocol = build_well
+    second, accepted = connected()
+    with second, accepted:
+        hand_over(world.channel, Arrival(2, "imap"), accepted.fileno())
+        accepted.close()
+        world.arrivals.doRead()
+        assert second.recv(10) == b"hello"
+    end(world)
+    assert world.ended == [1, 2]
+
+
+def test_a_connection_whose_protocol_fails_at_its_end_is_told_as_well(world):
+    made = []
+    world.factory.buildProtocol = lambda _address: made.append(Faulty()) or made[-1]
+    client, accepted = connected()
+    with client, accepted:
+        hand_over(world.channel, Arrival(3, "imap"), accepted.fileno())
+        accepted.close()
+        world.arrivals.doRead()
+        with pytest.raises(ZeroDivisionError):
+            made[0].transport.connectionLost(Failure(ConnectionDone()))
+    assert world.ended == [3]
+    world.close()
