@@ -119,6 +119,7 @@ class Worker:
         config, pair = orders.config, orders.pair
         await link.ask(
             "begin",
+            parent=os.getpid(),
             name=self.name,
             number=self.number,
             count=self.count,

@@ -20,6 +20,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import globalLogBeginner
 
 from mailsuite.config.tls import Pair
+from mailsuite.errors import Kind, MailError
 from mailsuite.service.affinity import choose, processors, run_on
 from mailsuite.service.application import (
     PRIVATE_UMASK,
@@ -89,6 +90,9 @@ class WorkerProcess:
         self._suite = Suite(config, self._reactor, [Role(name) for name in request["roles"]], seat=seat)
         self._suite.on_reload = lambda: reopen_log(config, stream)
         self._suite.privilegedStartService()
+        if os.getppid() != request["parent"]:
+            # Who waited for the locks of our siblings before we had ours may have all that we are about to open.
+            raise MailError(Kind.UNAVAILABLE, "the parent is gone")
         self._suite.startService()
         await self._suite.when_ready()
         gc.collect()
