@@ -70,7 +70,13 @@ class WorkerProcess:
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self.stop))
 
     async def _begin(self, request: Mapping[str, Any]) -> object:
-        """Start to serve."""
+        """Start to serve; what the system refuses, the parent is to say in the same words as it would of itself."""
+        try:
+            return await self._start(request)
+        except OSError as error:
+            raise MailError(Kind.UNAVAILABLE, str(error)) from error
+
+    async def _start(self, request: Mapping[str, Any]) -> object:
         config = read_given(request["given"], request["path"])
         number = request["number"]
         if config.server.pin_threads:
