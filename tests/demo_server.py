@@ -95,7 +95,7 @@ class DemoServer:
         ready = threading.Event()
         threading.Thread(target=self._read, args=(self.process, ready), daemon=True).start()
         assert ready.wait(READY_SECONDS), "not ready:\n" + "".join(self.output)
-        assert self.process.poll() is None, "ended:\n" + "".join(self.output)
+        assert "mailsuite is ready\n" in self.output, "ended:\n" + "".join(self.output)
         return self
 
     def arguments(self) -> list[str]:

@@ -26,7 +26,7 @@ def ask_server(session: Session, command: str, **arguments: object) -> object:
     """
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(ANSWER_SECONDS)
-        _connect(client, session.config.run_folder)
+        _connect(client, session.run_folder)
         pieces = []
         with contextlib.suppress(ConnectionError):  # the answer is not whole, then
             client.sendall(json.dumps({"command": command, **arguments}).encode("ascii") + b"\n")

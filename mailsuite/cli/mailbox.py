@@ -148,7 +148,7 @@ def as_account(info: "AccountInfo") -> "Account":
 def _run_here(session: Session, job: Callable[[Any], Awaitable[object]]) -> object:
     from mailsuite.service.lock import RunLock
 
-    lock = RunLock(session.config.run_folder)
+    lock = RunLock(session.run_folder)
     lock.acquire()
     try:
         with store_at_rest(session.config.storage) as store:

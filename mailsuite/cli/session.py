@@ -1,6 +1,7 @@
 """What every command needs: the configuration, the directory, and one way to print."""
 
 import json
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,17 @@ class Session:
 
             self._config = load_config(self.path)
         return self._config
+
+    @property
+    def run_folder(self) -> str:
+        """Where a running server is found, also while its file cannot be used."""
+        from mailsuite.config.load import locate_config
+        from mailsuite.config.model import RUN_FOLDER
+
+        path = locate_config(self.path)
+        if not os.path.exists(path):
+            return self.config.run_folder  # which says that there is none
+        return os.path.join(os.path.dirname(path), RUN_FOLDER)
 
     def act_as_server(self) -> None:
         """

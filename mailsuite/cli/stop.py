@@ -22,7 +22,7 @@ def command(session: Session) -> None:
         ask_server(session, "stop")
     except NotRunningError as error:
         raise click.ClickException("no server runs on this folder") from error
-    lock = RunLock(session.config.run_folder)
+    lock = RunLock(session.run_folder)
     deadline = time.monotonic() + STOP_SECONDS
     while True:
         try:

@@ -44,7 +44,7 @@ def convert(session: Session, wanted: str, *, dry_run: bool, as_json: bool) -> N
 
     accounts = [as_account(info) for info in Accounts(session.database()).list()]
     root, disk = session.config.storage.maildir_root, Disk()
-    lock = RunLock(session.config.run_folder)
+    lock = RunLock(session.run_folder)
     lock.acquire()
     try:
         if not os.path.exists(f"{root}/{JOURNAL}"):

@@ -2,14 +2,16 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from mailsuite.cli.progress import progress
 from mailsuite.cli.session import Session, json_option, pass_session, print_json, say
-from mailsuite.directory.bulk import BulkImport, Checked
-from mailsuite.directory.passwords import weakness
-from mailsuite.directory.rosters import ROSTER_MAX_OCTETS, SQLITE_MAGIC, LineFault, Roster, read_roster
+
+if TYPE_CHECKING:
+    from mailsuite.directory.bulk import Checked
+    from mailsuite.directory.rosters import LineFault, Roster
 
 STANDARD_INPUT = "-"
 
@@ -32,6 +34,8 @@ def import_(
     aliases, id), a passwd file of Dovecot or htpasswd, or an SQLite database with a table of users. Accounts that
     exist are left as they are, so the same file can be imported again.
     """
+    from mailsuite.directory.bulk import BulkImport
+
     roster = _read(file, domain)
     job = BulkImport(session.database(), keep_ids=keep_ids)
     checked = job.check(roster.entries)
@@ -58,7 +62,9 @@ def import_(
         raise click.exceptions.Exit(1)
 
 
-def _read(file: str, domain: str) -> Roster:
+def _read(file: str, domain: str) -> "Roster":
+    from mailsuite.directory.rosters import ROSTER_MAX_OCTETS, SQLITE_MAGIC, read_roster
+
     if file == STANDARD_INPUT:
         data = sys.stdin.buffer.read(ROSTER_MAX_OCTETS + 1)
     else:
@@ -70,7 +76,9 @@ def _read(file: str, domain: str) -> Roster:
     return read_roster(data, os.path.abspath(file), domain)
 
 
-def _tell(roster: Roster, checked: Checked, faults: list[LineFault]) -> None:
+def _tell(roster: "Roster", checked: "Checked", faults: "list[LineFault]") -> None:
+    from mailsuite.directory.passwords import weakness
+
     for fault in faults:
         say(str(fault))
     if roster.unused:
@@ -80,7 +88,7 @@ def _tell(roster: Roster, checked: Checked, faults: list[LineFault]) -> None:
         say(f"warning: {len(weak)} passwords are easily guessed, the first in line {weak[0]}")
 
 
-def _sum_up(checked: Checked, added: int, faults: list[LineFault], *, stopped: bool, dry_run: bool) -> None:
+def _sum_up(checked: "Checked", added: int, faults: "list[LineFault]", *, stopped: bool, dry_run: bool) -> None:
     if stopped:
         say(f"nothing was imported: {len(faults)} lines are wrong; repair them, or leave them out with --skip-bad")
         return

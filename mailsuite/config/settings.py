@@ -17,7 +17,7 @@ class ServerSettings:
         data_dir: where mail, databases, spool and keys lie.
         port_offset: added to every well-known port, never to endpoint strings and route ports.
         listen_address: addresses to listen on; none means all IPv4 and IPv6 addresses.
-        workers: processes; 0 is everything in one.
+        workers: processes that serve, beside their parent and one for the queue; 0 is everything in one.
         user: account of the operating system to become once the ports are bound; empty keeps the caller's.
         group: likewise; empty is the user's own group.
         pin_threads: keep the threads of a process on one processor, hashing and large bodies aside.

@@ -172,6 +172,11 @@ class QueueService(Service):
         entries = [entry for queue in self._queues for entry in await queue.spool.run(operations.list_queue)]
         return sorted(entries, key=lambda entry: entry.received)
 
+    async def count(self) -> int:
+        """Count the messages that wait."""
+        counts = [await queue.spool.run(statements.count_pending) for queue in self._queues]
+        return sum(counts)
+
     async def show(self, queue_id: str) -> QueueEntry:
         """Give one message that waits."""
         return await self._find(queue_id).run(lambda connection: operations.show_message(connection, queue_id))

@@ -244,6 +244,13 @@ def pending(connection: sqlite3.Connection, message_id: int | None = None) -> li
     return [_pending(row) for row in rows]
 
 
+def count_pending(connection: sqlite3.Connection) -> int:
+    """Count the messages that wait for the queue."""
+    query = "SELECT COUNT(DISTINCT message) FROM recipient WHERE state <> ?"
+    count: int = connection.execute(query, (State.FINISHED,)).fetchone()[0]
+    return count
+
+
 def change_state(connection: sqlite3.Connection, message_id: int | None, old: State, new: State) -> int:
     """Move recipients of one message, or of all, from one state to another; give their number."""
     changed = connection.execute(

@@ -182,6 +182,7 @@ class Application(MultiService):
         self._manager.ready(self._status())
         if self._after_ready is not None:
             self._after_ready()
+            self._suite.standard_streams_closed()
 
     def _failed(self, failure: Failure) -> None:
         error = failure.value

@@ -83,10 +83,20 @@ class ServerCommands:
             "configuration": self.process.config.path,
             "services": list(self.listeners.services),
             "connections": self.listeners.counts(),
+            "queued": await self._count_queue(),
             "deliveries_waiting": self.store.backlog(),
             "stalls": self.watchdog.count,
             "longest_stall_seconds": round(self.watchdog.longest_seconds, 3),
         }
+
+    async def _count_queue(self) -> int | None:
+        """Count the messages in the queue; None when that cannot be told now."""
+        if self.queue is None:
+            return 0
+        try:
+            return await self.queue.count()
+        except MailError:
+            return None
 
     async def list_stalls(self, _request: Mapping[str, object]) -> object:
         """Say which turns of the reactor took too long, and where."""

@@ -11,9 +11,11 @@ from twisted.internet.defer import FirstError, gatherResults
 import mailsuite
 from mailsuite.errors import Kind, MailError
 from mailsuite.observe.recent import row_order
+from mailsuite.observe.watchdog import RECENT_MAX
 from mailsuite.service.commands import STOP_DELAY_SECONDS, stall_facts
 from mailsuite.service.control import Command
 from mailsuite.service.crew import Worker
+from mailsuite.service.inspection import unknown_message
 from mailsuite.service.reload import give, reload_config, reload_facts, tell_reloaded
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ ANY_WORKER = (
 """What one worker does for all."""
 EVERY_WORKER = ("account.end",)
 """What each does for its own sessions; the answers say nothing."""
+QUEUE_NAME = "queue"
 QUEUE = ("queue.poke", "queue.list")
 """What the process of the queue does."""
 
@@ -101,10 +104,12 @@ class FleetCommands:
         waiting = 0
         workers = []
         told: dict[str, Any] = {}
+        told_status: dict[str, Any] = {}
         for worker in parent.all_workers:
             facts: dict[str, Any] = {}
             if worker.ready:
                 facts = await worker.ask("status")  # type: ignore[assignment]  # our own process answers
+                told_status[worker.name] = facts
                 told[worker.name] = await worker.ask("stalls")
             connections.update(facts.get("connections", {}))
             waiting += facts.get("deliveries_waiting", 0)
@@ -125,6 +130,7 @@ class FleetCommands:
             "configuration": parent.config.path,
             "services": list(parent.listeners.services),
             "connections": dict(connections),
+            "queued": told_status.get(QUEUE_NAME, {}).get("queued", 0),
             "deliveries_waiting": waiting,
             "stalls": stalls["count"],
             "longest_stall_seconds": stalls["longest_seconds"],
@@ -160,18 +166,25 @@ class FleetCommands:
 
     async def trace(self, request: Mapping[str, object]) -> object:
         """Tell what happened to a recent message in all processes, in order."""
-        found: list[Any] = []
-        missing: MailError | None = None
+        found = await self._trace(str(request.get("id")))
+        # Only who accepted a message knows its Message-ID; the others know it by its queue id.
+        for queue_id in sorted({row["queue_id"] for row in found}):
+            found.extend(row for row in await self._trace(queue_id) if row not in found)
+        if not found:
+            raise MailError(Kind.NOT_FOUND, unknown_message(str(request.get("id"))))
+        return sorted(found, key=row_order)
+
+    async def _trace(self, name: str) -> list[Any]:
+        rows: list[Any] = []
         for worker in self._ready():
             try:
-                answer: Any = await worker.ask("trace", **_arguments(request))
+                answer: Any = await worker.ask("trace", id=name)
             except MailError as error:
-                missing = error
+                if error.kind is not Kind.NOT_FOUND:
+                    raise
             else:
-                found.extend(answer)
-        if not found and missing is not None:
-            raise missing
-        return sorted(found, key=row_order)
+                rows.extend(answer)
+        return rows
 
     async def _first_found(self, name: str, **arguments: object) -> object:
         missing: MailError | None = None
@@ -222,7 +235,7 @@ def merge_stalls(told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "seconds": round(sum(facts["seconds"] for facts in told.values()), 3),
         "longest_seconds": max(facts["longest_seconds"] for facts in told.values()),
         "places": sorted(places.values(), key=lambda row: -row["seconds"]),
-        "recent": recent,
+        "recent": sorted(recent, key=lambda stall: stall["when"])[-RECENT_MAX:],
     }
 
 

@@ -88,8 +88,13 @@ class Inspection:
         name = str(request.get("id"))
         found = self.recent.trace(name)
         if not found:
-            raise MailError(Kind.NOT_FOUND, f"nothing is known of {name}: the server remembers recent messages only")
+            raise MailError(Kind.NOT_FOUND, unknown_message(name))
         return found
+
+
+def unknown_message(name: str) -> str:
+    """Say that nothing is known of a message."""
+    return f"nothing is known of {name}: the server remembers recent messages only"
 
 
 def _queue_rows(entry: QueueEntry) -> list[dict[str, object]]:

@@ -12,14 +12,13 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mailsuite.config import PORTS, Config
 from mailsuite.config.tls import ReloadingTLS
-from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog, background
 from mailsuite.service.descriptors import DescriptorReserve, GuardedFactory, rest_when_exhausted
 from mailsuite.service.passing import Arrivals
 from mailsuite.service.prompt import make_prompt
 from mailsuite.service.proxy import ProxyFactory, ProxyPeers
 from mailsuite.service.seat import Seat
-from mailsuite.service.sockets import Bound, bind_port, explain
+from mailsuite.service.sockets import Bound, bind_port, explain, explain_endpoint
 
 TLS_CHECK_SECONDS = 2.0
 DRAIN_SECONDS = 30.0  # G9: what is under way may end
@@ -180,10 +179,7 @@ class Listeners:
         try:
             port: IListeningPort = await serverFromString(self.reactor, text).listen(factory)
         except Exception as error:  # whatever the endpoint's parser or the system says
-            reason = str(error) or type(error).__name__
-            if text.startswith("systemd:") and isinstance(error, LookupError):
-                reason = "systemd handed no such socket over (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES)"
-            raise MailError(Kind.INVALID, f"listen.{service}: cannot listen on {text!r}: {reason}") from error
+            raise explain_endpoint(error, service, text) from error
         rest_when_exhausted(port, self.reactor)
         return make_prompt(port)
 

@@ -12,11 +12,10 @@ from twisted.logger import Logger
 
 from mailsuite.config import PORTS, Config
 from mailsuite.config.tls import ReloadingTLS
-from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog, background
 from mailsuite.service.listeners import TLS_CHECK_SECONDS, describe_addresses
 from mailsuite.service.passing import Acceptor
-from mailsuite.service.sockets import Bound, bind_port, explain
+from mailsuite.service.sockets import Bound, bind_port, explain, explain_endpoint
 
 
 @attrs.define
@@ -118,8 +117,7 @@ class Ports:
         try:
             port: Any = await serverFromString(self.reactor, text).listen(ServerFactory())
         except Exception as error:  # whatever the endpoint's parser or the system says
-            reason = str(error) or type(error).__name__
-            raise MailError(Kind.INVALID, f"listen.{service}: cannot listen on {text!r}: {reason}") from error
+            raise explain_endpoint(error, service, text) from error
         port.stopReading()
         self._endpoints.append(port)
         listening: socket.socket = port.socket.dup()

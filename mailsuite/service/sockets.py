@@ -84,3 +84,11 @@ def explain(error: OSError, service: str, address: str, port: int) -> MailError:
             kind = Kind.UNAVAILABLE
             text = f"{where} cannot be used: {error.strerror}"
     return MailError(kind, text)
+
+
+def explain_endpoint(error: Exception, service: str, text: str) -> MailError:
+    """Say why an endpoint string cannot be listened on."""
+    reason = str(error) or type(error).__name__
+    if text.startswith("systemd:") and isinstance(error, LookupError):
+        reason = "systemd handed no such socket over (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES)"
+    return MailError(Kind.INVALID, f"listen.{service}: cannot listen on {text!r}: {reason}")

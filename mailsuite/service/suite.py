@@ -21,19 +21,20 @@ from twisted.logger import globalLogPublisher
 
 from mailsuite.config import Config
 from mailsuite.config.tls import ReloadingTLS, write_self_signed
-from mailsuite.directory import Directory, DirectoryChecker, open_directory
+from mailsuite.directory import Directory, DirectoryChecker, DirectoryDatabase, open_directory
 from mailsuite.durable import Disk, Lane, LanePool
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPFactory
 from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
 from mailsuite.mta import QueueService, Receiver, Spool, Submission
+from mailsuite.observe import EventLog
 from mailsuite.observe.recent import RecentEvents
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.pop3 import POP3Factory
 from mailsuite.service.affinity import processors, run_on
 from mailsuite.service.bus import WorkerBus
 from mailsuite.service.commands import ServerCommands
-from mailsuite.service.control import Command, ControlSocket
+from mailsuite.service.control import ControlSocket
 from mailsuite.service.descriptors import file_limit, fit_storage
 from mailsuite.service.inspection import Inspection
 from mailsuite.service.listeners import Listeners
@@ -43,7 +44,7 @@ from mailsuite.service.portal import make_portal
 from mailsuite.service.reload import settings_of
 from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
 from mailsuite.service.seat import Seat
-from mailsuite.service.spools import SpoolPlan, forget_spools, plan_spools
+from mailsuite.service.spools import SPOOL_FOLDER, SpoolPlan, forget_spools, plan_spools
 from mailsuite.service.started import StartedService
 from mailsuite.smtp import SMTPFactory, SubmissionFactory
 from mailsuite.store import MailStore, open_store
@@ -70,6 +71,7 @@ class Suite(StartedService):
         self.roles = frozenset(roles)
         self._reactor = reactor
         self._seat = seat
+        self.told = seat is None
         self._disk = Disk()
         self._processors = processors()
         self._lock = RunLock(config.run_folder, self.roles, worker="" if seat is None else seat.name)
@@ -79,29 +81,15 @@ class Suite(StartedService):
         self._control = ControlSocket(config.run_folder, reactor)
         self._manhole = Manhole(config, self._tls, reactor, wanted=seat is None and self.roles == ALL_ROLES)
         self._recent = RecentEvents()
-        self._commands: dict[str, Command] = {}
         self.watchdog = Watchdog(reactor, config.server.stall_seconds)
-        self._privileged = False
         self._queue: QueueService | None = None
         self._receiver: Receiver | None = None
         self._began = 0.0
 
     # the life of the service
 
-    def privilegedStartService(self) -> None:
-        """
-        Take the locks and the ports.
-
-        Raises:
-            MailError: another server has them.
-            OSError: the run folder cannot be used.
-        """
-        super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
-        self._take()
-
-    def _take(self) -> None:
-        if self._privileged:
-            return
+    def take(self) -> None:
+        """Take the locks and the ports, and look at the certificate."""
         self._lock.acquire(0.0 if self._seat is None else LOCK_PATIENCE_SECONDS)
         try:
             self.listeners.bind()
@@ -113,12 +101,11 @@ class Suite(StartedService):
             self._manhole.unbind()
             self._lock.release()
             raise
-        self._privileged = True
 
     async def begin(self) -> None:
         """Start all parts."""
         try:
-            self._take()
+            self.ensure_taken()
             self._began = self._reactor.seconds()
             if self._seat is None:
                 for key in self.config.inactive:
@@ -127,29 +114,21 @@ class Suite(StartedService):
             await self._assemble()
         except sqlite3.Error as error:
             reason = f"a database cannot be used: {error}"
-            self._log.emit("service.start.failed", reason=reason)
+            self._tell_failed(reason)
             raise MailError(Kind.UNAVAILABLE, reason) from error
         except (MailError, OSError) as error:
-            self._log.emit("service.start.failed", reason=str(error))
+            self._tell_failed(str(error))
             raise
-        self._log.emit("service.start.completed")
+        if self.told:
+            self._log.emit("service.start.completed")
 
-    def ended(self) -> None:
-        """All parts have stopped."""
+    def _tell_failed(self, reason: str) -> None:
+        if self.told:
+            self._log.emit("service.start.failed", reason=reason)
+
+    def give_back(self) -> None:
+        """Give the locks back; the ports are closed."""
         self._lock.release()
-        self._privileged = False
-
-    async def ask(self, command: str, **arguments: object) -> object:
-        """
-        Do what the control socket's command of this name does.
-
-        Raises:
-            MailError: NOT_FOUND when there is none; what the command raises.
-        """
-        found = self._commands.get(command)
-        if found is None:
-            raise MailError(Kind.NOT_FOUND, "the server does not know this command")
-        return await found(arguments)
 
     # the parts
 
@@ -182,11 +161,11 @@ class Suite(StartedService):
             self, self._reactor, self._began, directory, store, self._queue, self.listeners, self.watchdog
         )
         inspection = Inspection(directory, self._queue, self.listeners, self._recent)
-        self._commands = {**commands.table(), **inspection.table()}
+        self.commands = {**commands.table(), **inspection.table()}
         if self._seat is not None:
-            self._seat.link.commands.update(self._commands)
+            self._seat.link.commands.update(self.commands)
         elif self.roles == ALL_ROLES:
-            self._control.open(self._commands)
+            self._control.open(self.commands)
             self.stops.append(("control socket", self._control.close))
             self.stops.append(("manhole", self._manhole.close))
             names = {
@@ -205,10 +184,8 @@ class Suite(StartedService):
         settings = self.config.database
         directory = open_directory(settings.url, lane, auto_migrate=settings.auto_migrate, disk=self._disk)
         self.stops.insert(-1, ("directory", directory.close))
-        if self._seat is None or self._seat.number == 0:
-            self._log.emit("service.storage.opened", what="accounts", place=directory.database.path)
-            if not directory.database.has_domains():
-                self._log.emit("service.directory.unfilled")
+        if self._seat is None:
+            tell_places(self.config, directory.database, self._log)
         return directory
 
     def _open_store(self) -> MailStore:
@@ -221,9 +198,6 @@ class Suite(StartedService):
             link.notes["let_go"] = lambda note: store.let_go(note["account_id"])
         store.start()
         self.stops.append(("store", lambda: self._in_thread(store.stop)))
-        if self._seat is None or self._seat.number == 0:
-            what = f"mailboxes ({settings.layout.value})"
-            self._log.emit("service.storage.opened", what=what, place=settings.maildir_root)
         return store
 
     def _run_anywhere(self) -> None:
@@ -249,8 +223,6 @@ class Suite(StartedService):
         except sqlite3.Error as error:
             raise MailError(Kind.UNAVAILABLE, f"the spool {plan.folder}: {error}") from error
         self.stops.append(("spool", lambda: self._in_thread(spool.stop)))
-        if plan.share.receives:
-            self._log.emit("service.storage.opened", what="spool", place=plan.folder)
         return spool
 
     def _start_queue(self, spools: Sequence[Spool], directory: Directory) -> None:
@@ -334,6 +306,16 @@ def ensure_usable(tls: ReloadingTLS, config: Config) -> None:
     """
     if not tls.available and tls.fault:
         raise MailError(Kind.INVALID, f"tls.certificate {config.tls.certificate}: {tls.fault}")
+
+
+def tell_places(config: Config, database: DirectoryDatabase, log: EventLog) -> None:
+    """Log where everything lies, and whether any mail is ours. Blocks for a moment."""
+    storage = config.storage
+    log.emit("service.storage.opened", what="accounts", place=database.path)
+    log.emit("service.storage.opened", what=f"mailboxes ({storage.layout.value})", place=storage.maildir_root)
+    log.emit("service.storage.opened", what="spool", place=os.path.join(config.server.data_dir, SPOOL_FOLDER))
+    if not database.has_domains():
+        log.emit("service.directory.unfilled")
 
 
 def make_certificate(config: Config, disk: Disk) -> None:

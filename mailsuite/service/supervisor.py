@@ -16,22 +16,21 @@ from mailsuite.config import Config
 from mailsuite.config.tls import ReloadingTLS
 from mailsuite.directory import DirectoryDatabase
 from mailsuite.durable import Disk
-from mailsuite.errors import Kind, MailError
+from mailsuite.errors import MailError
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.service.bus import Relay
-from mailsuite.service.control import Command, ControlSocket
+from mailsuite.service.control import ControlSocket
 from mailsuite.service.crew import Orders, Worker
-from mailsuite.service.fleet import FleetCommands
+from mailsuite.service.fleet import QUEUE_NAME, FleetCommands
 from mailsuite.service.lock import RunLock
 from mailsuite.service.manhole import Manhole
 from mailsuite.service.ports import Ports
 from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
 from mailsuite.service.spools import forget_spools
 from mailsuite.service.started import StartedService
-from mailsuite.service.suite import ensure_usable, make_certificate
+from mailsuite.service.suite import ensure_usable, make_certificate, tell_places
 from mailsuite.smtp.factory import network_of
 
-QUEUE_NAME = "queue"
 PLACE_AGAIN_SECONDS = 0.005
 
 
@@ -60,8 +59,6 @@ class Supervisor(StartedService):
         self._unplaced: deque[tuple[str, socket.socket]] = deque()
         self._number = 0
         self._turn = 0
-        self._privileged = False
-        self._commands: dict[str, Command] = {}
         self.began = 0.0
         count = config.server.workers
         self.workers: list[Worker] = []
@@ -89,20 +86,8 @@ class Supervisor(StartedService):
 
     # the life of the service
 
-    def privilegedStartService(self) -> None:
-        """
-        Take the locks and the ports, and read what only root may.
-
-        Raises:
-            MailError: another server has them.
-            OSError: the run folder cannot be used.
-        """
-        super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
-        self._take()
-
-    def _take(self) -> None:
-        if self._privileged:
-            return
+    def take(self) -> None:
+        """Take the locks and the ports, and read what only root may."""
         self._lock.acquire()
         try:
             self.listeners.bind()
@@ -113,12 +98,11 @@ class Supervisor(StartedService):
             self._manhole.unbind()
             self._lock.release()
             raise
-        self._privileged = True
 
     async def begin(self) -> None:
         """Start the workers, then accept."""
         try:
-            self._take()
+            self.ensure_taken()
             self.began = self._reactor.seconds()
             self.watchdog.start()
             self.stops.append(("watchdog", self.watchdog.stop))
@@ -129,6 +113,7 @@ class Supervisor(StartedService):
             # Once, before several processes would do it at the same time.
             database = DirectoryDatabase(self.config.database.url, disk)
             database.ensure_current(auto_migrate=self.config.database.auto_migrate)
+            tell_places(self.config, database, self._log)
             database.close()
             if Role.SMTP in self.roles:
                 forget_spools(self.config, self.config.server.workers, disk)
@@ -136,9 +121,9 @@ class Supervisor(StartedService):
             await self._start_all()
             self.stops.append(("listeners", self._stop_accepting))
             await self.listeners.open()
-            self._commands = dict(FleetCommands(self, self._reactor).table())
+            self.commands = dict(FleetCommands(self, self._reactor).table())
             if self.roles == ALL_ROLES:
-                self._control.open(self._commands)
+                self._control.open(self.commands)
                 self.stops.append(("control socket", self._control.close))
                 self.stops.append(("manhole", self._manhole.close))
                 await self._manhole.open(self.ask, {"config": self.config, "workers": self.all_workers}, disk)
@@ -160,10 +145,9 @@ class Supervisor(StartedService):
         """Say what a worker that is started now is to run with."""
         return Orders(self._first_config, self.config, self._tls.pair if self._tls.available else None)
 
-    def ended(self) -> None:
-        """All parts have stopped."""
+    def give_back(self) -> None:
+        """Give the locks back; the ports are closed."""
         self._lock.release()
-        self._privileged = False
 
     async def _stop_workers(self) -> None:
         if self.workers:
@@ -176,18 +160,6 @@ class Supervisor(StartedService):
         for _, accepted in self._unplaced:
             accepted.close()
         self._unplaced.clear()
-
-    async def ask(self, command: str, **arguments: object) -> object:
-        """
-        Do what the control socket's command of this name does.
-
-        Raises:
-            MailError: NOT_FOUND when there is none; what the command raises.
-        """
-        found = self._commands.get(command)
-        if found is None:
-            raise MailError(Kind.NOT_FOUND, "the server does not know this command")
-        return await found(arguments)
 
     def reload(self, config: Config) -> bool:
         """
@@ -203,6 +175,12 @@ class Supervisor(StartedService):
     def certificate_fault(self) -> str:
         """What is wrong with the certificate that is there now; empty when nothing is."""
         return self._tls.fault
+
+    def standard_streams_closed(self) -> None:
+        """Let the workers fall silent as well; those that are started later inherit silence."""
+        for worker in self.all_workers:
+            if worker.ready:
+                worker.link.tell("silence")
 
     # connections
 

@@ -49,7 +49,9 @@ class WorkerProcess:
         self._reactor = reactor
         self._suite: Suite | None = None
         self._stopping = False
-        self._link = Link({"begin": self._begin}, {"stop": lambda _: self.stop()}, self._orphaned)
+        self._link = Link(
+            {"begin": self._begin}, {"stop": lambda _: self.stop(), "silence": _fall_silent}, self._orphaned
+        )
         self._channel = socket.socket(fileno=CHANNEL_DESCRIPTOR)
 
     def run(self) -> int:
@@ -64,9 +66,7 @@ class WorkerProcess:
         return 0
 
     def _listen_to_signals(self) -> None:
-        # Ctrl-C and SIGHUP are the parent's; SIGTERM may come to one process or to all of a group.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # It may come to one process, or to all of a group together with their parent.
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self.stop))
 
     async def _begin(self, request: Mapping[str, Any]) -> object:
@@ -125,6 +125,14 @@ class WorkerProcess:
         self.stop()
 
 
+def _fall_silent(_note: object) -> None:
+    """Whoever started the server in the background does not listen any more."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nothing, stream)
+    os.close(nothing)
+
+
 def _is_socket(descriptor: int) -> bool:
     try:
         return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
@@ -136,6 +144,9 @@ def main() -> None:
     """Run."""
     if not all(_is_socket(descriptor) for descriptor in (LINK_DESCRIPTOR, CHANNEL_DESCRIPTOR)):
         raise SystemExit(USAGE)
+    # Ctrl-C and SIGHUP are the parent's, also when they come to all of a group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.umask(PRIVATE_UMASK)
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     raise_file_limit()

@@ -238,6 +238,14 @@ class AccountIndex:
         finally:
             self.database.close()
 
+    def tell_from_now_on(self, told: Callable[[int, int, int], None]) -> None:
+        """Tell where every mailbox stands, and from now on of every commit."""
+        self._told = told
+        for row in statements.mailboxes(self.connection):
+            if row.selectable:
+                told(self.account_id, row.mailbox_id, row.modseq)
+        told(self.account_id, 0, 0)
+
     # transactions
 
     @contextlib.contextmanager

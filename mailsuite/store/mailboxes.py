@@ -47,6 +47,7 @@ def list_mailboxes(index: AccountIndex) -> list[MailboxEntry]:
 
 def notice_folders(index: AccountIndex) -> None:
     """Take in folders that another program made."""
+    doomed = index.retry_work()  # a folder that is still to be removed is no new one
     stamp = index.disk.stat(index.home.path).st_mtime_ns
     if stamp == index.home_stamp:
         return
@@ -56,12 +57,14 @@ def notice_folders(index: AccountIndex) -> None:
         if name is None or name in known:
             continue
         path = f"{index.home.path}/{entry}"
+        if path in doomed:
+            continue
         if not os.path.islink(path) and os.path.isdir(f"{path}/cur"):
             with index.writing() as transaction:
                 _drop_mere_name(transaction, name)
                 index.make_mailbox(transaction, name)
     after = index.disk.stat(index.home.path).st_mtime_ns
-    index.home_stamp = after if after == stamp and abs(time.time_ns() - stamp) > TICK_NS else 0
+    index.home_stamp = after if after == stamp and not doomed and abs(time.time_ns() - stamp) > TICK_NS else 0
 
 
 def status(index: AccountIndex, name: str) -> MailboxStatus:

@@ -24,7 +24,7 @@ from mailsuite.config.ports import PORTS
 ROOT = Path(__file__).parents[2]
 SYSTEMD = ROOT / "etc" / "systemd"
 DOCKER = ROOT / "etc" / "docker"
-SERVED = {name: port.number for name, port in PORTS.items() if port.present and port.enabled}
+SERVED = {name: port.number for name, port in PORTS.items() if port.present and port.enabled and name != "manhole"}
 TWISTD = [sys.executable, "-P", "-c", "from twisted.scripts.twistd import run; run()"]
 EXPOSURE_MAX = 20  # tenths; systemd calls everything below 20 OK
 

@@ -195,3 +195,20 @@ def test_waiting_for_a_turn_ends(tmp_path):
     assert not waiting.is_alive()
     one.close()
     other.close()
+
+
+def test_a_removal_that_failed_at_first_does_not_take_a_new_mailbox_of_that_name(make_bench):
+    bench = make_bench()
+    bench.go(bench.session().create("work", frozenset()))
+    bench.append(MESSAGE, name="work")
+    broken = FaultyDisk(operations={"rename"}, path_part="..deleted", fail_at=1, lasting=True)
+    bench.index.disk = broken
+    bench.go(bench.session().delete("work"))
+    with pytest.raises(MailError) as caught:
+        bench.go(bench.session().create("work", frozenset()))
+    assert caught.value.kind is Kind.UNAVAILABLE
+    broken.heal()
+    bench.go(bench.session().create("work", frozenset()))
+    bench.append(MESSAGE, name="work")
+    bench.kill()
+    assert bench.mail("work").keys() == {1}

@@ -178,3 +178,16 @@ def test_remove_account_leaves_nothing(bench):
     bench.go(bench.store.remove_account(bench.account))
     assert not bench.home.exists()
     assert bench.mail() == {}
+
+
+def test_who_listens_hears_of_what_comes_after_a_rebuild(bench):
+    bench.append(MESSAGES[0])
+    box = bench.box()
+    known = bench.go(box.snapshot()).highest_modseq
+    heard = []
+    bench.store.bus.subscribe(1, heard.append)
+    bench.go(bench.store.reindex(bench.account))
+    newest = max((change.modseq for change in heard if change.mailbox_id == box.mailbox_id), default=known)
+    assert newest == bench.go(box.snapshot()).highest_modseq
+    bench.append(MESSAGES[0])
+    assert len(bench.go(box.changes(max(known, newest))).added) == 1
