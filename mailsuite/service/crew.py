@@ -150,8 +150,8 @@ class Worker:
             self._process = self.reactor.spawnProcess(
                 _Process(lambda reason: self._ended(leave, reason)),
                 sys.executable,
-                [sys.executable, "-m", "mailsuite.service.worker"],
-                env=None,
+                [sys.executable, "-P", "-m", "mailsuite.service.worker"],
+                env=_environment(),
                 childFDs={
                     0: nothing,
                     1: 1,
@@ -273,6 +273,11 @@ class Worker:
             deferred.errback(MailError(Kind.UNAVAILABLE, f"{self.name} is being started; try again"))
             return deferred
         return self.link.ask(command, **arguments)
+
+
+def _environment() -> Mapping[str, str]:
+    """Let a worker find modules where we do, and not in the folder where somebody started us."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
 
 
 async def _tell_newer(link: Link, config: Config) -> None:
