@@ -202,6 +202,8 @@ class ReloadingTLS:
         self._clock = clock
         self._log = EventLog(Logger())
         self._options: CertificateOptions | None = None
+        self.pair = pair
+        """The newest good one; None before there is any."""
         self._stamps: tuple[_Stamp, ...] | None = None
         self._looked: float | None = None
         self.fault = ""
@@ -255,11 +257,13 @@ class ReloadingTLS:
             return
         self._stamps = stamps
         try:
-            self._options = load_options(self._settings)
+            pair = read_pair(self._settings)
+            self._options = make_options(pair, self._settings)
         except (OSError, ValueError) as error:
             self.fault = explain_refusal(error)
             self._log.emit("tls.certificate.refused", file=self._settings.certificate, reason=self.fault)
         else:
+            self.pair = pair
             self.fault = ""
             self._log.emit("tls.certificate.loaded", file=self._settings.certificate)
 

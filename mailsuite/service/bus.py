@@ -92,6 +92,7 @@ class Relay:
 
         def leave() -> None:
             self._outboxes.pop(link, None)
+            self._carry_gap(link)  # it may have ended between a commit and the notice of it
 
         return leave
 

@@ -1,6 +1,7 @@
 """One worker process, as its parent sees it."""
 
 import base64
+import contextlib
 import os
 import socket
 import sys
@@ -18,7 +19,7 @@ from mailsuite.config import Config
 from mailsuite.config.tls import Pair
 from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog
-from mailsuite.service.link import Hearing, Link
+from mailsuite.service.link import GONE, Hearing, Link
 from mailsuite.service.passing import Arrival, hand_over
 from mailsuite.service.reload import give
 from mailsuite.service.roles import Role
@@ -31,6 +32,21 @@ SETTLED_SECONDS = 60.0
 """A worker that lived so long is started again without much of a pause."""
 KILL_SECONDS = 45.0
 """A worker that was told to stop and has not by then is killed: it had 30 s for its sessions, 10 for its spool."""
+
+
+@attrs.frozen
+class Orders:
+    """
+    What a worker is to run with.
+
+    Args:
+        config: in force since the parent's start.
+        newer: with values that were read since then; the same where there are none.
+    """
+
+    config: Config
+    newer: Config
+    pair: Pair | None
 
 
 class _Process(ProcessProtocol):
@@ -81,12 +97,12 @@ class Worker:
     _pause: float = attrs.field(default=FIRST_PAUSE_SECONDS, init=False)
     _began: float = attrs.field(default=0.0, init=False)
     _stopping: Deferred[None] | None = attrs.field(default=None, init=False)
-    _begin: Callable[[], tuple[Config, Pair | None]] = attrs.field(default=None, init=False)
+    _begin: Callable[[], Orders] = attrs.field(default=None, init=False)
     _log: EventLog = attrs.field(factory=lambda: EventLog(Logger("mailsuite.service.workers")), init=False)
 
     # its life
 
-    async def start(self, begin: Callable[[], tuple[Config, Pair | None]]) -> None:
+    async def start(self, begin: Callable[[], Orders]) -> None:
         """
         Start the process, and wait until it can serve.
 
@@ -99,9 +115,11 @@ class Worker:
         self._begin = begin
         self._call = None
         link = self._spawn()
-        config, pair = begin()
+        orders = begin()
+        config, pair = orders.config, orders.pair
         await link.ask(
             "begin",
+            parent=os.getpid(),
             name=self.name,
             number=self.number,
             count=self.count,
@@ -110,41 +128,44 @@ class Worker:
             given=give(config),
             pair=None if pair is None else [_text(pair.certificate), _text(pair.private_key)],
         )
-        self.ready = True
+        while (newer := begin().newer) is not config:  # also what came while it started
+            await _tell_newer(link, newer)
+            config = newer
+        if self._process is None:
+            raise MailError(Kind.UNAVAILABLE, GONE)  # its end was noticed before its last words were read
+        self.ready = self._stopping is None
         self._log.emit("service.worker.started", worker=self.name, process=self.pid)
         self.changed()
 
     def _spawn(self) -> Link:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        channel, its_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        ours.setblocking(False)  # noqa: FBT003 - the socket module's signature
-        channel.setblocking(False)  # noqa: FBT003 - likewise
-        self._channel = channel
         self._began = self.reactor.seconds()
-        self.link = link = Link({}, {**self.notes, "over": self._over, "let_go": self._let_go})
-        leave = self.joined(link)
-        try:
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            far_link, near_link = _sockets(socket.SOCK_STREAM, theirs, ours)
+            far_channel, channel = _sockets(socket.SOCK_SEQPACKET, theirs, ours)
+            nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            theirs.callback(os.close, nothing)
+            link = Link({}, {**self.notes, "over": self._over, "let_go": self._let_go})
+            leave = self.joined(link)
+            ours.callback(leave)
             self._process = self.reactor.spawnProcess(
                 _Process(lambda reason: self._ended(leave, reason)),
                 sys.executable,
-                [sys.executable, "-m", "mailsuite.service.worker"],
-                env=None,
+                [sys.executable, "-P", "-m", "mailsuite.service.worker"],
+                env=_environment(),
                 childFDs={
                     0: nothing,
                     1: 1,
                     2: 2,
-                    LINK_DESCRIPTOR: theirs.fileno(),
-                    CHANNEL_DESCRIPTOR: its_channel.fileno(),
+                    LINK_DESCRIPTOR: far_link.fileno(),
+                    CHANNEL_DESCRIPTOR: far_channel.fileno(),
                 },
             )
-        finally:
-            theirs.close()
-            its_channel.close()
-            os.close(nothing)
+            ours.pop_all()
         self.pid = self._process.pid
-        self.reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: link))
-        ours.close()
+        self._channel = channel
+        self.link = link
+        with near_link:
+            self.reactor.adoptStreamConnection(near_link.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: link))
         return link
 
     def _ended(self, leave: Callable[[], None], reason: Any) -> None:
@@ -180,8 +201,12 @@ class Worker:
         def failed(failure: Failure) -> None:
             reason = failure.value.detail if isinstance(failure.value, MailError) else str(failure.value)
             self._log.emit("service.worker.failed", worker=self.name, reason=reason)
-            if self._process is not None and self._stopping is None:
+            if self._stopping is not None:
+                return
+            if self._process is not None:
                 self._process.signalProcess("KILL")  # its end starts it again
+            elif self._call is None:
+                self._start_again()  # there was not even a process
 
         _ = Deferred.fromCoroutine(self.start(self._begin)).addErrback(failed)
 
@@ -248,6 +273,29 @@ class Worker:
             deferred.errback(MailError(Kind.UNAVAILABLE, f"{self.name} is being started; try again"))
             return deferred
         return self.link.ask(command, **arguments)
+
+
+def _environment() -> Mapping[str, str]:
+    """Let a worker find modules where we do, and not in the folder where somebody started us."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+
+
+async def _tell_newer(link: Link, config: Config) -> None:
+    try:
+        await link.ask("reload", given=give(config))
+    except MailError as error:
+        if error.kind is not Kind.INVALID:  # a certificate that cannot be used; the one that it was given stays
+            raise
+
+
+def _sockets(
+    kind: int, theirs: contextlib.ExitStack, ours: contextlib.ExitStack
+) -> tuple[socket.socket, socket.socket]:
+    far, near = socket.socketpair(socket.AF_UNIX, kind)
+    theirs.callback(far.close)
+    ours.callback(near.close)
+    near.setblocking(False)  # noqa: FBT003 - the socket module's signature
+    return far, near
 
 
 def _text(octets: bytes) -> str:

@@ -5,6 +5,7 @@ The parent accepts and hands the descriptor over at once, with the name of the s
 the number back when the connection has ended. So the parent knows how many connections each worker has, and from whom.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -78,7 +79,7 @@ class Acceptor:
         self._call: Any = None
         self._log = EventLog(Logger("mailsuite.service.passing"))
         # Given up when the process has no descriptors left: with it, the connection that waits can be closed.
-        self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._reserve = _take_descriptor()
 
     def logPrefix(self) -> str:
         """Name it in Twisted's messages."""
@@ -95,6 +96,9 @@ class Acceptor:
 
     def pause(self) -> None:
         """Let connections wait where the system keeps them."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
         self._reactor.removeReader(self)
 
     def doRead(self) -> None:
@@ -116,15 +120,17 @@ class Acceptor:
     def _turn_away(self) -> None:
         """Close one connection with the reserve, and let the others wait for a moment."""
         self._log.emit("service.descriptors.exhausted", service=self._service)
-        os.close(self._reserve)
-        try:
+        self._give_reserve_up()
+        with contextlib.suppress(OSError):
             self._listening.accept()[0].close()
-        except OSError:
-            pass
-        finally:
-            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._reserve = _take_descriptor()
         self.pause()
         self._call = self._reactor.callLater(FULL_PAUSE_SECONDS, self._go_on)
+
+    def _give_reserve_up(self) -> None:
+        descriptor, self._reserve = self._reserve, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _go_on(self) -> None:
         self._call = None
@@ -136,14 +142,18 @@ class Acceptor:
 
     def close(self) -> None:
         """Accept no more; may be called twice."""
-        if self._reserve < 0:
-            return
-        if self._call is not None:
-            self._call.cancel()
-        self.pause()
-        self._listening.close()
-        os.close(self._reserve)
-        self._reserve = -1
+        if self._listening.fileno() >= 0:
+            self.pause()
+            self._listening.close()
+        self._give_reserve_up()
+
+
+def _take_descriptor() -> int:
+    """Take a descriptor to give up later; -1 where somebody else was quicker."""
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
 
 
 @implementer(IReadDescriptor)
@@ -168,6 +178,7 @@ class Arrivals:
         self._reactor = reactor
         self._factories = factories
         self._ended = ended
+        self._log = EventLog(Logger("mailsuite.service.passing"))
 
     def logPrefix(self) -> str:
         """Name it in Twisted's messages."""
@@ -199,9 +210,13 @@ class Arrivals:
 
     def _begin(self, arrival: Arrival, accepted: socket.socket) -> None:
         factory = self._factories.get(arrival.service)
-        if factory is None or not begin_connection(
-            accepted, factory, self._reactor, lambda: self._ended(arrival.number)
-        ):
+        begun = False
+        try:
+            if factory is not None:
+                begun = begin_connection(accepted, factory, self._reactor, lambda: self._ended(arrival.number))
+        except Exception:  # noqa: BLE001 - the fault of one connection must not keep all others from coming
+            self._log.failure("background.work.failed", what=f"beginning a connection to {arrival.service}")
+        if not begun:
             accepted.close()
             self._ended(arrival.number)
 
@@ -223,8 +238,10 @@ class _PassedServer(PromptServer):
 
     def connectionLost(self, reason: Any) -> None:
         """Let the parent know."""
-        super().connectionLost(reason)
-        self.ended()
+        try:
+            super().connectionLost(reason)
+        finally:
+            self.ended()
 
 
 class _PassedUnixServer(unix.Server):
@@ -234,8 +251,10 @@ class _PassedUnixServer(unix.Server):
 
     def connectionLost(self, reason: Any) -> None:
         """Let the parent know."""
-        super().connectionLost(reason)
-        self.ended()
+        try:
+            super().connectionLost(reason)
+        finally:
+            self.ended()
 
 
 def begin_connection(
@@ -263,7 +282,11 @@ def begin_connection(
     transport = kind(accepted, protocol, peer, None, 0, reactor)
     transport.repstr = f"<{type(protocol).__name__} of {peer or 'a unix socket'}>"
     transport.ended = ended
-    protocol.makeConnection(transport)
+    try:
+        protocol.makeConnection(transport)
+    except BaseException:
+        transport.stopReading()  # its descriptor is closed, and its number will be another connection's
+        raise
     return True
 
 

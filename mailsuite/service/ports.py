@@ -97,7 +97,7 @@ class Ports:
         await self.admit()
         delayed, self._delayed = self._delayed, []
         for service in delayed:
-            await self._listen(service)
+            _ = background(self._listen(service), self._log, f"listening for {service}")
 
     async def _listen(self, service: str) -> None:
         strings = self.config.listen.get(service)

@@ -10,17 +10,17 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred, DeferredList, FirstError, gatherResults
 
 from mailsuite.config import Config
-from mailsuite.config.tls import Pair, ReloadingTLS, read_pair
+from mailsuite.config.tls import ReloadingTLS
 from mailsuite.directory import DirectoryDatabase
 from mailsuite.durable import Disk
 from mailsuite.errors import MailError
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.service.bus import Relay
 from mailsuite.service.control import ControlSocket
-from mailsuite.service.crew import Worker
+from mailsuite.service.crew import Orders, Worker
 from mailsuite.service.fleet import QUEUE_NAME, FleetCommands
 from mailsuite.service.lock import RunLock
 from mailsuite.service.manhole import Manhole
@@ -45,12 +45,11 @@ class Supervisor(StartedService):
 
     def __init__(self, config: Config, reactor: Any, roles: Iterable[Role] = ALL_ROLES) -> None:
         super().__init__()
-        self.config = config
+        self.config = self._first_config = config
         self.roles = frozenset(roles)
         self._reactor = reactor
         self._lock = RunLock(config.run_folder, self.roles)
         self._tls = ReloadingTLS(config.tls, reactor)
-        self._pair: Pair | None = None
         services = [name for name in config.services() if SERVICES.get(name) in self.roles]
         self.listeners = Ports(config, services, self._tls, reactor, self._place, self._admit)
         self._control = ControlSocket(config.run_folder, reactor)
@@ -94,8 +93,6 @@ class Supervisor(StartedService):
             self.listeners.bind()
             self._manhole.bind()
             ensure_usable(self._tls, self.config)
-            if self._tls.available:
-                self._pair = read_pair(self.config.tls)
         except BaseException:
             self.listeners.unbind()
             self._manhole.unbind()
@@ -142,7 +139,11 @@ class Supervisor(StartedService):
             error.subFailure.raiseException()
 
     def _start(self, worker: Worker) -> Deferred[None]:
-        return Deferred.fromCoroutine(worker.start(lambda: (self.config, self._pair)))
+        return Deferred.fromCoroutine(worker.start(self.orders))
+
+    def orders(self) -> Orders:
+        """Say what a worker that is started now is to run with."""
+        return Orders(self._first_config, self.config, self._tls.pair if self._tls.available else None)
 
     def give_back(self) -> None:
         """Give the locks back; the ports are closed."""
@@ -168,21 +169,12 @@ class Supervisor(StartedService):
             Whether another certificate is in use.
         """
         self.config = config
-        changed = self._tls.look_again(config.tls)
-        if not self._tls.fault:
-            self._read_pair()
-        return changed
+        return self._tls.look_again(config.tls)
 
     @property
     def certificate_fault(self) -> str:
         """What is wrong with the certificate that is there now; empty when nothing is."""
         return self._tls.fault
-
-    def _read_pair(self) -> None:
-        try:
-            self._pair = read_pair(self.config.tls)
-        except (OSError, ValueError) as error:
-            self._log.emit("tls.certificate.refused", file=self.config.tls.certificate, reason=str(error))
 
     def standard_streams_closed(self) -> None:
         """Let the workers fall silent as well; those that are started later inherit silence."""
@@ -225,8 +217,8 @@ class Supervisor(StartedService):
 
     async def _admit(self) -> None:
         """A certificate has come: let all workers have it before connections come that need it."""
-        self._read_pair()
-        await gatherResults([worker.ask("tls.look") for worker in self.workers if worker.ready])
+        # One that ends meanwhile is started again, with the certificate.
+        await DeferredList([worker.ask("tls.look") for worker in self.workers if worker.ready], consumeErrors=True)
 
     # what workers ask for
 

@@ -20,6 +20,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import globalLogBeginner
 
 from mailsuite.config.tls import Pair
+from mailsuite.errors import Kind, MailError
 from mailsuite.service.affinity import choose, processors, run_on
 from mailsuite.service.application import (
     PRIVATE_UMASK,
@@ -69,7 +70,13 @@ class WorkerProcess:
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self.stop))
 
     async def _begin(self, request: Mapping[str, Any]) -> object:
-        """Start to serve."""
+        """Start to serve; what the system refuses, the parent is to say in the same words as it would of itself."""
+        try:
+            return await self._start(request)
+        except OSError as error:
+            raise MailError(Kind.UNAVAILABLE, str(error)) from error
+
+    async def _start(self, request: Mapping[str, Any]) -> object:
         config = read_given(request["given"], request["path"])
         number = request["number"]
         if config.server.pin_threads:
@@ -89,6 +96,9 @@ class WorkerProcess:
         self._suite = Suite(config, self._reactor, [Role(name) for name in request["roles"]], seat=seat)
         self._suite.on_reload = lambda: reopen_log(config, stream)
         self._suite.privilegedStartService()
+        if os.getppid() != request["parent"]:
+            # Who waited for the locks of our siblings before we had ours may have all that we are about to open.
+            raise MailError(Kind.UNAVAILABLE, "the parent is gone")
         self._suite.startService()
         await self._suite.when_ready()
         gc.collect()

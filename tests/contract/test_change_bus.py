@@ -169,3 +169,13 @@ def test_a_worker_that_is_gone_is_told_nothing():
     buses.here.publish(CHANGE)
     buses.pump()
     assert buses.ends[1].other.transport.value() == b""
+
+
+def test_what_a_worker_did_just_before_its_end_is_looked_for():
+    buses = Workers()
+    heard = []
+    buses.there.subscribe(7, heard.append)
+    buses.here.publish(CHANGE)  # and the worker is gone before the reactor's next turn
+    buses.leave[0]()
+    buses.ends[1].carry()
+    assert heard == [MailboxChange(7, ANY_MAILBOX, 0)]

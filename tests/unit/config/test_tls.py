@@ -114,6 +114,21 @@ def test_a_broken_new_certificate_leaves_the_old_one_in_force(settings):
     assert _subject(tls) == "new.example"
 
 
+def test_what_is_given_on_to_another_process_is_what_is_in_force(settings):
+    clock = Clock()
+    tls = ReloadingTLS(settings, clock)
+    assert (tls.available, tls.pair) == (False, None)
+    for hostname in ("old.example", "new.example"):
+        _write(settings, hostname)
+        clock.advance(1)
+        assert tls.available
+        assert _subject(ReloadingTLS(settings, Clock(), tls.pair)) == hostname
+    Disk().replace_file(settings.certificate, b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")
+    clock.advance(1)
+    assert tls.available
+    assert _subject(ReloadingTLS(settings, Clock(), tls.pair)) == "new.example"
+
+
 def test_a_removed_certificate_leaves_the_old_one_in_force(settings):
     clock = Clock()
     _write(settings, "old.example")

@@ -1,6 +1,9 @@
+import threading
+
 import pytest
 
 from mailsuite.errors import Kind, MailError
+from mailsuite.service import lock as lock_module
 from mailsuite.service.lock import RunLock
 from mailsuite.service.roles import ALL_ROLES, Role
 
@@ -49,4 +52,34 @@ def test_a_file_that_was_left_behind_does_not_block(tmp_path):
     lock = RunLock(str(tmp_path))
     lock.acquire()
     lock.release()
+    lock.release()
+
+
+def test_a_server_waits_for_the_workers_of_one_that_was_killed(tmp_path):
+    orphan = RunLock(str(tmp_path), {Role.SMTP}, worker="worker-1")
+    orphan.acquire()
+    ending = threading.Timer(0.2, orphan.release)
+    ending.start()
+    lock = RunLock(str(tmp_path))
+    lock.acquire()
+    assert ending.finished.is_set()
+    ending.join()
+    worker = RunLock(str(tmp_path), {Role.SMTP}, worker="worker-1")
+    worker.acquire()  # a server has the locks of its workers only while it looks
+    worker.release()
+    lock.release()
+
+
+def test_a_server_does_not_wait_for_ever_and_not_for_workers_of_other_roles(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock_module, "ORPHANS_SECONDS", 0.0)
+    orphan = RunLock(str(tmp_path), {Role.SMTP}, worker="worker-0")
+    orphan.acquire()
+    error = _refused(RunLock(str(tmp_path)))
+    assert error.kind is Kind.CONFLICT
+    imap = RunLock(str(tmp_path), {Role.IMAP})
+    imap.acquire()
+    imap.release()
+    orphan.release()
+    lock = RunLock(str(tmp_path))
+    lock.acquire()
     lock.release()

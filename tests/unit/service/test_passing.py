@@ -214,3 +214,92 @@ def test_without_descriptors_one_connection_is_closed_and_the_others_wait():
         assert placed[0].getpeername() == second.getsockname()
         placed[0].close()
     acceptor.close()
+
+
+def test_a_reserve_that_somebody_else_took_is_no_end(monkeypatch):
+    reactor = Readers()
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    acceptor = Acceptor("imap", Exhausted(listening), reactor, lambda _, accepted: accepted.close())
+    acceptor.start()
+
+    def refuse(*_arguments, **_keywords):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with socket.create_connection(listening.getsockname(), 10) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", refuse)
+            acceptor.doRead()
+        assert client.recv(10) == b""
+    reactor.later.pop()()
+    assert reactor.readers == [acceptor]
+    with socket.create_connection(listening.getsockname(), 10) as client:
+        acceptor.doRead()
+        assert client.recv(10) == b""
+    acceptor.close()
+    assert reactor.readers == []
+
+
+def test_who_is_told_to_pause_does_not_go_on_by_itself():
+    reactor = Readers()
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    acceptor = Acceptor("imap", Exhausted(listening), reactor, lambda _, accepted: accepted.close())
+    acceptor.start()
+    acceptor.doRead()
+    assert len(reactor.later) == 1
+    acceptor.pause()
+    assert (reactor.later, reactor.readers) == ([], [])
+    acceptor.start()
+    assert reactor.readers == [acceptor]
+    acceptor.close()
+
+
+class Refusing(Protocol):
+    def connectionMade(self):
+        raise ZeroDivisionError
+
+
+class Faulty(Protocol):
+    def connectionLost(self, reason):
+        raise ZeroDivisionError
+
+
+def fail_to_build(_address):
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("build", [fail_to_build, lambda _address: Refusing()])
+def test_the_fault_of_one_connection_keeps_no_other_from_coming(world, build):
+    build_well, world.factory.buildProtocol = world.factory.buildProtocol, build
+    first, accepted = connected()
+    with first, accepted:
+        hand_over(world.channel, Arrival(1, "imap"), accepted.fileno())
+        accepted.close()
+        world.arrivals.doRead()
+        assert first.recv(10) == b""
+    assert world.ended == [1]
+    assert world.reactor.readers == [world.arrivals]
+    world.factory.buildProtocol = build_well
+    second, accepted = connected()
+    with second, accepted:
+        hand_over(world.channel, Arrival(2, "imap"), accepted.fileno())
+        accepted.close()
+        world.arrivals.doRead()
+        assert second.recv(10) == b"hello"
+    end(world)
+    assert world.ended == [1, 2]
+
+
+def test_a_connection_whose_protocol_fails_at_its_end_is_told_as_well(world):
+    made = []
+    world.factory.buildProtocol = lambda _address: made.append(Faulty()) or made[-1]
+    client, accepted = connected()
+    with client, accepted:
+        hand_over(world.channel, Arrival(3, "imap"), accepted.fileno())
+        accepted.close()
+        world.arrivals.doRead()
+        with pytest.raises(ZeroDivisionError):
+            made[0].transport.connectionLost(Failure(ConnectionDone()))
+    assert world.ended == [3]
+    world.close()
