@@ -289,6 +289,11 @@ EVENTS: Mapping[str, Event] = {
     "service.worker.failed": Event(
         "{worker} cannot start: {reason}", {"worker": "its name", "reason": "one sentence"}, LogLevel.critical
     ),
+    "service.worker.hung": Event(
+        "{worker}, process {process}, does not answer and is killed; it is started again",
+        {"worker": "its name", "process": "its process id"},
+        LogLevel.error,
+    ),
     "service.worker.killed": Event(
         "{worker}, process {process}, has not stopped in time and is killed",
         {"worker": "its name", "process": "its process id"},

@@ -32,6 +32,9 @@ SETTLED_SECONDS = 60.0
 """A worker that lived so long is started again without much of a pause."""
 KILL_SECONDS = 45.0
 """A worker that was told to stop and has not by then is killed: it had 30 s for its sessions, 10 for its spool."""
+PING_SECONDS = 5.0
+UNANSWERED_MAX = 6
+"""A worker that does not answer so many questions is killed; while one is open it gets no new connections."""
 
 
 @attrs.frozen
@@ -91,6 +94,8 @@ class Worker:
     peers: dict[int, str] = attrs.field(factory=dict, init=False)
     """Its connections by number, and from which network each is."""
     networks: Counter[str] = attrs.field(factory=Counter, init=False)
+    _unanswered: int = attrs.field(default=0, init=False)
+    _pinging: Any = attrs.field(default=None, init=False)
     _channel: socket.socket | None = attrs.field(default=None, init=False)
     _process: Any = attrs.field(default=None, init=False)
     _call: Any = attrs.field(default=None, init=False)
@@ -134,11 +139,13 @@ class Worker:
         if self._process is None:
             raise MailError(Kind.UNAVAILABLE, GONE)  # its end was noticed before its last words were read
         self.ready = self._stopping is None
+        self._ping()
         self._log.emit("service.worker.started", worker=self.name, process=self.pid)
         self.changed()
 
     def _spawn(self) -> Link:
         self._began = self.reactor.seconds()
+        self._unanswered = 0
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             far_link, near_link = _sockets(socket.SOCK_STREAM, theirs, ours)
             far_channel, channel = _sockets(socket.SOCK_SEQPACKET, theirs, ours)
@@ -168,8 +175,33 @@ class Worker:
             self.reactor.adoptStreamConnection(near_link.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: link))
         return link
 
+    @property
+    def answers(self) -> bool:
+        """Whether it is there, and not silent for longer than it should be."""
+        return self.ready and self._unanswered <= 1
+
+    def _ping(self) -> None:
+        """Ask whether it is alive, now and then; by count, since a machine that slept has not waited."""
+        if not self.ready:
+            return
+        if self._unanswered >= UNANSWERED_MAX:
+            self._log.emit("service.worker.hung", worker=self.name, process=self.pid)
+            self._process.signalProcess("KILL")  # its end starts it again
+            return
+        self._unanswered += 1
+        _ = self.link.ask("ping").addCallbacks(self._answered, lambda _: None)
+        self._pinging = self.reactor.callLater(PING_SECONDS, self._ping)
+
+    def _answered(self, _: object) -> None:
+        self._unanswered = 0
+
+    def _end_pings(self) -> None:
+        if self._pinging is not None and self._pinging.active():
+            self._pinging.cancel()
+
     def _ended(self, leave: Callable[[], None], reason: Any) -> None:
         leave()
+        self._end_pings()
         was_ready, self.ready = self.ready, False
         self._process = None
         if self._channel is not None:
@@ -221,6 +253,7 @@ class Worker:
             return stopping
         self._stopping = stopping
         self.ready = False
+        self._end_pings()
         self.link.tell("stop")
         killing = self.reactor.callLater(KILL_SECONDS, self._kill)
 

@@ -106,11 +106,10 @@ class FleetCommands:
         told: dict[str, Any] = {}
         told_status: dict[str, Any] = {}
         for worker in parent.all_workers:
-            facts: dict[str, Any] = {}
-            if worker.ready:
-                facts = await worker.ask("status")  # type: ignore[assignment]  # our own process answers
-                told_status[worker.name] = facts
-                told[worker.name] = await worker.ask("stalls")
+            facts = await _answer_of(worker, "status") or {}
+            told_status[worker.name] = facts
+            if stalls_of := await _answer_of(worker, "stalls"):
+                told[worker.name] = stalls_of
             connections.update(facts.get("connections", {}))
             waiting += facts.get("deliveries_waiting", 0)
             workers.append(
@@ -141,14 +140,15 @@ class FleetCommands:
         """Say which turns of which process took too long, and where."""
         told = {"parent": stall_facts(self.parent.watchdog)}
         for worker in self._ready():
-            told[worker.name] = await worker.ask("stalls")  # type: ignore[assignment]  # our own process answers
+            if facts := await _answer_of(worker, "stalls"):
+                told[worker.name] = facts
         return merge_stalls(told)
 
     async def sessions(self, _request: Mapping[str, object]) -> object:
         """List the open connections of all workers, the oldest first."""
         rows: list[dict[str, Any]] = []
         for worker in self._ready():
-            answer: Any = await worker.ask("sessions")
+            answer = await _answer_of(worker, "sessions") or ()
             rows.extend({**row, "worker": worker.name} for row in answer)
         return sorted(rows, key=lambda row: -row["seconds"])
 
@@ -216,6 +216,16 @@ class FleetCommands:
         arguments = _arguments(request)
         await self._any_worker().ask("account.rename", **arguments)
         await self._ask_all("account.renamed", **arguments)
+        return None
+
+
+async def _answer_of(worker: Worker, command: str) -> Any:
+    """Ask a worker; None from one that is not there, or ends, or hangs: the others are worth to be told of."""
+    if not worker.answers:
+        return None
+    try:
+        return await worker.ask(command)
+    except MailError:
         return None
 
 

@@ -12,10 +12,13 @@ from twisted.logger import Logger
 
 from mailsuite.config import PORTS, Config
 from mailsuite.config.tls import ReloadingTLS
+from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog, background
 from mailsuite.service.listeners import TLS_CHECK_SECONDS, describe_addresses
 from mailsuite.service.passing import Acceptor
 from mailsuite.service.sockets import Bound, bind_port, explain, explain_endpoint
+
+MORE_THAN_A_PORT = "does more than open a port, which server.workers leave no room for; the service brings its own TLS"
 
 
 @attrs.define
@@ -115,11 +118,14 @@ class Ports:
     async def _open_endpoint(self, service: str, text: str) -> socket.socket:
         """Let Twisted open the port that a string describes, and accept there ourselves."""
         try:
-            port: Any = await serverFromString(self.reactor, text).listen(ServerFactory())
+            factory = ServerFactory()
+            port: Any = await serverFromString(self.reactor, text).listen(factory)
         except Exception as error:  # whatever the endpoint's parser or the system says
             raise explain_endpoint(error, service, text) from error
-        port.stopReading()
         self._endpoints.append(port)
+        if getattr(port, "factory", None) is not factory:
+            raise MailError(Kind.INVALID, f"listen.{service}: {text!r} {MORE_THAN_A_PORT}")
+        port.stopReading()
         listening: socket.socket = port.socket.dup()
         listening.setblocking(False)  # noqa: FBT003 - the socket module's signature
         return listening

@@ -206,7 +206,7 @@ class Supervisor(StartedService):
         self._turn = (self._turn + 1) % max(1, len(self.workers))
         turned = [*self.workers[self._turn :], *self.workers[: self._turn]]
         self._number += 1
-        for worker in sorted(turned, key=lambda worker: (worker.networks[network], len(worker.peers))):
+        for worker in sorted(turned, key=lambda each: (not each.answers, each.networks[network], len(each.peers))):
             if worker.take(self._number, service, network, accepted):
                 return True
         return False

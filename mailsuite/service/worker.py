@@ -50,7 +50,9 @@ class WorkerProcess:
         self._suite: Suite | None = None
         self._stopping = False
         self._link = Link(
-            {"begin": self._begin}, {"stop": lambda _: self.stop(), "silence": _fall_silent}, self._orphaned
+            {"begin": self._begin, "ping": _answer},
+            {"stop": lambda _: self.stop(), "silence": _fall_silent},
+            self._orphaned,
         )
         self._channel = socket.socket(fileno=CHANNEL_DESCRIPTOR)
 
@@ -123,6 +125,11 @@ class WorkerProcess:
         if self._suite is not None:
             self._suite.listeners.abort()
         self.stop()
+
+
+async def _answer(_request: object) -> object:
+    """We live."""
+    return None
 
 
 def _fall_silent(_note: object) -> None:

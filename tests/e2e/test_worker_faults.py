@@ -42,3 +42,16 @@ def test_workers_find_modules_where_their_parent_does_and_nowhere_else(server, t
     server.interpreter = [server.interpreter[0], "-P", *server.interpreter[1:]]
     server.start()
     assert set(workers_of(server)) == {"worker-0", "worker-1", "queue"}
+
+
+def test_an_endpoint_that_does_more_than_open_a_port_is_refused(tmp_path):
+    """The parent would hand over what is below it: its clients would get no TLS."""
+    first = MadeServer(tmp_path / "first", environment=TWO_WORKERS)
+    first.start().stop()
+    keys = first.folder / "data" / "keys" / "tls"
+    text = f"ssl:0:interface=127.0.0.1:privateKey={keys / 'key.pem'}:certKey={keys / 'cert.pem'}"
+    server = MadeServer(tmp_path / "srv", f'[listen]\nimap = ["{text}"]\n', environment=TWO_WORKERS)
+    done = subprocess.run(server.arguments(), capture_output=True, text=True, env=server.environment, timeout=60)
+    assert done.returncode == 1
+    assert "mailsuite cannot start: listen.imap: 'ssl:0:" in done.stderr
+    assert "server.workers" in done.stderr

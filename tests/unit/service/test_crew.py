@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 
 import attrs
 import pytest
@@ -14,7 +15,7 @@ from twisted.python.failure import Failure
 from mailsuite.config import parse_config
 from mailsuite.errors import MailError
 from mailsuite.service import crew
-from mailsuite.service.crew import FIRST_PAUSE_SECONDS, Orders, Worker
+from mailsuite.service.crew import FIRST_PAUSE_SECONDS, PING_SECONDS, UNANSWERED_MAX, Orders, Worker
 from mailsuite.service.roles import Role
 
 
@@ -24,23 +25,29 @@ class Process:
 
     protocol: object
     pid: int
+    channel: object
     link: object = None
     signals: list = attrs.field(factory=list)
 
     def signalProcess(self, name):
         self.signals.append(name)
 
-    def asked(self):
-        """What it was asked since the last time."""
+    def heard(self):
+        """What it was told and asked since the last time."""
         lines = self.link.transport.value().splitlines()
         self.link.transport.clear()
         return [json.loads(line) for line in lines]
+
+    def asked(self):
+        """The same without the question whether it lives."""
+        return [message for message in self.heard() if message.get("command") != "ping"]
 
     def answer(self, question, **answer):
         answer = answer or {"result": None}
         self.link.dataReceived(json.dumps({"answer": question["ask"], **answer}).encode() + b"\n")
 
     def end(self):
+        self.channel.close()
         self.protocol.processEnded(Failure(ProcessTerminated(None, 9, 9)))
 
     def fall_silent(self):
@@ -60,7 +67,8 @@ class Machine(Clock):
             self.refusals -= 1
             raise OSError(11, os.strerror(11))
         self.arguments, self.environment = arguments, env
-        self.processes.append(Process(protocol, 100 + len(self.processes)))
+        channel = socket.socket(fileno=os.dup(childFDs[crew.CHANNEL_DESCRIPTOR]))
+        self.processes.append(Process(protocol, 100 + len(self.processes), channel))
         return self.processes[-1]
 
     def adoptStreamConnection(self, descriptor, family, factory):
@@ -202,3 +210,32 @@ def test_a_worker_begins_with_what_the_others_began_with_and_then_reads_what_the
     process.answer(third)
     assert ship.worker.ready
     assert process.asked() == []
+
+
+def test_a_worker_that_hangs_is_killed_and_started_again(ship, machine):
+    ship.start()
+    process = ship.begin()
+    assert ship.worker.answers
+    for _ in range(UNANSWERED_MAX - 1):
+        machine.advance(PING_SECONDS)
+        assert process.signals == []
+    assert not ship.worker.answers
+    machine.advance(PING_SECONDS)
+    assert process.signals == ["KILL"]
+    process.end()
+    machine.advance(FIRST_PAUSE_SECONDS)
+    ship.begin()
+    assert ship.worker.answers
+
+
+def test_a_worker_that_was_only_busy_goes_on(ship, machine):
+    ship.start()
+    process = ship.begin()
+    for _ in range(3):
+        machine.pump([PING_SECONDS] * (UNANSWERED_MAX - 1))
+        assert not ship.worker.answers
+        for question in process.heard():
+            process.answer(question)
+        assert ship.worker.answers
+    machine.advance(1000 * PING_SECONDS)  # all of us slept
+    assert process.signals == []

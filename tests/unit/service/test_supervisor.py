@@ -2,6 +2,7 @@
 
 import base64
 import datetime as dt
+import socket
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -9,7 +10,7 @@ from twisted.internet.defer import Deferred
 from mailsuite.config import parse_config
 from mailsuite.config.tls import CHECK_SECONDS, write_self_signed
 from mailsuite.durable import Disk
-from mailsuite.service.crew import FIRST_PAUSE_SECONDS
+from mailsuite.service.crew import FIRST_PAUSE_SECONDS, PING_SECONDS
 from mailsuite.service.supervisor import Supervisor
 
 from .test_crew import Machine
@@ -24,7 +25,7 @@ def machine():
 
 @pytest.fixture
 def parent(tmp_path, machine):
-    table = {"server": {"hostname": "mx.example", "workers": 1, "data_dir": str(tmp_path)}}
+    table = {"server": {"hostname": "mx.example", "workers": 2, "data_dir": str(tmp_path)}}
     return Supervisor(parse_config(table, str(tmp_path / "mailsuite.toml"), {}), machine)
 
 
@@ -69,3 +70,24 @@ def test_services_with_tls_begin_although_a_worker_ends_when_the_certificate_com
     assert outcome == [None]
     process.end()
     parent.workers[0].stop()
+
+
+def test_a_worker_that_does_not_answer_gets_no_connections_while_another_does(parent, machine):
+    for worker in parent.workers:
+        Deferred.fromCoroutine(worker.start(parent.orders))
+        process = machine.processes[-1]
+        process.answer(*process.asked())
+    silent, alive = machine.processes
+    for _ in range(2):
+        machine.advance(PING_SECONDS)
+        for question in alive.heard():
+            alive.answer(question)
+    for _ in range(6):
+        parent.listeners.place("imap", socket.socket())
+    silent.channel.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        silent.channel.recv(100)
+    assert len([alive.channel.recv(100) for _ in range(6)]) == 6
+    for worker, process in zip(parent.workers, machine.processes, strict=True):
+        worker.stop()
+        process.end()
