@@ -286,6 +286,10 @@ EVENTS: Mapping[str, Event] = {
         {"worker": "its name", "process": "its process id", "reason": "signal or exit status"},
         LogLevel.error,
     ),
+    "service.worker.left": Event(
+        "{worker}, process {process}, was told to end and is started again",
+        {"worker": "its name", "process": "its process id"},
+    ),
     "service.worker.failed": Event(
         "{worker} cannot start: {reason}", {"worker": "its name", "reason": "one sentence"}, LogLevel.critical
     ),

@@ -27,8 +27,8 @@ from mailsuite.service.roles import Role
 LINK_DESCRIPTOR = 3
 CHANNEL_DESCRIPTOR = 4
 FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 30.0
-SETTLED_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 5.0
+SETTLED_SECONDS = 20.0
 """A worker that lived so long is started again without much of a pause."""
 KILL_SECONDS = 45.0
 """A worker that was told to stop and has not by then is killed: it had 30 s for its sessions, 10 for its spool."""
@@ -212,12 +212,11 @@ class Worker:
         if self._stopping is not None:
             self._stopping.callback(None)
             return
-        self._log.emit(
-            "service.worker.ended",
-            worker=self.name,
-            process=self.pid,
-            reason=f"signal {reason.signal}" if getattr(reason, "signal", None) else f"status {reason.exitCode}",
-        )
+        how = f"signal {reason.signal}" if getattr(reason, "signal", None) else f"status {reason.exitCode}"
+        if reason.exitCode == 0:
+            self._log.emit("service.worker.left", worker=self.name, process=self.pid)
+        else:
+            self._log.emit("service.worker.ended", worker=self.name, process=self.pid, reason=how)
         if was_ready or self.restarts:
             self._start_again()
         self.changed()

@@ -150,10 +150,7 @@ class Supervisor(StartedService):
         self._lock.release()
 
     async def _stop_workers(self) -> None:
-        if self.workers:
-            await gatherResults([worker.stop() for worker in self.workers])
-        if self.queue is not None:
-            await self.queue.stop()
+        await gatherResults([worker.stop() for worker in self.all_workers])
 
     async def _stop_accepting(self) -> None:
         await self.listeners.close()
