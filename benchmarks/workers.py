@@ -20,7 +20,7 @@ from pathlib import Path
 import servers
 from smtp_delivered import delivered
 
-ACCOUNTS = 8
+ACCOUNTS = 8  # an account is worked on by one process at a time
 COMMANDS = (b"NOOP", b"STATUS INBOX (MESSAGES UIDNEXT)", b"UID FETCH 1 (FLAGS)", b"UID FETCH 1 (ENVELOPE)")
 BATCH = 50
 
@@ -57,8 +57,20 @@ class Client:
             self.send()
 
 
-def small_commands(port: int, connections: int, seconds: float) -> float:
-    """Give how many commands were answered in a second."""
+def processes(folder: Path) -> list[int]:
+    """Find the parent of a server and its workers."""
+    parent = int((folder / "run" / "smtp.lock").read_text(encoding="ascii"))
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
+    return [parent, *map(int, children.split())]
+
+
+def cpu_seconds(folder: Path) -> float:
+    """Give the time of all processors that a server has had."""
+    return sum(servers.cpu_seconds(pid) for pid in processes(folder))
+
+
+def small_commands(port: int, connections: int, seconds: float) -> tuple[float, int]:
+    """Give how many commands were answered in a second, and how many in all."""
     names = itertools.cycle(servers.addresses(ACCOUNTS))
     clients = [Client(port, next(names)) for _ in range(connections)]
     with selectors.DefaultSelector() as selector:
@@ -72,7 +84,8 @@ def small_commands(port: int, connections: int, seconds: float) -> float:
         taken = time.perf_counter() - began
     for client in clients:
         client.socket.close()
-    return sum(client.answered for client in clients) / taken
+    answered = sum(client.answered for client in clients)
+    return answered / taken, answered
 
 
 def receive(port: int, mail: Path, arguments: argparse.Namespace) -> float:
@@ -139,13 +152,13 @@ def served(folder: Path, workers: int) -> Iterator[tuple[Path, int]]:
 def main() -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--messages", type=int, default=8000)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    received: dict[int, list[float]] = {1: [], 2: []}
-    answered: dict[int, list[float]] = {1: [], 2: []}
+    received: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
+    answered: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
     with (
         tempfile.TemporaryDirectory() as temporary,
         served(Path(temporary, "one"), 1) as one,
@@ -153,13 +166,22 @@ def main() -> None:
     ):
         for _ in range(arguments.rounds):
             for workers, (folder, offset) in ((1, one), (2, two)):
-                received[workers].append(receive(offset + 25, folder / "data" / "mail", arguments))
-                answered[workers].append(small_commands(offset + 143, arguments.connections, arguments.seconds))
+                before = cpu_seconds(folder)
+                rate = receive(offset + 25, folder / "data" / "mail", arguments)
+                between = cpu_seconds(folder)
+                received[workers].append((rate, (between - before) / arguments.messages))
+                rate, count = small_commands(offset + 143, arguments.connections, arguments.seconds)
+                answered[workers].append((rate, (cpu_seconds(folder) - between) / count))
         print("connections of each of two workers:", *spread(two[0], two[1] + 143))
         times = hear(two[1], 100)
     for name, found in (("messages received/s", received), ("small IMAP commands/s", answered)):
-        one_, two_ = statistics.median(found[1]), statistics.median(found[2])
-        print(f"{name:<24} one {one_:>8,.0f}   two {two_:>8,.0f}   ratio {two_ / one_:.2f}")
+        (one_, cost_one), (two_, cost_two) = (
+            [statistics.median(column) for column in zip(*found[number], strict=True)] for number in (1, 2)
+        )
+        print(
+            f"{name:<24} one {one_:>8,.0f} ({cost_one * 1e6:.0f} us)   two {two_:>8,.0f} ({cost_two * 1e6:.0f} us)   "
+            f"ratio {two_ / one_:.2f}, by the servers' time of two processors {2 * cost_one / cost_two:.2f}"
+        )
     middle, worst = statistics.median(times) * 1000, max(times) * 1000
     print(f"250 to EXISTS, by either worker: median {middle:.1f} ms, longest {worst:.1f} ms")
 

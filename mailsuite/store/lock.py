@@ -19,7 +19,7 @@ from mailsuite.errors import Kind, MailError
 
 TURN_SECONDS = 5.0
 """So long a job waits for its turn; other processes hold it for the length of one job."""
-PAUSES_SECONDS = (0.0, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005)
+PAUSES_SECONDS = (0.0, 0.0001, 0.0002, 0.0005, 0.001)
 
 _TURN, _PRESENCE = 0, 1
 _LOCK = struct.Struct("hhqqi")
