@@ -253,7 +253,11 @@ class ReloadingTLS:
             return
         self._looked = now
         stamps = self._stamp()
-        if stamps is None or stamps == self._stamps:
+        if stamps is None:
+            missing = self._options is not None and self._is_missing()
+            self.fault = "the certificate or its key is not there" if missing else ""
+            return
+        if stamps == self._stamps:
             return
         self._stamps = stamps
         try:
@@ -266,6 +270,17 @@ class ReloadingTLS:
             self.pair = pair
             self.fault = ""
             self._log.emit("tls.certificate.loaded", file=self._settings.certificate)
+
+    def _is_missing(self) -> bool:
+        """Whether a file is not there; one that we may not see any more was read while we could."""
+        try:
+            for path in (self._settings.certificate, self._settings.private_key):
+                os.stat(path)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def _stamp(self) -> tuple[_Stamp, ...] | None:
         stamps = []

@@ -132,8 +132,9 @@ class QueueService(Service):
             self.poke()
 
     async def _begin_due(self) -> None:
-        for queue in self._queues:
-            room = self._settings.attempts_max - len(self._attempts)
+        for number, queue in enumerate(self._queues):
+            free = self._settings.attempts_max - len(self._attempts)
+            room = -(-free // (len(self._queues) - number))  # an equal part; what one leaves is the others'
             if room > 0 and not queue.spool.failing:
                 with contextlib.suppress(MailError):  # the others must not wait for it; the next look asks again
                     await self._begin_some(queue, room)

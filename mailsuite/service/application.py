@@ -168,7 +168,8 @@ class Application(MultiService):
             await self._suite.ask("reload")
         except MailError as error:
             self._log.emit("config.file.refused", reason=error.detail)
-        self._manager.ready(self._status())
+        finally:
+            self._manager.ready(self._status())
 
     def _status(self) -> str:
         return f"serves {', '.join(self._suite.listeners.services)}"

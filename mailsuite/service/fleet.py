@@ -129,7 +129,7 @@ class FleetCommands:
             "configuration": parent.config.path,
             "services": list(parent.listeners.services),
             "connections": dict(connections),
-            "queued": told_status.get(QUEUE_NAME, {}).get("queued", 0),
+            "queued": told_status.get(QUEUE_NAME, {}).get("queued") if parent.queue is not None else 0,
             "deliveries_waiting": waiting,
             "stalls": stalls["count"],
             "longest_stall_seconds": stalls["longest_seconds"],

@@ -21,6 +21,8 @@ from mailsuite.service.control import Command, answer_request
 LINE_MAX_OCTETS = 64 * 2**20
 GONE = "a process of the server ended before it answered; try again"
 
+TOO_LONG = "the answer is too long"
+
 Hearing = Callable[[Mapping[str, Any]], None]
 
 
@@ -78,8 +80,11 @@ class Link(LineOnlyReceiver):
             self._say({"note": note, **values})
 
     def _say(self, message: Mapping[str, object]) -> None:
+        self._write(_encode(message))
+
+    def _write(self, octets: bytes) -> None:
         assert self.transport is not None
-        self.transport.write(json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n")
+        self.transport.write(octets)
 
     # what is heard
 
@@ -107,7 +112,10 @@ class Link(LineOnlyReceiver):
     async def _answer(self, message: Mapping[str, Any]) -> None:
         answer = await answer_request(self.commands, message, self._log)
         if not self._gone:
-            self._say({"answer": message["ask"], **answer})
+            octets = _encode({"answer": message["ask"], **answer})
+            if len(octets) > LINE_MAX_OCTETS:
+                octets = _encode({"answer": message["ask"], "error": TOO_LONG, "kind": Kind.TOO_LARGE.name})
+            self._write(octets)
 
     # the life of the connection
 
@@ -136,3 +144,7 @@ class Link(LineOnlyReceiver):
             if not deferred.called:
                 deferred.errback(MailError(Kind.UNAVAILABLE, GONE))
         self._lost()
+
+
+def _encode(message: Mapping[str, object]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mailsuite.config import PORTS, Config
+from mailsuite.config.model import MANHOLE
 from mailsuite.config.tls import ReloadingTLS
 from mailsuite.observe import EventLog, background
 from mailsuite.service.descriptors import DescriptorReserve, GuardedFactory, rest_when_exhausted
@@ -133,6 +134,7 @@ class Listeners:
         if self._call.active():
             self._call.cancel()
         self._call = None
+        self.tls.look_again(self.config.tls)
         if not self.tls.available:
             self._call = self.reactor.callLater(TLS_CHECK_SECONDS, self.look_for_certificate)
             return
@@ -171,7 +173,8 @@ class Listeners:
         """Put what is before TLS and protocol in its place: the headers of proxies, and the end of descriptors."""
         server = self.config.server
         peers = ProxyPeers.parse(server.proxy_peers)
-        if peers and (not server.proxy_services or service in server.proxy_services):
+        wanted = service in server.proxy_services if server.proxy_services else service != MANHOLE
+        if peers and wanted:
             factory = ProxyFactory(factory, peers, self.reactor)
         return GuardedFactory(factory, self._reserve, self.reactor)
 

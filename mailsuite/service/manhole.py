@@ -36,7 +36,7 @@ class Manhole:
         Accept connections.
 
         Args:
-            names: what the typist finds beside ``ops``; frozen values.
+            names: what the typist finds beside ``ops``: the configuration, and parts of the server as they are.
 
         Raises:
             MailError: the port or the host key cannot be had.

@@ -115,5 +115,7 @@ def settings_of(service: str, config: Config, seat: Seat | None) -> Any:
     if seat is None:
         return settings
     fields = attrs.fields_dict(type(settings))
-    shares = {name: seat.share_of(getattr(settings, name)) for name in SHARED_LIMITS if name in fields}
+    # The parent spreads connections by the address that it sees; who comes through a proxy has another one.
+    shared = SHARED_LIMITS[:1] if config.server.proxy_peers else SHARED_LIMITS
+    shares = {name: seat.share_of(getattr(settings, name)) for name in shared if name in fields}
     return attrs.evolve(settings, **shares)

@@ -57,6 +57,7 @@ class Supervisor(StartedService):
         self._relay = Relay(reactor)
         self.watchdog = Watchdog(reactor, config.server.stall_seconds)
         self._unplaced: deque[tuple[str, socket.socket]] = deque()
+        self._placing: Any = None
         self._number = 0
         self._turn = 0
         self.began = 0.0
@@ -187,19 +188,21 @@ class Supervisor(StartedService):
             self._place_waiting()
 
     def _place_waiting(self) -> None:
+        if self._placing is not None and self._placing.active():
+            self._placing.cancel()
         while self._unplaced:
             service, accepted = self._unplaced[0]
             if not self._hand_over(service, accepted):
                 self.listeners.pause()
                 if any(worker.ready for worker in self.workers):
-                    self._reactor.callLater(PLACE_AGAIN_SECONDS, self._place_waiting)
+                    self._placing = self._reactor.callLater(PLACE_AGAIN_SECONDS, self._place_waiting)
                 return
             accepted.close()
             self._unplaced.popleft()
         self.listeners.resume()
 
     def _hand_over(self, service: str, accepted: socket.socket) -> bool:
-        network = _network(accepted)
+        network = f"{service} {_network(accepted)}"  # limits are for each service by itself
         self._turn = (self._turn + 1) % max(1, len(self.workers))
         turned = [*self.workers[self._turn :], *self.workers[: self._turn]]
         self._number += 1

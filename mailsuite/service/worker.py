@@ -19,6 +19,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.protocol import Factory
 from twisted.logger import globalLogBeginner
 
+from mailsuite.config import ConfigError
 from mailsuite.config.tls import Pair
 from mailsuite.errors import Kind, MailError
 from mailsuite.service.affinity import choose, processors, run_on
@@ -75,8 +76,8 @@ class WorkerProcess:
         """Start to serve; what the system refuses, the parent is to say in the same words as it would of itself."""
         try:
             return await self._start(request)
-        except OSError as error:
-            raise MailError(Kind.UNAVAILABLE, str(error)) from error
+        except (OSError, ConfigError) as error:
+            raise MailError(Kind.UNAVAILABLE, str(error).splitlines()[0]) from error
 
     async def _start(self, request: Mapping[str, Any]) -> object:
         config = read_given(request["given"], request["path"])

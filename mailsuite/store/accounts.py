@@ -109,6 +109,11 @@ class OpenAccounts:
                 raise MailError(Kind.UNAVAILABLE, "the mailboxes are being moved; try again")
         return home
 
+    def _make_home(self, account_id: int, home: Home) -> None:
+        """Make the folder of an account; not while it is being moved, or there would be two."""
+        if not self._moves.is_begun(account_id):
+            self._place.make_tree(home.path)
+
     def _lock(self, home: Home) -> AccountLock:
         """Have our turn with an account that we have not open; it is ours until the lock is released or closed."""
         while True:
@@ -178,7 +183,7 @@ class OpenAccounts:
 
     def _open_account(self, account_id: int, email: str) -> AccountIndex:
         home = self._home(account_id, email)
-        self._place.make_tree(home.path)
+        self._make_home(account_id, home)
         lock = self._lock(home)
         try:
             alone = lock.enter()
@@ -219,7 +224,7 @@ class OpenAccounts:
         """Build an account's index anew; return the number of messages."""
         self.forget(account_id)
         home = self._home(account_id, email)
-        self._place.make_tree(home.path)
+        self._make_home(account_id, home)
         lock = self._lock_alone(account_id, home)
         try:
             index = reindex.replace(account_id, home, self._place, self._others.told, lock, progress)
@@ -234,18 +239,20 @@ class OpenAccounts:
 
     def damaged(self, account_id: int) -> None:
         """Close an account whose index turned out to be damaged; it is checked when it is next opened."""
-        index = self._open.get(account_id)
+        index = self._open.pop(account_id, None)
         if index is None:
             return
-        index.lock.acquire()
-        alone = index.lock.is_alone()
         index.database.close()
-        if alone:
-            reindex.keep_damaged(index.home, self._place)
-        else:
-            self._others.let_go(account_id)
-        self._open.pop(account_id)
-        index.lock.close()
+        try:
+            index.lock.acquire()
+            if index.lock.is_alone():
+                reindex.keep_damaged(index.home, self._place)
+            else:
+                self._others.let_go(account_id)
+        except (OSError, MailError) as error:
+            self._place.log.failure("store.close.failed", error, account=account_id)
+        finally:
+            index.lock.close()
 
     def forget(self, account_id: int) -> None:
         """Close an account if it is open."""

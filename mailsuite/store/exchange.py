@@ -11,6 +11,7 @@ import enum
 import hashlib
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 
@@ -82,12 +83,15 @@ def _read_folder(folder: str, name: str, disk: Disk) -> Iterator[Letter]:
     for _ in range(2):
         for subfolder in ("new", "cur"):
             path = f"{folder}/{subfolder}"
-            for file in sorted(disk.listdir(path) if os.path.isdir(path) else ()):
+            for file in sorted(disk.listdir(path) if os.path.isdir(path) and not os.path.islink(path) else ()):
                 token = maildir.token_of(file)
                 if token in done or file.startswith("."):
                     continue
                 try:
-                    content, status = disk.read_file(f"{path}/{file}"), disk.stat(f"{path}/{file}")
+                    status = disk.stat(f"{path}/{file}")
+                    if not stat.S_ISREG(status.st_mode):
+                        continue  # a link could lead to somebody else's mail
+                    content = disk.read_file(f"{path}/{file}")
                 except (FileNotFoundError, IsADirectoryError):
                     continue
                 done.add(token)
@@ -180,22 +184,24 @@ def read_source(path: str, mailbox: str = "") -> Iterator[Letter]:
         MailError: INVALID when it is none of these.
         OSError: it cannot be read.
     """
+    disk = Disk()
     if not os.path.isdir(path):
         yield from _read_mbox(path, mailbox or INBOX)
     elif os.path.isdir(f"{path}/cur") or os.path.isdir(f"{path}/new"):
-        disk = Disk()
         yield from _read_folder(path, mailbox or INBOX, disk)
         for entry in sorted(os.listdir(path)):
             name = maildir.decode_name(entry[1:]) if entry.startswith(".") else None
-            if name is not None and os.path.isdir(f"{path}/{entry}/cur"):
+            linked = os.path.islink(f"{path}/{entry}")
+            if name is not None and not linked and os.path.isdir(f"{path}/{entry}/cur"):
                 yield from _read_folder(f"{path}/{entry}", f"{mailbox}/{name}" if mailbox else name, disk)
     else:
         files = sorted(name for name in os.listdir(path) if name.lower().endswith(".eml"))
         if not files:
             raise MailError(Kind.INVALID, f"{path} is neither a Maildir nor a folder of .eml files")
         for name in files:
-            with open(f"{path}/{name}", "rb") as stream:
-                yield Letter(mailbox or INBOX, stream.read(), "", os.fstat(stream.fileno()).st_mtime)
+            status = disk.stat(f"{path}/{name}")
+            if stat.S_ISREG(status.st_mode):
+                yield Letter(mailbox or INBOX, disk.read_file(f"{path}/{name}"), "", status.st_mtime)
 
 
 def _read_mbox(path: str, mailbox: str) -> Iterator[Letter]:
@@ -228,7 +234,10 @@ def _from_mbox(first: bytes, lines: list[bytes], mailbox: str) -> Letter:
         else:
             letters += "".join(_STATUS_LETTERS.get(each, "") for each in status[1].upper().decode("ascii"))
     moment = email.utils.parsedate(b" ".join(first.split()[2:7]).decode("ascii", "replace"))
-    date = calendar.timegm((*moment[:6], 0, 1, 0)) if moment is not None else time.time()
+    try:
+        date = calendar.timegm((*moment[:6], 0, 1, 0)) if moment is not None else time.time()
+    except (ValueError, OverflowError):
+        date = time.time()  # a year that no calendar has
     ordered = letters_of_bits(bits_of_letters(letters))
     return Letter(mailbox, b"".join([*header, *lines[end:]]), ordered, date)
 

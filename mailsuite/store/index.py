@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -220,7 +220,7 @@ class AccountIndex:
         if known:
             if newest[1] != self._newest[1]:
                 self._unsynced = True  # made by another process, which owes nobody that it is durable
-            # What another process promised and could not do is as much our work; what it did does no harm twice.
+            # What another process promised and could not do is as much our work; what it did, it has forgotten.
             self._left, self._done = statements.pending(self.connection), []
             self._opened = True
         self._newest = newest
@@ -320,7 +320,7 @@ class AccountIndex:
                         # It is committed: whoever looks for the file finds it in tmp.
                         self.lock.set_look(row.mailbox_id, None)
 
-    def do_pending(self, work: Iterable[tuple[int, str, str]]) -> None:
+    def do_pending(self, work: Sequence[tuple[int, str, str]]) -> None:
         """Do what a commit promised; what fails is tried again later."""
         for number, source, target in work:
             try:
@@ -337,6 +337,16 @@ class AccountIndex:
                 )
             else:
                 self._done.append(number)
+        if self._done and (any(target for _, _, target in work) or not self.lock.is_alone()):
+            self._forget_done()
+
+    def _forget_done(self) -> None:
+        """Forget what is done at once: another process would do it again, to what has the name by then."""
+        with contextlib.suppress(OSError, sqlite3.Error):  # else with the next transaction
+            self.database.set_synchronous(Synchronous.NORMAL)
+            with self.database.writing() as connection:
+                statements.forget_pending(connection, self._done)
+            self._done.clear()
 
     def retry_work(self) -> set[str]:
         """Do again what failed; give the paths that should be gone and are not."""

@@ -17,12 +17,19 @@ JOURNAL = "..convert"
 
 
 def read_layout(disk: Disk, root: str) -> Layout | None:
-    """Tell in which layout the accounts lie; None where nobody has noted it."""
+    """
+    Tell in which layout the accounts lie; None where nobody has noted it.
+
+    Raises:
+        MailError: CONFLICT, for a layout that this version does not know.
+    """
     path = f"{root}/{FILE}"
     if not os.path.exists(path):
         return None
     text = disk.read_file(path).decode("ascii", "replace").strip()
-    return next((layout for layout in Layout if layout.value == text), None)
+    if text and text not in {layout.value for layout in Layout}:
+        raise MailError(Kind.CONFLICT, f"the mail in {root} lies in layout {text!r}, which this version does not know")
+    return Layout(text) if text else None
 
 
 def write_layout(disk: Disk, root: str, layout: Layout) -> None:

@@ -7,7 +7,6 @@ that is not done can tell from the address that the directory gives whether the 
 that is done stays, so that mail queued under an old address finds its way, and that nobody opens what was removed.
 """
 
-import contextlib
 import json
 import os
 import threading
@@ -66,8 +65,11 @@ class Moves:
             moves = {}
             for name in self._disk.listdir(self._folder):
                 if name.isascii() and name.isdigit():
-                    with contextlib.suppress(FileNotFoundError):  # forgotten meanwhile
-                        moves[int(name)] = Move(int(name), **json.loads(self._disk.read_file(f"{self._folder}/{name}")))
+                    try:
+                        values = json.loads(self._disk.read_file(f"{self._folder}/{name}"))
+                        moves[int(name)] = Move(int(name), **values)
+                    except FileNotFoundError:
+                        continue  # forgotten meanwhile
             self._moves = moves
             self._stamp = 0 if recent else stamp
 
@@ -106,6 +108,11 @@ class Moves:
         if os.path.relpath(here.path, self._root) not in {*move.former, move.target}:
             return here
         return Home(self._absolute(move.target if move.done else move.former[-1]), self._layout)
+
+    def is_begun(self, account_id: int) -> bool:
+        """Whether the folder may be gone from where it is at any moment."""
+        move = self._find(account_id)
+        return move is not None and not move.done
 
     def is_due(self, account_id: int, here: Home) -> bool:
         """Whether the directory has changed, and the folder is still to follow."""

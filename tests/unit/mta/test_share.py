@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.mta import QueueFile, statements
@@ -166,3 +167,16 @@ def test_one_service_works_on_all_spools(world, far, start, outcome):
     outcome(service.retry(entries[0].queue_id))
     assert outcome(service.list()) == []
     assert len(far.got) == 6
+
+
+def test_a_long_queue_of_one_spool_does_not_keep_the_others_waiting(world, far, start):
+    first = world.spool()
+    second = world.spool(folder=worker_folder(world.folder, 1))
+    for _ in range(30):
+        first.put(world.message(first, FAR))
+    second.put(world.message(second, "other@remote.test"))
+    far.pause = Deferred()
+    start([first, second], attempts_max=10)
+    assert ["other@remote.test"] in far.recipients()
+    assert len(far.got) == 10
+    far.pause.callback(None)

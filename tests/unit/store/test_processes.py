@@ -212,3 +212,65 @@ def test_a_removal_that_failed_at_first_does_not_take_a_new_mailbox_of_that_name
     bench.append(MESSAGE, name="work")
     bench.kill()
     assert bench.mail("work").keys() == {1}
+
+
+@pytest.mark.parametrize("again", ["create", "another program"])
+def test_what_one_removed_and_another_program_made_again_stays(pair, again):
+    one, other = pair
+    one.go(one.session().create("work", frozenset()))
+    one.append(MESSAGE, name="work")
+    assert other.mail("work").keys() == {1}
+    one.go(one.session().delete("work"))
+    if again == "create":
+        other.go(other.session().create("work", frozenset()))
+        other.append(MESSAGE, name="work")
+    else:
+        for folder in ("tmp", "new", "cur"):
+            (one.inbox / ".work" / folder).mkdir(parents=True)
+        (one.inbox / ".work" / "new" / "1700000000.x.host").write_bytes(MESSAGE)
+    other.append(MESSAGE)
+    one.append(MESSAGE)
+    other.reopen()
+    for bench in pair:
+        bench.go(bench.session().list_mailboxes())
+        assert bench.mail("work").keys() == {1}
+
+
+def test_an_account_that_is_being_moved_is_not_opened_empty_at_its_old_place(pair, monkeypatch):
+    one, other = pair
+    one.append(MESSAGE)
+    other.mail()
+    one.go(one.store.begin_rename(one.account, NEW))
+    errors = []
+    write = type(one.store._moves)._write
+
+    def beside(moves, move):
+        if move.done and not errors:
+            outcome = other.deliver(MESSAGE, 7)
+            errors.append(outcome.error)
+        write(moves, move)
+
+    monkeypatch.setattr(type(one.store._moves), "_write", beside)
+    one.go(one.store.finish_move(1))
+    assert errors[0].kind is Kind.UNAVAILABLE
+    assert not one.home.exists()
+    assert other.deliver(MESSAGE, 7).error is None
+    assert one.mail().keys() == other.mail().keys() == {1, 2}
+
+
+def test_an_index_that_cannot_be_put_aside_takes_nobody_else_along(pair, monkeypatch):
+    one, other = pair
+    one.append(MESSAGE)
+    other.mail()
+    monkeypatch.setattr("mailsuite.store.lock.TURN_SECONDS", 0.01)
+    held = AccountLock(str(one.home / maildir.LOCK), Disk())
+    held.acquire()
+    monkeypatch.setattr(AccountLock, "acquire", _refuse)
+    one.store._accounts[0].damaged(1)
+    monkeypatch.undo()
+    held.close()
+    assert one.mail().keys() == other.mail().keys() == {1}
+
+
+def _refuse(_lock, seconds=0.0):
+    raise MailError(Kind.UNAVAILABLE, "another process works on the mailboxes; try again later")
