@@ -105,19 +105,24 @@ def receive(port: int, mail: Path, arguments: argparse.Namespace) -> float:
     return share * ACCOUNTS / (time.perf_counter() - began)
 
 
+def connected(folder: Path) -> list[int]:
+    """Give how many connections each worker has."""
+    command = [sys.executable, "-m", "mailsuite.cli.main", "-c", str(folder / "mailsuite.toml"), "status", "--json"]
+    answer = subprocess.run(command, check=True, capture_output=True)
+    return [worker["connections"] for worker in json.loads(answer.stdout)["workers"] if worker["name"] != "queue"]
+
+
 def spread(folder: Path, port: int) -> list[int]:
-    """Open connections one after the other, and give how many each worker has."""
+    """Open connections one after the other, once those of the load are over, and give how many each worker has."""
+    while any(connected(folder)):
+        time.sleep(0.1)
     clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
     for client in clients:
         client.recv(1000)
-    answer = subprocess.run(
-        [sys.executable, "-m", "mailsuite.cli.main", "-c", str(folder / "mailsuite.toml"), "status", "--json"],
-        check=True,
-        capture_output=True,
-    )
+    counts = connected(folder)
     for client in clients:
         client.close()
-    return [worker["connections"] for worker in json.loads(answer.stdout)["workers"] if worker["name"] != "queue"]
+    return counts
 
 
 def hear(offset: int, rounds: int) -> list[float]:

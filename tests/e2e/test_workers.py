@@ -103,6 +103,7 @@ def send(server, target, subject):
 
 
 def test_connections_are_spread_evenly(server):
+    eventually(lambda: sum(status(server)["connections"].values()), lambda count: count == 0)
     before = workers(server)
     clients = [connect(server, service) for service in ("smtp", "imap", "pop3") for _ in range(14)]
     try:
