@@ -9,6 +9,7 @@ from demo_server import Login, MadeServer
 
 ANN = Login("ann@example.test", "correct horse 1")
 DISK_MEBIBYTES = 24
+ENVIRONMENT = {"MAILSUITE_LOG__OUTPUT": "stderr", "MAILSUITE_LIMITS__RATES": "false"}
 SETTINGS = "[smtp]\nmessage_max_octets = 1000000\nfree_floor_octets = 4000000\n"
 BALLAST = "ballast"
 
@@ -30,7 +31,7 @@ def small_disk(tmp_path):
 
 @pytest.fixture
 def server(small_disk):
-    made = MadeServer(small_disk / "srv", SETTINGS, environment={"MAILSUITE_LOG__OUTPUT": "stderr"}).start()
+    made = MadeServer(small_disk / "srv", SETTINGS, environment=ENVIRONMENT).start()
     made.command("user", "add", ANN.email, "--password", ANN.password)
     yield made
     assert made.stop() == 0, "".join(made.output[-50:])
