@@ -2,7 +2,8 @@
 The parent of worker processes: has the locks, the ports, the control socket, and starts the workers again.
 
 It serves nobody itself: what it accepts it hands to a worker at once, to the one that has the fewest connections to
-that service from the same network. One more process works on the queues. Changes of mailboxes go from worker to worker through it.
+that service from the same network. One more process works on the queues. Changes of mailboxes go from worker to worker
+through it.
 """
 
 import socket
