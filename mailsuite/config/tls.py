@@ -99,11 +99,26 @@ def write_self_signed(
 
 
 @attrs.frozen
+class Stamp:
+    """Tells whether a file is still the same one."""
+
+    inode: int
+    modified: int
+    size: int
+
+
+@attrs.frozen
 class Pair:
-    """A certificate with its chain, and its key, each as PEM."""
+    """
+    A certificate with its chain, and its key, each as PEM.
+
+    Args:
+        stamps: of the files that they were read from.
+    """
 
     certificate: bytes
     private_key: bytes = attrs.field(repr=False)
+    stamps: tuple[Stamp, ...] = ()
 
 
 def read_pair(settings: TLSSettings) -> Pair:
@@ -115,11 +130,12 @@ def read_pair(settings: TLSSettings) -> Pair:
         ValueError: everybody may read the key.
     """
     with open(settings.certificate, "rb") as stream:
-        pem = stream.read()
+        stamp, pem = _stamp(os.fstat(stream.fileno())), stream.read()
     with open(settings.private_key, "rb") as stream:
-        if os.fstat(stream.fileno()).st_mode & stat.S_IROTH:
+        status = os.fstat(stream.fileno())
+        if status.st_mode & stat.S_IROTH:
             raise ValueError(f"everybody can read {settings.private_key}; chmod 600 it")
-        return Pair(pem, stream.read())
+        return Pair(pem, stream.read(), (stamp, _stamp(status)))
 
 
 def load_options(settings: TLSSettings) -> CertificateOptions:
@@ -175,13 +191,8 @@ def _digest(certificate: crypto.X509 | None) -> bytes:
     return b"" if certificate is None else certificate.digest("sha256")
 
 
-@attrs.frozen
-class _Stamp:
-    """Tells whether a file is still the same one."""
-
-    inode: int
-    modified: int
-    size: int
+def _stamp(status: os.stat_result) -> Stamp:
+    return Stamp(status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -204,13 +215,13 @@ class ReloadingTLS:
         self._options: CertificateOptions | None = None
         self.pair = pair
         """The newest good one; None before there is any."""
-        self._stamps: tuple[_Stamp, ...] | None = None
+        self._stamps: tuple[Stamp, ...] | None = None
         self._looked: float | None = None
         self.fault = ""
         """What is wrong with the files that are there; empty when nothing is, or they are missing."""
         if pair is not None:
             self._options = make_options(pair, settings)
-            self._stamps = self._stamp()
+            self._stamps = pair.stamps
 
     @property
     def available(self) -> bool:
@@ -252,7 +263,7 @@ class ReloadingTLS:
         if self._looked is not None and now - self._looked < CHECK_SECONDS:
             return
         self._looked = now
-        stamps = self._stamp()
+        stamps = self._seen()
         if stamps is None:
             missing = self._options is not None and self._is_missing()
             self.fault = "the certificate or its key is not there" if missing else ""
@@ -268,6 +279,7 @@ class ReloadingTLS:
             self._log.emit("tls.certificate.refused", file=self._settings.certificate, reason=self.fault)
         else:
             self.pair = pair
+            self._stamps = pair.stamps
             self.fault = ""
             self._log.emit("tls.certificate.loaded", file=self._settings.certificate)
 
@@ -282,12 +294,12 @@ class ReloadingTLS:
             return False
         return False
 
-    def _stamp(self) -> tuple[_Stamp, ...] | None:
+    def _seen(self) -> tuple[Stamp, ...] | None:
         stamps = []
         for path in (self._settings.certificate, self._settings.private_key):
             try:
                 status = os.stat(path)
             except OSError:
                 return None
-            stamps.append(_Stamp(status.st_ino, status.st_mtime_ns, status.st_size))
+            stamps.append(_stamp(status))
         return tuple(stamps)

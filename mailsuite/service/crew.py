@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailsuite.config import Config
-from mailsuite.config.tls import Pair
+from mailsuite.config.tls import Pair, Stamp
 from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog
 from mailsuite.service.link import GONE, Hearing, Link
@@ -122,6 +122,7 @@ class Worker:
         link = self._spawn()
         orders = begin()
         config, pair = orders.config, orders.pair
+        self._ping()
         await link.ask(
             "begin",
             parent=os.getpid(),
@@ -131,7 +132,7 @@ class Worker:
             roles=[role.value for role in self.roles],
             path=config.path,
             given=give(config),
-            pair=None if pair is None else [_text(pair.certificate), _text(pair.private_key)],
+            pair=None if pair is None else _packed(pair),
         )
         while (newer := begin().newer) is not config:  # also what came while it started
             await _tell_newer(link, newer)
@@ -139,7 +140,6 @@ class Worker:
         if self._process is None:
             raise MailError(Kind.UNAVAILABLE, GONE)  # its end was noticed before its last words were read
         self.ready = self._stopping is None
-        self._ping()
         self._log.emit("service.worker.started", worker=self.name, process=self.pid)
         self.changed()
 
@@ -182,8 +182,6 @@ class Worker:
 
     def _ping(self) -> None:
         """Ask whether it is alive, now and then; by count, since a machine that slept has not waited."""
-        if not self.ready:
-            return
         if self._unanswered >= UNANSWERED_MAX:
             self._log.emit("service.worker.hung", worker=self.name, process=self.pid)
             self._process.signalProcess("KILL")  # its end starts it again
@@ -328,6 +326,17 @@ def _sockets(
     ours.callback(near.close)
     near.setblocking(False)  # noqa: FBT003 - the socket module's signature
     return far, near
+
+
+def _packed(pair: Pair) -> list[Any]:
+    stamps = [attrs.astuple(stamp) for stamp in pair.stamps]
+    return [_text(pair.certificate), _text(pair.private_key), stamps]
+
+
+def unpacked(packed: Sequence[Any]) -> Pair:
+    """Make the pair of what the parent wrote of it."""
+    certificate, private_key, stamps = packed
+    return Pair(base64.b64decode(certificate), base64.b64decode(private_key), tuple(Stamp(*each) for each in stamps))
 
 
 def _text(octets: bytes) -> str:

@@ -45,6 +45,7 @@ class Ports:
     _delayed: list[str] = attrs.field(factory=list, init=False)
     _call: Any = attrs.field(default=None, init=False)
     _paused: bool = attrs.field(default=False, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
 
     def bind(self) -> None:
         """
@@ -98,6 +99,8 @@ class Ports:
 
     async def _listen_delayed(self) -> None:
         await self.admit()
+        if self._closed:
+            return
         delayed, self._delayed = self._delayed, []
         for service in delayed:
             _ = background(self._listen(service), self._log, f"listening for {service}")
@@ -152,6 +155,7 @@ class Ports:
 
     async def close(self) -> None:
         """Accept no more."""
+        self._closed = True
         if self._call is not None:
             self._call.cancel()
             self._call = None

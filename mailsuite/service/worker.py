@@ -5,7 +5,6 @@ It says nothing and reads nothing but what comes over the link, and ends when th
 acknowledged is on disk, and its successor goes on.
 """
 
-import base64
 import gc
 import os
 import signal
@@ -20,7 +19,6 @@ from twisted.internet.protocol import Factory
 from twisted.logger import globalLogBeginner
 
 from mailsuite.config import ConfigError
-from mailsuite.config.tls import Pair
 from mailsuite.errors import Kind, MailError
 from mailsuite.service.affinity import choose, processors, run_on
 from mailsuite.service.application import (
@@ -31,7 +29,7 @@ from mailsuite.service.application import (
     raise_file_limit,
     reopen_log,
 )
-from mailsuite.service.crew import CHANNEL_DESCRIPTOR, LINK_DESCRIPTOR
+from mailsuite.service.crew import CHANNEL_DESCRIPTOR, LINK_DESCRIPTOR, unpacked
 from mailsuite.service.link import Link
 from mailsuite.service.reload import read_given
 from mailsuite.service.roles import Role
@@ -94,7 +92,7 @@ class WorkerProcess:
             count=request["count"],
             link=self._link,
             channel=self._channel,
-            pair=None if pair is None else Pair(*map(base64.b64decode, pair)),
+            pair=None if pair is None else unpacked(pair),
         )
         self._suite = Suite(config, self._reactor, [Role(name) for name in request["roles"]], seat=seat)
         self._suite.on_reload = lambda: reopen_log(config, stream)

@@ -109,6 +109,7 @@ def write_outside(letters: Iterator[Letter], folder: str, form: Format, disk: Di
     if form is Format.MBOX:
         yield from _write_boxes(letters, folder, disk)
         return
+    kept: tuple[str, frozenset[str]] = ("", frozenset())
     for letter in letters:
         name = maildir.encode_name(letter.mailbox)
         if form is Format.EML:
@@ -119,7 +120,10 @@ def write_outside(letters: Iterator[Letter], folder: str, form: Format, disk: Di
             for subfolder in maildir.SUBFOLDERS:
                 disk.make_folders(f"{target}/{subfolder}")
             path = f"{target}/cur/{letter.token}:2,{letter.letters}"
-        new = not os.path.lexists(path)
+            if kept[0] != target:  # once for each mailbox; flags, which are in the name, may be others now
+                names = disk.listdir(f"{target}/cur")
+                kept = target, frozenset(each.partition(":")[0] for each in names)
+        new = not os.path.lexists(path) and (form is Format.EML or letter.token not in kept[1])
         if new:
             disk.replace_file(path, letter.content)
             disk.utime(path, letter.date)

@@ -93,6 +93,17 @@ def test_what_was_imported_is_not_imported_again_whatever_its_flags_are_now(run,
     assert _counts(run, BOB) == {"Old": (2, 1), "Old/Lists/python": (1, 1)}
 
 
+def test_what_was_exported_is_not_exported_again_whatever_its_flags_are_now(run, tmp_path):
+    _maildir(tmp_path / "in")
+    run("mailbox", "import", ANN, tmp_path / "in")
+    run("mailbox", "export", ANN, tmp_path / "out")
+    stored = next((tmp_path / "srv/data/mail/example.test/ann/cur").iterdir())
+    stored.rename(stored.with_name(stored.name.partition(":")[0] + ":2,ST"))
+    again = run("mailbox", "export", ANN, tmp_path / "out").stderr
+    assert "0 messages of ann@example.test exported, 3 were there already" in again
+    assert len(list((tmp_path / "out").rglob("cur/*"))) == 3
+
+
 def test_an_interrupted_import_goes_on(run, tmp_path, monkeypatch):
     from mailsuite.durable import Disk
 

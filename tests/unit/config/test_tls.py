@@ -10,6 +10,7 @@ from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
 from mailsuite.config.settings import TLSSettings
@@ -127,6 +128,23 @@ def test_what_is_given_on_to_another_process_is_what_is_in_force(settings):
     clock.advance(1)
     assert tls.available
     assert _subject(ReloadingTLS(settings, Clock(), tls.pair)) == "new.example"
+
+
+def test_what_changed_before_it_was_given_on_is_noticed_by_who_gets_it(settings):
+    _write(settings, "old.example")
+    tls = ReloadingTLS(settings, Clock())
+    assert tls.available
+    _write(settings, "new.example")
+    assert _subject(ReloadingTLS(settings, Clock(), tls.pair)) == "new.example"
+
+
+def test_what_is_given_on_is_not_read_again(settings):
+    _write(settings)
+    tls = ReloadingTLS(settings, Clock())
+    assert tls.available
+    with capturedLogs() as events:
+        assert ReloadingTLS(settings, Clock(), tls.pair).available
+    assert events == []
 
 
 def test_a_removed_certificate_leaves_the_old_one_in_force(settings):

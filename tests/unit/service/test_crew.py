@@ -228,6 +228,16 @@ def test_a_worker_that_hangs_is_killed_and_started_again(ship, machine):
     assert ship.worker.answers
 
 
+def test_a_worker_that_hangs_while_it_begins_is_killed(ship, machine):
+    outcome = ship.start()
+    process = machine.processes[-1]
+    machine.pump([PING_SECONDS] * UNANSWERED_MAX)
+    assert process.signals == ["KILL"]
+    process.end()
+    process.fall_silent()
+    assert outcome[0].check(MailError)
+
+
 def test_a_worker_that_was_only_busy_goes_on(ship, machine):
     ship.start()
     process = ship.begin()
