@@ -52,6 +52,8 @@ class Sender:
     Args:
         path: None is the null reverse-path ``<>``.
         size_octets: the SIZE parameter; 0 when not declared.
+        require_tls: the REQUIRETLS parameter (RFC 8689).
+        release: when it may leave, in seconds since the epoch (RFC 4865); 0 at once.
     """
 
     path: Address | None
@@ -61,6 +63,8 @@ class Sender:
     auth: str = ""
     envelope_id: str = ""
     ret: str = ""
+    require_tls: bool = False
+    release: int = 0
 
 
 @attrs.frozen(kw_only=True)

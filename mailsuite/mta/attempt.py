@@ -26,9 +26,9 @@ from mailsuite.mta import statements
 from mailsuite.mta.bounce import RETURNED_HEADER_MAX_OCTETS, Returned, make_report, wants_report
 from mailsuite.mta.content import SpoolMessage, Target
 from mailsuite.mta.local import is_temporary
-from mailsuite.mta.relay import Attempt, SpooledContent
+from mailsuite.mta.relay import Attempt, Destination, SpooledContent, find_destination
 from mailsuite.mta.retry import RetryPlan
-from mailsuite.mta.route import NO_ROUTE, find_route, resolve_targets
+from mailsuite.mta.route import resolve_targets
 from mailsuite.mta.settings import QueueSettings, RouteSettings
 from mailsuite.mta.spool import Spool
 from mailsuite.mta.statements import Pending
@@ -37,7 +37,6 @@ from mailsuite.smtp.outcome import Outcome, OutcomeState
 
 RECORD_AGAIN_SECONDS = 5.0
 
-NO_ROUTE_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.4.4", NO_ROUTE)  # RFC 3463 section 3.5: unable to route
 LOCALLY_DELIVERED = Outcome(OutcomeState.DELIVERED, 0, "2.0.0", "delivered")
 BROKEN_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.3.0", "the attempt failed here, not there")
 UNREADABLE = "the message in the spool cannot be read"
@@ -67,7 +66,6 @@ class _Result:
     target: Target
     outcome: Outcome
     next_attempt: float | None
-    host: str = ""
 
     @property
     def returned(self) -> bool:
@@ -80,8 +78,8 @@ class Attempts:
 
     Args:
         routes: found by domain; may be exchanged while attempts are under way.
-        attempt: hands a message to the host of a route.
-        slots: by the domain of a route, shared by all spools: no destination is asked too much at once.
+        attempt: hands a message to a host of a destination.
+        slots: by `Destination.key`, shared by all spools: no destination is asked too much at once.
         jitter: 0 to 1.
         reported: called when a report was added to the spool.
     """
@@ -125,12 +123,12 @@ class Attempts:
         remote = [pending for pending in pendings if not message.targets[pending.n].is_local]
         for pending in local:
             await self._record(message, [await self._deliver_locally(message, pending)])
-        by_route: dict[RouteSettings | None, list[Pending]] = {}
+        by_destination: dict[Destination, list[Pending]] = {}
         for pending in remote:
-            route = find_route(self.routes, message.targets[pending.n].address.domain)
-            by_route.setdefault(route, []).append(pending)
-        for route, group in by_route.items():
-            await self._record(message, await self._relay(message, group, route))
+            destination = find_destination(self.routes, message.targets[pending.n].address.domain)
+            by_destination.setdefault(destination, []).append(pending)
+        for destination, group in by_destination.items():
+            await self._record(message, await self._relay(message, group, destination))
 
     # attempts
 
@@ -160,11 +158,7 @@ class Attempts:
         targets[n] = attrs.evolve(target, account_id=account.account_id, quota_octets=account.quota_octets)
         return attrs.evolve(message, targets=tuple(targets))
 
-    async def _relay(
-        self, message: SpoolMessage, group: Sequence[Pending], route: RouteSettings | None
-    ) -> list[_Result]:
-        if route is None:
-            return [self._result(message, pending, NO_ROUTE_OUTCOME) for pending in group]
+    async def _relay(self, message: SpoolMessage, group: Sequence[Pending], destination: Destination) -> list[_Result]:
         targets = [message.targets[pending.n] for pending in group]
         envelope = Envelope(
             sender=attrs.evolve(message.sender, size_octets=0),
@@ -172,11 +166,16 @@ class Attempts:
                 Recipient(path=target.address, notify=target.notify, original=target.original) for target in targets
             ),
         )
-        slots = self._slots.setdefault(route.domain, DeferredSemaphore(self._settings.destination_max))
-        content = SpooledContent(message, self.spool.disk, self.spool.lane)
+        slots = self._slots.setdefault(destination.key, DeferredSemaphore(self._settings.destination_max))
+        opened: list[SpooledContent] = []
+
+        def open_content() -> SpooledContent:
+            opened.append(SpooledContent(message, self.spool.disk, self.spool.lane))
+            return opened[-1]
+
         await slots.acquire()
         try:
-            outcomes = list(await self._attempt(route, envelope, content))
+            outcomes = list(await self._attempt(destination, envelope, open_content))
             if len(outcomes) != len(group):
                 raise ValueError(f"{len(outcomes)} outcomes for {len(group)} recipients")  # noqa: TRY301 - its own bug
         except CancelledError:
@@ -185,20 +184,18 @@ class Attempts:
             self._log.failure("queue.attempt.broken", queue_id=self.spool.queue_id(message.message_id))
             outcomes = [BROKEN_OUTCOME] * len(group)
         finally:
-            content.close()
+            for content in opened:
+                content.close()
             slots.release()
-        return [
-            self._result(message, pending, outcome, route.host)
-            for pending, outcome in zip(group, outcomes, strict=True)
-        ]
+        return [self._result(message, pending, outcome) for pending, outcome in zip(group, outcomes, strict=True)]
 
-    def _result(self, message: SpoolMessage, pending: Pending, outcome: Outcome, host: str = "") -> _Result:
+    def _result(self, message: SpoolMessage, pending: Pending, outcome: Outcome) -> _Result:
         next_attempt = None
         if outcome.state is OutcomeState.DEFERRED:
             now = self._reactor.seconds()
             plan = plan_of(self._settings, reportable=message.sender.path is not None)
             next_attempt = plan.next_attempt(message.received, pending.tries + 1, now, self._jitter())
-        return _Result(pending, message.targets[pending.n], outcome, next_attempt, host)
+        return _Result(pending, message.targets[pending.n], outcome, next_attempt)
 
     # records
 
@@ -258,7 +255,7 @@ class Attempts:
             else "queue.recipient.deferred",
             queue_id=self.spool.queue_id(message.message_id),
             recipient=result.pending.address,
-            host=result.host,
+            host=result.outcome.host,
             code=result.outcome.code,
             text=result.outcome.text,
             tries=result.pending.tries + 1,
@@ -283,7 +280,7 @@ class Attempts:
             hostname=self._hostname,
             sender=sender,
             returned=[
-                Returned(item.target, item.outcome, item.host, item.outcome.state is OutcomeState.DEFERRED)
+                Returned(item.target, item.outcome, item.outcome.host, item.outcome.state is OutcomeState.DEFERRED)
                 for item in wanted
             ],
             header=await self._header(message),

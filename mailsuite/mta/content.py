@@ -78,6 +78,8 @@ def encode_envelope(message: SpoolMessage) -> bytes:
         "auth": sender.auth,
         "envid": sender.envelope_id,
         "ret": sender.ret,
+        **({"requiretls": True} if sender.require_tls else {}),
+        **({"release": sender.release} if sender.release else {}),
         "trace": message.trace_octets,
         "size": message.size_octets,
         "targets": [
@@ -118,6 +120,8 @@ def decode_message(message_id: int, received: int, envelope: bytes, content: byt
                 auth=document["auth"],
                 envelope_id=document["envid"],
                 ret=document["ret"],
+                require_tls=document.get("requiretls", False),
+                release=document.get("release", 0),
             ),
             targets=tuple(_decode_target(*fields) for fields in document["targets"]),
             content=content if isinstance(content, bytes) else Body(content, document["size"]),

@@ -2,9 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import attrs
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.ssl import optionsForClientTLS
@@ -14,19 +15,57 @@ from mailsuite.envelope import Envelope
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body
 from mailsuite.mta.content import SpoolMessage
+from mailsuite.mta.route import NO_ROUTE, find_route
 from mailsuite.mta.settings import RouteSettings
 from mailsuite.smtp.client import send
-from mailsuite.smtp.outcome import Content, Outcome
+from mailsuite.smtp.outcome import Content, Outcome, OutcomeState
 from mailsuite.smtp.settings import ClientSettings, TLSPolicy
 
 PIECE_OCTETS = 256 * 1024
 
 
-class Attempt(Protocol):
-    """Hands a message to the host of a route."""
+NO_ROUTE_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.4.4", NO_ROUTE)  # RFC 3463 section 3.5: unable to route
 
-    async def __call__(self, route: RouteSettings, envelope: Envelope, content: Content) -> Sequence[Outcome]:
-        """Give an outcome for each recipient, in their order."""
+
+@attrs.frozen(kw_only=True)
+class Destination:
+    """
+    Where mail for one domain goes.
+
+    Args:
+        domain: of the recipients, in the form of `mailsuite.address.normalize_domain`; may be an address literal; or
+            what a route is for.
+        route: what an operator set for it; None asks the DNS.
+    """
+
+    domain: str
+    route: RouteSettings | None = None
+
+    @property
+    def key(self) -> str:
+        """What limits and pauses are counted by: the hosts of a route are the same for all its domains."""
+        return self.domain if self.route is None else f"{self.route.host}:{self.route.port}"
+
+
+def find_destination(routes: Sequence[RouteSettings], domain: str) -> Destination:
+    """Say where mail for a domain goes; domains with the same route go there together."""
+    route = find_route(routes, domain)
+    return Destination(domain=domain if route is None else route.domain, route=route)
+
+
+class Attempt(Protocol):
+    """Hands a message to a host of a destination."""
+
+    async def __call__(
+        self, destination: Destination, envelope: Envelope, open_content: Callable[[], Content]
+    ) -> Sequence[Outcome]:
+        """
+        Give an outcome for each recipient, in their order.
+
+        Args:
+            open_content: gives the octets from their beginning, once more for each host; whoever asked for it closes
+                all of them afterwards.
+        """
         ...
 
 
@@ -43,10 +82,17 @@ class RelayAgent:
         self._reactor = reactor
         self._hostname = hostname
 
-    async def __call__(self, route: RouteSettings, envelope: Envelope, content: Content) -> Sequence[Outcome]:
+    async def __call__(
+        self, destination: Destination, envelope: Envelope, open_content: Callable[[], Content]
+    ) -> Sequence[Outcome]:
         """Give an outcome for each recipient, in their order."""
+        route = destination.route
+        if route is None:
+            return [NO_ROUTE_OUTCOME] * len(envelope.recipients)
         endpoint = HostnameEndpoint(self._reactor, route.host, route.port)
-        return await send(endpoint, envelope, content, client_settings(route, self._hostname), reactor=self._reactor)
+        settings = client_settings(route, self._hostname)
+        outcomes = await send(endpoint, envelope, open_content(), settings, reactor=self._reactor)
+        return [attrs.evolve(outcome, host=route.host) for outcome in outcomes]
 
 
 class SpooledContent:

@@ -28,12 +28,14 @@ class Outcome:
         code: the far side's reply code; 0 when it gave none.
         enhanced: its enhanced code, or the one that fits what happened (RFC 3463).
         text: its words, one line, printable; never to be trusted.
+        host: the host that said so, or that was last tried; empty when there was none.
     """
 
     state: OutcomeState
     code: int = 0
     enhanced: str = ""
     text: str = ""
+    host: str = ""
 
 
 class Content(Protocol):

@@ -32,6 +32,7 @@ from mailsuite.mta import (
     SpoolSettings,
     Target,
 )
+from mailsuite.mta.relay import NO_ROUTE_OUTCOME
 from mailsuite.mta.share import Share
 from mailsuite.smtp.outcome import Outcome, OutcomeState
 
@@ -227,7 +228,10 @@ class Far:
         self.pause = None
         self.error = None
 
-    async def __call__(self, route, envelope, content):
+    async def __call__(self, destination, envelope, open_content):
+        route, content = destination.route, open_content()
+        if route is None:
+            return [NO_ROUTE_OUTCOME] * len(envelope.recipients)
         octets = b""
         while piece := await content.read():
             octets += piece
@@ -237,7 +241,8 @@ class Far:
             await self.pause
         if self.error is not None:
             raise self.error
-        return [self.answers.get(str(recipient.path), DELIVERED) for recipient in envelope.recipients]
+        outcomes = [self.answers.get(str(recipient.path), DELIVERED) for recipient in envelope.recipients]
+        return [attrs.evolve(outcome, host=route.host) for outcome in outcomes]
 
     def recipients(self):
         return [[str(recipient.path) for recipient in envelope.recipients] for _, envelope, _ in self.got]

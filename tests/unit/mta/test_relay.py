@@ -8,7 +8,7 @@ from mailsuite.envelope import Envelope, Recipient, Sender
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body
 from mailsuite.mta import RouteSettings, SpoolMessage
-from mailsuite.mta.relay import PIECE_OCTETS, RelayAgent, SpooledContent, client_settings
+from mailsuite.mta.relay import PIECE_OCTETS, Destination, RelayAgent, SpooledContent, client_settings
 from mailsuite.smtp.settings import TLSPolicy
 from mailsuite.testing.faults import FaultyDisk
 
@@ -80,11 +80,12 @@ def test_the_agent_connects_to_the_routes_host_and_port():
     agent = RelayAgent(reactor, "mx.example.test")
     envelope = Envelope(sender=Sender(path=None), recipients=(Recipient(path=Address("x", "remote.test")),))
     content = SpooledContent(message(TRACE + b"x"), Disk(), InlineLane())
+    route = RouteSettings(domain="*", host="127.0.0.1", port=2525)
     results = []
-    running = Deferred.fromCoroutine(agent(RouteSettings(domain="*", host="127.0.0.1", port=2525), envelope, content))
+    running = Deferred.fromCoroutine(agent(Destination(domain="*", route=route), envelope, lambda: content))
     running.addBoth(results.append)
     reactor.advance(1)
     assert reactor.tcpClients[0][:2] == ("127.0.0.1", 2525)
     reactor.advance(3600)
     (outcomes,) = results
-    assert [outcome.state.value for outcome in outcomes] == ["deferred"]
+    assert [(outcome.state.value, outcome.host) for outcome in outcomes] == [("deferred", "127.0.0.1")]
