@@ -1,0 +1,105 @@
+"""
+The next hop of a message (RFC 5598 section 4.3.2): which hosts take a domain's mail, and how TLS is to be with each.
+
+Values and protocols only; `mailsuite.mta.mx` finds hosts in the DNS, `mailsuite.mta.tls_policy` decides about TLS, and
+`mailsuite.mta.relay` goes there.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from mailsuite.smtp.outcome import Outcome
+from mailsuite.smtp.settings import TLSPolicy
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+
+
+class UnreachableError(Exception):
+    """
+    No host can be asked.
+
+    Args:
+        outcome: for every recipient; DEFERRED or FAILED.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+@attrs.frozen(kw_only=True)
+class Host:
+    """
+    A host that takes mail.
+
+    Args:
+        name: as its MX record says, in the form of `mailsuite.address.normalize_domain`; or an address literal.
+        addresses: IPv4 and IPv6 addresses in the order in which to try them; at least one.
+        secure: DNSSEC vouches for everything that led here (RFC 7672 section 2.2); False when nobody validates.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    secure: bool = False
+
+
+class FindHosts(Protocol):
+    """Finds the hosts of a domain."""
+
+    async def __call__(self, domain: str) -> Sequence[Host]:
+        """
+        Give the hosts in the order in which to try them; those of equal preference are shuffled anew each time.
+
+        Raises:
+            UnreachableError: there is no such domain, it takes no mail, or the DNS does not answer.
+        """
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class HostTLS:
+    """
+    How TLS is to be with one host.
+
+    Args:
+        tls: OPPORTUNISTIC goes on without where it fails; REQUIRE does not.
+        creator: verifies the certificate; None takes any.
+        refused: why this host may not be used at all; the next one is tried.
+    """
+
+    tls: TLSPolicy
+    creator: "IOpenSSLClientConnectionCreator | None" = attrs.field(default=None, eq=False)
+    refused: Outcome | None = None
+
+
+class DomainTLS(Protocol):
+    """What a domain's owner wants of TLS, found once for an attempt."""
+
+    async def host(self, host: Host) -> HostTLS:
+        """Say how TLS is to be with one of its hosts."""
+        ...
+
+    def tell(self, host: Host, failure: str) -> None:
+        """
+        Note how it went, for reports to the domain's owner.
+
+        Args:
+            failure: a result type of RFC 8460 section 4.3, such as ``starttls-not-supported``; empty for success.
+        """
+        ...
+
+
+class DecideTLS(Protocol):
+    """Finds what owners of domains want of TLS."""
+
+    async def __call__(self, domain: str, *, require: bool) -> DomainTLS:
+        """
+        Find the policies of a domain (RFC 8461, RFC 7672).
+
+        Args:
+            require: the message asks for it (RFC 8689).
+        """
+        ...
