@@ -1,8 +1,8 @@
 """
 Natural group commit: one thread takes whatever came while it was busy and finishes it together.
 
-Under light load a group is one item and never waits. Under heavy load groups grow by themselves, and who asks for it
-gathers a moment longer: companions of the last group are likely on their way.
+Under light load a group is one item and never waits. Under heavy load groups grow by themselves, and who can tell that
+more is on its way gathers a moment longer.
 """
 
 import queue
@@ -14,6 +14,10 @@ from typing import Generic, TypeVar
 from twisted.logger import Logger
 
 from mailsuite.observe import EventLog
+
+GATHER_STEP_SECONDS = 0.0003
+GATHER_VAIN_STEPS = 4
+"""After so many steps in which nothing came, what is on its way is slow, and not worth waiting for."""
 
 Item = TypeVar("Item")
 
@@ -27,7 +31,8 @@ class GroupThread(Generic[Item]):
         work: called in the thread with one group, in order of arrival. It must not raise: nobody would answer for the
             group. If it does, that is logged, and the thread goes on.
         group_max: most items in a group.
-        gather_seconds: how long to wait for more after a group of several items; one alone is never made to wait.
+        expects: whether more is on its way, which is worth waiting for.
+        gather_seconds: how long to wait for it at most; what is alone is never made to wait.
         pause: waits; a test hands in its own.
         start: called once in the thread before anything else, for what belongs to the thread.
         stop: called once in the thread after the last group.
@@ -39,6 +44,7 @@ class GroupThread(Generic[Item]):
         work: Callable[[list[Item]], None],
         *,
         group_max: int = 256,
+        expects: Callable[[], bool] | None = None,
         gather_seconds: float = 0.0,
         pause: Callable[[float], None] = time.sleep,
         start: Callable[[], None] | None = None,
@@ -47,9 +53,9 @@ class GroupThread(Generic[Item]):
         self.name = name
         self._work = work
         self._group_max = group_max
+        self._expects = expects
         self._gather_seconds = gather_seconds
         self._pause = pause
-        self._last_size = 0
         self._start = start
         self._stop = stop
         self._log = EventLog(Logger("mailsuite.durable.commit"))
@@ -88,8 +94,8 @@ class GroupThread(Generic[Item]):
 
     def _run_group(self, item: Item | None) -> bool:
         group: list[Item] = []
-        if self._gather_seconds and self._last_size > 1 and item is not None:
-            self._pause(self._gather_seconds)
+        if item is not None and self._expects is not None:
+            self._gather(self._expects)
         while item is not None:
             group.append(item)
             if len(group) == self._group_max:
@@ -98,13 +104,21 @@ class GroupThread(Generic[Item]):
                 item = self._queue.get_nowait()
             except queue.Empty:
                 break
-        self._last_size = len(group)
         if group:
             try:
                 self._work(group)
             except Exception:  # noqa: BLE001 - the top of the thread: without it, nothing would ever be worked on
                 self._log.failure("durable.group.failed", thread=self.name, items=len(group))
         return item is not None
+
+    def _gather(self, expects: Callable[[], bool]) -> None:
+        steps = int(self._gather_seconds / GATHER_STEP_SECONDS)
+        vain = 0
+        while steps > 0 and vain < GATHER_VAIN_STEPS and expects():
+            size = self._queue.qsize()
+            self._pause(GATHER_STEP_SECONDS)
+            vain = 0 if self._queue.qsize() > size else vain + 1
+            steps -= 1
 
 
 class InlineGroup(Generic[Item]):
@@ -116,12 +130,14 @@ class InlineGroup(Generic[Item]):
         work: Callable[[list[Item]], None],
         *,
         group_max: int = 256,
+        expects: Callable[[], bool] | None = None,
         gather_seconds: float = 0.0,
         start: Callable[[], None] | None = None,
         stop: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self.group_max = group_max
+        self.expects = expects
         self.gather_seconds = gather_seconds
         self._work = work
         self._start = start

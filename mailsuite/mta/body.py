@@ -30,13 +30,22 @@ class SpoolBody:
     """
 
     def __init__(
-        self, path: str, *, disk: Disk, lane: Lane | InlineLane, inline_max_octets: int, hold: Callable[[int], None]
+        self,
+        path: str,
+        *,
+        disk: Disk,
+        lane: Lane | InlineLane,
+        inline_max_octets: int,
+        hold: Callable[[int], None],
+        ended: Callable[[], None],
     ) -> None:
         self._path = path
         self._disk = disk
         self._lane = lane
         self._inline_max = inline_max_octets
         self._hold = hold
+        self._told_ended = False
+        self._ended = ended
         self._pieces: list[bytes] = []
         self._held = 0
         self._writing = 0
@@ -81,6 +90,7 @@ class SpoolBody:
         Raises:
             MailError: UNAVAILABLE when the disk fails.
         """
+        self._end()
         if not self._in_file:
             content = b"".join(self._pieces)
             self._pieces = [content]
@@ -108,9 +118,15 @@ class SpoolBody:
 
     def abort(self) -> None:
         """Forget the octets and remove the file; after `finish` as well, when nobody wants what it gave."""
+        self._end()
         self.release()
         if self._in_file:
             self._lane.post(self._remove)
+
+    def _end(self) -> None:
+        if not self._told_ended:
+            self._told_ended = True
+            self._ended()
 
     def _pass_on(self) -> None:
         pieces, self._pieces = self._pieces, []

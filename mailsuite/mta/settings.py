@@ -96,7 +96,8 @@ class SpoolSettings:
         inline_max_octets: a larger message is written to a file of its own while it is received.
         memory_max_octets: octets of messages being received that may lie in memory.
         backlog_max: local deliveries that may wait for the store.
-        gather_seconds: how long a commit that follows one of several messages waits for more; see the durable layer.
+        gather_seconds: how long a commit waits at most for other messages whose content is coming in; see the durable
+            layer.
         busy_sweep_seconds: pause between sweeps while mail flows; longer ones make the sync itself long.
         idle_sweep_seconds: pause between sweeps while nothing happens.
         stop_seconds: how long `Spool.stop` waits for deliveries under way.
@@ -105,7 +106,7 @@ class SpoolSettings:
     inline_max_octets: int = 64 * 1024
     memory_max_octets: int = 64 * MEBIBYTE
     backlog_max: int = 1000
-    gather_seconds: float = 0.0005
+    gather_seconds: float = 0.003
     busy_sweep_seconds: float = 0.5
     idle_sweep_seconds: float = 2.0
     stop_seconds: float = 10.0

@@ -124,6 +124,7 @@ class Spool:
         self._clock = clock
         self._log = EventLog(Logger("mailsuite.mta.spool"))
         self._next_id = 1
+        self._coming = 0
         self._held_octets = 0
         self._free_octets = 0
         self._accepting = False
@@ -162,7 +163,11 @@ class Spool:
             deliver=self._agent.deliver,
         )
         self._group = self._group_thread(
-            "spool-writer", self._writer.work, gather_seconds=self.settings.gather_seconds, stop=self._writer.close
+            "spool-writer",
+            self._writer.work,
+            expects=lambda: self._coming > 0,
+            gather_seconds=self.settings.gather_seconds,
+            stop=self._writer.close,
         )
         replay = Replay(
             last,
@@ -279,12 +284,14 @@ class Spool:
 
     def begin_body(self, message_id: int) -> SpoolBody:
         """Begin to collect a message's octets."""
+        self._coming += 1
         return SpoolBody(
             body_path(self.bodies, message_id),
             disk=self.disk,
             lane=self.lane,
             inline_max_octets=self.settings.inline_max_octets,
             hold=self._hold,
+            ended=self._body_ended,
         )
 
     def put(self, message: SpoolMessage) -> Deferred[Receipt]:
@@ -404,6 +411,9 @@ class Spool:
 
     def _tell_abandoned(self, name: str) -> None:
         self._log.emit("spool.body.abandoned", name=name)
+
+    def _body_ended(self) -> None:
+        self._coming -= 1
 
     def _hold(self, octets: int) -> None:
         self._held_octets += octets

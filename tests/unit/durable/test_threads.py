@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from mailsuite.durable import GroupThread, InlineGroup, InlineLane, Lane, LanePool
+from mailsuite.durable.commit import GATHER_STEP_SECONDS, GATHER_VAIN_STEPS
 from mailsuite.errors import Kind, MailError
 
 WAIT_SECONDS = 10
@@ -72,33 +73,37 @@ def test_what_came_while_the_thread_was_busy_is_one_group():
     assert groups == [[0], [1, 2, 3, 4], [5, 6, 7]]
 
 
-def test_after_a_group_of_several_it_gathers_and_one_alone_never_waits():
+def test_one_alone_never_waits_and_who_expects_more_waits_for_it():
     groups, pauses = [], []
-    gates = [Gate(), Gate(), Gate()]
-
-    def work(group):
-        groups.append(group)
-        gates[len(groups) - 1](group)
+    coming = ["b", "c"]
 
     def pause(seconds):
         pauses.append(seconds)
-        thread.put("companion")
+        thread.put(coming.pop())
 
-    thread = GroupThread("test", work, gather_seconds=0.25, pause=pause)
-    thread.start()
-    thread.put("alone")
-    assert gates[0].arrived.wait(WAIT_SECONDS)
+    thread = GroupThread("test", groups.append, expects=lambda: bool(coming), gather_seconds=1, pause=pause)
     thread.put("a")
-    thread.put("b")
-    gates[0].opened.set()
-    assert gates[1].arrived.wait(WAIT_SECONDS)
-    assert pauses == []
-    gates[1].opened.set()
-    thread.put("after a pair")
-    assert gates[2].arrived.wait(WAIT_SECONDS)
-    gates[2].opened.set()
-    assert groups == [["alone"], ["a", "b"], ["after a pair", "companion"]]
-    assert pauses == [0.25]
+    thread.start()
+    thread.stop()
+    assert groups == [["a", "c", "b"]]
+    assert pauses == [GATHER_STEP_SECONDS] * 2
+    alone = GroupThread("test", groups.append, expects=lambda: False, gather_seconds=1, pause=pause)
+    alone.put("alone")
+    alone.start()
+    alone.stop()
+    assert groups[1:] == [["alone"]]
+    assert len(pauses) == 2
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(1, GATHER_VAIN_STEPS), (2.5 * GATHER_STEP_SECONDS, 2)])
+def test_what_is_slow_is_not_waited_for(seconds, steps):
+    groups, pauses = [], []
+    thread = GroupThread("test", groups.append, expects=lambda: True, gather_seconds=seconds, pause=pauses.append)
+    thread.put("a")
+    thread.start()
+    thread.stop()
+    assert groups == [["a"]]
+    assert len(pauses) == steps
 
 
 def test_start_and_stop_run_in_the_thread_around_the_groups():

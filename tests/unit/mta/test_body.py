@@ -38,17 +38,28 @@ class SlowLane(InlineLane):
 
 class Held:
     octets = 0
+    ended = 0
 
     def __call__(self, octets):
         self.octets += octets
         assert self.octets >= 0
+
+    def end(self):
+        self.ended += 1
 
 
 def make_body(tmp_path, *, disk=None, lane=None, limit=100):
     held = Held()
     path = str(tmp_path / "body")
     return (
-        SpoolBody(path, disk=disk or Disk(), lane=lane or InlineLane(), inline_max_octets=limit, hold=held),
+        SpoolBody(
+            path,
+            disk=disk or Disk(),
+            lane=lane or InlineLane(),
+            inline_max_octets=limit,
+            hold=held,
+            ended=held.end,
+        ),
         held,
         path,
     )
@@ -148,3 +159,16 @@ def test_abort_in_the_middle_removes_the_file(tmp_path):
     lane.work()
     assert not os.path.exists(path)
     assert held.octets == 0
+
+
+def test_its_end_is_told_once(tmp_path):
+    body, held, _ = make_body(tmp_path)
+    body.write(b"x")
+    assert held.ended == 0
+    assert finish(body) == [b"x"]
+    body.abort()
+    assert held.ended == 1
+    body, held, _ = make_body(tmp_path)
+    body.abort()
+    body.abort()
+    assert held.ended == 1
