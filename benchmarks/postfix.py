@@ -70,16 +70,6 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
-def cpu_seconds(master: int) -> float:
-    """User and system time of Postfix's master, its children, and those that have ended."""
-    children = Path(f"/proc/{master}/task/{master}/children").read_text(encoding="ascii").split()
-    seconds = servers.cpu_seconds(master)
-    for child in children:
-        with contextlib.suppress(OSError):
-            seconds += servers.cpu_seconds(int(child))
-    return seconds
-
-
 @contextlib.contextmanager
 def postfix(folder: Path, accounts: int = 1, extra: str = "") -> Iterator[tuple[int, int]]:
     """Run it; mail for the accounts lies below ``folder/mail``. Gives the process id of its master, and its port."""

@@ -57,16 +57,9 @@ class Client:
             self.send()
 
 
-def processes(folder: Path) -> list[int]:
-    """Find the parent of a server and its workers."""
-    parent = int((folder / "run" / "smtp.lock").read_text(encoding="ascii"))
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
-    return [parent, *map(int, children.split())]
-
-
 def cpu_seconds(folder: Path) -> float:
     """Give the time of all processors that a server has had."""
-    return sum(servers.cpu_seconds(pid) for pid in processes(folder))
+    return servers.cpu_of_all(int((folder / "run" / "smtp.lock").read_text(encoding="ascii")))
 
 
 def small_commands(port: int, connections: int, seconds: float) -> tuple[float, int]:
