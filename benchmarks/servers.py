@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ADDRESS = "alice@example.test"
@@ -68,10 +68,15 @@ def running(command: list[str], environment: dict[str, str] | None = None) -> It
             process.wait(30)
 
 
+MAILSUITE = (sys.executable, "-m", "mailsuite.cli.main")
+
+
 @contextlib.contextmanager
-def mailsuite(folder: Path, accounts: int = 1) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+def mailsuite(
+    folder: Path, accounts: int = 1, prepare: Callable[[Path], None] = lambda _: None
+) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
     """Run mailsuite on `folder`, without rate limits; gives its process and its port offset."""
-    command = [sys.executable, "-m", "mailsuite.cli.main"]
+    command = [*MAILSUITE]
     offset = free_offset()
     subprocess.run(
         [*command, "init", str(folder), "--hostname", "mx.example.test", "--domain", "example.test"]
@@ -87,6 +92,7 @@ def mailsuite(folder: Path, accounts: int = 1) -> Iterator[tuple["subprocess.Pop
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+    prepare(folder)
     environment = {"MAILSUITE_LIMITS__RATES": "false", "MAILSUITE_AUTH__ALLOW_CLEARTEXT": "true"}
     with running([*command, "-c", str(configuration), "serve"], environment) as process:
         wait_for_port(offset + 25, process)
