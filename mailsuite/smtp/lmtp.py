@@ -31,6 +31,7 @@ LMTP_BANNER = "LMTP"
 def lhlo(session: Session, argument: bytes) -> Reply:
     """LHLO: as EHLO (RFC 2033 section 4.1)."""
     session.greet(grammar.parse_hostname(argument), esmtp=True)
+    session.peer = attrs.evolve(session.peer, lmtp=True)
     return session.count_junk(Reply(250, "", (session.hostname, *session.announce())))
 
 
