@@ -49,7 +49,7 @@ UNIX_ENDPOINT = "unix:"
 def anchor_endpoint(text: str, folder: str) -> str:
     """Let the relative path of a unix socket begin at a folder, as every other relative path in the file does."""
     path = text.removeprefix(UNIX_ENDPOINT).removeprefix("address=")
-    if not folder or not text.startswith(UNIX_ENDPOINT) or not path or path.startswith(("/", ":", "\\0")):
+    if not folder or not text.startswith(UNIX_ENDPOINT) or not path or path.startswith(("/", ":", "\0")):
         return text
     escaped = folder.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
     return f"{UNIX_ENDPOINT}{escaped.rstrip('/')}/{path}"
