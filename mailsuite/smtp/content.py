@@ -147,15 +147,17 @@ class Content:
         """
         session, chunk = self.session, self.chunk
         refusal, self._chunk_refusal = self._chunk_refusal, None
-        if refusal is None:
+        if refusal is not None:
+            refusal = session.count_junk(refusal)
+        else:
             refusal = session.refusal or self._fault_of(end)
             if refusal is not None:
                 self._tell_refused(refusal)
                 self.refuse(refusal)
         if refusal is not None:
-            if chunk.last and session.refusal is not None:
+            if chunk.last:
                 session.refusal = None
-            return session.count_junk(refusal)
+            return refusal
         if chunk.last:
             return commit(session)
         reply = replies.OK.saying(f"{chunk.octets} octets taken")
