@@ -143,7 +143,7 @@ class Content:
         """
         The octets of BDAT have come: answer them, and with the last ones commit the message.
 
-        Every chunk behind a refused one has the same answer, until the last one or RSET (RFC 3030 section 4.2).
+        Every chunk behind a refused one has the same answer, until the last one or RSET (RFC 3030 section 2).
         """
         session, chunk = self.session, self.chunk
         refusal, self._chunk_refusal = self._chunk_refusal, None

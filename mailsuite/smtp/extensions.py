@@ -4,7 +4,7 @@ from mailsuite.smtp.parameters import Holding
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.smtp.xclient import XCLIENT_ATTRIBUTES
 
-LIMIT_MAX = 999_999  # RFC 9422 section 2: six digits
+LIMIT_MAX = 999_999  # RFC 9422: six digits
 
 
 def keywords(
@@ -54,7 +54,7 @@ def keywords(
 
 
 def limits(settings: SMTPSettings) -> str:
-    """Say what one connection and one message may hold at most (RFC 9422 section 3)."""
+    """Say what one connection and one message may hold at most (RFC 9422)."""
     values = [f"RCPTMAX={min(settings.recipients_max, LIMIT_MAX)}"]
     if settings.rates:
         values.insert(0, f"MAILMAX={min(settings.messages_per_connection_max, LIMIT_MAX)}")

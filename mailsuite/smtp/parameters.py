@@ -19,7 +19,7 @@ from mailsuite.smtp.xtext import decode_orcpt, decode_xtext
 SIZE_MAX_DIGITS = 20  # RFC 1870 section 4
 AUTH_MAX_OCTETS = 500  # RFC 4954 section 3
 ENVID_MAX_OCTETS = 100  # RFC 3461 section 4.4
-HOLD_MAX_DIGITS = 9  # RFC 4865 section 4
+HOLD_MAX_DIGITS = 9  # RFC 4865
 NOTIFY_NEVER = "NEVER"  # RFC 3461 section 4.1
 NOTIFY_CONDITIONS = frozenset(("SUCCESS", "FAILURE", "DELAY"))
 RETURNS = frozenset((b"FULL", b"HDRS"))  # RFC 3461 section 4.3
@@ -50,7 +50,7 @@ class Holding:
     max_seconds: int
 
     def announce(self) -> str:
-        """Write the line of EHLO: RFC 4865 section 3."""
+        """Write the line of EHLO: RFC 4865."""
         latest = dt.datetime.fromtimestamp(int(self.now()) + self.max_seconds, dt.UTC)
         return f"FUTURERELEASE {self.max_seconds} {latest:%Y-%m-%dT%H:%M:%SZ}"
 
@@ -176,7 +176,7 @@ def mail_fields(text: bytes, holding: Holding | None) -> dict[str, Any]:
             field, read = MAIL_VALUES[keyword]
             fields[field] = read(value)
         elif keyword in HOLDS and value is not None and holding is not None:
-            if "release" in fields:  # one of them: RFC 4865 section 4
+            if "release" in fields:  # one of them: RFC 4865
                 raise BadCommandError(replies.SYNTAX)
             fields["release"] = holding.hold_for(value) if keyword == b"HOLDFOR" else holding.hold_until(value)
         elif keyword in MAIL_FLAGS or keyword in MAIL_VALUES or (keyword in HOLDS and holding is not None):

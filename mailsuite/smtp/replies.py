@@ -167,7 +167,7 @@ RESPONSE_TOO_LONG = _reply(500, "5.5.6", "authentication exchange line is too lo
 BAD_CHUNK = _reply(
     501, "5.5.4", "say BDAT, the number of octets and, for the last ones, LAST; closing"
 )  # RFC 3030 section 2
-HOLD_OUT_OF_RANGE = _reply(501, "5.5.4", "a message cannot be held until then")  # RFC 4865 section 4
+HOLD_OUT_OF_RANGE = _reply(501, "5.5.4", "a message cannot be held until then")  # RFC 4865
 SYNTAX = _reply(501, "5.5.4", "syntax error in the parameters")  # RFC 5321 section 4.2.4
 NO_PARAMETERS = _reply(501, "5.5.4", "this command takes no parameters")  # RFC 5321 section 4.1.1.4
 BAD_HOSTNAME = _reply(501, "5.5.4", "say your host name")  # RFC 5321 section 4.1.1.1

@@ -166,7 +166,7 @@ class Session:
         return None if self.recipients else replies.RECIPIENT_FIRST
 
     def check_bdat(self) -> Reply | None:
-        """Say why the octets of BDAT are read over, or None (RFC 3030 sections 2 and 4.2)."""
+        """Say why the octets of BDAT are read over, or None (RFC 3030 section 2)."""
         if self.transaction is None:
             return self.refusal or replies.SENDER_FIRST
         return None if self.recipients else replies.RECIPIENT_FIRST
