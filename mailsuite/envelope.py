@@ -29,7 +29,8 @@ class Peer:
         ip: textual address; v4-mapped IPv6 written as IPv4; empty for a unix socket.
         local_port: the port that was connected to.
         helo: what the peer called itself, undecoded octets shown as ASCII; empty before HELO.
-        esmtp: EHLO was said.
+        esmtp: EHLO was said, or LHLO.
+        lmtp: it speaks LMTP.
         tls: version and cipher, for example ``TLSv1.3 TLS_AES_256_GCM_SHA384``; empty in the clear.
         account: address of the authenticated account; empty for strangers.
     """
@@ -40,6 +41,7 @@ class Peer:
     local_port: int = 0
     helo: str = ""
     esmtp: bool = False
+    lmtp: bool = False
     tls: str = ""
     account: str = ""
 
@@ -53,6 +55,8 @@ class Sender:
         path: None is the null reverse-path ``<>``.
         size_octets: the SIZE parameter; 0 when not declared.
         require_tls: the REQUIRETLS parameter (RFC 8689).
+        envelope_id: the ENVID parameter without its escapes; printable ASCII (RFC 3461 section 4.4).
+        ret: the RET parameter, ``FULL`` or ``HDRS``; empty when it was not said (RFC 3461 section 4.3).
         release: when it may leave, in seconds since the epoch (RFC 4865); 0 at once.
     """
 
@@ -69,7 +73,15 @@ class Sender:
 
 @attrs.frozen(kw_only=True)
 class Recipient:
-    """One forward-path and the parameters of its RCPT."""
+    """
+    One forward-path and the parameters of its RCPT.
+
+    Args:
+        notify: the NOTIFY parameter: ``NEVER``, or conditions in upper case divided by commas; empty when it was not
+            said (RFC 3461 section 4.1).
+        original: the ORCPT parameter, ``type;address`` without any escapes, also where the type is ``utf-8``
+            (RFC 3461 section 4.2, RFC 6533 section 3); empty when it was not said.
+    """
 
     path: Address
     notify: str = ""

@@ -53,12 +53,18 @@ def _check_identity(config: Config) -> Iterator[Fault]:
 
 
 def _check_proxies(config: Config) -> Iterator[Fault]:
-    for text in config.server.proxy_peers:
-        if text != UNIX_PEERS:
-            try:
-                parse_network(text)
-            except ValueError as error:
-                yield Fault("server.proxy_peers", str(error), config.path)
+    trusted = {
+        "server.proxy_peers": config.server.proxy_peers,
+        "smtp.xclient_peers": config.smtp.xclient_peers,
+        "submission.xclient_peers": config.submission.xclient_peers,
+    }
+    for key, peers in trusted.items():
+        for text in peers:
+            if text != UNIX_PEERS:
+                try:
+                    parse_network(text)
+                except ValueError as error:
+                    yield Fault(key, str(error), config.path)
     for service in config.server.proxy_services:
         if service not in PORTS:
             hint = nearest(service, PORTS)

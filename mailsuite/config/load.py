@@ -12,7 +12,7 @@ import attrs
 from mailsuite.config.check import check_config, check_routes, normalize_route_domain
 from mailsuite.config.faults import ConfigError, Fault, nearest
 from mailsuite.config.model import Config, Effective, Given, Origin, shown
-from mailsuite.config.ports import PORTS
+from mailsuite.config.ports import PORTS, anchor_endpoint
 from mailsuite.config.schema import (
     ABSENT_KEYS,
     ABSENT_VALUES,
@@ -227,6 +227,8 @@ class _Reader:
             path = f"listen.{key}"
             origin, value = self._read_key(path, ListenValue, given.get(key), given=key in given)
             if origin is not Origin.DEFAULT:
+                if isinstance(value, tuple):
+                    value = tuple(anchor_endpoint(text, self._folder) for text in value)
                 listen[key] = value
                 if not port.present and value != ():
                     self._inactive.append(path)

@@ -27,7 +27,7 @@ PORTS: Mapping[str, Port] = {
     "smtp": Port(25),
     "submission": Port(587),
     "submissions": Port(465, tls=True),
-    "lmtp": Port(24, present=False, enabled=False),
+    "lmtp": Port(24, enabled=False),
     "imap": Port(143),
     "imaps": Port(993, tls=True),
     "pop3": Port(110),
@@ -42,3 +42,14 @@ PORTS: Mapping[str, Port] = {
 """Keys of the ``[listen]`` table. RFC 6409, RFC 8314 section 7, and the registry that they extend."""
 
 PORT_MAX = 65535
+
+UNIX_ENDPOINT = "unix:"
+
+
+def anchor_endpoint(text: str, folder: str) -> str:
+    """Let the relative path of a unix socket begin at a folder, as every other relative path in the file does."""
+    path = text.removeprefix(UNIX_ENDPOINT).removeprefix("address=")
+    if not folder or not text.startswith(UNIX_ENDPOINT) or not path or path.startswith(("/", ":", "\0")):
+        return text
+    escaped = folder.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
+    return f"{UNIX_ENDPOINT}{escaped.rstrip('/')}/{path}"

@@ -61,7 +61,9 @@ PARTS: Sequence[Part] = (
     Part("limits", "limits", LimitSettings),
     Part("msgauth", "msgauth", MessageAuthSettings, present=False),
     Part("spam", "spam", SpamSettings, present=False),
-    Part("smtp", "smtp", SMTPSettings, LOGIN_AND_RATES | MECHANISMS, {"require_auth": False}),
+    Part(
+        "smtp", "smtp", SMTPSettings, LOGIN_AND_RATES | MECHANISMS, {"require_auth": False, "future_release_seconds": 0}
+    ),
     Part("receive", "smtp", ReceiveSettings, {"hostname": "server.hostname"}),
     Part(
         "submission",

@@ -1,7 +1,7 @@
 """The plug points: zope interfaces that other programs may provide, and the values that cross them."""
 
 from mailsuite.interfaces.accounts import Account, IAccounts, ICheckerPlugin, IRealmPlugin, Resolution, ResolutionKind
-from mailsuite.interfaces.delivery import IMailReceiver, IMailTransaction, Receipt
+from mailsuite.interfaces.delivery import IBinaryMailReceiver, IMailReceiver, IMailTransaction, Receipt
 from mailsuite.interfaces.services import ANY_MAILBOX, IChangeBus, ISubscription, MailboxChange
 from mailsuite.interfaces.storage import (
     CACHED_FIELDS,
@@ -34,6 +34,7 @@ __all__ = [
     "Changes",
     "Column",
     "IAccounts",
+    "IBinaryMailReceiver",
     "IBodyFile",
     "IChangeBus",
     "ICheckerPlugin",

@@ -72,3 +72,11 @@ class IMailReceiver(Interface):
             MailError: DENIED when this peer may not use this reverse-path, TOO_LARGE for the declared size,
                 UNAVAILABLE when there is no room for a message.
         """
+
+
+class IBinaryMailReceiver(IMailReceiver):
+    """
+    A receiver that takes content which is no text: BODY=BINARYMIME (RFC 3030 section 3).
+
+    Only where the sender said so may chunks of content hold NUL and line ends other than CRLF.
+    """

@@ -17,7 +17,7 @@ from zope.interface import implementer
 from mailsuite.envelope import Body as BodyType
 from mailsuite.envelope import Peer, Recipient, Sender
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import Body, IAccounts, IMailReceiver, IMailTransaction, Receipt
+from mailsuite.interfaces import Body, IAccounts, IBinaryMailReceiver, IMailTransaction, Receipt
 from mailsuite.message.header import FIELDS_MAX, Field, first_value, parse_fields
 from mailsuite.message.received import received_field, return_path_field
 from mailsuite.mta.body import SpoolBody
@@ -26,7 +26,7 @@ from mailsuite.mta.route import RefusedMail, resolve_targets
 from mailsuite.mta.settings import ReceiveSettings
 from mailsuite.mta.spool import Spool
 from mailsuite.observe import EventLog
-from mailsuite.smtp.replies import NUL_IN_CONTENT, Reply
+from mailsuite.smtp.replies import BARE_NEWLINE, NUL_IN_CONTENT, Reply
 
 NUL = b"\x00"
 HEADER_END = b"\r\n\r\n"
@@ -100,6 +100,7 @@ class Transaction:
             recipient=str(self._recipients[0].path) if len(self._recipients) == 1 else None,
             when=self._received,
             smtputf8=self.sender.smtputf8,
+            lmtp=self._peer.lmtp,
         )
         self._body = self._spool.begin_body(self._message_id)
         self._write_body(path + trace)
@@ -120,7 +121,7 @@ class Transaction:
         if self._size_octets > self.settings.message_max_octets:
             raise MailError(Kind.TOO_LARGE)
         self._is_ascii = self._is_ascii and chunk.isascii()
-        if NUL in chunk:
+        if NUL in chunk and self.sender.body is not BodyType.BINARY_MIME:
             raise RefusedMail(Kind.INVALID, NUL_IN_CONTENT)
         if self._header is None:
             return self._write_body(chunk)
@@ -140,6 +141,8 @@ class Transaction:
         assert self._header is not None
         header, rest = bytes(self._header[:end]), bytes(self._header[end:])
         self._header = None
+        if self.sender.body is BodyType.BINARY_MIME:
+            ensure_text(header)
         fields = parse_fields(header)
         if len(fields) >= FIELDS_MAX:
             raise MailError(Kind.INVALID, "the message has too many header fields")
@@ -220,6 +223,20 @@ class Transaction:
             body.abort()
 
 
+def ensure_text(header: bytes) -> None:
+    """
+    See to it that a header section is lines of text even where the body need not be (RFC 3030 section 3).
+
+    Raises:
+        RefusedMail: a NUL, or a CR or LF that is no part of CRLF.
+    """
+    if NUL in header:
+        raise RefusedMail(Kind.INVALID, NUL_IN_CONTENT)
+    ends = header.count(LINE_END)
+    if header.count(b"\r") != ends or header.count(b"\n") != ends:
+        raise RefusedMail(Kind.INVALID, BARE_NEWLINE)
+
+
 async def ensure_room(spool: Spool, settings: ReceiveSettings, sender: Sender, clock: IReactorTime) -> None:
     """
     Let a transaction begin as soon as there is room for it.
@@ -238,7 +255,7 @@ async def ensure_room(spool: Spool, settings: ReceiveSettings, sender: Sender, c
         raise RefusedMail(error.kind, Reply(NO_ROOM_CODE, NO_ROOM_ENHANCED, (error.detail,))) from error
 
 
-@implementer(IMailReceiver)
+@implementer(IBinaryMailReceiver)
 class Receiver:
     """
     Takes mail from strangers for our own recipients, and for nobody else.

@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from mailsuite.envelope import Peer, Sender
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import IAccounts, IMailReceiver, IMailTransaction
+from mailsuite.interfaces import IAccounts, IBinaryMailReceiver, IMailTransaction
 from mailsuite.message.dates import format_date
 from mailsuite.message.header import Field
 from mailsuite.mta.receive import Transaction, ensure_room
@@ -55,7 +55,7 @@ def without_fields(header: bytes, names: frozenset[bytes]) -> bytes:
     return b"".join(kept)
 
 
-@implementer(IMailReceiver)
+@implementer(IBinaryMailReceiver)
 class Submission:
     """
     What the portal hands out for SMTP AUTH: takes mail from one account.

@@ -150,6 +150,9 @@ EVENTS: Mapping[str, Event] = {
     "smtp.session.failed": Event("our fault while {doing}", {"doing": "what was being done"}, LogLevel.critical),
     "smtp.tls.started": Event("TLS with {peer}: {tls}", {"tls": "version and cipher"}, LogLevel.debug),
     "smtp.pipelining.refused": Event("{peer} did not wait: octets {place}", {"place": "where"}, LogLevel.warn),
+    "smtp.xclient.taken": Event(
+        "{peer} speaks for {client}", {"client": "address of the peer from now on"}, LogLevel.debug
+    ),
     "smtp.command.refused": Event("{peer} said {verb!r}", {"verb": "the first octets of the line"}, LogLevel.debug),
     "smtp.login.succeeded": Event("{account} logged in"),
     "smtp.login.refused": Event(

@@ -105,6 +105,7 @@ def settings_of(service: str, config: Config, seat: Seat | None) -> Any:
     """Give the settings of a service; limits on connections are for all workers together."""
     settings: Any = {
         "smtp": config.smtp,
+        "lmtp": config.smtp,
         "submission": config.submission,
         "submissions": config.submission,
         "imap": config.imap,

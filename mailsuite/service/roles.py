@@ -21,6 +21,7 @@ SERVICES: Mapping[str, Role] = {
     "smtp": Role.SMTP,
     "submission": Role.SMTP,
     "submissions": Role.SMTP,
+    "lmtp": Role.SMTP,
     "imap": Role.IMAP,
     "imaps": Role.IMAP,
     "pop3": Role.POP3,

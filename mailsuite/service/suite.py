@@ -46,7 +46,7 @@ from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
 from mailsuite.service.seat import Seat
 from mailsuite.service.spools import SPOOL_FOLDER, SpoolPlan, forget_spools, plan_spools
 from mailsuite.service.started import StartedService
-from mailsuite.smtp import SMTPFactory, SubmissionFactory
+from mailsuite.smtp import LMTPFactory, SMTPFactory, SubmissionFactory
 from mailsuite.store import MailStore, open_store
 
 LOCK_PATIENCE_SECONDS = 10.0
@@ -259,6 +259,9 @@ class Suite(StartedService):
                 return SMTPFactory(
                     self._receiver, hostname=hostname, portal=portal, settings=settings, reactor=self._reactor
                 )
+            case "lmtp":
+                assert self._receiver is not None  # it comes with the role
+                return LMTPFactory(self._receiver, hostname=hostname, settings=settings, reactor=self._reactor)
             case "submission" | "submissions":
                 return SubmissionFactory(portal, hostname=hostname, settings=settings, reactor=self._reactor)
             case "imap" | "imaps":

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from mailsuite.smtp.bridge import receiver_from_delivery
     from mailsuite.smtp.client import send
     from mailsuite.smtp.factory import SMTPFactory, SubmissionFactory
+    from mailsuite.smtp.lmtp import LMTPFactory
     from mailsuite.smtp.outcome import Content, Outcome, OutcomeState
     from mailsuite.smtp.replies import Refused, Reply
     from mailsuite.smtp.server import SMTPServer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ClientSettings",
     "Content",
+    "LMTPFactory",
     "Outcome",
     "OutcomeState",
     "Refused",
@@ -34,6 +36,7 @@ __getattr__ = exporter(
     {
         "ClientSettings": "settings",
         "Content": "outcome",
+        "LMTPFactory": "lmtp",
         "Outcome": "outcome",
         "OutcomeState": "outcome",
         "Refused": "replies",

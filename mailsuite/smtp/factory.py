@@ -23,6 +23,7 @@ from mailsuite.smtp.replies import Reply
 from mailsuite.smtp.server import SMTPServer
 from mailsuite.smtp.session import Session
 from mailsuite.smtp.settings import SMTPSettings
+from mailsuite.smtp.xclient import TrustedPeers
 
 IPV6_NETWORK_BITS = 64  # what one subscriber has: RFC 6177 section 2
 RATE_WINDOW_SECONDS = 60
@@ -63,15 +64,23 @@ class ConnectionTable:
     def admit(self, network: str) -> bool:
         """Count a new connection; False, and not counted, when it is one too many."""
         settings = self.settings
-        if settings.rates:
-            if self.total >= settings.connections_max:
-                return False
-            if network and (
-                self._networks[network] >= settings.connections_per_network_max or self._too_often(network)
-            ):
-                return False
+        if settings.rates and (self.total >= settings.connections_max or self._is_one_too_many(network)):
+            return False
         self.total += 1
         self._networks[network] += 1
+        return True
+
+    def _is_one_too_many(self, network: str) -> bool:
+        return bool(network) and (
+            self._networks[network] >= self.settings.connections_per_network_max or self._too_often(network)
+        )
+
+    def move(self, network: str, other: str) -> bool:
+        """Count a connection for another network; False, and nothing changed, when that has too many."""
+        if self.settings.rates and self._is_one_too_many(other):
+            return False
+        _lower(self._networks, network)
+        self._networks[other] += 1
         return True
 
     def leave(self, network: str) -> None:
@@ -139,6 +148,7 @@ class SMTPFactory(ServerFactory):
     """
 
     noisy = False
+    protocol_class: type[SMTPServer] = SMTPServer
 
     def __init__(
         self,
@@ -165,6 +175,7 @@ class SMTPFactory(ServerFactory):
         self.log = log or EventLog(Logger())
         self.jitter = jitter
         self.connections = ConnectionTable(settings, reactor)
+        self._xclient_peers = TrustedPeers.parse(settings.xclient_peers)
         self._live: set[SMTPServer] = set()
         self._drained: Deferred[None] | None = None
 
@@ -175,11 +186,13 @@ class SMTPFactory(ServerFactory):
     def reconfigure(self, settings: SMTPSettings) -> None:
         """Give new connections other settings; those that are open keep theirs."""
         self.settings = self.connections.settings = settings
+        self._xclient_peers = TrustedPeers.parse(settings.xclient_peers)
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """Make the protocol for one peer, or one that turns it away."""
         ip = plain_ip(addr)
-        network = network_of(ip)
+        xclient = self._xclient_peers.include(ip)
+        network = "" if xclient else network_of(ip)  # until a proxy says for whom it speaks, no limit is for it
         if self._drained is not None:
             return Turned(replies.SHUTTING_DOWN)
         if not self.connections.admit(network):
@@ -193,6 +206,14 @@ class SMTPFactory(ServerFactory):
             if not self.connections.join_account(account):
                 return False
             joined.append(account)
+            return True
+
+        def moved(ip: str) -> bool:
+            nonlocal network
+            other = network_of(ip)
+            if not self.connections.move(network, other):
+                return False
+            network = other
             return True
 
         def ended(server: SMTPServer) -> None:
@@ -213,8 +234,10 @@ class SMTPFactory(ServerFactory):
             log=self.log.bind(session=name, peer=ip or "unix"),
             peer=Peer(session=name, ip=ip, port=getattr(addr, "port", 0) or 0),
             join=join,
+            moved=moved,
+            xclient=xclient,
         )
-        server = SMTPServer(session, context_factory=self.context_factory, ended=ended)
+        server = self.protocol_class(session, context_factory=self.context_factory, ended=ended)
         server.factory = self
         self._live.add(server)
         return server

@@ -1,7 +1,8 @@
 """
 Octets in, events out: command lines, content, end of content. No I/O; linear in what is fed, however it is cut.
 
-Only ``CRLF.CRLF`` ends DATA (RFC 5321 section 4.1.1.4); a bare CR or LF is told and never taken for a line end.
+Only ``CRLF.CRLF`` ends DATA (RFC 5321 section 4.1.1.4), and only their number ends the octets of BDAT (RFC 3030
+section 2); a bare CR or LF is told and never taken for a line end.
 """
 
 import attrs
@@ -39,7 +40,7 @@ class LineTooLong:
 
 @attrs.define
 class ContentChunk:
-    """The next octets of the message, dots unstuffed; never empty."""
+    """The next octets of the message, the dots of DATA unstuffed; never empty."""
 
     octets: bytes
 
@@ -58,7 +59,21 @@ class EndOfData:
     nul: bool
 
 
-Event = CommandLine | BareNewline | LineTooLong | ContentChunk | EndOfData
+@attrs.define
+class EndOfChunk:
+    """
+    All octets came that BDAT announced.
+
+    Args:
+        bare_newline: a CR without LF or an LF without CR was seen in the message so far.
+        nul: likewise a NUL.
+    """
+
+    bare_newline: bool
+    nul: bool
+
+
+Event = CommandLine | BareNewline | LineTooLong | ContentChunk | EndOfData | EndOfChunk
 
 
 def held_back(octets: bytes) -> int:
@@ -73,7 +88,8 @@ class Framer:
     """
     One side of a conversation, cut into events.
 
-    Feed it octets, take events until there is none, and call `begin_data` when the next octets are content.
+    Feed it octets, take events until there is none, and call `begin_data` or `begin_chunk` when the next octets are
+    content.
     """
 
     def __init__(self, line_max_octets: int = COMMAND_LINE_MAX_OCTETS) -> None:
@@ -87,6 +103,9 @@ class Framer:
         self._first_piece = False  # it begins with the CRLF of the DATA line, which is no content
         self._bare_newline = False
         self._nul = False
+        self._chunk_left = -1  # octets of a chunk that are to come; negative when the content ends by a mark
+        self._chunk_last = False
+        self._held_cr = False  # the last octet of a chunk was a CR, whose LF may follow
 
     @property
     def in_data(self) -> bool:
@@ -124,10 +143,24 @@ class Framer:
         self._position = self._searched = 0
         self._first_piece = True
 
+    def begin_chunk(self, octets: int, *, first: bool, last: bool) -> None:
+        """
+        So many octets of content follow, whatever they are.
+
+        Args:
+            first: a message begins with them.
+            last: it ends with them.
+        """
+        if first:
+            self._bare_newline = self._nul = self._held_cr = False
+        self._in_data = True
+        self._chunk_left = octets
+        self._chunk_last = last
+
     def next_event(self) -> Event | None:
         """Give the next event, or None when more octets are needed."""
         if self._in_data:
-            return self._next_content()
+            return self._next_content() if self._chunk_left < 0 else self._next_of_chunk()
         return self._next_line()
 
     def _next_line(self) -> CommandLine | BareNewline | LineTooLong | None:
@@ -183,6 +216,37 @@ class Framer:
             self._first_piece = False
             return body[len(_LINE_END) :]
         return body
+
+    def _next_of_chunk(self) -> ContentChunk | EndOfChunk | None:
+        if not self._chunk_left:
+            self._in_data = False
+            self._chunk_left = -1
+            self._searched = self._position
+            bare_newline = self._bare_newline or (self._chunk_last and self._held_cr)
+            return EndOfChunk(bare_newline=bare_newline, nul=self._nul)
+        start = self._position
+        octets = self._buffer[start : start + self._chunk_left]
+        if not octets:
+            return None
+        self._position = self._searched = start + len(octets)
+        self._chunk_left -= len(octets)
+        self._look_at(octets)
+        return ContentChunk(octets)
+
+    def _look_at(self, octets: bytes) -> None:
+        """Note what is wrong with this piece; a CR at its end may have its LF in the next one, of any chunk."""
+        returns, feeds = octets.count(b"\r"), octets.count(b"\n")
+        if self._held_cr:
+            if octets.startswith(b"\n"):
+                feeds -= 1
+            else:
+                self._bare_newline = True
+        self._held_cr = octets.endswith(b"\r")
+        ends = octets.count(_LINE_END)
+        if returns - self._held_cr != ends or feeds != ends:
+            self._bare_newline = True
+        if b"\0" in octets:
+            self._nul = True
 
     def _leave_data(self) -> EndOfData:
         self._in_data = self._ended = False

@@ -1,25 +1,42 @@
 """
-Command lines to values: verbs, paths, parameters. Pure.
+Command lines to values: verbs, paths, sizes of chunks; parameters are read by `mailsuite.smtp.parameters`. Pure.
 
-RFC 5321 section 4.1.2, RFC 6531 section 3.3, RFC 1870, RFC 6152, RFC 4954 section 5.
+RFC 5321 section 4.1.2, RFC 6531 section 3.3.
 """
 
 import functools
 import ipaddress
 import re
-from collections.abc import Mapping
 
 import attrs
 
 from mailsuite.address import PATH_MAX_OCTETS, Address, normalize_domain
-from mailsuite.envelope import Body, Recipient, Sender
-from mailsuite.errors import Kind, MailError, ProtocolError
+from mailsuite.envelope import Recipient, Sender
+from mailsuite.errors import Kind, MailError
 from mailsuite.smtp import replies
-from mailsuite.smtp.replies import Reply
+from mailsuite.smtp.parameters import Holding, mail_fields, rcpt_fields
+from mailsuite.smtp.replies import BadCommandError, Reply
+from mailsuite.smtp.xtext import decode_orcpt, decode_xtext, encode_orcpt, encode_xtext
+
+__all__ = [
+    "BadCommandError",
+    "Chunk",
+    "decode_orcpt",
+    "decode_xtext",
+    "encode_orcpt",
+    "encode_path",
+    "encode_xtext",
+    "parse_bdat",
+    "parse_hostname",
+    "parse_mail",
+    "parse_path",
+    "parse_rcpt",
+    "parse_vrfy",
+    "split_command",
+]
 
 LOCAL_PART_MAX_OCTETS = 64  # RFC 5321 section 4.5.3.1.1
-SIZE_MAX_DIGITS = 20  # RFC 1870 section 4
-AUTH_MAX_OCTETS = 500  # RFC 4954 section 3
+CHUNK_SIZE_MAX_DIGITS = 20  # as for the SIZE of a message: RFC 1870 section 4
 POSTMASTER = "postmaster"  # RFC 5321 section 4.5.1
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
@@ -34,31 +51,7 @@ _QUOTED_PATH = re.compile(
 )
 _SOURCE_ROUTE = re.compile(rb"<@[A-Za-z0-9._\x80-\xff-]+(?:,@[A-Za-z0-9._\x80-\xff-]+)*:")
 _QUOTED_PAIR = re.compile(rb"\\(.)")
-_KEYWORD = re.compile(rb"[A-Za-z0-9][A-Za-z0-9-]*")
 _HOSTNAME = re.compile(rb"[A-Za-z0-9._\x80-\xff\[\]:%-]{1,255}")
-_XTEXT = re.compile(rb"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})*")
-_XTEXT_OCTET = re.compile(rb"\+([0-9A-F]{2})")
-
-
-class BadCommandError(ProtocolError):
-    """
-    The peer sent what the grammar does not allow.
-
-    Args:
-        reply: the answer.
-    """
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.text)
-        self.reply = reply
-
-
-@attrs.frozen
-class Parameter:
-    """What may follow a path: a keyword in upper case and its value, None without ``=``."""
-
-    keyword: bytes
-    value: bytes | None
 
 
 def split_command(line: bytes) -> tuple[bytes, bytes]:
@@ -88,47 +81,98 @@ def parse_hostname(argument: bytes) -> str:
     return argument.decode("ascii", "backslashreplace")
 
 
-def parse_mail(argument: bytes, *, esmtp: bool = True) -> Sender:
+def parse_mail(argument: bytes, *, esmtp: bool = True, holding: Holding | None = None) -> Sender:
     """
     Read what follows ``MAIL``.
 
     Args:
         esmtp: False after HELO: no parameters then (RFC 5321 section 4.1.1.1).
+        holding: how long a message may be held, where that is offered.
 
     Raises:
         BadCommandError: with the reply.
     """
     path, parameters = _split_path(argument, b"FROM:", replies.BAD_SENDER)
-    if parameters and not esmtp:
+    if not parameters:
+        return Sender(path=None if path == b"<>" else parse_path(path, smtputf8=False, bad=replies.BAD_SENDER))
+    if not esmtp:
         raise BadCommandError(replies.UNKNOWN_PARAMETER)
-    values = _mail_values(parameters)
-    smtputf8 = values.get("smtputf8") is not None
+    fields = mail_fields(parameters, holding)
+    smtputf8 = fields.get("smtputf8", False)
     address = None if path == b"<>" else parse_path(path, smtputf8=smtputf8, bad=replies.BAD_SENDER)
-    return Sender(
-        path=address,
-        size_octets=int(values.get("size") or 0),
-        body=Body(values.get("body") or Body.SEVEN_BIT.value),
-        smtputf8=smtputf8,
-        auth=values.get("auth") or "",
-    )
+    return Sender(path=address, **fields)
 
 
-def parse_rcpt(argument: bytes, *, smtputf8: bool) -> Recipient:
+def parse_rcpt(argument: bytes, *, smtputf8: bool, esmtp: bool = True) -> Recipient:
     """
     Read what follows ``RCPT``.
 
     Args:
         smtputf8: MAIL had the parameter, so octets over 127 may stand in the path.
+        esmtp: False after HELO: no parameters then (RFC 5321 section 4.1.1.1).
 
     Raises:
         BadCommandError: with the reply.
     """
     path, parameters = _split_path(argument, b"TO:", replies.BAD_RECIPIENT)
-    if parameters:
-        raise BadCommandError(replies.UNKNOWN_PARAMETER)
     if path.lower() == b"<postmaster>":
-        return Recipient(path=Address(POSTMASTER, ""))
-    return Recipient(path=parse_path(path, smtputf8=smtputf8, bad=replies.BAD_RECIPIENT))
+        address = Address(POSTMASTER, "")
+    else:
+        address = parse_path(path, smtputf8=smtputf8, bad=replies.BAD_RECIPIENT)
+    if not parameters:
+        return Recipient(path=address)
+    if not esmtp:
+        raise BadCommandError(replies.UNKNOWN_PARAMETER)
+    return Recipient(path=address, **rcpt_fields(parameters, smtputf8=smtputf8))
+
+
+def parse_vrfy(argument: bytes) -> tuple[Recipient, bool]:
+    """
+    Read what follows ``VRFY``: a path, with or without brackets, and perhaps SMTPUTF8 (RFC 6531 section 3.7.4.2).
+
+    Returns:
+        Whom it is about, and whether the answer may hold UTF-8.
+
+    Raises:
+        BadCommandError: with the reply.
+    """
+    path, space, last = argument.rpartition(b" ")
+    smtputf8 = bool(space) and last.upper() == b"SMTPUTF8"
+    path = path.rstrip(b" ") if smtputf8 else argument
+    if not path.startswith(b"<"):
+        path = b"<" + path + b">"
+    return parse_rcpt(b"TO:" + path, smtputf8=smtputf8, esmtp=False), smtputf8
+
+
+@attrs.frozen
+class Chunk:
+    """
+    What BDAT announces.
+
+    Args:
+        octets: how many follow the line.
+        last: with them the message ends.
+    """
+
+    octets: int
+    last: bool
+
+
+def parse_bdat(argument: bytes) -> Chunk:
+    """
+    Read what follows ``BDAT``: RFC 3030 section 2.
+
+    Raises:
+        BadCommandError: what follows the line cannot be told from commands, so the connection has to end.
+    """
+    size, *mark = argument.split(b" ")
+    if (
+        not size.isdigit()
+        or len(size) > CHUNK_SIZE_MAX_DIGITS
+        or (mark and (len(mark) > 1 or mark[0].upper() != b"LAST"))
+    ):
+        raise BadCommandError(replies.BAD_CHUNK)
+    return Chunk(int(size), bool(mark))
 
 
 @functools.lru_cache(maxsize=PATHS_REMEMBERED)
@@ -204,64 +248,6 @@ def _end_of_path(text: bytes) -> int:
             return text.find(b">", position)
         position += 2 if octet == b"\\" else 1
     return -1
-
-
-def parse_parameters(text: bytes) -> list[Parameter]:
-    """
-    Read ``KEYWORD=value KEYWORD``.
-
-    Raises:
-        BadCommandError: for a malformed or a repeated one.
-    """
-    parameters = []
-    seen = set()
-    for word in text.split():
-        name, equals, value = word.partition(b"=")
-        keyword = name.upper()
-        if not _KEYWORD.fullmatch(name) or keyword in seen or (equals and not value):
-            raise BadCommandError(replies.SYNTAX)
-        seen.add(keyword)
-        parameters.append(Parameter(keyword, value if equals else None))
-    return parameters
-
-
-def _mail_values(text: bytes) -> Mapping[str, str]:
-    values: dict[str, str] = {}
-    if not text:
-        return values
-    for parameter in parse_parameters(text):
-        match parameter:
-            case Parameter(b"SIZE", bytes(value)) if value.isdigit() and len(value) <= SIZE_MAX_DIGITS:
-                values["size"] = value.decode("ascii")
-            case Parameter(b"BODY", bytes(value)) if value.upper() in {b"7BIT", b"8BITMIME"}:
-                values["body"] = value.upper().decode("ascii")
-            case Parameter(b"SMTPUTF8", None):
-                values["smtputf8"] = ""
-            case Parameter(b"AUTH", bytes(value)) if len(value) <= AUTH_MAX_OCTETS:
-                values["auth"] = decode_xtext(value)
-            case Parameter(b"SIZE" | b"BODY" | b"SMTPUTF8" | b"AUTH"):
-                raise BadCommandError(replies.SYNTAX)
-            case _:
-                raise BadCommandError(replies.UNKNOWN_PARAMETER)
-    return values
-
-
-def decode_xtext(value: bytes) -> str:
-    """
-    Undo the escapes of RFC 3461 section 4.
-
-    Raises:
-        BadCommandError: it is not xtext, or not UTF-8 underneath, or hides control characters.
-    """
-    if not _XTEXT.fullmatch(value):
-        raise BadCommandError(replies.SYNTAX)
-    octets = _XTEXT_OCTET.sub(lambda match: bytes((int(match[1], 16),)), value)
-    if _CONTROL.search(octets):
-        raise BadCommandError(replies.SYNTAX)
-    try:
-        return octets.decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadCommandError(replies.SYNTAX) from None
 
 
 def encode_path(address: Address | None) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from mailsuite.errors import Kind, MailError
+from mailsuite.errors import Kind, MailError, ProtocolError
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 TEXT_MAX_OCTETS = 480  # with code, enhanced code and CRLF a reply line stays below 512: RFC 5321 section 4.5.3.1.5
@@ -18,6 +18,12 @@ TEXT_MAX_OCTETS = 480  # with code, enhanced code and CRLF a reply line stays be
 def clean(text: str) -> str:
     """Make any text, a peer's as well, fit for one reply line: printable ASCII, of bounded length."""
     return _UNPRINTABLE.sub("?", text)[:TEXT_MAX_OCTETS]
+
+
+def clean_utf8(text: str) -> str:
+    """Do the same for a peer that wants UTF-8 (RFC 6531 section 3.7.4.2)."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable.encode("utf-8")[:TEXT_MAX_OCTETS].decode("utf-8", "ignore")
 
 
 @attrs.frozen
@@ -29,24 +35,26 @@ class Reply:
         code: three digits.
         enhanced: RFC 3463 code, put before the text of each line; empty where RFC 2034 section 4 wants none.
         lines: at least one; cleaned here, so anything may be given.
+        utf8: the peer asked for UTF-8 instead of ASCII.
         encoded: the octets for the wire, made once.
     """
 
     code: int
     enhanced: str
     lines: tuple[str, ...]
+    utf8: bool = attrs.field(default=False, kw_only=True)
     encoded: bytes = attrs.field(init=False, eq=False, repr=False)
 
     @encoded.default
     def _encode(self) -> bytes:
         prefix = f"{self.enhanced} " if self.enhanced else ""
+        fit = clean_utf8 if self.utf8 else clean
         if len(self.lines) == 1:
-            return f"{self.code} {prefix}{clean(self.lines[0])}\r\n".encode("ascii")
+            return f"{self.code} {prefix}{fit(self.lines[0])}\r\n".encode()
         last = len(self.lines) - 1
         return "".join(
-            f"{self.code}{'-' if index < last else ' '}{prefix}{clean(line)}\r\n"
-            for index, line in enumerate(self.lines)
-        ).encode("ascii")
+            f"{self.code}{'-' if index < last else ' '}{prefix}{fit(line)}\r\n" for index, line in enumerate(self.lines)
+        ).encode()
 
     @property
     def text(self) -> str:
@@ -63,6 +71,12 @@ class Reply:
         """Whether the peer should not try this again: 5yz."""
         return self.code >= 500  # noqa: PLR2004 - likewise
 
+    def times(self, count: int) -> "Reply":
+        """Give a reply that is sent so many times, for as many recipients (RFC 2033 section 4.2)."""
+        reply = attrs.evolve(self)
+        object.__setattr__(reply, "encoded", self.encoded * count)
+        return reply
+
     def saying(self, text: str) -> "Reply":
         """The same codes with other words; with an empty text the reply itself."""
         return Reply(self.code, self.enhanced, (text,)) if text else self
@@ -76,6 +90,19 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
         self.reply = reply
 
 
+class BadCommandError(ProtocolError):
+    """
+    The peer sent what the grammar does not allow.
+
+    Args:
+        reply: the answer.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.text)
+        self.reply = reply
+
+
 def _reply(code: int, enhanced: str, text: str) -> Reply:
     return Reply(code, enhanced, (text,))
 
@@ -85,9 +112,18 @@ HELP = Reply(
     214,
     "2.0.0",
     (
-        "HELO EHLO MAIL RCPT DATA RSET NOOP QUIT",
+        "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT",
         "VRFY HELP STARTTLS AUTH",
         "see RFC 5321",
+    ),
+)  # RFC 5321 section 4.1.1.8
+LMTP_HELP = Reply(
+    214,
+    "2.0.0",
+    (
+        "LHLO MAIL RCPT DATA BDAT RSET NOOP QUIT",
+        "VRFY HELP STARTTLS",
+        "see RFC 2033",
     ),
 )  # RFC 5321 section 4.1.1.8
 TLS_READY = _reply(220, "2.0.0", "ready to start TLS")  # RFC 3207 section 4
@@ -124,9 +160,14 @@ LOGIN_UNAVAILABLE = _reply(454, "4.7.0", "cannot check logins now, try again lat
 
 # 5yz: no
 UNKNOWN_COMMAND = _reply(500, "5.5.1", "command not recognised")  # RFC 5321 section 4.2.4
+LHLO_INSTEAD = _reply(500, "5.5.1", "this is LMTP, say LHLO")  # RFC 2033 section 4.1
 BAD_LINE = _reply(500, "5.5.2", "lines end with CRLF and hold no control characters")  # RFC 5321 section 2.3.8
 LINE_TOO_LONG = _reply(500, "5.5.2", "line too long")  # RFC 5321 section 4.5.3.1.4
 RESPONSE_TOO_LONG = _reply(500, "5.5.6", "authentication exchange line is too long")  # RFC 4954 section 4
+BAD_CHUNK = _reply(
+    501, "5.5.4", "say BDAT, the number of octets and, for the last ones, LAST; closing"
+)  # RFC 3030 section 2
+HOLD_OUT_OF_RANGE = _reply(501, "5.5.4", "a message cannot be held until then")  # RFC 4865
 SYNTAX = _reply(501, "5.5.4", "syntax error in the parameters")  # RFC 5321 section 4.2.4
 NO_PARAMETERS = _reply(501, "5.5.4", "this command takes no parameters")  # RFC 5321 section 4.1.1.4
 BAD_HOSTNAME = _reply(501, "5.5.4", "say your host name")  # RFC 5321 section 4.1.1.1
@@ -143,10 +184,13 @@ ONE_SENDER = _reply(503, "5.5.1", "a transaction is open, RSET ends it")  # RFC 
 RECIPIENT_FIRST = _reply(503, "5.5.1", "no valid recipients")  # RFC 5321 section 3.3
 TLS_ALREADY = _reply(503, "5.5.1", "TLS is already on")  # RFC 3207 section 4.2
 LOGGED_IN_ALREADY = _reply(503, "5.5.1", "already authenticated")  # RFC 4954 section 4
+CONTENT_BEGAN = _reply(503, "5.5.1", "content has come by BDAT, go on with it or say RSET")  # RFC 3030 section 2
+BINARY_BY_BDAT = _reply(503, "5.5.1", "BINARYMIME needs BDAT")  # RFC 3030 section 3
 NOT_WHILE_MAIL = _reply(503, "5.5.1", "not during a mail transaction")  # RFC 4954 section 4
 NOT_AFTER_LOGIN = _reply(503, "5.5.1", "not after authentication")  # RFC 3207 section 4.2
 UNKNOWN_MECHANISM = _reply(504, "5.5.4", "authentication mechanism not offered")  # RFC 4954 section 4
 TLS_FIRST = _reply(530, "5.7.0", "say STARTTLS first")  # RFC 3207 section 4
+REQUIRETLS_IN_CLEAR = _reply(530, "5.7.10", "REQUIRETLS needs TLS here as well")  # RFC 8689 section 4.1
 LOGIN_FIRST = _reply(530, "5.7.0", "authentication required")  # RFC 4954 section 6
 LOGIN_FAILED = _reply(535, "5.7.8", "authentication failed")  # RFC 4954 section 6
 ENCRYPTION_FIRST = _reply(538, "5.7.11", "encryption required for authentication")  # RFC 4954 section 6
@@ -158,9 +202,11 @@ EXISTS = _reply(550, "5.7.1", "already there")  # RFC 5321 section 4.2.3
 INVALID = _reply(550, "5.6.0", "the message is not acceptable")  # RFC 3463 section 3.7
 EXPUNGED = _reply(550, "5.2.0", "the mailbox is gone")  # RFC 3463 section 3.3
 TOO_LARGE = _reply(552, "5.3.4", "message too big")  # RFC 1870 section 6.1
+CHUNK_TOO_LARGE = _reply(552, "5.3.4", "far more than the biggest message, closing")  # RFC 1870 section 6.1
 SENDER_INVALID = _reply(553, "5.1.7", "that sender address is not acceptable")  # RFC 5321 section 4.2.3
 RECIPIENT_INVALID = _reply(553, "5.1.3", "that recipient address is not acceptable")  # RFC 5321 section 4.2.3
 NEEDS_SMTPUTF8 = _reply(553, "5.6.7", "a non-ASCII address needs SMTPUTF8")  # RFC 6531 section 3.5
+NO_BINARY = _reply(554, "5.6.1", "BINARYMIME is not taken here")  # RFC 3030 section 3, RFC 3463 section 3.7
 PIPELINING_ABUSE = _reply(554, "5.5.1", "you did not wait for the reply")  # RFC 2920 section 3.1
 UNKNOWN_PARAMETER = _reply(555, "5.5.4", "parameter not recognised")  # RFC 5321 section 4.1.1.11
 

@@ -5,8 +5,8 @@ Twisted's ESMTP lends the transport shell: TLS on the same transport, the portal
 read goes through `framing`, what it means is decided by `verbs`; this module moves octets and keeps time.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -24,24 +24,28 @@ from zope.interface import implementer
 from mailsuite.errors import MailError
 from mailsuite.observe.sessions import OpenSession
 from mailsuite.smtp import replies
-from mailsuite.smtp.deadline import ContentPace, Deadline
-from mailsuite.smtp.framing import BareNewline, CommandLine, ContentChunk, EndOfData, Event, Framer, LineTooLong
+from mailsuite.smtp.content import Content
+from mailsuite.smtp.deadline import Deadline
+from mailsuite.smtp.framing import (
+    BareNewline,
+    CommandLine,
+    ContentChunk,
+    EndOfChunk,
+    EndOfData,
+    Event,
+    Framer,
+    LineTooLong,
+)
 from mailsuite.smtp.grammar import BadCommandError, split_command
 from mailsuite.smtp.replies import Refused, Reply
 from mailsuite.smtp.session import Session
-from mailsuite.smtp.verbs import VERBS, Answer, auth_response, commit
+from mailsuite.smtp.verbs import VERBS, Answer, Verb, auth_response
 
 READ_AHEAD_OCTETS = 65_536
 """While a command waits, this much more is read from the peer before reading pauses."""
 
-LAST_IN_GROUP = frozenset((b"HELO", b"EHLO", b"DATA", b"STARTTLS"))
+LAST_IN_GROUP = frozenset((b"HELO", b"EHLO", b"LHLO", b"DATA", b"STARTTLS", b"XCLIENT"))
 """What the next octets mean depends on the reply to these, so nothing may follow them (RFC 2920 section 3.1)."""
-
-T = TypeVar("T")
-
-
-async def _waited(awaitable: Awaitable[T]) -> T:
-    return await awaitable
 
 
 @implementer(IHandshakeListener, IPushProducer)
@@ -55,6 +59,8 @@ class SMTPServer(ESMTP):
         ended: called once when the connection is gone.
     """
 
+    verbs: Mapping[bytes, Verb] = VERBS
+    content_class: type[Content] = Content
     transport: Any  # TCP, TLS, a unix socket or a test's: what each offers is asked of its interfaces
 
     def __init__(
@@ -82,8 +88,7 @@ class SMTPServer(ESMTP):
         self._output_full = False
         self._reading_paused = False
         self._command_done = True  # since the deadline was last moved
-        self._refusal: Reply | None = None  # of the content that is coming in
-        self._pace = ContentPace(self._settings, self._clock)
+        self._content = self.content_class(session, self._framer)
 
     # The life of the connection.
 
@@ -107,8 +112,8 @@ class SMTPServer(ESMTP):
             self._greet()
 
     def greeting(self) -> bytes:
-        """What stands after the 220: the host's name and the banner (RFC 5321 section 4.3.1)."""
-        return f"{self.session.hostname} {self._settings.banner}".encode("ascii", "replace")
+        """Say what stands after the 220, in the place where Twisted has it."""
+        return self.session.greeting.encode("ascii", "replace")
 
     def _greet(self) -> None:
         if self._closing or self._lost or self._greeted:
@@ -154,7 +159,7 @@ class SMTPServer(ESMTP):
         if self._handshaking:
             doing = "TLS handshake"
         elif self._framer.in_data and session.sender is not None:
-            doing = f"message from {session.sender.path or '<>'}, {self._pace.received_octets} octets so far"
+            doing = f"message from {session.sender.path or '<>'}, {self._content.pace.received_octets} octets so far"
         else:
             doing = session.verb.decode("ascii", "replace") or "connected"
         return OpenSession(
@@ -175,7 +180,9 @@ class SMTPServer(ESMTP):
 
     def timeoutConnection(self) -> None:
         """Twisted's name for what happens when the peer is too slow."""
-        self._send(replies.TOO_SLOW if self._framer.in_data and self._pace.received_octets else replies.TIMED_OUT)
+        self._send(
+            replies.TOO_SLOW if self._framer.in_data and self._content.pace.received_octets else replies.TIMED_OUT
+        )
         self._flush()
 
     def _expired(self) -> None:
@@ -250,10 +257,13 @@ class SMTPServer(ESMTP):
                 self._command_done = True
                 self._command(event.line)
             case ContentChunk():
-                self._content(event.octets)
+                self._take_content(event.octets)
             case EndOfData():
                 self._command_done = True
-                self._end_content(event)
+                self._answer(self._content.end_data(event))
+            case EndOfChunk():
+                self._command_done = True
+                self._answer(self._content.end_chunk(event))
             case BareNewline():
                 self._command_done = True
                 self.session.bare_newlines += 1
@@ -288,13 +298,20 @@ class SMTPServer(ESMTP):
                 return
             verb, argument = split_command(line)
             if len(line) > self._settings.command_line_max_octets and verb != b"AUTH":
-                self._line_too_long(runaway=False)
+                if verb == b"BDAT":
+                    self._answer(replies.BAD_CHUNK)
+                else:
+                    self._line_too_long(runaway=False)
                 return
             if verb in LAST_IN_GROUP and self._framer.buffered and self._may_not_follow(verb):
                 return
-            take = VERBS.get(verb)
+            take = self.verbs.get(verb)
             if take is None:
-                self._answer(self._unknown(verb))
+                if verb == b"BDAT":
+                    session.verb = verb
+                    self._content.begin_chunk(argument)
+                else:
+                    self._answer(self._unknown(verb))
                 return
             session.verb = verb
             self._answer(take(session, argument))
@@ -398,68 +415,25 @@ class SMTPServer(ESMTP):
 
     # Content.
 
-    def _begin_content(self) -> None:
-        self._framer.begin_data()
-        self._refusal = None
-        self._pace.begin()
-
-    def _content(self, octets: bytes) -> None:
-        self._pace.received_octets += len(octets)
-        transaction = self.session.transaction
-        if transaction is None:  # refused already: read on to the end and answer there
-            return
-        if self._pace.received_octets > self._settings.message_max_octets:
-            self._refuse_content(replies.TOO_LARGE)
-            return
-        try:
-            waiting = transaction.write(octets)
-        except Exception:  # noqa: BLE001 - whatever the receiver raises, the message is answered at its end
-            self._write_failed(Failure())
-            return
+    def _take_content(self, octets: bytes) -> None:
+        waiting = self._content.take(octets)
         if waiting is None:
             return
         self._busy = True
-        self._pace.pause()
-        running = waiting if isinstance(waiting, Deferred) else Deferred.fromCoroutine(_waited(waiting))
-        self._waiting_for = running.addErrback(self._write_failed).addCallback(self._written)
-
-    def _write_failed(self, failure: Failure) -> None:
-        error = failure.value
-        if isinstance(error, (MailError, Refused)):
-            self._refuse_content(replies.reply_to(error))
-        else:
-            self.session.log.failure("smtp.session.failed", failure, doing="content")
-            self._refuse_content(replies.UNAVAILABLE)
+        self._content.pace.pause()
+        self._waiting_for = waiting.addCallback(self._written)
 
     def _written(self, _result: object) -> None:
         self._busy = False
-        self._pace.go_on()
+        self._content.pace.go_on()
         if self._lost:
             self.session.close()
         else:
             self._go_on()
 
-    def _refuse_content(self, reply: Reply) -> None:
-        self._refusal = reply
-        self.session.end_transaction()
-
-    def _end_content(self, end: EndOfData) -> None:
-        refusal = self._refusal
-        if refusal is None and end.bare_newline:
-            refusal = replies.BARE_NEWLINE
-        elif refusal is None and end.nul:
-            refusal = replies.NUL_IN_CONTENT
-        if refusal is None:
-            self._answer(commit(self.session))
-            return
-        self.session.messages += 1
-        self.session.end_transaction()
-        self.session.log.emit("smtp.message.refused", code=refusal.code, text=refusal.text)
-        self._answer(refusal)
-
     def _move_deadline(self) -> None:
         if self._framer.in_data:
-            self._deadline.set(self._pace.seconds_left())
+            self._deadline.set(self._content.pace.seconds_left())
         elif self._command_done:
             # A deadline is for a whole command: octets that trickle in do not move it.
             self._command_done = False
@@ -477,12 +451,12 @@ class SMTPServer(ESMTP):
                 self._out.append(self._farewell.encoded)
                 self._close()
         elif reply is replies.SEND_CONTENT:
-            self._begin_content()
+            self._content.begin_data()
         elif reply is replies.TLS_READY:
             self._start_tls()
         elif reply is replies.LOGGED_IN:
             self.authenticated = True
-        elif reply.code in {221, 421}:
+        elif reply.code in {221, 421} or reply is replies.BAD_CHUNK or reply is replies.CHUNK_TOO_LARGE:
             self._close()
 
     def _flush(self) -> None:

@@ -10,14 +10,16 @@ import attrs
 from twisted.cred.portal import Portal
 from twisted.internet.interfaces import IReactorTime
 
-from mailsuite.envelope import Peer, Sender
-from mailsuite.interfaces import IMailReceiver, IMailTransaction
+from mailsuite.envelope import Body, Peer, Sender
+from mailsuite.interfaces import IBinaryMailReceiver, IMailReceiver, IMailTransaction
 from mailsuite.observe import EventLog
 from mailsuite.sasl import Exchange
 from mailsuite.smtp import replies
 from mailsuite.smtp.extensions import keywords
+from mailsuite.smtp.parameters import Holding
 from mailsuite.smtp.replies import Reply
 from mailsuite.smtp.settings import SMTPSettings
+from mailsuite.smtp.xclient import Origin
 
 _MISUSE = frozenset((500, 501, 502, 503, 504, 530, 538, 555))  # replies to what no working client says
 
@@ -33,7 +35,11 @@ class Session:
         peer: remade when HELO, TLS or AUTH changes it.
         tls_offered: STARTTLS could be done on this transport.
         logout: of the avatar; called when the connection ends.
+        xclient: the peer may say for whom it speaks.
+        moved: told the address that the peer speaks for; False when it has too many connections.
         verb: the last known one.
+        in_chunks: content of the transaction has come by BDAT.
+        refusal: of the content that is coming in, or of a message whose further chunks may follow.
     """
 
     hostname: str
@@ -45,6 +51,8 @@ class Session:
     log: EventLog
     peer: Peer
     join: Callable[[str], bool] = attrs.field(default=lambda _account: True)
+    moved: Callable[[str], bool] = attrs.field(default=lambda _ip: True)
+    xclient: bool = False
     tls_offered: bool = False
     encrypted: bool = False
 
@@ -55,6 +63,9 @@ class Session:
     transaction: IMailTransaction | None = attrs.field(default=None, init=False)
     verb: bytes = attrs.field(default=b"", init=False)
     recipients: int = attrs.field(default=0, init=False)
+    in_chunks: bool = attrs.field(default=False, init=False)
+    refusal: Reply | None = attrs.field(default=None, init=False)
+    holding: Holding | None = attrs.field(init=False)
 
     began: float = attrs.field(init=False)
     ended: bool = attrs.field(default=False, init=False)
@@ -72,6 +83,16 @@ class Session:
     def _begin(self) -> float:
         return self.clock.seconds()
 
+    @holding.default
+    def _hold(self) -> Holding | None:
+        seconds = self.settings.future_release_seconds
+        return Holding(self.clock.seconds, seconds) if seconds and self.settings.require_auth else None
+
+    @property
+    def greeting(self) -> str:
+        """What stands after the 220: the host's name and the banner (RFC 5321 section 4.3.1)."""
+        return f"{self.hostname} {self.settings.banner}"
+
     @property
     def authenticated(self) -> bool:
         """Whether somebody has logged in."""
@@ -84,8 +105,31 @@ class Session:
 
     def announce(self) -> tuple[str, ...]:
         """List the extensions for EHLO."""
-        starttls = self.tls_offered and not self.encrypted and not self.authenticated
-        return keywords(self.settings, starttls=starttls, auth=self.auth_offered)
+        return keywords(
+            self.settings,
+            starttls=self.tls_offered and not self.encrypted and not self.authenticated,
+            auth=self.auth_offered,
+            encrypted=self.encrypted,
+            binary=self.takes_binary,
+            holding=self.holding,
+            xclient=self.xclient,
+        )
+
+    @property
+    def takes_binary(self) -> bool:
+        """Whether content may be no text at all, as far as that is known before a login."""
+        receiver = self.receiver or self.strangers
+        return self.settings.binarymime and (receiver is None or IBinaryMailReceiver.providedBy(receiver))
+
+    def check_sender(self, sender: Sender) -> Reply | None:
+        """Say why a message with these parameters of MAIL is not taken now, or None."""
+        if sender.size_octets > self.settings.message_max_octets:
+            return replies.TOO_LARGE
+        if sender.require_tls and not self.encrypted:
+            return replies.REQUIRETLS_IN_CLEAR
+        if sender.body is Body.BINARY_MIME and not self.takes_binary:
+            return replies.NO_BINARY
+        return None
 
     def check_mail(self) -> Reply | None:
         """Say why MAIL is not allowed now, or None."""
@@ -105,14 +149,26 @@ class Session:
         """Say why RCPT is not allowed now, or None."""
         if self.transaction is None:
             return replies.SENDER_FIRST
+        if self.in_chunks:
+            return replies.CONTENT_BEGAN
         if self.recipients >= self.settings.recipients_max:
             return replies.TOO_MANY_RECIPIENTS
         return None
 
     def check_data(self) -> Reply | None:
         """Say why DATA is not allowed now, or None."""
-        if self.transaction is None:
+        if self.transaction is None or self.sender is None:
             return replies.SENDER_FIRST
+        if self.in_chunks:
+            return replies.CONTENT_BEGAN
+        if self.sender.body is Body.BINARY_MIME:
+            return replies.BINARY_BY_BDAT
+        return None if self.recipients else replies.RECIPIENT_FIRST
+
+    def check_bdat(self) -> Reply | None:
+        """Say why the octets of BDAT are read over, or None (RFC 3030 section 2)."""
+        if self.transaction is None:
+            return self.refusal or replies.SENDER_FIRST
         return None if self.recipients else replies.RECIPIENT_FIRST
 
     def check_starttls(self) -> Reply | None:
@@ -139,6 +195,30 @@ class Session:
             return replies.ENCRYPTION_FIRST
         return None
 
+    def check_xclient(self) -> Reply | None:
+        """Say why XCLIENT is not allowed now, or None; only its own peer may say it, so only once."""
+        if not self.xclient:
+            return replies.UNKNOWN_COMMAND
+        if self.authenticated:
+            return replies.NOT_AFTER_LOGIN
+        return None if self.transaction is None else replies.NOT_WHILE_MAIL
+
+    def speak_for(self, origin: Origin) -> bool:
+        """From now on the peer is somebody else, who has said nothing yet; False when there are too many of them."""
+        ip = self.peer.ip if origin.ip is None else origin.ip
+        if not self.moved(ip):
+            return False
+        self.end_transaction()
+        self.exchange = None
+        self.xclient = False
+        local_port = self.peer.local_port if origin.local_port is None else origin.local_port
+        self.peer = attrs.evolve(
+            self.peer, ip=ip, port=origin.port or 0, local_port=local_port, helo=origin.helo, esmtp=origin.esmtp
+        )
+        self.log.emit("smtp.xclient.taken", client=ip)
+        self.log = self.log.bind(peer=ip or "unix")
+        return True
+
     def greet(self, helo: str, *, esmtp: bool) -> None:
         """HELO or EHLO was said: an open transaction is over (RFC 5321 section 4.1.4)."""
         self.end_transaction()
@@ -156,12 +236,15 @@ class Session:
         self.transaction = transaction
         self.sender = sender
         self.recipients = 0
+        self.refusal = None
 
     def take_transaction(self) -> IMailTransaction | None:
         """Give the transaction away: whoever asked commits or aborts it, and the session is free for the next."""
         transaction, self.transaction = self.transaction, None
         self.sender = None
         self.recipients = 0
+        self.in_chunks = False
+        self.refusal = None
         return transaction
 
     def end_transaction(self) -> None:

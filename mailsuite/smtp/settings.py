@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 
 MINUTE_SECONDS = 60
+DAY_SECONDS = 24 * 60 * MINUTE_SECONDS
 MEBIBYTE_OCTETS = 1024 * 1024
 
 
@@ -26,6 +27,9 @@ class SMTPSettings:
         vrfy: VRFY tells whether a mailbox exists, by asking the receiver; otherwise it always says 252.
         rates: False switches off what counts connections and messages, for load tests; sizes, deadlines, bad
             commands and recipients per message stay limited.
+        binarymime: content may be no text (BINARYMIME, RFC 3030), where the receiver takes such.
+        future_release_seconds: how long a submitted message may be held before it leaves (RFC 4865); 0 is not at all.
+        xclient_peers: addresses and networks of proxies that may say for whom they speak (XCLIENT).
         greet_delay_seconds: wait before the greeting; who talks meanwhile is turned away.
         message_max_octets: announced by SIZE.
         recipients_max: recipients of a message.
@@ -63,6 +67,9 @@ class SMTPSettings:
     mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     vrfy: bool = False
     rates: bool = True
+    binarymime: bool = True
+    future_release_seconds: int = 30 * DAY_SECONDS
+    xclient_peers: tuple[str, ...] = ()
     greet_delay_seconds: float = 0
 
     message_max_octets: int = 25 * MEBIBYTE_OCTETS

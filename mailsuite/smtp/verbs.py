@@ -32,6 +32,7 @@ from mailsuite.smtp import grammar, replies
 from mailsuite.smtp.bridge import receiver_from_avatar
 from mailsuite.smtp.replies import Refused, Reply
 from mailsuite.smtp.session import Session
+from mailsuite.smtp.xclient import parse_xclient
 
 Answer = Reply | Coroutine[Deferred[Any], Any, Reply]
 Verb = Callable[[Session, bytes], Answer]
@@ -54,9 +55,10 @@ async def mail(session: Session, argument: bytes) -> Reply:
     refused = session.check_mail()
     if refused is not None:
         return refused
-    sender = grammar.parse_mail(argument, esmtp=session.peer.esmtp)
-    if sender.size_octets > session.settings.message_max_octets:
-        return replies.TOO_LARGE
+    sender = grammar.parse_mail(argument, esmtp=session.peer.esmtp, holding=session.holding)
+    refused = session.check_sender(sender)
+    if refused is not None:
+        return refused
     receiver = session.receiver or session.strangers
     assert receiver is not None  # check_mail saw to it
     try:
@@ -77,7 +79,7 @@ async def rcpt(session: Session, argument: bytes) -> Reply:
     transaction, sender = session.transaction, session.sender
     assert transaction is not None  # check_rcpt saw to it
     assert sender is not None
-    recipient = grammar.parse_rcpt(argument, smtputf8=sender.smtputf8)
+    recipient = grammar.parse_rcpt(argument, smtputf8=sender.smtputf8, esmtp=session.peer.esmtp)
     try:
         waiting = transaction.add_recipient(recipient)
         if waiting is not None:
@@ -152,10 +154,9 @@ async def vrfy(session: Session, argument: bytes) -> Reply:
     receiver = session.receiver or session.strangers
     if not session.settings.vrfy or receiver is None or session.check_mail() is not None:
         return session.count_junk(replies.CANNOT_VERIFY)
-    path = argument if argument.startswith(b"<") else b"<" + argument + b">"
-    recipient = grammar.parse_rcpt(b"TO:" + path, smtputf8=False)
+    recipient, utf8 = grammar.parse_vrfy(argument)
     try:
-        transaction = await receiver.begin(session.peer, Sender(path=None))
+        transaction = await receiver.begin(session.peer, Sender(path=None, smtputf8=utf8))
         try:
             waiting = transaction.add_recipient(recipient)
             if waiting is not None:
@@ -164,7 +165,7 @@ async def vrfy(session: Session, argument: bytes) -> Reply:
             transaction.abort()
     except (MailError, Refused) as error:
         return session.count_junk(session.count_unknown_recipient(replies.reply_to(error)))
-    return session.count_junk(replies.OK.saying(f"<{recipient.path}>"))
+    return session.count_junk(Reply(250, "2.0.0", (f"<{recipient.path}>",), utf8=utf8))
 
 
 def expn(session: Session, _argument: bytes) -> Reply:
@@ -257,6 +258,16 @@ async def _fail_login(session: Session, name: str) -> Reply:
     return replies.LOGIN_FAILED
 
 
+def xclient(session: Session, argument: bytes) -> Reply:
+    """XCLIENT: a trusted proxy says for whom it speaks, and is greeted again."""
+    refused = session.check_xclient()
+    if refused is not None:
+        return refused
+    if not session.speak_for(parse_xclient(argument)):
+        return replies.TOO_MANY_CONNECTIONS
+    return Reply(220, "", (session.greeting,))
+
+
 VERBS: Mapping[bytes, Verb] = {
     b"HELO": helo,
     b"EHLO": ehlo,
@@ -271,4 +282,6 @@ VERBS: Mapping[bytes, Verb] = {
     b"EXPN": expn,
     b"STARTTLS": starttls,
     b"AUTH": auth,
+    b"XCLIENT": xclient,
 }
+"""All but BDAT, behind which octets come whatever it is worth: see `mailsuite.smtp.content`."""

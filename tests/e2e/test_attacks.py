@@ -229,6 +229,73 @@ RELAY_FORMS = [
 ]
 
 
+def test_no_mark_ends_a_chunk_and_none_hides_in_one(demo, account, smtp):
+    """By BDAT the number ends the content; what another program could take for a line end is refused."""
+    target = account()
+    begin = b"MAIL FROM:<far@elsewhere.test>\r\nRCPT TO:<%b>" % target.email.encode()
+    second = b"MAIL FROM:<smuggler@elsewhere.test>\r\nRCPT TO:<%b>\r\nDATA\r\nsmuggled" % target.email.encode()
+    marks = [bytes(mark) for length in range(1, 6) for mark in itertools.product(b"\r\n.", repeat=length)]
+    expected = []
+    wire = smtp()
+    for number, mark in enumerate(marks):
+        if number % 60 == 59:
+            wire = smtp()
+        content = b"Subject: %d\r\n\r\nfirst" % number + mark + second + END_OF_DATA + b"QUIT\r\n"
+        half = len(content) // 2
+        wire.socket.sendall(begin + b"\r\nBDAT %d\r\n" % half + content[:half])
+        wire.socket.sendall(b"BDAT %d LAST\r\n" % (len(content) - half) + content[half:])
+        bare = bool(re.search(rb"\r(?!\n)|(?<!\r)\n", content))
+        codes = [wire.code() for _ in range(4)]
+        assert codes[:2] == [250, 250]
+        assert codes[3] == (550 if bare else 250), mark
+        if not bare:
+            expected.append(content)
+    eventually(lambda: demo.count(target), lambda count: count >= len(expected))
+    stored = [message[message.index(b"Subject: ") :] for message in _stored(demo, target)]
+    assert sorted(stored) == sorted(expected)
+
+
+def test_chunks_for_refused_recipients_are_never_commands(demo, account, smtp):
+    """A client that pipelines does not know yet that nobody takes its message."""
+    target = account()
+    hidden = b"RSET\r\nMAIL FROM:<>\r\nRCPT TO:<%b>\r\nDATA\r\nsmuggled\r\n.\r\n" % target.email.encode()
+    wire = smtp()
+    wire.socket.sendall(
+        b"MAIL FROM:<far@elsewhere.test>\r\nRCPT TO:<nobody@example.test>\r\nRCPT TO:<far@elsewhere.test>\r\n"
+        + b"BDAT %d\r\n%b" % (len(hidden), hidden) * 3
+        + b"BDAT %d LAST\r\n%bRSET\r\n" % (len(hidden), hidden)
+    )
+    assert [wire.code() for _ in range(8)] == [250, 550, 550, 503, 503, 503, 503, 250]
+    assert demo.count(target) == 0
+
+
+@pytest.mark.parametrize(
+    "size", [b"", b"-1", b"+5", b"0x5", b"5 FIRST", b"99999999999999999999", b"9223372036854775808"]
+)
+def test_a_chunk_of_no_size_or_an_endless_one_ends_the_connection(demo, account, smtp, size):
+    wire = smtp()
+    assert wire.code(b"MAIL FROM:<far@elsewhere.test>") == 250
+    assert wire.code(b"RCPT TO:<%b>" % account().email.encode()) == 250
+    assert wire.code(b"BDAT " + size) in {501, 552}
+    assert wire.rest() == b""
+
+
+def test_content_that_is_no_text_comes_and_goes_octet_for_octet(demo, account, smtp):
+    """It is taken by BDAT with BODY=BINARYMIME only, and nothing in it is anything but content."""
+    target = account()
+    body = bytes(range(256)) * 400 + END_OF_DATA + b"QUIT\r\n\r\0\n"
+    content = b"Subject: octets\r\nContent-Transfer-Encoding: binary\r\n\r\n" + body
+    wire = smtp()
+    assert wire.code(b"MAIL FROM:<far@elsewhere.test> BODY=BINARYMIME") == 250
+    assert wire.code(b"RCPT TO:<%b>" % target.email.encode()) == 250
+    wire.socket.sendall(b"BDAT %d LAST\r\n" % len(content) + content)
+    assert wire.code() == 250
+    assert wire.code(b"NOOP") == 250
+    eventually(lambda: demo.count(target), lambda count: count == 1)
+    (stored,) = _stored(demo, target)
+    assert stored.endswith(content)
+
+
 @pytest.mark.parametrize("sender", ["", "far@elsewhere.test", "bob@example.test", "postmaster@localhost"])
 def test_strangers_relay_in_no_way(smtp, sender):
     for start in range(0, len(RELAY_FORMS), 7):  # few errors each, or the server would lose its patience

@@ -4,6 +4,7 @@ import textwrap
 import pytest
 
 from mailsuite.config import ConfigError, Origin, load_config, parse_config
+from mailsuite.config.ports import anchor_endpoint
 
 PATH = "/srv/mail/mailsuite.toml"
 
@@ -227,6 +228,9 @@ def test_the_certificate_is_below_the_data_folder_unless_named():
         ('[server]\nlisten_address = "localhost"\n', "server.listen_address"),
         ('[server]\nproxy_peers = ["localhost"]\n', "server.proxy_peers"),
         ('[server]\nproxy_peers = ["192.0.2.1/24"]\n', "server.proxy_peers"),
+        ('[smtp]\nxclient_peers = ["proxy"]\n', "smtp.xclient_peers"),
+        ('[submission]\nxclient_peers = ["::/0"]\n', "submission.xclient_peers"),
+        ("[smtp]\nfuture_release_seconds = 60\n", "smtp.future_release_seconds"),
         ('[server]\nproxy_peers = ["unix", "0.0.0.0/0"]\n', "server.proxy_peers"),
         ('[server]\nproxy_services = ["imap4"]\n', "server.proxy_services"),
         ("[server]\nbacklog = 0\n", "server.backlog"),
@@ -257,6 +261,35 @@ def test_values_that_cannot_be_meant_are_faults(text, key):
 def test_proxies_are_addresses_networks_and_whoever_comes_by_a_unix_socket():
     text = '[server]\nproxy_peers = ["192.0.2.1", "2001:db8::/32", "unix"]\nproxy_services = ["smtp", "imaps"]\n'
     assert _parse(text).server.proxy_services == ("smtp", "imaps")
+
+
+@pytest.mark.parametrize(
+    ("text", "anchored"),
+    [
+        ("unix:run/lmtp.sock:mode=600", "unix:/srv/mail/run/lmtp.sock:mode=600"),
+        ("unix:address=run/lmtp.sock", "unix:/srv/mail/run/lmtp.sock"),
+        ("unix:/run/lmtp.sock", "unix:/run/lmtp.sock"),
+        ("unix:address=/run/lmtp.sock", "unix:address=/run/lmtp.sock"),
+        ("tcp:24:interface=127.0.0.1", "tcp:24:interface=127.0.0.1"),
+        ("unix:", "unix:"),
+    ],
+)
+def test_the_relative_path_of_a_unix_socket_begins_at_the_files_folder(text, anchored):
+    assert anchor_endpoint(text, "/srv/mail") == anchored
+    assert anchor_endpoint(text, "") == text
+
+
+def test_a_folder_of_any_name_may_hold_a_unix_socket():
+    assert anchor_endpoint("unix:lmtp.sock", "/srv/a:b=c\\d") == "unix:/srv/a\\:b\\=c\\\\d/lmtp.sock"
+
+
+def test_lmtp_listens_only_where_it_is_told_to():
+    assert "lmtp" not in _parse("").services()
+    config = _parse('[listen]\nlmtp = ["unix:run/lmtp.sock:mode=600"]\n')
+    assert "lmtp" in config.services()
+    (text,) = config.listen["lmtp"]
+    assert text.startswith("unix:/")
+    assert _parse("[listen]\nlmtp = 24\n").port("lmtp") == 24
 
 
 def test_ports_of_disabled_services_do_not_collide():

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from mailsuite.durable import Disk, InlineLane
 from mailsuite.imap import IMAPFactory, IMAPSettings
-from mailsuite.interfaces import Account, IMailAccount
+from mailsuite.interfaces import Account, IMailAccount, LocalDelivery
 from mailsuite.store import MemoryStore, StorageSettings, open_store
 
 MULTIPART = (
@@ -203,3 +203,30 @@ def test_delete_leaves_the_selected_mailbox_only_when_it_is_the_one(connect):
     client.ok(b"CHECK")
     client.ok(b"DELETE two")
     assert client.run(b"CHECK")[-1].startswith(b"BAD")
+
+
+def test_content_that_is_no_text_is_shown_octet_for_octet(connect, suite):
+    """What came with BODY=BINARYMIME (RFC 3030 section 3) was delivered, not appended."""
+    body = bytes(range(256)) * 300 + b"\r\n.\r\n\r\0\n"
+    content = b"Subject: x\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\n" + body
+    client = connect()
+    store, outcomes = suite.factory.portal.realm.store, []
+    delivery = LocalDelivery(
+        account_id=1,
+        email="alice@example.test",
+        content=content,
+        delivery_id="spool-1-0",
+        quota_octets=0,
+        mailbox="INBOX",
+        link=False,
+        received=1_700_000_000,
+    )
+    store.deliver([delivery], outcomes.extend)
+    assert [outcome.error for outcome in outcomes] == [None]
+    client.ok(b"SELECT INBOX")
+    answer = client.send(b"b FETCH 1 (RFC822.SIZE BODYSTRUCTURE BODY.PEEK[])\r\n")
+    assert b"RFC822.SIZE %d " % len(content) in answer
+    assert b'BODYSTRUCTURE ("application" "x" NIL NIL NIL "binary" %d' % len(body) in answer
+    assert b"BODY[] {%d}\r\n%b)\r\nb OK " % (len(content), content) in answer
+    assert b"{%d}\r\n%b)\r\nc OK " % (len(body), body) in client.send(b"c FETCH 1 BODY.PEEK[TEXT]\r\n")
+    assert b"<255> {3}\r\n\xff\x00\x01)" in client.send(b"d FETCH 1 BODY.PEEK[TEXT]<255.3>\r\n")

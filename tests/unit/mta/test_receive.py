@@ -8,9 +8,16 @@ from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from mailsuite.address import Address
-from mailsuite.envelope import Peer, Recipient, Sender
+from mailsuite.envelope import Body, Peer, Recipient, Sender
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import IMailReceiver, IMailTransaction, Receipt, Resolution, ResolutionKind
+from mailsuite.interfaces import (
+    IBinaryMailReceiver,
+    IMailReceiver,
+    IMailTransaction,
+    Receipt,
+    Resolution,
+    ResolutionKind,
+)
 from mailsuite.mta import Receiver
 from mailsuite.smtp.replies import reply_to
 
@@ -47,6 +54,7 @@ def send(outcome, receiver, message, *recipients, sender=SENDER, cut=10**9):
 
 def test_the_interfaces_are_provided(world, receiver, outcome):
     verifyObject(IMailReceiver, receiver)
+    verifyObject(IBinaryMailReceiver, receiver)
     verifyObject(IMailTransaction, begin(outcome, receiver, "alice@example.test"))
 
 
@@ -295,3 +303,44 @@ def test_memory_is_given_back_when_the_message_is_durable(world, receiver, outco
     send(outcome, receiver, MESSAGE, "alice@example.test")
     send(outcome, receiver, MESSAGE + b"x" * 5000, "alice@example.test")
     assert world.spools[0].held_octets == 0
+
+
+BINARY_SENDER = Sender(path=Address("sender", "far.test"), body=Body.BINARY_MIME)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 10**9])
+@pytest.mark.parametrize("times", [1, 20])
+def test_content_that_is_no_text_arrives_octet_for_octet(world, receiver, outcome, cut, times):
+    message = b"Subject: x\r\nContent-Transfer-Encoding: binary\r\n\r\n" + bytes(range(256)) * times + b"\r\n.\r\n\n\r"
+    assert isinstance(send(outcome, receiver, message, "alice@example.test", sender=BINARY_SENDER, cut=cut), Receipt)
+    (content,) = world.store.of("alice@example.test")
+    assert content.endswith(b"+0000\r\n" + message)
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [(b"Subject: \0\r\n\r\n", "5.6.0"), (b"Subject: x\nTo: y\r\n\r\n", "5.5.2"), (b"Subject: x\ry\r\n\r\n", "5.5.2")],
+)
+def test_a_header_section_is_text_all_the_same(world, receiver, outcome, header, code):
+    transaction = begin(outcome, receiver, "alice@example.test", sender=BINARY_SENDER)
+    transaction.begin_data()
+    with pytest.raises(MailError) as caught:
+        transaction.write(header + b"\0\r\n")
+    assert reply_to(caught.value).enhanced == code
+    assert outcome(transaction.commit()) is caught.value
+    assert world.store.of("alice@example.test") == []
+
+
+def test_content_that_is_nothing_but_a_header_section_is_looked_at_as_well(world, receiver, outcome):
+    result = send(outcome, receiver, b"\0\1\2", "alice@example.test", sender=BINARY_SENDER)
+    assert reply_to(result).enhanced == "5.6.0"
+
+
+def test_a_peer_that_speaks_lmtp_is_shown_as_such(world, receiver, outcome):
+    peer = Peer(session="s1", helo="client.far.test", esmtp=True, lmtp=True)
+    transaction = outcome(receiver.begin(peer, SENDER))
+    outcome(transaction.add_recipient(recipient("alice@example.test")))
+    transaction.begin_data()
+    transaction.write(MESSAGE)
+    assert isinstance(outcome(transaction.commit()), Receipt)
+    assert b"with LMTP\r\n" in world.store.of("alice@example.test")[0]

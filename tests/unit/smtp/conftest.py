@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import IMailReceiver, IMailTransaction, Receipt
+from mailsuite.interfaces import IBinaryMailReceiver, IMailReceiver, IMailTransaction, Receipt
 from mailsuite.smtp import SMTPFactory, SMTPSettings
 
 
@@ -25,6 +25,7 @@ class MemoryTransaction:
     peer: object
     sender: object
     recipients: list = attrs.field(factory=list)
+    parameters: list = attrs.field(factory=list)
     chunks: list = attrs.field(factory=list)
     state: str = "open"
 
@@ -36,6 +37,7 @@ class MemoryTransaction:
         if recipient.path.local_part.startswith("unknown"):
             raise MailError(Kind.NOT_FOUND)
         self.recipients.append(str(recipient.path))
+        self.parameters.append((recipient.notify, recipient.original))
         return self.receiver.answer("add_recipient")
 
     def begin_data(self):
@@ -86,6 +88,11 @@ class MemoryReceiver:
         transaction = MemoryTransaction(self, peer, sender)
         self.begun.append(transaction)
         return transaction
+
+
+@implementer(IBinaryMailReceiver)
+class BinaryReceiver(MemoryReceiver):
+    """One that takes content which is no text."""
 
 
 @implementer(ITLSTransport)
@@ -147,13 +154,15 @@ class OneAvatarRealm:
 class Talk:
     """One connection to a factory on a clock."""
 
+    factory_class = SMTPFactory
+
     def __init__(self, receiver=None, *, factory=None, peer="192.0.2.1", transport=None, **settings):
         self.receiver = receiver or MemoryReceiver()
         extra = {name: settings.pop(name) for name in ("portal", "context_factory", "hostname") if name in settings}
         if factory is None:
             self.clock = Clock()
             self.events = Events()
-            factory = SMTPFactory(
+            factory = self.factory_class(
                 self.receiver,
                 hostname=extra.pop("hostname", b"mx.example"),
                 settings=SMTPSettings(**settings),
@@ -193,6 +202,12 @@ class Talk:
         self.say(b"EHLO client.example")
         return self
 
+    def start_tls(self):
+        """Go on inside TLS, where nothing has been said."""
+        assert self.codes(b"STARTTLS") == [220]
+        self.server.handshakeCompleted()
+        return self.hello()
+
     def begin(self):
         """Up to the 354."""
         self.hello()
@@ -215,6 +230,11 @@ def reply_codes(octets):
 @pytest.fixture
 def receiver():
     return MemoryReceiver()
+
+
+@pytest.fixture
+def binary_receiver():
+    return BinaryReceiver()
 
 
 @pytest.fixture

@@ -31,6 +31,90 @@ def test_a_smuggled_message_is_never_a_message(talk, mark, whole):
     assert connection.codes(b"NOOP") == [250]
 
 
+ENDS = [b"".join(parts) for size in (1, 2, 3, 4, 5) for parts in itertools.product((b"\r", b"\n", b"."), repeat=size)]
+
+
+@pytest.mark.parametrize("before", [b"", b"x", b"\r\n"])
+def test_only_one_mark_ends_data_among_all_combinations(talk, before):
+    """Whatever surrounds it, content up to CRLF.CRLF is one message, and what stands behind it is commands."""
+    for end in ENDS:
+        connection = talk().begin()
+        stream = before + end + b"y" + MAIL + b"\r\n.\r\n"
+        whole = b"\r\n" + stream
+        mark = whole.find(b"\r\n.\r\n")
+        content = whole[2 : mark + 2]
+        text = content.replace(b"\r\n", b"")
+        clean = b"\r" not in text and b"\n" not in text
+        connection.feed(stream)
+        committed = [transaction.content for transaction in connection.receiver.committed]
+        assert committed == ([(b"\r\n" + content).replace(b"\r\n.", b"\r\n")[2:]] if clean else []), end
+        assert len(connection.receiver.begun) == 1, end
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_no_combination_ends_a_chunk_early(talk, whole):
+    """Content by BDAT ends by its number: line ends and dots in it mean nothing."""
+    for end in ENDS:
+        content = b"first" + end + MAIL + b"\r\n" + RCPT + b"\r\nDATA\r\nsecond\r\n.\r\nQUIT\r\n"
+        connection = talk().hello()
+        assert connection.codes(MAIL, RCPT) == [250, 250]
+        stream = b"BDAT %d LAST\r\n%bNOOP\r\n" % (len(content), content)
+        pieces = [stream] if whole else [stream[start : start + 1] for start in range(len(stream))]
+        for piece in pieces:
+            connection.server.dataReceived(piece)
+        text = content.replace(b"\r\n", b"")
+        clean = b"\r" not in text and b"\n" not in text
+        codes = [line[:3] for line in connection.read().splitlines()]
+        assert codes == [b"250" if clean else b"550", b"250"], end
+        assert [each.content for each in connection.receiver.committed] == ([content] if clean else []), end
+        assert len(connection.receiver.begun) == 1, end
+
+
+def test_a_line_end_divided_among_chunks_hides_nothing(talk):
+    for first, second, code in ((b"a\r", b"\nb", 250), (b"a\r", b"b\n", 550), (b"a", b"\nb", 550), (b"a\r", b"", 550)):
+        connection = talk().hello()
+        connection.say(MAIL, RCPT)
+        stream = b"BDAT %d\r\n%bBDAT %d LAST\r\n%b" % (len(first), first, len(second), second)
+        assert connection.feed(stream).splitlines()[-1].startswith(b"%d " % code)
+
+
+def test_a_chunk_that_is_longer_than_it_says_is_followed_by_commands_and_by_nothing_else(talk):
+    connection = talk().hello()
+    connection.say(MAIL, RCPT)
+    answers = connection.feed(b"BDAT 5 LAST\r\nabcdefgh\r\nNOOP\r\n").splitlines()
+    assert [line[:3] for line in answers] == [b"250", b"500", b"250"]
+    assert connection.receiver.committed[0].content == b"abcde"
+
+
+def test_a_chunk_that_is_shorter_than_it_says_is_waited_for(talk):
+    connection = talk().hello()
+    connection.say(MAIL, RCPT)
+    assert connection.feed(b"BDAT 50 LAST\r\nabc\r\nQUIT\r\n") == b""
+    assert not connection.closed
+    connection.lose()
+    assert connection.receiver.committed == []
+    assert connection.receiver.begun[0].state == "aborted"
+
+
+@pytest.mark.parametrize(
+    "verb", [b"BDAT 6 LAST\r\nQUIT\r\n", b"NOOP\r\n", b"LHLO a\r\n", b"XCLIENT ADDR=192.0.2.9\r\n"]
+)
+def test_nothing_behind_starttls_is_run(talk, verb):
+    connection = talk(context_factory=object(), xclient_peers=("192.0.2.1",)).hello()
+    assert connection.feed(b"STARTTLS\r\n" + verb) == b""
+    assert connection.closed
+    assert connection.transport.tls_context is None
+
+
+def test_tls_forgets_a_message_that_came_in_chunks(talk):
+    connection = talk(context_factory=object()).hello()
+    connection.say(MAIL, RCPT)
+    assert connection.feed(b"BDAT 1\r\na").startswith(b"250 ")
+    connection.start_tls()
+    assert connection.feed(b"BDAT 1 LAST\r\nb").startswith(b"503 ")
+    assert connection.receiver.begun[0].state == "aborted"
+
+
 def test_nul_in_a_message_is_refused(talk):
     connection = talk().begin()
     assert connection.say(b"a\x00b", b".") == b"550 5.6.0 the message holds a NUL octet\r\n"
@@ -197,7 +281,27 @@ def test_control_characters_of_a_peer_never_reach_a_reply(talk, octet):
     assert all(32 <= value < 127 for value in answer.replace(b"\r\n", b""))
 
 
-VERBS = [b"EHLO a", b"MAIL FROM:<a@a.example>", b"RCPT TO:<b@b.example>", b"DATA", b".", b"AUTH PLAIN", b"*", b"QUIT"]
+def test_nul_in_a_chunk_is_refused(talk):
+    connection = talk().hello()
+    connection.say(MAIL, RCPT)
+    assert connection.feed(b"BDAT 3 LAST\r\na\0b").startswith(b"550 5.6.0 ")
+    assert connection.receiver.begun[0].state == "aborted"
+
+
+VERBS = [
+    b"BDAT 3",
+    b"BDAT 9 LAST",
+    b"BDAT",
+    b"MAIL FROM:<a@a.example> BODY=BINARYMIME",
+    b"EHLO a",
+    b"MAIL FROM:<a@a.example>",
+    b"RCPT TO:<b@b.example>",
+    b"DATA",
+    b".",
+    b"AUTH PLAIN",
+    b"*",
+    b"QUIT",
+]
 
 
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])

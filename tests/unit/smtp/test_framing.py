@@ -11,6 +11,7 @@ from mailsuite.smtp.framing import (
     CommandLine,
     ContentChunk,
     ContentEncoder,
+    EndOfChunk,
     EndOfData,
     Framer,
     LineTooLong,
@@ -200,3 +201,56 @@ def test_nothing_we_send_holds_a_bare_newline_or_an_early_end(content, size):
     normal = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     normal += b"" if normal.endswith(b"\n") or not normal else b"\n"
     assert got == normal.replace(b"\n", b"\r\n")
+
+
+def chunk_events(chunks, size):
+    """What a framer makes of chunks fed in pieces of this size: content, and the end of each."""
+    framer = Framer()
+    content, ends = b"", []
+    for number, chunk in enumerate(chunks):
+        framer.begin_chunk(len(chunk), first=number == 0, last=number == len(chunks) - 1)
+        for piece in cut(chunk, size):
+            framer.feed(piece)
+            while (event := framer.next_event()) is not None:
+                if isinstance(event, ContentChunk):
+                    assert event.octets
+                    content += event.octets
+                else:
+                    ends.append(event)
+        if not chunk:
+            ends.append(framer.next_event())
+        assert len(ends) == number + 1
+        assert not framer.in_data
+    return content, ends
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    chunks=st.lists(st.text(alphabet="\r\n.a\x00", max_size=8).map(str.encode), min_size=1, max_size=8),
+    size=st.integers(1, 9),
+)
+def test_chunks_are_kept_octet_for_octet_and_judged_as_one_message(chunks, size):
+    content, ends = chunk_events(chunks, size)
+    whole = b"".join(chunks)
+    assert content == whole
+    bare = bool(whole.replace(b"\r\n", b"").strip(b".a\0"))
+    assert ends[-1] == EndOfChunk(bare_newline=bare, nul=b"\0" in whole)
+
+
+def test_commands_follow_a_chunk_at_once():
+    framer = Framer()
+    framer.begin_chunk(3, first=True, last=True)
+    framer.feed(b"a\r\nNOOP\r\n")
+    assert [framer.next_event() for _ in range(4)] == [
+        ContentChunk(b"a\r\n"),
+        EndOfChunk(bare_newline=False, nul=False),
+        CommandLine(b"NOOP"),
+        None,
+    ]
+
+
+def test_a_line_end_may_be_divided_among_chunks():
+    assert chunk_events([b"a\r", b"\nb", b"\r", b"", b"\n"], 9)[1][-1] == EndOfChunk(bare_newline=False, nul=False)
+    assert chunk_events([b"a\r", b"b"], 9)[1][-1].bare_newline
+    assert chunk_events([b"a\r"], 9)[1][-1].bare_newline
+    assert not chunk_events([b"a\r", b"\n"], 9)[1][0].bare_newline

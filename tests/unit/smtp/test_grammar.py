@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 
 from mailsuite.address import Address
 from mailsuite.envelope import Body
+from mailsuite.errors import Kind, MailError
 from mailsuite.smtp import replies
 from mailsuite.smtp.grammar import (
     BadCommandError,
+    decode_orcpt,
     decode_xtext,
+    encode_orcpt,
     encode_path,
+    encode_xtext,
     parse_hostname,
     parse_mail,
     parse_rcpt,
@@ -149,7 +153,7 @@ def test_mail_parameters():
         (b"SIZE=1 SIZE=1", replies.SYNTAX),
         (b"SIZE=1 size=1", replies.SYNTAX),
         (b"=1", replies.SYNTAX),
-        (b"BODY=BINARYMIME", replies.SYNTAX),
+        (b"BODY=BINARY", replies.SYNTAX),
         (b"BODY", replies.SYNTAX),
         (b"SMTPUTF8=1", replies.SYNTAX),
         (b"AUTH=a b", replies.UNKNOWN_PARAMETER),
@@ -157,7 +161,15 @@ def test_mail_parameters():
         (b"AUTH=a+0D+0Ab", replies.SYNTAX),
         (b"AUTH=" + b"a" * 501, replies.SYNTAX),
         (b"XUNKNOWN=1", replies.UNKNOWN_PARAMETER),
-        (b"RET=FULL", replies.UNKNOWN_PARAMETER),
+        (b"RET=SOME", replies.SYNTAX),
+        (b"RET", replies.SYNTAX),
+        (b"ENVID", replies.SYNTAX),
+        (b"ENVID=a=b", replies.SYNTAX),
+        (b"ENVID=+C3+A9", replies.SYNTAX),
+        (b"ENVID=" + b"e" * 101, replies.SYNTAX),
+        (b"REQUIRETLS=yes", replies.SYNTAX),
+        (b"HOLDFOR=60", replies.UNKNOWN_PARAMETER),
+        (b"HOLDUNTIL=2030-01-01T00:00:00Z", replies.UNKNOWN_PARAMETER),
     ],
 )
 def test_bad_mail_parameters(parameters, reply):
@@ -182,8 +194,82 @@ def test_bad_host_names(name):
     assert refusal(parse_hostname, name) is replies.BAD_HOSTNAME
 
 
-def test_xtext_round_trip():
+TEXT = st.text(
+    alphabet=st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")) | st.sampled_from("+= \\{}x;"), max_size=20
+)
+
+
+def test_escapes_of_xtext_are_undone():
     assert decode_xtext(b"a+2Bb+3Dc") == "a+b=c"
+
+
+@pytest.mark.parametrize("value", [b"a=b", b"a+2b", b"a+2", b"a+", b"+0D", b"a b", b"\xc3\xa9", b"+C3", b"+C2+85"])
+def test_what_is_no_xtext_is_refused(value):
+    assert refusal(decode_xtext, value) is replies.SYNTAX
+
+
+@given(text=TEXT)
+def test_what_we_write_as_xtext_we_read_back(text):
+    encoded = encode_xtext(text)
+    assert encoded.isascii()
+    assert not set(encoded) & set(b"= \r\n")
+    assert decode_xtext(encoded) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "original"),
+    [
+        (b"rfc822;bob@b.example", "rfc822;bob@b.example"),
+        (b"RFC822;bob+2Bnews@b.example", "RFC822;bob+news@b.example"),
+        (b"x400;/S=a", None),
+        (b"x400;/S+3Da", "x400;/S=a"),
+        (b"utf-8;j\\x{F6}rg@b\\x{4F8B}.example", "utf-8;j\u00f6rg@b\u4f8b.example"),
+        (b"utf-8;a\\x{2B}b@b.example", "utf-8;a+b@b.example"),
+        (b"UTF-8;a+2Bb@b.example", "UTF-8;a+b@b.example"),
+        (b"utf-8;j\\x{D800}@b.example", None),
+        (b"utf-8;j\\x{110000}@b.example", None),
+        (b"utf-8;j\\x{FFFFFF}@b.example", None),
+        (b"utf-8;j\\x{0D}@b.example", None),
+        (b"utf-8;j\\x{f6}@b.example", None),
+        (b"utf-8;j\\xF6@b.example", None),
+        (b"utf-8;a\\", None),
+        (b"utf-8;", None),
+        (b"rfc822;", None),
+        (b"rfc822", None),
+        (b";bob@b.example", None),
+        (b"rfc 822;bob@b.example", None),
+        (b"rfc822;bob+0Ax", None),
+        (b"rfc822;" + b"x" * 493, "rfc822;" + "x" * 493),
+        (b"rfc822;" + b"x" * 494, None),
+    ],
+)
+def test_original_recipients(value, original):
+    if original is None:
+        assert refusal(decode_orcpt, value, smtputf8=False) is replies.SYNTAX
+    else:
+        assert decode_orcpt(value, smtputf8=False) == original
+
+
+def test_an_original_recipient_in_utf8_needs_smtputf8():
+    value = "utf-8;j\u00f6rg@b.example".encode()
+    assert refusal(decode_orcpt, value, smtputf8=False) is replies.NEEDS_SMTPUTF8
+    assert decode_orcpt(value, smtputf8=True) == value.decode()
+    assert refusal(decode_orcpt, b"utf-8;\xff", smtputf8=True) is replies.SYNTAX
+
+
+@given(text=TEXT.filter(bool), kind=st.sampled_from(["rfc822", "utf-8", "UTF-8", "x400"]), smtputf8=st.booleans())
+def test_what_we_write_as_an_original_recipient_we_read_back(text, kind, smtputf8):
+    encoded = encode_orcpt(f"{kind};{text}", smtputf8=smtputf8)
+    assert smtputf8 or encoded.isascii()
+    assert not set(encoded) & set(b"= \r\n")
+    assert decode_orcpt(encoded, smtputf8=smtputf8) == f"{kind};{text}"
+
+
+@pytest.mark.parametrize("original", ["", "rfc822", "rfc822;", ";a", "r c;a", "rfc822;" + "x" * 500])
+def test_what_is_no_original_recipient_is_not_written(original):
+    with pytest.raises(MailError) as caught:
+        encode_orcpt(original)
+    assert caught.value.kind is Kind.INVALID
 
 
 LOCAL = st.text(alphabet='abc.+ "\\@>', min_size=1, max_size=12)

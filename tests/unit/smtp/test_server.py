@@ -22,7 +22,7 @@ def test_ehlo_announces_what_is_there(talk):
     connection.read()
     assert connection.say(b"EHLO client.example") == (
         b"250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-        b"250 ENHANCEDSTATUSCODES\r\n"
+        b"250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-CHUNKING\r\n250 LIMITS MAILMAX=100 RCPTMAX=1000\r\n"
     )
 
 
