@@ -114,6 +114,8 @@ class ClientSettings:
         tls_creator: for example from ``optionsForClientTLS``; without it, any certificate is taken.
         implicit_tls: the endpoint speaks TLS from the first octet, so STARTTLS is not said.
         username: with `password`, log in before MAIL; refused by us in the clear unless `allow_cleartext`.
+        chunking: BDAT is used where the host offers CHUNKING.
+        messages_max: messages on one connection.
         content_seconds: for each block of content.
         end_of_data_seconds: for the reply to the final dot.
     """
@@ -125,6 +127,8 @@ class ClientSettings:
     username: bytes = b""
     password: bytes = attrs.field(default=b"", repr=False)
     allow_cleartext: bool = False
+    chunking: bool = True
+    messages_max: int = 100
     connect_seconds: float = 30
     greeting_seconds: float = 5 * MINUTE_SECONDS
     command_seconds: float = 5 * MINUTE_SECONDS
