@@ -162,6 +162,7 @@ class Dialogue(Protocol):
         self._full = False
         self._lost: NoReplyError | None = None
         self._leaving = False
+        self._ended = False
         self._bye_timer: Any = None
         self._disturbed: Callable[[], None] | None = None
 
@@ -169,6 +170,18 @@ class Dialogue(Protocol):
     def quiet(self) -> bool:
         """Whether the connection stands and nothing was said that nobody asked for."""
         return self._lost is None and not self._leaving and not self._replies and not self._reader.pending
+
+    def ensure_quiet(self) -> None:
+        """
+        See that nothing was said in advance: it would count as the answer to what the far side has not heard yet.
+
+        Raises:
+            NoReplyError: something was, or the connection ended.
+        """
+        if self._lost is not None:
+            raise self._lost
+        if not self.quiet:
+            raise NoReplyError("the host said more than it was asked")
 
     def watch(self, disturbed: Callable[[], None] | None) -> None:
         """
@@ -282,10 +295,12 @@ class Dialogue(Protocol):
     def abort(self) -> None:
         """Close at once."""
         self._leaving = True
-        self.transport.abortConnection()
+        if not self._ended:
+            self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """Tell whoever waits."""
+        self._ended = True
         if self._bye_timer is not None and self._bye_timer.active():
             self._bye_timer.cancel()
         broke = reason is not None and reason.check(ConnectionDone) is None

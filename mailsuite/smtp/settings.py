@@ -110,6 +110,7 @@ class ClientSettings:
 
     Args:
         hostname: what we call ourselves.
+        host: the name of the host, told when TLS begins; empty says nothing.
         tls: OPPORTUNISTIC goes on in the clear, on a new connection if need be, where TLS fails; REQUIRE defers.
         tls_creator: for example from ``optionsForClientTLS``; without it, any certificate is taken.
         implicit_tls: the endpoint speaks TLS from the first octet, so STARTTLS is not said.
@@ -121,6 +122,7 @@ class ClientSettings:
     """
 
     hostname: bytes = b"localhost"
+    host: bytes = b""
     tls: TLSPolicy = TLSPolicy.OPPORTUNISTIC
     tls_creator: "IOpenSSLClientConnectionCreator | None" = None
     implicit_tls: bool = False
@@ -136,3 +138,8 @@ class ClientSettings:
     content_seconds: float = 3 * MINUTE_SECONDS
     end_of_data_seconds: float = 10 * MINUTE_SECONDS
     quit_seconds: float = 5
+
+    @property
+    def verifies(self) -> bool:
+        """Whether a connection with TLS is one to a host whose certificate was checked."""
+        return self.tls_creator is not None and (self.tls is TLSPolicy.REQUIRE or self.implicit_tls)

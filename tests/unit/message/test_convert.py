@@ -1,7 +1,7 @@
 """Messages made fit for hosts that take less: the same parts, the same meaning."""
 
 import email
-import email.policy
+import itertools
 import re
 
 import pytest
@@ -245,7 +245,7 @@ def test_long_lines_are_found_in_any_cut(lengths, cuts, line_end):
         return  # an octet more is let pass where a CR would have room
     survey = Survey()
     places = sorted({0, len(octets), *(cut for cut in cuts if cut < len(octets))})
-    for start, stop in zip(places, places[1:], strict=False):
+    for start, stop in itertools.pairwise(places):
         survey.feed(octets[start:stop])
     assert survey.long_lines == reference(octets)
 
