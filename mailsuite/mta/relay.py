@@ -105,6 +105,7 @@ class RelayAgent:
         decide_tls: DecideTLS | None = None,
     ) -> None:
         self._reactor = reactor
+        self._hostname = hostname
         self._settings = settings or RelaySettings()
         self._sources = Sources(hostname, self._settings, sources)
         self._find_hosts = find_hosts
@@ -118,6 +119,10 @@ class RelayAgent:
             idle_seconds=self._settings.idle_connection_seconds,
             life_seconds=self._settings.connection_life_seconds,
         )
+
+    def set_sources(self, sources: Sequence[SourceSettings]) -> None:
+        """Use other sources from now on; attempts under way end as they began."""
+        self._sources = Sources(self._hostname, self._settings, sources)
 
     async def close(self) -> None:
         """End the connections that wait for a message; call it when no attempt is under way."""

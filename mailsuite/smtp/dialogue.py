@@ -162,6 +162,7 @@ class Dialogue(Protocol):
         self._full = False
         self._lost: NoReplyError | None = None
         self._leaving = False
+        self._hung_up = False
         self._ended = False
         self._bye_timer: Any = None
         self._disturbed: Callable[[], None] | None = None
@@ -289,6 +290,9 @@ class Dialogue(Protocol):
         self.write(b"QUIT\r\n")
 
     def _hang_up(self) -> None:
+        if self._hung_up:
+            return
+        self._hung_up = True
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
