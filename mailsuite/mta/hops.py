@@ -40,6 +40,7 @@ class Hop:
 
     Args:
         settings: how it is spoken to.
+        tls_identity: what its certificate is checked for; see `HostTLS.identity`.
         refused: why it may not be asked at all.
         tell: called with how TLS went: a result type of RFC 8460 section 4.3, empty for success.
     """
@@ -47,6 +48,7 @@ class Hop:
     host: Host
     port: int
     settings: ClientSettings
+    tls_identity: str = ""
     refused: Outcome | None = None
     tell: Callable[[str], None] = attrs.field(default=lambda _failure: None, eq=False)
 
@@ -103,7 +105,13 @@ class DomainHops:
             tls=host_tls.tls,
             tls_creator=host_tls.creator,
         )
-        hop = Hop(host=host, port=self._settings.smtp_port, settings=settings, refused=host_tls.refused)
+        hop = Hop(
+            host=host,
+            port=self._settings.smtp_port,
+            settings=settings,
+            tls_identity=host_tls.identity,
+            refused=host_tls.refused,
+        )
         if domain_tls is None:
             return hop
         return attrs.evolve(hop, tell=lambda failure: domain_tls.tell(host, failure))

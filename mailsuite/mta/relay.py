@@ -11,6 +11,7 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.ssl import optionsForClientTLS
+from twisted.logger import Logger
 
 from mailsuite.durable import Disk, InlineLane, Lane
 from mailsuite.envelope import Envelope
@@ -23,6 +24,7 @@ from mailsuite.mta.pool import ConnectionPool
 from mailsuite.mta.route import NO_ROUTE, find_route
 from mailsuite.mta.settings import RelaySettings, RouteSettings, SourceSettings
 from mailsuite.mta.source import Source, Sources
+from mailsuite.observe import EventLog
 from mailsuite.smtp.client import NOT_REACHED, send_over
 from mailsuite.smtp.connection import Connection, without_chunking
 from mailsuite.smtp.opening import NotOpenedError, open_connection
@@ -193,9 +195,10 @@ class _HostConnections:
         self._source = source
         settings = hop.settings
         # The creator lives as long as a connection that was made with it, so its id names it.
-        tls = (settings.host, settings.tls, id(settings.tls_creator))
+        tls = (settings.host, settings.tls, hop.tls_identity or id(settings.tls_creator))
         self._key = (address, hop.port, source, tls, settings.username, settings.password)
         self._chunking = True
+        self._log = EventLog(Logger("mailsuite.mta.relay"))
 
     async def take(self, *, chunking: bool) -> Connection:
         """Give one that waits, or a new one."""
@@ -218,6 +221,15 @@ class _HostConnections:
         except NotOpenedError as error:
             if error.tls_failure:
                 self._hop.tell(error.tls_failure)
+            outcome = error.outcome
+            self._log.emit(
+                "relay.host.failed",
+                host=self._hop.host.name,
+                address=self._address,
+                port=self._hop.port,
+                code=outcome.code,
+                text=outcome.text,
+            )
             raise
         if connection.encrypted or connection.tls_failure:
             self._hop.tell(connection.tls_failure)

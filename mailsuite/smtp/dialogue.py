@@ -128,7 +128,7 @@ def handshake_error(reason: BaseException | None) -> TLSFailedError:
         if "expired" in words:
             return TLSFailedError("the certificate has expired", "certificate-expired")
         if "certificate verify failed" in words:
-            return TLSFailedError("the certificate is not trusted", "certificate-not-trusted")
+            return TLSFailedError("the certificate is not trusted")  # who verified it knows why
         if words:
             return TLSFailedError(f"the TLS handshake failed: {words}")
     return TLSFailedError("the TLS handshake failed")

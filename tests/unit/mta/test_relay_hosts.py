@@ -456,3 +456,19 @@ def test_what_mail_leaves_from_depends_on_its_sender():
     world.agent.set_sources([])
     world.send(sender="a@b.test")
     assert world.reactor.tcpClients[-1][4] == ("192.0.2.8", 0)
+
+
+@pytest.mark.parametrize(("identity", "connections"), [("sts:mx1.far.test", 1), ("", 2)])
+def test_a_verified_connection_is_shared_by_who_verifies_the_same(identity, connections):
+    policy = Policy()
+    world = World(policy=policy)
+    for number in range(2):
+        policy.by_host = {"mx1.far.test": HostTLS(tls=TLSPolicy.REQUIRE, creator=object(), identity=identity)}
+        world.send()
+        if number < connections:
+            world.connect(ehlo(b"STARTTLS"), b"220 go\r\n")
+            world.protocols[-1].handshakeCompleted()
+            world.say(ehlo(b"X")[1])
+        world.say(*TAKES[1:])
+        assert [outcome[0] for outcome in world.outcomes] == [DELIVERED]
+    assert len(world.tried) == connections
