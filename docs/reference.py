@@ -11,7 +11,7 @@ from mailsuite.config import PORTS
 from mailsuite.config.schema import ABSENT_KEYS, PARTS, ListenValue
 from mailsuite.config.secrets import Secret
 from mailsuite.config.values import describe
-from mailsuite.mta.settings import RouteSettings
+from mailsuite.mta.settings import RouteSettings, SourceSettings
 from mailsuite.service.reload import acts_at_once
 
 TITLES: Mapping[str, str] = {
@@ -25,6 +25,7 @@ TITLES: Mapping[str, str] = {
     "dns": "resolvers",
     "queue": "what could not be delivered at once",
     "route": "where mail for a domain goes instead of to its MX",
+    "source": "what mail of a sender's domain leaves from",
     "spool": "everything that is accepted, before it is acknowledged",
     "limits": "limits of all protocols",
     "msgauth": "SPF, DKIM, DMARC and ARC",
@@ -36,6 +37,9 @@ TITLES: Mapping[str, str] = {
     "manhole": "a console into the running server",
     "log": "what the server says about itself",
 }
+
+LISTS: Mapping[str, type[attrs.AttrsInstance]] = {"route": RouteSettings, "source": SourceSettings}
+"""Tables of which there may be several."""
 
 
 @attrs.frozen
@@ -65,7 +69,7 @@ class Key:
     @property
     def variable(self) -> str:
         """The environment variable; empty where only the file counts."""
-        return "" if self.table == "route" else f"MAILSUITE_{self.table}__{self.name}".upper()
+        return "" if self.table in LISTS else f"MAILSUITE_{self.table}__{self.name}".upper()
 
 
 def keys() -> Iterator[Key]:
@@ -75,8 +79,8 @@ def keys() -> Iterator[Key]:
         found: dict[str, Key] = {}  # two classes may read one key
         if table == "listen":
             found = {key.name: key for key in _listen_keys()}
-        elif table == "route":
-            found = {key.name: key for key in _keys_of(table, RouteSettings, present=True)}
+        elif table in LISTS:
+            found = {key.name: key for key in _keys_of(table, LISTS[table], present=True)}
         for part in parts.get(table, ()):
             for key in _keys_of(table, part.settings, {*part.taken, *part.fixed}, present=part.present):
                 found.setdefault(key.name, key)
@@ -158,7 +162,7 @@ def lines() -> Iterator[str]:
     for key in keys():
         if key.table != table:
             table = key.table
-            title = f"[[{table}]]" if table == "route" else f"[{table}]"
+            title = f"[[{table}]]" if table in LISTS else f"[{table}]"
             heading = f"``{title}``: {TITLES[table]}"
             yield from ("", heading, "~" * len(heading), "")
             yield from (".. list-table::", "   :header-rows: 1", "   :widths: 30 18 14 38", "")

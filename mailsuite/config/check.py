@@ -11,7 +11,7 @@ from mailsuite.config.model import Config
 from mailsuite.config.networks import UNIX_PEERS, parse_network
 from mailsuite.config.ports import PORT_MAX, PORTS
 from mailsuite.errors import MailError
-from mailsuite.mta.settings import RouteSettings
+from mailsuite.mta.settings import RelaySettings, RouteSettings, SourceSettings
 
 ANY_DOMAIN = "*"
 
@@ -152,6 +152,46 @@ def check_routes(routes: Mapping[int, RouteSettings], source: str) -> Iterator[F
             yield Fault(f"{key}.port", f"{route.port} lies outside 1 to {PORT_MAX}", source)
         if bool(route.username) != bool(route.password):
             yield Fault(f"{key}.username", "username and password belong together", source)
+
+
+def check_sources(relay: RelaySettings, sources: Mapping[int, SourceSettings], path: str) -> Iterator[Fault]:
+    """
+    Find what is wrong with what mail leaves from.
+
+    Args:
+        sources: by their place in the file.
+        path: the file.
+    """
+    yield from _check_source("queue", relay, path)
+    seen: set[str] = set()
+    for number, source in sources.items():
+        key = f"source[{number}]"
+        yield from _check_source(key, source, path)
+        try:
+            domain = normalize_domain(source.domain)
+        except MailError:
+            yield Fault(f"{key}.domain", f"{source.domain!r} is no domain", path)
+        else:
+            if domain in seen:
+                yield Fault(f"{key}.domain", f"{source.domain} has another source above", path)
+            seen.add(domain)
+
+
+def _check_source(key: str, source: RelaySettings | SourceSettings, path: str) -> Iterator[Fault]:
+    for name, text, kind in (
+        ("source_ipv4", source.source_ipv4, ipaddress.IPv4Address),
+        ("source_ipv6", source.source_ipv6, ipaddress.IPv6Address),
+    ):
+        try:
+            if text:
+                kind(text)
+        except ValueError:
+            yield Fault(f"{key}.{name}", f"{text!r} is no such address", path)
+    try:
+        if source.helo_name:
+            normalize_domain(source.helo_name)
+    except MailError:
+        yield Fault(f"{key}.helo_name", f"{source.helo_name!r} is no host name", path)
 
 
 def _check_manhole(config: Config) -> Iterator[Fault]:

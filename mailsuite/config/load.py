@@ -4,12 +4,12 @@ import contextlib
 import os
 import socket
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from mailsuite.config.check import check_config, check_routes, normalize_route_domain
+from mailsuite.config.check import check_config, check_routes, check_sources, normalize_route_domain
 from mailsuite.config.faults import ConfigError, Fault, nearest
 from mailsuite.config.model import Config, Effective, Given, Origin, shown
 from mailsuite.config.ports import PORTS, anchor_endpoint
@@ -26,10 +26,12 @@ from mailsuite.config.secrets import dereference
 from mailsuite.config.values import convert, describe, is_text, parse_environment
 from mailsuite.errors import MailError
 from mailsuite.manhole.settings import HOST_KEY
-from mailsuite.mta.settings import RouteSettings
+from mailsuite.mta.settings import RouteSettings, SourceSettings
 
 DEFAULT_PATH = "/etc/mailsuite/mailsuite.toml"
 PREFIX = "MAILSUITE_"
+LISTS = frozenset({"route", "source"})
+"""Tables of which there may be several."""
 LOGIN_KEYS = frozenset({"username", "password"})
 """Keys of a route that stand together or not at all."""
 FILE_MAX_OCTETS = 4 * 2**20
@@ -102,11 +104,16 @@ class _Reader:
             self._read_table(table, types)
         listen = self._read_listen()
         routes = self._read_routes()
+        sources = self._read_sources()
         # A value that cannot be used has its default by now, so that the others can be looked at all the same.
-        config = self._compose(listen, tuple(routes.values()))
+        config = self._compose(listen, tuple(routes.values()), tuple(sources.values()))
         if config is not None:
             told = {fault.key for fault in self._faults}
-            found = [*check_config(config), *check_routes(routes, self._path)]
+            found = [
+                *check_config(config),
+                *check_routes(routes, self._path),
+                *check_sources(config.relay, sources, self._path),
+            ]
             for fault in found:
                 if fault.key not in told:
                     self._fault(fault.key, fault.detail, self._variables.get(fault.key, ""))
@@ -128,8 +135,8 @@ class _Reader:
                 continue
             path = f"{section}.{key}".lower()
             known = self._known_keys(section.lower())
-            if section.lower() == "route":
-                self._fault(path, "routes stand in the file, as [[route]] tables", name)
+            if section.lower() in LISTS:
+                self._fault(path, f"these stand in the file, as [[{section.lower()}]] tables", name)
             elif known is None:
                 tables = [*self._types, "listen"]
                 self._fault(path, f"there is no table [{section.lower()}]{nearest(section.lower(), tables)}", name)
@@ -149,13 +156,13 @@ class _Reader:
     # tables
 
     def _check_tables(self) -> None:
-        known = {*self._types, *EMPTY_TABLES, "listen", "route"}
+        known = {*self._types, *EMPTY_TABLES, *LISTS, "listen"}
         for name, value in self._table.items():
             if name not in known:
                 owners = [f"{table}.{name}" for table, types in self._types.items() if name in types]
                 hint = f"; did you mean {owners[0]}?" if owners else nearest(name, known)
                 self._fault(name, f"there is no such table{hint}")
-            elif name != "route" and not isinstance(value, dict):
+            elif name not in LISTS and not isinstance(value, dict):
                 self._fault(name, f"expected a table, written [{name}]")
             elif name in EMPTY_TABLES:
                 self._inactive.append(name)
@@ -238,16 +245,24 @@ class _Reader:
 
     def _read_routes(self) -> dict[int, RouteSettings]:
         """Read the routes that can be used, by their place in the file."""
-        given = self._table.get("route", [])
+        return {number: RouteSettings(**values) for number, values in self._read_list("route", RouteSettings)}
+
+    def _read_sources(self) -> dict[int, SourceSettings]:
+        """Read the sources that can be used, by their place in the file."""
+        return {number: SourceSettings(**values) for number, values in self._read_list("source", SourceSettings)}
+
+    def _read_list(self, table: str, settings: type[attrs.AttrsInstance]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Read tables of which there may be several; those that lack nothing, with their place in the file."""
+        given = self._table.get(table, [])
         if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
-            self._fault("route", "expected tables, each written [[route]]")
-            return {}
-        types = _fields(RouteSettings)
-        routes = {}
+            self._fault(table, f"expected tables, each written [[{table}]]")
+            return
+        types = _fields(settings)
+        needed = [key for key, field in types.items() if field.default is attrs.NOTHING]
         for number, item in enumerate(given):
             values: dict[str, Any] = {}
             for key, value in item.items():
-                path = f"route[{number}].{key}"
+                path = f"{table}[{number}].{key}"
                 if key not in types:
                     self._fault(path, f"there is no such key{nearest(key, types)}")
                     continue
@@ -259,16 +274,17 @@ class _Reader:
                         values[key] = key  # it is there, and no second fault
                     continue
                 self._effective.append(Effective(path, shown(values[key], secret=not types[key].repr), Origin.FILE))
-            missing = [key for key, field in types.items() if field.default is attrs.NOTHING and key not in item]
+            missing = [key for key in needed if key not in item]
             for key in missing:
-                self._fault(f"route[{number}].{key}", f"is missing: {describe(types[key].type)}")
-            if not missing and values.keys() >= {"domain", "host"}:
+                self._fault(f"{table}[{number}].{key}", f"is missing: {describe(types[key].type)}")
+            if not missing and values.keys() >= set(needed):
                 with contextlib.suppress(MailError):  # the check says that it is no domain
                     values["domain"] = normalize_route_domain(values["domain"])
-                routes[number] = RouteSettings(**values)
-        return routes
+                yield number, values
 
-    def _compose(self, listen: Mapping[str, Any], routes: Sequence[RouteSettings]) -> Config | None:
+    def _compose(
+        self, listen: Mapping[str, Any], routes: Sequence[RouteSettings], sources: Sequence[SourceSettings]
+    ) -> Config | None:
         """Put the settings together; None when one of their validators refuses, which is noted as a fault."""
         values = self._values
         values["server.hostname"] = values["server.hostname"] or socket.gethostname()
@@ -300,6 +316,7 @@ class _Reader:
         return Config(
             path=self._path,
             routes=routes,
+            sources=sources,
             listen=listen,
             effective=tuple(self._effective),
             inactive=tuple(self._inactive),

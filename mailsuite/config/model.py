@@ -21,7 +21,14 @@ from mailsuite.config.settings import (
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
-from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+from mailsuite.mta.settings import (
+    QueueSettings,
+    ReceiveSettings,
+    RelaySettings,
+    RouteSettings,
+    SourceSettings,
+    SpoolSettings,
+)
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
@@ -88,7 +95,9 @@ class Config:
     auth: AuthSettings
     dns: DNSSettings
     queue: QueueSettings
+    relay: RelaySettings
     routes: Sequence[RouteSettings]
+    sources: Sequence[SourceSettings]
     spool: SpoolSettings
     limits: LimitSettings
     smtp: SMTPSettings

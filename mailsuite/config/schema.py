@@ -17,7 +17,7 @@ from mailsuite.config.settings import (
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
-from mailsuite.mta.settings import QueueSettings, ReceiveSettings, SpoolSettings
+from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RelaySettings, SpoolSettings
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
@@ -57,6 +57,7 @@ PARTS: Sequence[Part] = (
     Part("auth", "auth", AuthSettings),
     Part("dns", "dns", DNSSettings, present=False),
     Part("queue", "queue", QueueSettings),
+    Part("relay", "queue", RelaySettings),
     Part("spool", "spool", SpoolSettings),
     Part("limits", "limits", LimitSettings),
     Part("msgauth", "msgauth", MessageAuthSettings, present=False),

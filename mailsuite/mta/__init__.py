@@ -7,10 +7,12 @@ What joins the parts (`mailsuite.service` does it; another program may)::
     spool.start()                                             # blocks for milliseconds: open, migrate, tidy up
     receiver = Receiver(spool, accounts, receive_settings, reactor)            # IMailReceiver for strangers
     avatar = Submission(spool, accounts, receive_settings, reactor, email)     # IMailReceiver of one account
-    queue = QueueService([spool], accounts, queue_settings, routes, reactor, hostname=hostname)
+    relay = RelayAgent(reactor, hostname)
+    queue = QueueService([spool], accounts, queue_settings, routes, reactor, hostname=hostname, attempt=relay)
     queue.startService()
     ...
     queue.stopService()                                       # a Deferred: waits for attempts under way
+    await relay.close()                                       # ends the connections that wait for a message
     spool.stop()                                              # blocks: call it in a thread; then stop the store
 
 `QueueFile` works on the queue of a spool folder from another process; `QueueService` has the same operations for the
@@ -27,7 +29,14 @@ if TYPE_CHECKING:
     from mailsuite.mta.queue import QueueService
     from mailsuite.mta.receive import Receiver
     from mailsuite.mta.relay import RelayAgent
-    from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+    from mailsuite.mta.settings import (
+        QueueSettings,
+        ReceiveSettings,
+        RelaySettings,
+        RouteSettings,
+        SourceSettings,
+        SpoolSettings,
+    )
     from mailsuite.mta.spool import Spool
     from mailsuite.mta.submission import Submission
 
@@ -40,7 +49,9 @@ __all__ = [
     "ReceiveSettings",
     "Receiver",
     "RelayAgent",
+    "RelaySettings",
     "RouteSettings",
+    "SourceSettings",
     "Spool",
     "SpoolMessage",
     "SpoolSettings",
@@ -59,7 +70,9 @@ __getattr__ = exporter(
         "ReceiveSettings": "settings",
         "Receiver": "receive",
         "RelayAgent": "relay",
+        "RelaySettings": "settings",
         "RouteSettings": "settings",
+        "SourceSettings": "settings",
         "Spool": "spool",
         "SpoolMessage": "content",
         "SpoolSettings": "settings",

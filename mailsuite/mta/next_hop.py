@@ -67,11 +67,14 @@ class HostTLS:
     Args:
         tls: OPPORTUNISTIC goes on without where it fails; REQUIRE does not.
         creator: verifies the certificate; None takes any.
+        identity: what `creator` verifies, so that attempts may share connections; empty shares them only among those
+            that have the very same creator.
         refused: why this host may not be used at all; the next one is tried.
     """
 
     tls: TLSPolicy
     creator: "IOpenSSLClientConnectionCreator | None" = attrs.field(default=None, eq=False)
+    identity: str = ""
     refused: Outcome | None = None
 
 

@@ -1,30 +1,42 @@
 """One attempt to hand a message to another host."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import attrs
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.ssl import optionsForClientTLS
+from twisted.logger import Logger
 
 from mailsuite.durable import Disk, InlineLane, Lane
 from mailsuite.envelope import Envelope
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body
 from mailsuite.mta.content import SpoolMessage
+from mailsuite.mta.hops import Hop, Hops, RouteHops, client_settings, find_domain_hops, find_route_host, make_endpoint
+from mailsuite.mta.next_hop import DecideTLS, FindHosts, UnreachableError
+from mailsuite.mta.pool import ConnectionPool
 from mailsuite.mta.route import NO_ROUTE, find_route
-from mailsuite.mta.settings import RouteSettings
-from mailsuite.smtp.client import send
+from mailsuite.mta.settings import RelaySettings, RouteSettings, SourceSettings
+from mailsuite.mta.source import Source, Sources
+from mailsuite.observe import EventLog
+from mailsuite.smtp.client import NOT_REACHED, send_over
+from mailsuite.smtp.connection import Connection, without_chunking
+from mailsuite.smtp.opening import NotOpenedError, open_connection
 from mailsuite.smtp.outcome import Content, Outcome, OutcomeState
-from mailsuite.smtp.settings import ClientSettings, TLSPolicy
+from mailsuite.smtp.outgoing import Conversions
+from mailsuite.smtp.results import Results
 
 PIECE_OCTETS = 256 * 1024
-
+VERIFIERS_REMEMBERED = 256
 
 NO_ROUTE_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.4.4", NO_ROUTE)  # RFC 3463 section 3.5: unable to route
+TOO_LONG = Outcome(OutcomeState.DEFERRED, 0, "4.4.2", "the attempt took too long")
 
 
 @attrs.frozen(kw_only=True)
@@ -73,26 +85,162 @@ class RelayAgent:
     """
     Sends over the network (RFC 5598 section 4.3.2).
 
+    The addresses of the hosts are tried in turn (RFC 5321 section 5.1) for the recipients of whom the host before took
+    nothing and said nothing final. A recipient for whom a host may have the message is never tried elsewhere.
+
     Args:
-        reactor: one that connects and keeps time.
-        hostname: what we call ourselves.
+        reactor: one that connects, keeps time and has threads.
+        hostname: what we call ourselves where the settings say nothing else.
+        sources: what mail of some senders' domains leaves from.
+        find_hosts: finds the hosts of a domain that has no route; without it such mail waits.
+        decide_tls: finds what the owners of domains want of TLS; without it TLS is opportunistic.
     """
 
-    def __init__(self, reactor: IReactorTime, hostname: str) -> None:
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        hostname: str,
+        *,
+        settings: RelaySettings | None = None,
+        sources: Sequence[SourceSettings] = (),
+        find_hosts: FindHosts | None = None,
+        decide_tls: DecideTLS | None = None,
+    ) -> None:
         self._reactor = reactor
         self._hostname = hostname
+        self._settings = settings or RelaySettings()
+        self._sources = Sources(hostname, self._settings, sources)
+        self._find_hosts = find_hosts
+        self._decide_tls = decide_tls
+        self._conversions = Conversions(reactor)
+        # Contexts of TLS take milliseconds to make; there are as many as routes.
+        self._verify = functools.lru_cache(maxsize=VERIFIERS_REMEMBERED)(optionsForClientTLS)
+        self._pool = ConnectionPool(
+            reactor,
+            idle_max=self._settings.idle_connections_max,
+            idle_seconds=self._settings.idle_connection_seconds,
+            life_seconds=self._settings.connection_life_seconds,
+        )
+
+    def set_sources(self, sources: Sequence[SourceSettings]) -> None:
+        """Use other sources from now on; attempts under way end as they began."""
+        self._sources = Sources(self._hostname, self._settings, sources)
+
+    async def close(self) -> None:
+        """End the connections that wait for a message; call it when no attempt is under way."""
+        await self._pool.close()
 
     async def __call__(
         self, destination: Destination, envelope: Envelope, open_content: Callable[[], Content]
     ) -> Sequence[Outcome]:
         """Give an outcome for each recipient, in their order."""
-        route = destination.route
-        if route is None:
-            return [NO_ROUTE_OUTCOME] * len(envelope.recipients)
-        endpoint = HostnameEndpoint(self._reactor, route.host, route.port)
-        settings = client_settings(route, self._hostname)
-        outcomes = await send(endpoint, envelope, open_content(), settings, reactor=self._reactor)
-        return [attrs.evolve(outcome, host=route.host) for outcome in outcomes]
+        results = Results(len(envelope.recipients))
+        trying = Deferred.fromCoroutine(self._try(destination, envelope, open_content, results))
+        try:
+            await trying.addTimeout(self._settings.attempt_seconds, self._reactor)
+        except UnreachableError as error:
+            results.settle(results.unsent, error.outcome)
+        except defer.TimeoutError:
+            results.settle(results.unsent, TOO_LONG)
+        return results.finish(NOT_REACHED)
+
+    async def _try(
+        self, destination: Destination, envelope: Envelope, open_content: Callable[[], Content], results: Results
+    ) -> None:
+        source = self._sources.find(envelope.sender)
+        hops = await self._hops(destination, envelope, source)
+        left = self._settings.addresses_max
+        for host in hops.hosts:
+            hop = await hops.hop(host)
+            if hop.refused is not None:
+                results.settle(results.unsent, hop.refused, elsewhere=True)
+            addresses = host.addresses if hop.refused is None else ()
+            for address in addresses[:left]:
+                left -= 1
+                connections = _HostConnections(self._pool, self._reactor, hop, address, source)
+                await send_over(connections, envelope, open_content, results, self._conversions)
+                results.name_host(host.name)
+                if not results.reopen():
+                    return
+            results.name_host(host.name)
+            if left <= 0 or not results.reopen():
+                return
+
+    async def _hops(self, destination: Destination, envelope: Envelope, source: Source) -> Hops:
+        route, settings = destination.route, self._settings
+        if route is not None:
+            host = await find_route_host(self._reactor, route.host, settings.connect_seconds)
+            client = client_settings(route, source.helo_name, settings, verify=self._verify)
+            return RouteHops(host, route.port, client)
+        if self._find_hosts is None:
+            raise UnreachableError(NO_ROUTE_OUTCOME)
+        return await find_domain_hops(
+            destination.domain,
+            self._find_hosts,
+            self._decide_tls,
+            settings,
+            source,
+            require_tls=envelope.sender.require_tls,
+        )
+
+
+class _HostConnections:
+    """Connections to one address of a host, kept in the pool between messages."""
+
+    def __init__(self, pool: ConnectionPool, reactor: IReactorTime, hop: Hop, address: str, source: Source) -> None:
+        self._pool = pool
+        self._reactor = reactor
+        self._hop = hop
+        self._address = address
+        self._source = source
+        settings = hop.settings
+        # The creator lives as long as a connection that was made with it, so its id names it.
+        tls = (settings.host, settings.tls, hop.tls_identity or id(settings.tls_creator))
+        self._key = (address, hop.port, source, tls, settings.username, settings.password)
+        self._chunking = True
+        self._log = EventLog(Logger("mailsuite.mta.relay"))
+
+    async def take(self, *, chunking: bool) -> Connection:
+        """Give one that waits, or a new one."""
+        self._chunking = chunking
+        waiting = self._pool.take(self._key) if chunking else None
+        return waiting or await self._open()
+
+    async def _open(self) -> Connection:
+        settings = self._hop.settings
+        endpoint = make_endpoint(
+            self._reactor,
+            self._address,
+            self._hop.port,
+            bind_address=self._source.bind_address(self._address),
+            seconds=settings.connect_seconds,
+        )
+        settings = settings if self._chunking else without_chunking(settings)
+        try:
+            connection = await open_connection(endpoint, settings, reactor=self._reactor)
+        except NotOpenedError as error:
+            if error.tls_failure:
+                self._hop.tell(error.tls_failure)
+            outcome = error.outcome
+            self._log.emit(
+                "relay.host.failed",
+                host=self._hop.host.name,
+                address=self._address,
+                port=self._hop.port,
+                code=outcome.code,
+                text=outcome.text,
+            )
+            raise
+        if connection.encrypted or connection.tls_failure:
+            self._hop.tell(connection.tls_failure)
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep it for the next message, if it can carry one."""
+        if self._chunking:
+            self._pool.give(self._key, connection)
+        else:
+            connection.leave()
 
 
 class SpooledContent:
@@ -143,15 +291,3 @@ class SpooledContent:
         if descriptor is not None:
             with contextlib.suppress(OSError):  # it was only read
                 self._disk.close(descriptor, path)
-
-
-def client_settings(route: RouteSettings, hostname: str) -> ClientSettings:
-    """Say how a route is to be spoken to; ``tls = "none"`` with a user name is a decision to log in without TLS."""
-    return ClientSettings(
-        hostname=hostname.encode("ascii", "replace"),
-        tls=route.tls,
-        tls_creator=optionsForClientTLS(route.host) if route.tls is TLSPolicy.REQUIRE else None,
-        username=route.username.encode("utf-8"),
-        password=route.password.encode("utf-8"),
-        allow_cleartext=route.tls is TLSPolicy.NONE,
-    )

@@ -35,7 +35,6 @@ class QueueSettings:
     When what could not be delivered at once is tried again, and for how long.
 
     Args:
-        smtp_port: what MX delivery connects to.
         retry_first_seconds: pause after the first failed attempt.
         retry_factor: each pause is this times the one before.
         retry_max_seconds: longest pause.
@@ -47,7 +46,6 @@ class QueueSettings:
         stop_seconds: how long attempts under way may go on when the server stops.
     """
 
-    smtp_port: int = 25
     retry_first_seconds: float = 5 * 60.0
     retry_factor: float = 1.5
     retry_max_seconds: float = 4 * 3600.0
@@ -57,6 +55,58 @@ class QueueSettings:
     attempts_max: int = 100
     poll_seconds: float = 2.0
     stop_seconds: float = 10.0
+
+
+@attrs.frozen(kw_only=True)
+class SourceSettings:
+    """
+    What mail of one sender's domain leaves from.
+
+    Args:
+        domain: of the reverse-path, in the form of `mailsuite.address.normalize_domain`.
+        source_ipv4: our address of connections to IPv4 hosts; empty leaves it to the system.
+        source_ipv6: the same for IPv6.
+        helo_name: what we call ourselves; empty is what other domains say.
+    """
+
+    domain: str
+    source_ipv4: str = ""
+    source_ipv6: str = ""
+    helo_name: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class RelaySettings:
+    """
+    How mail is handed to other hosts.
+
+    Args:
+        smtp_port: what MX delivery connects to.
+        helo_name: what we call ourselves; empty is the name of the server.
+        source_ipv4: our address of connections to IPv4 hosts; empty leaves it to the system.
+        source_ipv6: the same for IPv6.
+        chunking: BDAT is used where a host offers CHUNKING (RFC 3030).
+        addresses_max: addresses of hosts tried in one attempt.
+        attempt_seconds: for one attempt, all hosts together.
+        connect_seconds: for one connection to be made.
+        messages_per_connection_max: messages on one connection.
+        idle_connections_max: connections kept for the next message, in all; 0 keeps none.
+        idle_connection_seconds: how long each is kept.
+        connection_life_seconds: age from which one is not kept.
+    """
+
+    smtp_port: int = 25
+    helo_name: str = ""
+    source_ipv4: str = ""
+    source_ipv6: str = ""
+    chunking: bool = True
+    addresses_max: int = 5
+    attempt_seconds: float = 3600.0
+    connect_seconds: float = 30.0
+    messages_per_connection_max: int = 100
+    idle_connections_max: int = 20
+    idle_connection_seconds: float = 2.0
+    connection_life_seconds: float = 300.0
 
 
 @attrs.frozen(kw_only=True)

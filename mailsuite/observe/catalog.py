@@ -135,6 +135,16 @@ EVENTS: Mapping[str, Event] = {
     "queue.recipient.failed": Event(
         "delivery of {queue_id} to {recipient} failed: {code} {text}", _ATTEMPT, LogLevel.warn
     ),
+    "relay.host.failed": Event(
+        "{host} at {address} port {port} takes no mail now: {code} {text}",
+        {
+            "host": "its name",
+            "address": "that was tried",
+            "port": "likewise",
+            "code": "SMTP reply code; 0 when there was none",
+            "text": "the host's words, or ours",
+        },
+    ),
     "queue.report.queued": Event(
         "{queue_id} is returned to {sender} as {report}",
         {"queue_id": "of the message", "sender": "reverse-path", "report": "the report's queue id"},

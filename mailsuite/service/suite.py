@@ -26,7 +26,7 @@ from mailsuite.durable import Disk, Lane, LanePool
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPFactory
 from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
-from mailsuite.mta import QueueService, Receiver, Spool, Submission
+from mailsuite.mta import QueueService, Receiver, RelayAgent, Spool, Submission
 from mailsuite.observe import EventLog
 from mailsuite.observe.recent import RecentEvents
 from mailsuite.observe.watchdog import Watchdog
@@ -83,6 +83,7 @@ class Suite(StartedService):
         self._recent = RecentEvents()
         self.watchdog = Watchdog(reactor, config.server.stall_seconds)
         self._queue: QueueService | None = None
+        self._relay: RelayAgent | None = None
         self._receiver: Receiver | None = None
         self._began = 0.0
 
@@ -228,7 +229,11 @@ class Suite(StartedService):
     def _start_queue(self, spools: Sequence[Spool], directory: Directory) -> None:
         config = self.config
         hostname = config.server.hostname
-        queue = QueueService(spools, directory, config.queue, config.routes, self._reactor, hostname=hostname)
+        self._relay = relay = RelayAgent(self._reactor, hostname, settings=config.relay, sources=config.sources)
+        self.stops.append(("connections to other hosts", lambda: Deferred.fromCoroutine(relay.close())))
+        queue = QueueService(
+            spools, directory, config.queue, config.routes, self._reactor, hostname=hostname, attempt=relay
+        )
         queue.startService()
         self._queue = queue
         self.stops.append(("queue", queue.stopService))
@@ -292,6 +297,8 @@ class Suite(StartedService):
             self._receiver.settings = config.receive
         if self._queue is not None:
             self._queue.set_routes(config.routes)
+        if self._relay is not None:
+            self._relay.set_sources(config.sources)
         return changed
 
     @property

@@ -2,6 +2,7 @@
 
 import re
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -54,7 +55,16 @@ class NoReplyError(Exception):
 
 
 class TLSFailedError(NoReplyError):
-    """The TLS handshake failed."""
+    """
+    The TLS handshake failed.
+
+    Args:
+        result: how, as RFC 8460 section 4.3 names it.
+    """
+
+    def __init__(self, text: str, result: str = "validation-failure") -> None:
+        super().__init__(text)
+        self.result = result
 
 
 class ReplyReader:
@@ -106,6 +116,31 @@ class ReplyReader:
         return reply
 
 
+def handshake_error(reason: BaseException | None) -> TLSFailedError:
+    """Say why a handshake failed, and how RFC 8460 section 4.3 calls that."""
+    from OpenSSL import SSL
+    from service_identity import VerificationError
+
+    if isinstance(reason, VerificationError):
+        return TLSFailedError("the certificate is not for this host", "certificate-host-mismatch")
+    if isinstance(reason, SSL.Error):
+        words = clean(" ".join(str(item) for entry in reason.args[:1] for item in _last(entry)))
+        if "expired" in words:
+            return TLSFailedError("the certificate has expired", "certificate-expired")
+        if "certificate verify failed" in words:
+            return TLSFailedError("the certificate is not trusted")  # who verified it knows why
+        if words:
+            return TLSFailedError(f"the TLS handshake failed: {words}")
+    return TLSFailedError("the TLS handshake failed")
+
+
+def _last(errors: object) -> tuple[object, ...]:
+    """The reason of the last error in OpenSSL's list of (library, function, reason)."""
+    if isinstance(errors, list | tuple) and errors and isinstance(errors[-1], tuple):
+        return errors[-1][-1:]
+    return ()
+
+
 @implementer(IPushProducer, IHandshakeListener)
 class Dialogue(Protocol):
     """
@@ -127,7 +162,36 @@ class Dialogue(Protocol):
         self._full = False
         self._lost: NoReplyError | None = None
         self._leaving = False
+        self._hung_up = False
+        self._ended = False
         self._bye_timer: Any = None
+        self._disturbed: Callable[[], None] | None = None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the connection stands and nothing was said that nobody asked for."""
+        return self._lost is None and not self._leaving and not self._replies and not self._reader.pending
+
+    def ensure_quiet(self) -> None:
+        """
+        See that nothing was said in advance: it would count as the answer to what the far side has not heard yet.
+
+        Raises:
+            NoReplyError: something was, or the connection ended.
+        """
+        if self._lost is not None:
+            raise self._lost
+        if not self.quiet:
+            raise NoReplyError("the host said more than it was asked")
+
+    def watch(self, disturbed: Callable[[], None] | None) -> None:
+        """
+        Tell when anything happens while nothing is asked; None stops that.
+
+        Args:
+            disturbed: called at most once: the far side closed, or said something of its own accord.
+        """
+        self._disturbed = disturbed
 
     def connectionMade(self) -> None:
         """Get ready for small writes and for backpressure."""
@@ -149,9 +213,14 @@ class Dialogue(Protocol):
             self._hang_up()
             return
         self._replies.extend(found)
+        self._tell_disturbed()
         if self._waiting is not None and self._replies:
             waiting, self._waiting = self._waiting, None
             waiting.callback(self._replies.popleft())
+
+    def early_reply(self) -> ServerReply | None:
+        """Give a reply that came before its time, if there is one."""
+        return self._replies.popleft() if self._replies else None
 
     async def reply(self, seconds: float) -> ServerReply:
         """
@@ -221,27 +290,38 @@ class Dialogue(Protocol):
         self.write(b"QUIT\r\n")
 
     def _hang_up(self) -> None:
+        if self._hung_up:
+            return
+        self._hung_up = True
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
     def abort(self) -> None:
         """Close at once."""
         self._leaving = True
-        self.transport.abortConnection()
+        if not self._ended:
+            self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """Tell whoever waits."""
+        self._ended = True
         if self._bye_timer is not None and self._bye_timer.active():
             self._bye_timer.cancel()
         broke = reason is not None and reason.check(ConnectionDone) is None
-        self._fail(NoReplyError("the connection broke" if broke else "the connection was closed"))
+        self._fail(NoReplyError("the connection broke" if broke else "the connection was closed"), reason)
+        self._tell_disturbed()
 
-    def _fail(self, error: NoReplyError) -> None:
+    def _tell_disturbed(self) -> None:
+        disturbed, self._disturbed = self._disturbed, None
+        if disturbed is not None:
+            disturbed()
+
+    def _fail(self, error: NoReplyError, reason: Failure | None = None) -> None:
         if self._lost is None:
             self._lost = error
         handshake, self._handshake = self._handshake, None
-        if handshake is not None:
-            handshake.errback(TLSFailedError("the TLS handshake failed"))
+        if handshake is not None and not handshake.called:
+            handshake.errback(handshake_error(None if reason is None else reason.value))
         reply, self._waiting = self._waiting, None
         writable, self._writable = self._writable, None
         if reply is not None and not reply.called:

@@ -29,6 +29,8 @@ class Outcome:
         enhanced: its enhanced code, or the one that fits what happened (RFC 3463).
         text: its words, one line, printable; never to be trusted.
         host: the host that said so, or that was last tried; empty when there was none.
+        dsn: the host took over what NOTIFY asks for; without it, who delivered to it says "relayed" to a sender who
+            asked for success (RFC 3461 section 5.2.2).
     """
 
     state: OutcomeState
@@ -36,10 +38,11 @@ class Outcome:
     enhanced: str = ""
     text: str = ""
     host: str = ""
+    dsn: bool = False
 
 
 class Content(Protocol):
-    """The octets of a message, read once from the first to the last."""
+    """The octets of a message, read from the first to the last."""
 
     @property
     def size(self) -> int:

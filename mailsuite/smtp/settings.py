@@ -117,21 +117,27 @@ class ClientSettings:
 
     Args:
         hostname: what we call ourselves.
+        host: the name of the host, told when TLS begins; empty says nothing.
         tls: OPPORTUNISTIC goes on in the clear, on a new connection if need be, where TLS fails; REQUIRE defers.
         tls_creator: for example from ``optionsForClientTLS``; without it, any certificate is taken.
         implicit_tls: the endpoint speaks TLS from the first octet, so STARTTLS is not said.
         username: with `password`, log in before MAIL; refused by us in the clear unless `allow_cleartext`.
+        chunking: BDAT is used where the host offers CHUNKING.
+        messages_max: messages on one connection.
         content_seconds: for each block of content.
         end_of_data_seconds: for the reply to the final dot.
     """
 
     hostname: bytes = b"localhost"
+    host: bytes = b""
     tls: TLSPolicy = TLSPolicy.OPPORTUNISTIC
     tls_creator: "IOpenSSLClientConnectionCreator | None" = None
     implicit_tls: bool = False
     username: bytes = b""
     password: bytes = attrs.field(default=b"", repr=False)
     allow_cleartext: bool = False
+    chunking: bool = True
+    messages_max: int = 100
     connect_seconds: float = 30
     greeting_seconds: float = 5 * MINUTE_SECONDS
     command_seconds: float = 5 * MINUTE_SECONDS
@@ -139,3 +145,8 @@ class ClientSettings:
     content_seconds: float = 3 * MINUTE_SECONDS
     end_of_data_seconds: float = 10 * MINUTE_SECONDS
     quit_seconds: float = 5
+
+    @property
+    def verifies(self) -> bool:
+        """Whether a connection with TLS is one to a host whose certificate was checked."""
+        return self.tls_creator is not None and (self.tls is TLSPolicy.REQUIRE or self.implicit_tls)

@@ -115,7 +115,8 @@ def test_every_key_stands_on_the_page_once():
     from mailsuite.config import parse_config
 
     routes = {"route.domain", "route.host", "route.port", "route.tls", "route.username", "route.password"}
-    assert routes | {item.key for item in parse_config({}, "/srv/mailsuite.toml", {}).effective} == KEYS
+    sources = {"source.domain", "source.source_ipv4", "source.source_ipv6", "source.helo_name"}
+    assert routes | sources | {item.key for item in parse_config({}, "/srv/mailsuite.toml", {}).effective} == KEYS
     assert len(KEYS) == len(list(keys()))
     shown = "\n".join(lines())
     assert all(f"``{key.name}``" in shown for key in keys())
@@ -124,7 +125,14 @@ def test_every_key_stands_on_the_page_once():
 
 def test_the_page_says_for_which_keys_a_reload_is_enough():
     reload = {key.path for key in keys() if key.reload}
-    assert {"smtp.message_max_octets", "imap.idle_seconds", "tls.certificate", "limits.rates", "route.host"} <= reload
+    assert {
+        "smtp.message_max_octets",
+        "imap.idle_seconds",
+        "tls.certificate",
+        "limits.rates",
+        "route.host",
+        "source.domain",
+    } <= reload
     assert reload.isdisjoint({"server.workers", "storage.layout", "listen.smtp", "log.level", "queue.poll_seconds"})
 
 

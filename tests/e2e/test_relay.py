@@ -1,14 +1,20 @@
 """Mail that leaves by a ``[[route]]``: delivered once, tried again, given back; what the operator sees and does."""
 
+import datetime as dt
 import email
 import email.policy
 import json
 import re
 import smtplib
 import socket
+import ssl
 
 import pytest
 from demo_server import Login, MadeServer
+
+from mailsuite.config.settings import TLSSettings
+from mailsuite.config.tls import write_self_signed
+from mailsuite.durable import Disk
 
 aiosmtpd_controller = pytest.importorskip("aiosmtpd.controller", reason="needs aiosmtpd (the extra e2e)")
 
@@ -21,6 +27,8 @@ class Sink:
 
     def __init__(self, **options):
         self.taken = []
+        self.peers = []
+        self.encrypted = False
         self.answers = []
         self.recipients = {}
         self._controller = aiosmtpd_controller.Controller(self, hostname="127.0.0.1", port=0, **options)
@@ -36,9 +44,11 @@ class Sink:
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 fine"
 
-    async def handle_DATA(self, _server, _session, envelope):
+    async def handle_DATA(self, _server, session, envelope):
         if self.answers:
             return self.answers.pop(0)
+        self.peers.append(session.peer)
+        self.encrypted = session.ssl is not None
         self.taken.append((envelope.mail_from, list(envelope.rcpt_tos), envelope.content, envelope.mail_options))
         return "250 2.0.0 taken"
 
@@ -53,8 +63,19 @@ def _free_port():
 
 
 @pytest.fixture(scope="module")
-def sinks():
-    made = {"modern": Sink(), "old": Sink(decode_data=True)}
+def certificate(tmp_path_factory):
+    """A context of TLS whose certificate no authority knows."""
+    folder = tmp_path_factory.mktemp("certificate")
+    settings = TLSSettings(certificate=str(folder / "cert.pem"), private_key=str(folder / "key.pem"))
+    write_self_signed(settings, "localhost", Disk(), dt.datetime.now(dt.UTC))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(settings.certificate, settings.private_key)
+    return context
+
+
+@pytest.fixture(scope="module")
+def sinks(certificate):
+    made = {"modern": Sink(), "old": Sink(decode_data=True), "tls": Sink(tls_context=certificate)}
     yield made
     for sink in made.values():
         sink.stop()
@@ -66,8 +87,13 @@ def server(tmp_path_factory, sinks):
         ("Sink.Test", "modern", "none"),
         ("old.test", "old", "opportunistic"),
         ("strict.test", "modern", "require"),
+        ("tls.test", "tls", "opportunistic"),
+        ("verified.test", "tls", "require"),
     ]
-    text = "[queue]\nretry_first_seconds = 1.0\nretry_factor = 1.0\npoll_seconds = 0.2\n" + "".join(
+    queue = (
+        "[queue]\nretry_first_seconds = 1.0\nretry_factor = 1.0\npoll_seconds = 0.2\nidle_connection_seconds = 60.0\n"
+    )
+    text = queue + "".join(
         f'[[route]]\ndomain = "{domain}"\nhost = "127.0.0.1"\nport = {sinks[name].port}\ntls = "{tls}"\n'
         for domain, name, tls in routes
     )
@@ -82,6 +108,7 @@ def sink(sinks):
     """The modern sink, as if new."""
     sink = sinks["modern"]
     sink.taken.clear()
+    sink.peers.clear()
     sink.answers.clear()
     sink.recipients.clear()
     return sink
@@ -200,18 +227,60 @@ def test_where_tls_is_required_mail_waits_rather_than_going_in_the_clear(server,
     server.command("queue", "remove", entry["queue_id"])
 
 
+def test_tls_is_used_where_it_is_offered_whatever_the_certificate(server, sinks):
+    sinks["tls"].taken.clear()
+    for number in range(2):
+        _submit(server, f"bob{number}@tls.test")
+        server.eventually(lambda: len(sinks["tls"].taken), lambda count, wanted=number + 1: count == wanted)
+    assert sinks["tls"].encrypted
+    assert len(set(sinks["tls"].peers)) == 1
+
+
+def test_where_a_valid_certificate_is_required_mail_waits_for_one(server, sinks):
+    sinks["tls"].taken.clear()
+    _submit(server, "safe@verified.test")
+    (entry,) = server.eventually(
+        lambda: _queue(server, "safe@verified.test"), lambda rows: rows and rows[0]["recipients"][0]["tries"]
+    )
+    assert "the certificate is not trusted" in entry["recipients"][0]["status"]
+    assert sinks["tls"].taken == []
+    server.command("queue", "remove", entry["queue_id"])
+
+
 @pytest.mark.parametrize("local_part", ["declared", "undeclared"])
-def test_8bit_mail_is_given_back_where_it_must_not_go(server, sinks, local_part):
+def test_8bit_mail_is_converted_for_a_host_that_knows_none(server, sinks, local_part):
     recipient = f"{local_part}@old.test"
+    sinks["old"].taken.clear()
     with smtplib.SMTP_SSL("localhost", server.port("submissions"), context=server.context) as client:
         client.login(ANN.email, ANN.password)
         client.sendmail(ANN.email, [recipient], EIGHT_BIT, ["BODY=8BITMIME"] if local_part == "declared" else [])
-    _message, fields = _bounce_for(server, recipient)
+    server.eventually(lambda: len(sinks["old"].taken), bool)
+    ((_sender, _recipients, content, options),) = sinks["old"].taken
+    assert content.isascii()
+    assert "8bit" not in str(options).lower()
+    assert email.message_from_string(content).get_payload(decode=True) == "grün\r\n".encode()
+
+
+def test_8bit_mail_that_is_signed_is_given_back_by_a_host_that_knows_none(server, sinks):
+    sinks["old"].taken.clear()
+    signed = b"Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n\r\n\xff\r\n--s--\r\n"
+    with smtplib.SMTP_SSL("localhost", server.port("submissions"), context=server.context) as client:
+        client.login(ANN.email, ANN.password)
+        client.sendmail(ANN.email, ["signed@old.test"], signed, ["BODY=8BITMIME"])
+    _message, fields = _bounce_for(server, "signed@old.test")
     assert fields["Status"] == "5.6.3"
     assert sinks["old"].taken == []
 
 
+def test_one_connection_carries_one_message_after_another(server, sink):
+    for number in range(3):
+        _submit(server, f"bob{number}@sink.test")
+        server.eventually(lambda: len(sink.taken), lambda count, wanted=number + 1: count == wanted)
+    assert len(set(sink.peers)) == 1
+
+
 def test_7bit_mail_goes_to_a_host_that_knows_no_8bit(server, sinks):
+    sinks["old"].taken.clear()
     _submit(server, "plain@old.test")
     server.eventually(lambda: len(sinks["old"].taken), bool)
     assert "8bit" not in str(sinks["old"].taken).lower()

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from mailsuite.config.schema import ABSENT_KEYS, PARTS
-from mailsuite.mta.settings import RouteSettings
+from mailsuite.mta.settings import RouteSettings, SourceSettings
 
 SOURCES = Path(__file__).parents[3] / "mailsuite"
 JOINING = {"service", "cli"}
@@ -58,8 +58,9 @@ def test_every_key_is_read(path, carriers):
     assert read != (path in EXCUSED), EXCUSED.get(path, f"nobody reads {path}")
 
 
-def test_every_key_of_a_route_is_read():
-    assert set(attrs.fields_dict(RouteSettings)) <= read_names(RouteSettings.__module__)
+@pytest.mark.parametrize("settings", [RouteSettings, SourceSettings])
+def test_every_key_of_a_route_and_a_source_is_read(settings):
+    assert set(attrs.fields_dict(settings)) <= read_names(settings.__module__)
 
 
 @pytest.mark.parametrize("path", ABSENT_KEYS)

@@ -400,3 +400,29 @@ def test_what_is_shown_is_what_is_in_force():
 def test_a_secret_that_cannot_be_read_is_one_fault():
     faults = _faults("[[route]]\ndomain = 'a.test'\nhost = 'b'\nusername = 'u'\npassword = { env = 'NOT_SET' }\n")
     assert set(faults) == {"route[0].password"}
+
+
+def test_sources_are_read_by_the_domain_of_the_sender():
+    text = "[queue]\nhelo_name = 'out.test'\nsource_ipv6 = '2001:db8::1'\n"
+    config = _parse(text + "[[source]]\ndomain = 'B\u00fccher.Test'\nsource_ipv4 = '192.0.2.1'\nhelo_name = 'b.test'\n")
+    assert (config.relay.helo_name, config.relay.source_ipv6) == ("out.test", "2001:db8::1")
+    (source,) = config.sources
+    assert (source.domain, source.source_ipv4, source.helo_name) == ("xn--bcher-kva.test", "192.0.2.1", "b.test")
+
+
+def test_what_is_wrong_with_sources_is_told():
+    faults = _faults(
+        "[queue]\nsource_ipv4 = '2001:db8::1'\nhelo_name = 'no name'\n"
+        "[[source]]\ndomain = 'a.test'\nsource_ipv6 = '192.0.2.1'\n"
+        "[[source]]\ndomain = 'A.test'\nhelo_name = '-'\n"
+        "[[source]]\ndomain = '*'\nipv4 = ''\n"
+    )
+    assert set(faults) == {
+        "queue.source_ipv4",
+        "queue.helo_name",
+        "source[0].source_ipv6",
+        "source[1].domain",
+        "source[1].helo_name",
+        "source[2].domain",
+        "source[2].ipv4",
+    }

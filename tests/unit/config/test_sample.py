@@ -7,6 +7,7 @@ from pathlib import Path
 from mailsuite.config import Origin, parse_config
 
 SAMPLE = Path(__file__).parents[3] / "etc" / "mailsuite.toml"
+LISTS = ("route", "source")
 KEY = re.compile(r"#(\w+ = .*|\[\[?\w+\]\]?)")
 
 
@@ -27,7 +28,7 @@ def test_as_it_is_it_changes_nothing():
 
 def test_each_commented_default_is_the_codes_default():
     defaults = {item.key: item.value for item in _load("").effective}
-    told = {item.key: item.value for item in _load(_uncommented()).effective if not item.key.startswith("route")}
+    told = {item.key: item.value for item in _load(_uncommented()).effective if not item.key.startswith(LISTS)}
     assert told == defaults
 
 
@@ -46,4 +47,14 @@ def test_routes_show_their_defaults():
         "route[0].tls": "opportunistic",
         "route[0].username": "",
         "route[0].password": "",
+    }
+
+
+def test_sources_show_their_defaults():
+    fields = {item.key: item.value for item in _load(_uncommented()).effective if item.key.startswith("source")}
+    assert fields == {
+        "source[0].domain": "example.org",
+        "source[0].source_ipv4": "",
+        "source[0].source_ipv6": "",
+        "source[0].helo_name": "",
     }

@@ -1,0 +1,230 @@
+"""A client's connection that can carry one message after another."""
+
+from collections.abc import Callable, Sequence
+
+import attrs
+from twisted.internet.interfaces import IReactorTime
+
+from mailsuite.envelope import Envelope, Recipient
+from mailsuite.errors import MailError
+from mailsuite.message.convert import NotConvertibleError
+from mailsuite.smtp.dialogue import Dialogue
+from mailsuite.smtp.envelope_commands import encode_mail
+from mailsuite.smtp.grammar import encode_path
+from mailsuite.smtp.offered import Offered
+from mailsuite.smtp.outcome import Content, Outcome, OutcomeState
+from mailsuite.smtp.outgoing import Conversions, prepare
+from mailsuite.smtp.replies import clean
+from mailsuite.smtp.results import Results, deferred
+from mailsuite.smtp.settings import ClientSettings
+from mailsuite.smtp.transaction import Transaction
+
+REQUIRETLS_STATUS = "5.7.30"  # RFC 8689 section 5
+
+_Place = tuple[int, Recipient]
+
+
+class Connection:
+    """
+    Made by `mailsuite.smtp.opening.open_connection`, ready for MAIL. Whoever has it ends it with `leave` or `abort`.
+
+    Args:
+        offered: by the last EHLO.
+        settings: as they came to be, which may be without TLS.
+        encrypted: TLS is on.
+        tls_failure: why it is not, or what is wrong with it: a result type of RFC 8460 section 4.3; empty when all is
+            well.
+    """
+
+    def __init__(
+        self,
+        dialogue: Dialogue,
+        offered: Offered,
+        settings: ClientSettings,
+        reactor: IReactorTime,
+        *,
+        encrypted: bool,
+        tls_failure: str = "",
+    ) -> None:
+        self.offered = offered
+        self.encrypted = encrypted
+        self.tls_failure = tls_failure
+        self.opened = reactor.seconds()
+        self.messages = 0
+        self._dialogue = dialogue
+        self._settings = settings
+        self._dirty = False
+        self._usable = True
+
+    @property
+    def reusable(self) -> bool:
+        """Whether it can carry another message."""
+        most = min(self._settings.messages_max, self.offered.messages_max or self._settings.messages_max)
+        return self._usable and self.messages < most and self._dialogue.quiet
+
+    def watch(self, disturbed: Callable[[], None] | None) -> None:
+        """Tell once when the far side closes or says anything while nothing is sent; None stops that."""
+        self._dialogue.watch(disturbed)
+
+    def leave(self) -> None:
+        """End it politely; nothing that happens then concerns a message."""
+        if self._usable:
+            self._usable = False
+            self._dialogue.leave(self._settings.quit_seconds)
+
+    def abort(self) -> None:
+        """End it at once."""
+        self._usable = False
+        self._dialogue.abort()
+
+    async def send(
+        self,
+        envelope: Envelope,
+        open_content: Callable[[], Content],
+        results: Results,
+        conversions: Conversions,
+        places: Sequence[int],
+    ) -> None:
+        """
+        Send a message to some recipients, in as many transactions as the host wants.
+
+        Those of whom it was not asked have no outcome afterwards. When that is because this connection is spent, it
+        is not `reusable` any more.
+
+        Args:
+            open_content: gives the octets from their beginning.
+            places: of the recipients in the envelope.
+        """
+        try:
+            await self._send(envelope, open_content, results, conversions, places)
+        except BaseException:
+            self.abort()
+            raise
+
+    async def _send(
+        self,
+        envelope: Envelope,
+        open_content: Callable[[], Content],
+        results: Results,
+        conversions: Conversions,
+        places: Sequence[int],
+    ) -> None:
+        sender = envelope.sender
+        if sender.require_tls and not self._keeps_tls():
+            text = "the host does not promise TLS on the whole way"
+            results.settle(places, Outcome(OutcomeState.FAILED, 0, REQUIRETLS_STATUS, text))
+            results.elsewhere.update(places)  # RFC 8689 section 4.2.1: another host may
+            return
+        waiting, smtputf8 = self._nameable(envelope, results, places)
+        if not waiting:
+            return
+        try:
+            outgoing = await prepare(
+                open_content,
+                sender,
+                self.offered,
+                conversions,
+                wait_seconds=self._settings.content_seconds,
+            )
+        except NotConvertibleError as error:
+            # RFC 6152 section 3: convert it or give it back; RFC 3463 section 3.7 has the status for the latter.
+            text = f"the host does not take 8-bit mail, and it cannot be converted: {error}"
+            results.settle(places, Outcome(OutcomeState.FAILED, 0, "5.6.3", clean(text)))
+            return
+        except MailError as error:
+            results.settle(places, deferred("4.3.0", error.detail))
+            return
+        except OSError:
+            results.settle(places, deferred("4.3.0", "the message could not be read"))
+            return
+        try:
+            if 0 < self.offered.size_octets < outgoing.size_octets:
+                text = f"the host takes messages up to {self.offered.size_octets} octets"
+                results.settle(places, Outcome(OutcomeState.FAILED, 552, "5.3.4", text))  # RFC 1870 section 6.1
+                return
+            try:
+                mail = encode_mail(
+                    sender, self.offered, size_octets=outgoing.size_octets, body=outgoing.body, smtputf8=smtputf8
+                )
+            except MailError as error:
+                results.settle(places, Outcome(OutcomeState.FAILED, 0, "5.1.7", error.detail))
+                return
+            while waiting and self.reusable:
+                group, waiting = self._next_group(waiting)
+                transaction = Transaction(
+                    self._dialogue,
+                    self.offered,
+                    self._settings,
+                    outgoing,
+                    mail,
+                    group,
+                    results,
+                    smtputf8=smtputf8,
+                    reset=self._dirty,
+                    reused=self.messages > 0,
+                )
+                self.messages += 1
+                if not await transaction.run():
+                    self.abort()  # half a message must not be taken for the whole: no QUIT
+                    return
+                self._dirty = transaction.dirty
+                waiting = transaction.too_many + waiting
+        finally:
+            outgoing.close()
+
+    def _keeps_tls(self) -> bool:
+        """RFC 8689 section 4.2.1: the host's certificate was verified, and it says that it will do the same."""
+        return self.encrypted and self._settings.verifies and self.offered.requiretls
+
+    def _nameable(self, envelope: Envelope, results: Results, places: Sequence[int]) -> tuple[list[_Place], bool]:
+        """
+        Find the recipients that this host can be told, and note the outcome of the others: RFC 6531 section 3.5.
+
+        Returns:
+            Those with their places, and whether MAIL gets SMTPUTF8.
+        """
+        sender = envelope.sender
+        needed = sender.smtputf8 or (sender.path is not None and not sender.path.is_ascii)
+        if needed and not self.offered.smtputf8:
+            text = "the host does not take internationalized mail"
+            results.settle(places, Outcome(OutcomeState.FAILED, 0, "5.6.7", text))
+            return [], False
+        found = []
+        for place in places:
+            recipient = envelope.recipients[place]
+            try:
+                encode_path(recipient.path)
+            except MailError as error:
+                results.settle([place], Outcome(OutcomeState.FAILED, 0, "5.1.3", error.detail))
+                continue
+            if not recipient.path.is_ascii:
+                if not self.offered.smtputf8:
+                    text = "the host does not take internationalized addresses"
+                    results.settle([place], Outcome(OutcomeState.FAILED, 0, "5.6.7", text))
+                    continue
+                needed = True
+            found.append((place, recipient))
+        return found, needed
+
+    def _next_group(self, waiting: list[_Place]) -> tuple[list[_Place], list[_Place]]:
+        """Take as many recipients as fit into one transaction: RFC 9422 section 4."""
+        most = self.offered.recipients_max or len(waiting)
+        domains_max = self.offered.domains_max
+        if not domains_max:
+            return waiting[:most], waiting[most:]
+        group: list[_Place] = []
+        left: list[_Place] = []
+        domains: set[str] = set()
+        for place, recipient in waiting:
+            domain = recipient.path.domain
+            if len(group) < most and (domain in domains or len(domains) < domains_max):
+                domains.add(domain)
+                group.append((place, recipient))
+            else:
+                left.append((place, recipient))
+        return group, left
+
+
+def without_chunking(settings: ClientSettings) -> ClientSettings:
+    """Send to a host that offers CHUNKING as if it did not."""
+    return attrs.evolve(settings, chunking=False)
