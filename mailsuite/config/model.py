@@ -18,10 +18,10 @@ from mailsuite.config.settings import (
     SpamSettings,
     TLSSettings,
 )
-from mailsuite.directory.settings import AuthSettings, DatabaseSettings
+from mailsuite.directory.settings import AuthSettings, DatabaseSettings, ThrottleSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
-from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings, SubmissionSettings
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
@@ -91,9 +91,11 @@ class Config:
     routes: Sequence[RouteSettings]
     spool: SpoolSettings
     limits: LimitSettings
+    throttle: ThrottleSettings
     smtp: SMTPSettings
     receive: ReceiveSettings
     submission: SMTPSettings
+    submitting: SubmissionSettings
     msgauth: MessageAuthSettings
     spam: SpamSettings
     imap: IMAPSettings

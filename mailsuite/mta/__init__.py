@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mailsuite.mta.queue import QueueService
     from mailsuite.mta.receive import Receiver
     from mailsuite.mta.relay import RelayAgent
-    from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+    from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings, SubmissionSettings
     from mailsuite.mta.spool import Spool
     from mailsuite.mta.submission import Submission
 
@@ -45,6 +45,7 @@ __all__ = [
     "SpoolMessage",
     "SpoolSettings",
     "Submission",
+    "SubmissionSettings",
     "Target",
 ]
 
@@ -64,6 +65,7 @@ __getattr__ = exporter(
         "SpoolMessage": "content",
         "SpoolSettings": "settings",
         "Submission": "submission",
+        "SubmissionSettings": "settings",
         "Target": "content",
     },
 )
