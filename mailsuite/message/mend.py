@@ -11,7 +11,7 @@ from collections.abc import Collection
 from urllib.parse import quote_from_bytes
 
 from mailsuite.message.addresses import ADDRESSES_MAX, MailboxField, parse_addresses
-from mailsuite.message.header import unfold
+from mailsuite.message.header import FIELDS_MAX, unfold
 from mailsuite.message.parameters import PARAMETERS_MAX, parse_parameters
 from mailsuite.message.reencode import LINE_MAX_OCTETS
 from mailsuite.message.words import TEXT_MAX_OCTETS, decode_words, encode_words
@@ -78,12 +78,15 @@ def mend_header(header: bytes, *, utf8: bool) -> bytes:
     Bring a header section into the form that may travel.
 
     Args:
-        header: fields, each with its line end.
+        header: fields, each with its line end; more than `FIELDS_MAX` are left as they are.
         utf8: octets that are not ASCII may stay (RFC 6532).
     """
     if (utf8 or header.isascii()) and not _is_long(header):
         return header
-    return b"".join(mend_field(name, raw, utf8=utf8) for name, raw in split_fields(header))
+    fields = split_fields(header)
+    if len(fields) > FIELDS_MAX:
+        return header
+    return b"".join(mend_field(name, raw, utf8=utf8) for name, raw in fields)
 
 
 def mend_field(name: bytes, raw: bytes, *, utf8: bool) -> bytes:

@@ -10,6 +10,7 @@ import re
 from typing import Protocol
 
 from mailsuite.message.encoding import NOT_BASE64
+from mailsuite.message.newline import find_bare
 
 LINE_MAX_OCTETS = 998
 """A line without its CRLF (RFC 5322 section 2.1.1)."""
@@ -24,7 +25,7 @@ _BASE64_LINE_OCTETS = ENCODED_LINE_OCTETS * 3 // 4
 _MASKED_LINE_OCTETS = LINE_MAX_OCTETS - 8
 _LINE_END = b"\r\n"
 _SOFT_END = b"=\r\n"  # RFC 2045 section 6.7, rule 5
-_NOT_ASCII = re.compile(rb"[\x80-\xff]")
+_NOT_ASCII = re.compile(rb"[\x80-\xff]+")
 _MASK = bytes(octet if octet < 128 else 0x3F for octet in range(256))  # noqa: PLR2004 - ASCII
 
 
@@ -115,9 +116,8 @@ class QuotedPrintable:
 
     def feed(self, octets: bytes) -> bytes:
         """Encode all whole lines, and of a very long one what can be written of it."""
-        lines = (self._rest + octets).split(_LINE_END)
-        rest = lines.pop()
-        written = [self.encode_line(line) + _LINE_END for line in lines]
+        lines, line_end, rest = (self._rest + octets).rpartition(_LINE_END)
+        written = [self.encode_lines(lines + line_end)] if line_end else []
         position = 0
         while len(rest) - position > LINE_PIECE_OCTETS:
             stop = self.cut(rest, position + LINE_PIECE_OCTETS)
@@ -135,6 +135,12 @@ class QuotedPrintable:
         """Say where, at or shortly before `stop`, a long line can be divided."""
         return stop
 
+    def encode_lines(self, lines: bytes) -> bytes:
+        """Encode whole lines."""
+        if find_bare(lines) < 0:
+            return binascii.b2a_qp(lines)  # it goes by the first line end that it finds
+        return b"".join(self.encode_line(line) + _LINE_END for line in lines.split(_LINE_END)[:-1])
+
     def encode_line(self, line: bytes) -> bytes:
         """Encode one line in as many as it needs."""
         written = binascii.b2a_qp(line, istext=False)
@@ -149,10 +155,16 @@ class QuotedPrintableAgain(QuotedPrintable):
         equals = line.rfind(b"=", stop - 2, stop)
         return stop if equals < 0 else equals
 
+    def encode_lines(self, lines: bytes) -> bytes:
+        """Mend each line."""
+        return b"".join(self.encode_line(line) + _LINE_END for line in lines.split(_LINE_END)[:-1])
+
     def encode_line(self, line: bytes) -> bytes:
         """Encode what is not ASCII, and divide a long line between octets."""
         if not line.isascii():
-            line = _NOT_ASCII.sub(lambda found: b"=%02X" % found[0][0], line)
+            line = _NOT_ASCII.sub(lambda found: b"=" + found[0].hex("=").upper().encode("ascii"), line)
+        if len(line) <= ENCODED_LINE_OCTETS:
+            return line
         pieces = []
         position = 0
         while len(line) - position > ENCODED_LINE_OCTETS:

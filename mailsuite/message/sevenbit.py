@@ -14,7 +14,7 @@ import attrs
 
 from mailsuite.message.header import HEADER_MAX_OCTETS, parse_fields
 from mailsuite.message.mend import charset_of, mend_header, split_fields
-from mailsuite.message.mime import BOUNDARY_MAX_OCTETS, DEPTH_MAX, PARTS_MAX, common_prefix, describe
+from mailsuite.message.mime import BOUNDARY_MAX_OCTETS, DEPTH_MAX, common_prefix, describe
 from mailsuite.message.newline import find_bare
 from mailsuite.message.parameters import Parameters, parameter
 from mailsuite.message.reencode import (
@@ -30,6 +30,9 @@ from mailsuite.message.reencode import (
 
 WINDOW_OCTETS = 64 * 1024
 """So much of a part is held back until it is clear how it must be encoded."""
+
+PARTS_MAX = 1000
+"""Parts that follow so many are left as they are."""
 
 _MARK_LINE_OCTETS = BOUNDARY_MAX_OCTETS + 256
 _SEALED = frozenset(("multipart/signed", "multipart/encrypted"))

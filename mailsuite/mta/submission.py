@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -50,6 +51,10 @@ DROPPED_FIELDS = frozenset(
         b"return-path",  # whoever delivers it writes that: RFC 5321 section 4.4
     )
 )
+
+PIECE_OCTETS = 16 * 1024
+TURN_SECONDS = 0.01
+"""So long, or one piece, the encoding of content may take before something else has its turn."""
 
 FOREIGN_FROM = Reply(
     550,
@@ -141,8 +146,30 @@ class SubmittedTransaction(Transaction):
         return path.domain if path is not None and path.domain else self.settings.hostname
 
     def write_content(self, octets: bytes) -> Deferred[None] | None:
-        """Bring the next octets into form, and pass them on."""
-        return self._pass_on(self._conversion.feed(octets))
+        """Bring the next octets into form, and pass them on; what takes long is divided among turns of the reactor."""
+        waiting = self._pass_on(self._conversion.feed(octets[:PIECE_OCTETS]))
+        rest = octets[PIECE_OCTETS:]
+        if not rest:
+            return waiting
+        return Deferred.fromCoroutine(self._write_rest(waiting, rest))
+
+    async def _write_rest(self, waiting: Deferred[None] | None, octets: bytes) -> None:
+        began = self.clock.seconds()
+        try:
+            for at in range(0, len(octets), PIECE_OCTETS):
+                if waiting is not None:
+                    await waiting
+                if self.clock.seconds() - began > TURN_SECONDS:
+                    await deferLater(self.clock, 0)
+                    began = self.clock.seconds()
+                if self.is_over:
+                    return
+                waiting = self._pass_on(self._conversion.feed(octets[at : at + PIECE_OCTETS]))
+            if waiting is not None:
+                await waiting
+        except MailError as error:
+            self.refuse(error)
+            raise
 
     async def end_content(self) -> None:
         """Pass on what was held back, and say when the message may leave."""

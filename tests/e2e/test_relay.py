@@ -67,9 +67,12 @@ def server(tmp_path_factory, sinks):
         ("old.test", "old", "opportunistic"),
         ("strict.test", "modern", "require"),
     ]
-    text = "[queue]\nretry_first_seconds = 1.0\nretry_factor = 1.0\npoll_seconds = 0.2\n" + "".join(
-        f'[[route]]\ndomain = "{domain}"\nhost = "127.0.0.1"\nport = {sinks[name].port}\ntls = "{tls}"\n'
-        for domain, name, tls in routes
+    text = (
+        "[queue]\nretry_first_seconds = 1.0\nretry_factor = 1.0\npoll_seconds = 0.2\n[submission]\ndowngrade = false\n"
+        + "".join(
+            f'[[route]]\ndomain = "{domain}"\nhost = "127.0.0.1"\nport = {sinks[name].port}\ntls = "{tls}"\n'
+            for domain, name, tls in routes
+        )
     )
     made = MadeServer(tmp_path_factory.mktemp("relay") / "srv", text).start()
     made.command("user", "add", ANN.email, "--password", ANN.password)

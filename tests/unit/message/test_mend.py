@@ -59,6 +59,11 @@ def test_very_many_addresses_are_left_so_that_none_is_lost():
     assert b"a1199@x.test" in mended(many)
 
 
+def test_a_header_with_too_many_fields_is_left():
+    header = b"X: \xc3\xbc\r\n" * 1001
+    assert mended(header) == header
+
+
 def test_long_lines_are_folded_and_others_are_not():
     recipients = b", ".join(b"somebody%d@example.test" % n for n in range(200))
     header = b"To: " + recipients + b"\r\nSubject: " + b"a " * 200 + b"\r\n"

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsuite.message.mime import PARTS_MAX
 from mailsuite.message.reencode import LINE_PIECE_OCTETS
-from mailsuite.message.sevenbit import Conversion, ConversionRules, longest_line
+from mailsuite.message.sevenbit import PARTS_MAX, Conversion, ConversionRules, longest_line
 
 ENGLISH = b"Subject: x\r\n\r\nplain\r\n"
 

@@ -11,6 +11,7 @@ from mailsuite.envelope import Body, Peer, Recipient, Sender
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Receipt
 from mailsuite.mta import Submission, SubmissionSettings, statements
+from mailsuite.mta.submission import PIECE_OCTETS
 
 PEER = Peer(session="s1", ip="192.0.2.7", helo="laptop", esmtp=True, tls="TLSv1.3 X", account="alice@example.test")
 ALICE = Sender(path=Address("alice", "example.test"))
@@ -348,3 +349,44 @@ def test_without_rates_nothing_is_held(world, settings, outcome):
     throttle = limited(world, rates=False, messages_per_account_hour=1)
     submission = make(world, settings, throttle=throttle)
     assert [send(outcome, submission, HEAD + b"\r\n", "a@far.test").note for _ in range(5)] == [""] * 5
+
+
+def test_what_takes_long_lets_others_have_their_turn(world, submission, outcome, monkeypatch):
+    body = "größer\r\n".encode() * 10_000
+    transaction = outcome(submission.begin(PEER, ALICE))
+    outcome(transaction.add_recipient(Recipient(path=Address.parse("bob@example.test"))))
+    transaction.begin_data()
+    assert outcome(transaction.write(HEAD + b"\r\n")) is None
+    monkeypatch.setattr(world.reactor, "seconds", SlowClock(world.reactor.seconds()))
+    waiting = transaction.write(body)
+    turns = 0
+    while not waiting.called:
+        world.reactor.advance(0)
+        turns += 1
+    monkeypatch.undo()
+    assert turns >= len(body) // PIECE_OCTETS - 1
+    outcome(transaction.commit())
+    assert email.message_from_bytes(delivered(world)).get_payload(decode=True) == body
+
+
+def test_it_may_be_given_up_between_turns(world, submission, outcome, monkeypatch):
+    transaction = outcome(submission.begin(PEER, ALICE))
+    outcome(transaction.add_recipient(Recipient(path=Address.parse("bob@example.test"))))
+    transaction.begin_data()
+    assert outcome(transaction.write(HEAD + b"\r\n")) is None
+    monkeypatch.setattr(world.reactor, "seconds", SlowClock(world.reactor.seconds()))
+    waiting = transaction.write(b"x\r\n" * 30_000)
+    transaction.abort()
+    world.reactor.advance(0)
+    assert outcome(waiting) is None
+
+
+class SlowClock:
+    """Each look at it takes long."""
+
+    def __init__(self, now):
+        self.now = now
+
+    def __call__(self):
+        self.now += 1
+        return self.now
