@@ -39,6 +39,7 @@ _OTHER_STRUCTURED = frozenset(
         b"list-subscribe list-unsubscribe list-unsubscribe-post"
     ).split()
 )
+_FIELD_START = re.compile(rb"(?<=\n)(?![ \t])")
 _SPACE = re.compile(rb"[ \t]")
 _NOT_SPACE = re.compile(rb"[^ \t]")
 _DOT_ATOM = re.compile(rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
@@ -58,14 +59,12 @@ def split_fields(header: bytes) -> list[tuple[bytes, bytes]]:
         For each field its name in lower case and its octets with the lines that continue it; for lines that are no
         field, an empty name.
     """
-    found: list[tuple[bytes, list[bytes]]] = []
-    for line in header.splitlines(keepends=True):
-        if found and line[:1] in {b" ", b"\t"}:
-            found[-1][1].append(line)
-            continue
-        name, colon, _ = line.partition(b":")
-        found.append((name.rstrip(b" \t").lower() if colon else b"", [line]))
-    return [(name, b"".join(lines)) for name, lines in found]
+    return [(_name_of(raw), raw) for raw in _FIELD_START.split(header) if raw]
+
+
+def _name_of(raw: bytes) -> bytes:
+    name, colon, _ = raw.partition(b":")
+    return name.rstrip(b" \t").lower() if colon and b"\n" not in name else b""
 
 
 def without_fields(header: bytes, names: Collection[bytes]) -> bytes:

@@ -6,7 +6,7 @@ What joins the parts (`mailsuite.service` does it; another program may)::
     spool = Spool(folder, disk=disk, store=delivery_store, reactor=reactor, settings=SpoolSettings())
     spool.start()                                             # blocks for milliseconds: open, migrate, tidy up
     receiver = Receiver(spool, accounts, receive_settings, reactor)            # IMailReceiver for strangers
-    avatar = Submission(spool, accounts, receive_settings, reactor, email)     # IMailReceiver of one account
+    avatar = Submission(spool, accounts, receive_settings, reactor, email, throttle=throttle)  # of one account
     queue = QueueService([spool], accounts, queue_settings, routes, reactor, hostname=hostname)
     queue.startService()
     ...

@@ -30,7 +30,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body, Claim, Grant, IAccounts, IMailReceiver, IMailTransaction, IThrottle, Receipt
 from mailsuite.message.dates import format_date
 from mailsuite.message.header import Field
-from mailsuite.message.mend import without_fields
+from mailsuite.message.mend import split_fields, without_fields
 from mailsuite.message.newline import find_bare
 from mailsuite.message.received import return_path_field
 from mailsuite.message.sevenbit import Conversion, ConversionRules
@@ -88,7 +88,7 @@ class SubmittedTransaction(Transaction):
         self._conversion = Conversion(
             ConversionRules(ascii_only=submission.rules.downgrade, utf8_fields=sender.smtputf8)
         )
-        self._grant = Grant(allowed=True)
+        self._grant: Grant | None = None  # what makes it wait
         self._ends_in_cr = False
 
     # the content
@@ -99,13 +99,17 @@ class SubmittedTransaction(Transaction):
 
     async def _complete(self, header: bytes, fields: Sequence[Field], rest: bytes) -> None:
         submission = self._submission
+        # Whatever somebody may take for a field, also behind those that are looked at elsewhere.
+        written = split_fields(header)
         try:
-            authors = await find_authors(submission.accounts, submission.email, fields)
+            authors = await find_authors(submission.accounts, submission.email, written)
             if authors.written and not authors.own and not submission.rules.any_from:
                 raise RefusedMail(Kind.DENIED, FOREIGN_FROM)
             if self.is_over:
                 return  # the sender went away meanwhile
-            waiting = self.write_content(self.completed(header, fields, authors) + rest)
+            if header and not fields:
+                header = b"\r\n" + header  # no header section at all: what came is the body
+            waiting = self.write_content(self.completed(header, written, authors) + rest)
             if waiting is not None:
                 await waiting
         except MailError as error:
@@ -134,8 +138,6 @@ class SubmittedTransaction(Transaction):
             added += f"Message-ID: {self.header_id}\r\n".encode("ascii")
         if names & dropped:
             header = without_fields(header, dropped)
-        if header and not fields:
-            added += b"\r\n"  # no header section at all: what came is the body
         return added + header
 
     def _own_address(self) -> str:
@@ -212,18 +214,19 @@ class SubmittedTransaction(Transaction):
             # What has no sender address is answered by nobody; receipts (RFC 8098) are few.
             Claim("submission.null", email) if path is None else Claim("submission.sender", path.key),
         ]
-        grant = self._grant = await self._submission.take(claims)
+        grant = await self._submission.take(claims)
         if not grant.allowed:
             raise RefusedMail(Kind.UNAVAILABLE, refusal(grant))
-        if grant.wait_seconds:
-            release = math.ceil(self.clock.seconds() + grant.wait_seconds)
-            self.sender = attrs.evolve(self.sender, release=max(release, self.sender.release))
+        release = math.ceil(self.clock.seconds() + grant.wait_seconds)
+        if grant.wait_seconds and release > self.sender.release:
+            self._grant = grant
+            self.sender = attrs.evolve(self.sender, release=release)
 
     async def commit(self) -> Receipt:
         """Make it durable; say so if it has to wait."""
         receipt = await super().commit()
         grant, release = self._grant, self.sender.release
-        if not grant.wait_seconds:
+        if grant is None:
             return receipt
         self._log.emit("submission.message.held", queue_id=receipt.queue_id, rule=grant.rule, release=release)
         if grant.wait_seconds >= TELL_SECONDS:
