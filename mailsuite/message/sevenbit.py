@@ -31,6 +31,9 @@ from mailsuite.message.reencode import (
 WINDOW_OCTETS = 64 * 1024
 """So much of a part is held back until it is clear how it must be encoded."""
 
+PART_HEADER_MAX_OCTETS = 64 * 1024
+"""A part with a longer header section is left as it is."""
+
 PARTS_MAX = 1000
 """Parts that follow so many are left as they are."""
 
@@ -253,7 +256,7 @@ class Conversion:
         if mark is not None:
             end = body = mark.start  # a boundary line within the header ends it
         elif body < 0:
-            if len(data) > HEADER_MAX_OCTETS:
+            if len(data) > (PART_HEADER_MAX_OCTETS if self._parts else HEADER_MAX_OCTETS):
                 self._begin_body(Unchanged())  # nobody can tell what it says
                 return True
             if not final:

@@ -209,6 +209,8 @@ def test_depth_and_number_of_parts_are_bounded():
 def test_headers_without_end_are_passed_on():
     message = b"MIME-Version: 1.0\r\n" + b"X: y\r\n" * 400_000
     assert convert(message, piece=65536) == message
+    inside = b"MIME-Version: 1.0\r\nContent-Type: message/rfc822\r\n\r\n" + b"X: y\r\n" * 20_000
+    assert convert(inside + b"\r\n\xc3\xbc\r\n", piece=16384) == inside + b"\r\n\xc3\xbc\r\n"
 
 
 TEXTS = st.text(alphabet="a =.\tü€\r\n-", max_size=60).map(lambda text: text.replace("\r", "").replace("\n", "\r\n"))
