@@ -30,10 +30,11 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body, Claim, Grant, IAccounts, IMailReceiver, IMailTransaction, IThrottle, Receipt
 from mailsuite.message.dates import format_date
 from mailsuite.message.header import Field
+from mailsuite.message.leaf import ConversionRules
 from mailsuite.message.mend import split_fields, without_fields
 from mailsuite.message.newline import find_bare
 from mailsuite.message.received import return_path_field
-from mailsuite.message.sevenbit import Conversion, ConversionRules
+from mailsuite.message.sevenbit import Conversion
 from mailsuite.mta.author import Authors, find_authors
 from mailsuite.mta.content import SpoolMessage, Target
 from mailsuite.mta.held import TELL_SECONDS, held_note, make_notice, refusal

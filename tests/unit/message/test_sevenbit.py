@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailsuite.message.leaf import ConversionRules, longest_line
 from mailsuite.message.reencode import LINE_PIECE_OCTETS
-from mailsuite.message.sevenbit import PARTS_MAX, Conversion, ConversionRules, longest_line
+from mailsuite.message.sevenbit import PARTS_MAX, Conversion
 
 ENGLISH = b"Subject: x\r\n\r\nplain\r\n"
 
