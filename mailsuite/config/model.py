@@ -18,7 +18,7 @@ from mailsuite.config.settings import (
     SpamSettings,
     TLSSettings,
 )
-from mailsuite.directory.settings import AuthSettings, DatabaseSettings
+from mailsuite.directory.settings import AuthSettings, DatabaseSettings, ThrottleSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
 from mailsuite.mta.settings import (
@@ -28,6 +28,7 @@ from mailsuite.mta.settings import (
     RouteSettings,
     SourceSettings,
     SpoolSettings,
+    SubmissionSettings,
 )
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
@@ -100,9 +101,11 @@ class Config:
     sources: Sequence[SourceSettings]
     spool: SpoolSettings
     limits: LimitSettings
+    throttle: ThrottleSettings
     smtp: SMTPSettings
     receive: ReceiveSettings
     submission: SMTPSettings
+    submitting: SubmissionSettings
     msgauth: MessageAuthSettings
     spam: SpamSettings
     imap: IMAPSettings

@@ -14,10 +14,10 @@ from mailsuite.config.settings import (
     SpamSettings,
     TLSSettings,
 )
-from mailsuite.directory.settings import AuthSettings, DatabaseSettings
+from mailsuite.directory.settings import AuthSettings, DatabaseSettings, ThrottleSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
-from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RelaySettings, SpoolSettings
+from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RelaySettings, SpoolSettings, SubmissionSettings
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
@@ -60,6 +60,7 @@ PARTS: Sequence[Part] = (
     Part("relay", "queue", RelaySettings),
     Part("spool", "spool", SpoolSettings),
     Part("limits", "limits", LimitSettings),
+    Part("throttle", "limits", ThrottleSettings, {"rates": "limits.rates"}),
     Part("msgauth", "msgauth", MessageAuthSettings, present=False),
     Part("spam", "spam", SpamSettings, present=False),
     Part(
@@ -73,6 +74,7 @@ PARTS: Sequence[Part] = (
         LOGIN_AND_RATES | MECHANISMS | {"message_max_octets": "smtp.message_max_octets"},
         {"require_auth": True},
     ),
+    Part("submitting", "submission", SubmissionSettings),
     Part("imap", "imap", IMAPSettings, LOGIN_AND_RATES | MECHANISMS),
     Part("pop3", "pop3", POP3Settings, LOGIN_AND_RATES | MECHANISMS),
     Part("manhole", "manhole", ManholeSettings),

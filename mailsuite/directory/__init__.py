@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from mailsuite.directory.plugins import make_checker, make_realm
     from mailsuite.directory.realm import MailRealm
     from mailsuite.directory.records import AccountInfo, AliasInfo, DomainInfo, LoginRecord
-    from mailsuite.directory.settings import AuthSettings, DatabaseSettings
+    from mailsuite.directory.settings import AuthSettings, DatabaseSettings, ThrottleSettings
+    from mailsuite.directory.throttle import Rule, Throttle, submission_rules
 
 __all__ = [
     "AccountInfo",
@@ -33,9 +34,13 @@ __all__ = [
     "LoginRecord",
     "MailRealm",
     "PasswordHashing",
+    "Rule",
+    "Throttle",
+    "ThrottleSettings",
     "make_checker",
     "make_realm",
     "open_directory",
+    "submission_rules",
     "weakness",
 ]
 
@@ -57,9 +62,13 @@ __getattr__ = exporter(
         "LoginRecord": "records",
         "MailRealm": "realm",
         "PasswordHashing": "passwords",
+        "Rule": "throttle",
+        "Throttle": "throttle",
+        "ThrottleSettings": "settings",
         "make_checker": "plugins",
         "make_realm": "plugins",
         "open_directory": "directory",
+        "submission_rules": "throttle",
         "weakness": "passwords",
     },
 )

@@ -44,3 +44,30 @@ class AuthSettings:
     options: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict)
     cache_seconds: float = CACHE_SECONDS
     hashing_threads: int = HASHING_THREADS
+
+
+@attrs.frozen(kw_only=True)
+class ThrottleSettings:
+    """
+    How much accounts may send; 0 is without limit.
+
+    What exceeds a limit is held until the limit lets it go, and its sender is told.
+
+    Args:
+        rates: False takes all of these limits away.
+        messages_per_sender_minute: messages from one sender address a minute.
+        messages_per_account_hour: messages of one account an hour.
+        messages_per_account_day: messages of one account a day.
+        recipients_per_account_day: recipients of all messages of one account a day.
+        null_senders_per_account_hour: messages of one account with an empty sender address an hour; mail programs
+            send receipts so. More are refused.
+        hold_max_seconds: a message that would be held for longer is refused for now.
+    """
+
+    rates: bool = True
+    messages_per_sender_minute: int = attrs.field(default=50, validator=attrs.validators.ge(0))
+    messages_per_account_hour: int = attrs.field(default=1000, validator=attrs.validators.ge(0))
+    messages_per_account_day: int = attrs.field(default=10_000, validator=attrs.validators.ge(0))
+    recipients_per_account_day: int = attrs.field(default=20_000, validator=attrs.validators.ge(0))
+    null_senders_per_account_hour: int = attrs.field(default=100, validator=attrs.validators.ge(0))
+    hold_max_seconds: float = attrs.field(default=36_000.0, validator=attrs.validators.ge(0))

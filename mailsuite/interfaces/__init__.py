@@ -2,6 +2,7 @@
 
 from mailsuite.interfaces.accounts import Account, IAccounts, ICheckerPlugin, IRealmPlugin, Resolution, ResolutionKind
 from mailsuite.interfaces.delivery import IBinaryMailReceiver, IMailReceiver, IMailTransaction, Receipt
+from mailsuite.interfaces.policy import Claim, Grant, IThrottle
 from mailsuite.interfaces.services import ANY_MAILBOX, IChangeBus, ISubscription, MailboxChange
 from mailsuite.interfaces.storage import (
     CACHED_FIELDS,
@@ -32,7 +33,9 @@ __all__ = [
     "Appended",
     "Body",
     "Changes",
+    "Claim",
     "Column",
+    "Grant",
     "IAccounts",
     "IBinaryMailReceiver",
     "IBodyFile",
@@ -45,6 +48,7 @@ __all__ = [
     "IMailbox",
     "IRealmPlugin",
     "ISubscription",
+    "IThrottle",
     "LocalDelivery",
     "LocalOutcome",
     "MailboxChange",

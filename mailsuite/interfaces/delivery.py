@@ -15,9 +15,11 @@ class Receipt:
 
     Args:
         queue_id: names the message in logs, traces and ``mailsuite queue``.
+        note: words for the sender about what becomes of it; empty when there is nothing to say.
     """
 
     queue_id: str
+    note: str = ""
 
 
 class IMailTransaction(Interface):

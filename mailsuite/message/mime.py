@@ -232,7 +232,7 @@ class Scan:
             fields = parse_fields(content[start : start + looked_at])
             if self._parts:
                 self._header_octets += looked_at
-        content_type, parameters, encoding = _describe(fields, default)
+        content_type, parameters, encoding = describe(fields, default)
         part = Part(start, body, body, content_type, parameters, fields, encoding, [])
         self._parts.append(part)
         if self._open:
@@ -269,7 +269,7 @@ class Scan:
             self._marks[line] = (number, is_last)
         self._levels.append(_Level(len(self._open) - 1, saved, self._needle))
         needle = b"\n" + delimiter
-        self._needle = needle if number == 0 else _common_prefix(self._needle, needle)
+        self._needle = needle if number == 0 else common_prefix(self._needle, needle)
 
     def _pop(self) -> None:
         level = self._levels.pop()
@@ -329,7 +329,7 @@ class Scan:
             position = max(line_end, self._open[-1].body - 1)
 
 
-def _describe(fields: Sequence[Field], default: str) -> tuple[str, Parameters, str]:
+def describe(fields: Sequence[Field], default: str) -> tuple[str, Parameters, str]:
     """Read Content-Type and Content-Transfer-Encoding, the first of each."""
     content_type, encoding = None, b""
     for name, raw in fields:
@@ -363,7 +363,8 @@ def _parse_type(value: bytes) -> tuple[str, Parameters]:
     return (main + b"/" + subtype).decode("ascii"), parameters
 
 
-def _common_prefix(left: bytes, right: bytes) -> bytes:
+def common_prefix(left: bytes, right: bytes) -> bytes:
+    """Give the octets with which both begin."""
     low, high = 0, min(len(left), len(right))
     while low < high:
         middle = (low + high + 1) // 2

@@ -6,7 +6,7 @@ What joins the parts (`mailsuite.service` does it; another program may)::
     spool = Spool(folder, disk=disk, store=delivery_store, reactor=reactor, settings=SpoolSettings())
     spool.start()                                             # blocks for milliseconds: open, migrate, tidy up
     receiver = Receiver(spool, accounts, receive_settings, reactor)            # IMailReceiver for strangers
-    avatar = Submission(spool, accounts, receive_settings, reactor, email)     # IMailReceiver of one account
+    avatar = Submission(spool, accounts, receive_settings, reactor, email, throttle=throttle)  # of one account
     relay = RelayAgent(reactor, hostname)
     queue = QueueService([spool], accounts, queue_settings, routes, reactor, hostname=hostname, attempt=relay)
     queue.startService()
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         RouteSettings,
         SourceSettings,
         SpoolSettings,
+        SubmissionSettings,
     )
     from mailsuite.mta.spool import Spool
     from mailsuite.mta.submission import Submission
@@ -56,6 +57,7 @@ __all__ = [
     "SpoolMessage",
     "SpoolSettings",
     "Submission",
+    "SubmissionSettings",
     "Target",
 ]
 
@@ -77,6 +79,7 @@ __getattr__ = exporter(
         "SpoolMessage": "content",
         "SpoolSettings": "settings",
         "Submission": "submission",
+        "SubmissionSettings": "settings",
         "Target": "content",
     },
 )

@@ -80,6 +80,7 @@ class Transaction:
         self._is_ascii = True
         self._refusal: MailError | None = None
         self.header_id = ""  # what the message's own header calls it
+        self.takes_nul = sender.body is BodyType.BINARY_MIME  # RFC 3030 section 3
 
     async def add_recipient(self, recipient: Recipient) -> None:
         """Find where mail for this recipient goes; two that lead to the same mailbox are one."""
@@ -112,19 +113,17 @@ class Transaction:
         try:
             return self._take(chunk)
         except MailError as error:
-            self._refusal = error
-            self._drop_body()
+            self.refuse(error)
             raise
 
     def _take(self, chunk: bytes) -> Deferred[None] | None:
         self._size_octets += len(chunk)
         if self._size_octets > self.settings.message_max_octets:
             raise MailError(Kind.TOO_LARGE)
-        self._is_ascii = self._is_ascii and chunk.isascii()
-        if NUL in chunk and self.sender.body is not BodyType.BINARY_MIME:
+        if NUL in chunk and not self.takes_nul:
             raise RefusedMail(Kind.INVALID, NUL_IN_CONTENT)
         if self._header is None:
-            return self._write_body(chunk)
+            return self.write_content(chunk)
         seam = max(0, len(self._header) - len(HEADER_END) + 1)
         self._header += chunk
         if self._header[:2] == LINE_END:
@@ -149,11 +148,34 @@ class Transaction:
         if sum(name == b"received" for name, _ in fields) >= self.settings.hops_max:
             raise RefusedMail(Kind.DENIED, LOOP)
         self.header_id = (first_value(fields, b"message-id") or b"")[:HEADER_ID_MAX].decode("ascii", "replace")
-        return self._write_body(self.prepare_header(header, fields) + rest)
+        return self.take_header(header, fields, rest)
 
-    def prepare_header(self, header: bytes, fields: Sequence[Field]) -> bytes:  # noqa: ARG002 - for subclasses
-        """Change what the sender's header section holds; here nothing."""
-        return header
+    def take_header(
+        self,
+        header: bytes,
+        fields: Sequence[Field],  # noqa: ARG002 - for subclasses
+        rest: bytes,
+    ) -> Deferred[None] | None:
+        """Take the header section, and octets that came with its end; here it stays as it is."""
+        return self.write_content(header + rest)
+
+    def write_content(self, octets: bytes) -> Deferred[None] | None:
+        """Write octets of the sender's content as they are to be, its header section first."""
+        self._is_ascii = self._is_ascii and octets.isascii()
+        return self._write_body(octets)
+
+    async def end_content(self) -> None:
+        """All content was taken; for subclasses that held something back."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody wants the content any more."""
+        return self._body is None
+
+    def refuse(self, error: MailError) -> None:
+        """Take no more of the content; the end is answered with this failure."""
+        self._refusal = error
+        self._drop_body()
 
     def _write_body(self, octets: bytes) -> Deferred[None] | None:
         assert self._body is not None  # begin_data made it
@@ -203,7 +225,10 @@ class Transaction:
         if self._refusal is not None:
             raise self._refusal
         if self._header is not None:
-            _ = self._end_header(len(self._header))  # nothing follows that could wait
+            waiting = self._end_header(len(self._header))
+            if waiting is not None:
+                await waiting
+        await self.end_content()
         assert self._body is not None  # begin_data made it
         return await self._body.finish()
 

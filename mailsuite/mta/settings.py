@@ -30,6 +30,22 @@ class RouteSettings:
 
 
 @attrs.frozen(kw_only=True)
+class SubmissionSettings:
+    """
+    What becomes of messages of our own accounts.
+
+    Args:
+        any_from: the From field may hold any address, and Sender then says which account it was; otherwise only
+            addresses that lead to the account. The sender address of the envelope is always one of those.
+        downgrade: 8-bit text becomes quoted-printable or base64 before anything is signed, so that nobody on the way
+            has to do that.
+    """
+
+    any_from: bool = False
+    downgrade: bool = True
+
+
+@attrs.frozen(kw_only=True)
 class QueueSettings:
     """
     When what could not be delivered at once is tried again, and for how long.

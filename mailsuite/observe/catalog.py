@@ -117,6 +117,16 @@ EVENTS: Mapping[str, Event] = {
         {"queue_id": "which message", "recipient": "as the sender wrote it", "account": "address of the account"},
         LogLevel.debug,
     ),
+    "submission.message.held": Event(
+        "{queue_id} of {account} is held until {release}: limit {rule}",
+        {
+            "account": "address of the account",
+            "queue_id": "of the message",
+            "release": "when it leaves, in seconds since the epoch",
+            "rule": "name of the limit",
+        },
+        LogLevel.warn,
+    ),
     "spool.message.accepted": Event(
         "{queue_id} from {sender} to {recipients}, {size} octets",
         {

@@ -19,6 +19,7 @@ from mailsuite.config import Config
 from mailsuite.config.tls import Pair, Stamp
 from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog
+from mailsuite.service.control import Command
 from mailsuite.service.link import GONE, Hearing, Link
 from mailsuite.service.passing import Arrival, hand_over
 from mailsuite.service.reload import give
@@ -76,6 +77,7 @@ class Worker:
         joined: called with the link of a new process; gives what is to be called when that is gone.
         let_go: called with an account that all others should close.
         changed: called when it became ready, or ended.
+        commands: answers to what it asks.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Worker:
     joined: Callable[[Link], Callable[[], None]]
     let_go: "Callable[[Worker, int], None]"
     changed: Callable[[], None]
+    commands: Mapping[str, Command] = attrs.field(factory=dict)
     ready: bool = attrs.field(default=False, init=False)
     pid: int = attrs.field(default=0, init=False)
     restarts: int = attrs.field(default=0, init=False)
@@ -151,7 +154,7 @@ class Worker:
             far_channel, channel = _sockets(socket.SOCK_SEQPACKET, theirs, ours)
             nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
             theirs.callback(os.close, nothing)
-            link = Link({}, {**self.notes, "over": self._over, "let_go": self._let_go})
+            link = Link(dict(self.commands), {**self.notes, "over": self._over, "let_go": self._let_go})
             leave = self.joined(link)
             ours.callback(leave)
             self._process = self.reactor.spawnProcess(

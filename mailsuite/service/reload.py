@@ -8,14 +8,17 @@ import attrs
 from twisted.logger import Logger
 
 from mailsuite.config import Config, ConfigError, load_config, parse_config
+from mailsuite.directory.settings import ThrottleSettings
 from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog
 from mailsuite.service.seat import SHARED_LIMITS, Seat
 
-RELOADED = ("smtp", "receive", "submission", "imap", "pop3", "routes", "sources", "tls")
+RELOADED = ("smtp", "receive", "submission", "submitting", "throttle", "imap", "pop3", "routes", "sources", "tls")
 """Attributes of `Config` whose new values act at once."""
 RELOADED_TABLES = frozenset({"smtp", "submission", "imap", "pop3", "route", "source", "tls"})
-RELOADED_KEYS = frozenset({"limits.rates", "auth.allow_cleartext", "auth.mechanisms"})
+RELOADED_KEYS = frozenset(
+    {"auth.allow_cleartext", "auth.mechanisms", *(f"limits.{name}" for name in attrs.fields_dict(ThrottleSettings))}
+)
 """Keys of other tables that end up in those attributes."""
 
 

@@ -21,7 +21,14 @@ from twisted.logger import globalLogPublisher
 
 from mailsuite.config import Config
 from mailsuite.config.tls import ReloadingTLS, write_self_signed
-from mailsuite.directory import Directory, DirectoryChecker, DirectoryDatabase, open_directory
+from mailsuite.directory import (
+    Directory,
+    DirectoryChecker,
+    DirectoryDatabase,
+    Throttle,
+    open_directory,
+    submission_rules,
+)
 from mailsuite.durable import Disk, Lane, LanePool
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPFactory
@@ -46,6 +53,7 @@ from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
 from mailsuite.service.seat import Seat
 from mailsuite.service.spools import SPOOL_FOLDER, SpoolPlan, forget_spools, plan_spools
 from mailsuite.service.started import StartedService
+from mailsuite.service.throttling import ParentThrottle
 from mailsuite.smtp import LMTPFactory, SMTPFactory, SubmissionFactory
 from mailsuite.store import MailStore, open_store
 
@@ -82,6 +90,8 @@ class Suite(StartedService):
         self._manhole = Manhole(config, self._tls, reactor, wanted=seat is None and self.roles == ALL_ROLES)
         self._recent = RecentEvents()
         self.watchdog = Watchdog(reactor, config.server.stall_seconds)
+        self._throttle = Throttle(submission_rules(config.throttle), reactor.seconds)
+        self._asked_throttle = self._throttle if seat is None else ParentThrottle(seat.link, reactor)
         self._queue: QueueService | None = None
         self._relay: RelayAgent | None = None
         self._receiver: Receiver | None = None
@@ -251,7 +261,15 @@ class Suite(StartedService):
         if spool is not None:
 
             def submission(account: Account, _mind: object) -> Submission:
-                return Submission(spool, directory, self.config.receive, self._reactor, account.email)
+                return Submission(
+                    spool,
+                    directory,
+                    self.config.receive,
+                    self._reactor,
+                    account.email,
+                    rules=self.config.submitting,
+                    throttle=self._asked_throttle,
+                )
 
             table[IMailReceiver] = submission
         return make_portal(settings, directory, checker, table)
@@ -293,6 +311,7 @@ class Suite(StartedService):
         self.config = config
         changed = self._tls.look_again(config.tls)
         self.listeners.reload(config, lambda service: settings_of(service, config, self._seat))
+        self._throttle.rules = submission_rules(config.throttle)
         if self._receiver is not None:
             self._receiver.settings = config.receive
         if self._queue is not None:

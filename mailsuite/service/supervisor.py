@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, DeferredList, FirstError, gatherRes
 
 from mailsuite.config import Config
 from mailsuite.config.tls import ReloadingTLS
-from mailsuite.directory import DirectoryDatabase
+from mailsuite.directory import DirectoryDatabase, Throttle, submission_rules
 from mailsuite.durable import Disk
 from mailsuite.errors import MailError
 from mailsuite.observe.watchdog import Watchdog
@@ -30,6 +30,7 @@ from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
 from mailsuite.service.spools import forget_spools
 from mailsuite.service.started import StartedService
 from mailsuite.service.suite import ensure_usable, make_certificate, tell_places
+from mailsuite.service.throttling import throttle_commands
 from mailsuite.smtp.factory import network_of
 
 PLACE_AGAIN_SECONDS = 0.005
@@ -57,6 +58,7 @@ class Supervisor(StartedService):
         self._manhole = Manhole(config, self._tls, reactor, wanted=self.roles == ALL_ROLES)
         self._relay = Relay(reactor)
         self.watchdog = Watchdog(reactor, config.server.stall_seconds)
+        self.throttle = Throttle(submission_rules(config.throttle), reactor.seconds)
         self._unplaced: deque[tuple[str, socket.socket]] = deque()
         self._placing: Any = None
         self._number = 0
@@ -79,6 +81,7 @@ class Supervisor(StartedService):
             joined=self._relay.join,
             let_go=self._let_go,
             changed=self._workers_changed,
+            commands=throttle_commands(self.throttle),
         )
 
     @property
@@ -168,6 +171,7 @@ class Supervisor(StartedService):
             Whether another certificate is in use.
         """
         self.config = config
+        self.throttle.rules = submission_rules(config.throttle)
         return self._tls.look_again(config.tls)
 
     @property

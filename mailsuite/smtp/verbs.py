@@ -121,7 +121,7 @@ async def commit(session: Session) -> Reply:
         reply = replies.reply_to(error)
         session.log.emit("smtp.message.refused", code=reply.code, text=reply.text)
         return reply
-    return replies.OK.saying(f"queued as {receipt.queue_id}")
+    return replies.OK.saying(f"queued as {receipt.queue_id}{f', {receipt.note}' if receipt.note else ''}")
 
 
 def rset(session: Session, argument: bytes) -> Reply:

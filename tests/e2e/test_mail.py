@@ -11,8 +11,8 @@ import ssl
 import pytest
 
 
-def _message(subject, body="hello\r\n"):
-    return f"From: far@elsewhere.test\r\nSubject: {subject}\r\n\r\n{body}".encode()
+def _message(subject, body="hello\r\n", sender="far@elsewhere.test"):
+    return f"From: {sender}\r\nSubject: {subject}\r\n\r\n{body}".encode()
 
 
 def _read_all(demo, login, mailbox="INBOX"):
@@ -164,7 +164,7 @@ def test_mail_for_a_remote_domain_waits_in_the_queue(demo, account):
     sender = account()
     with smtplib.SMTP_SSL("127.0.0.1", demo.port("submissions"), context=demo.context) as client:
         client.login(sender.email, sender.password)
-        client.sendmail(sender.email, ["someone@remote.test"], _message("far away"))
+        client.sendmail(sender.email, ["someone@remote.test"], _message("far away", sender=sender.email))
 
     def entries():
         rows = json.loads(demo.command("queue", "list", "--json").stdout)

@@ -92,6 +92,7 @@ def server(tmp_path_factory, sinks):
     ]
     queue = (
         "[queue]\nretry_first_seconds = 1.0\nretry_factor = 1.0\npoll_seconds = 0.2\nidle_connection_seconds = 60.0\n"
+        "[submission]\ndowngrade = false\n"
     )
     text = queue + "".join(
         f'[[route]]\ndomain = "{domain}"\nhost = "127.0.0.1"\nport = {sinks[name].port}\ntls = "{tls}"\n'

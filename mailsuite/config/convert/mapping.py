@@ -47,7 +47,6 @@ CAUGHT_MAIL = (
     "mailsuite domain set DOMAIN --catch-all ADDRESS"
 )
 NO_REST_API = "there is no REST API yet; to read mail by IMAP or POP3, take its line out of [listen]"
-NO_HOURLY_LIMIT = remark("there is no limit on messages per hour or day yet; smtp.messages_per_connection_max is one")
 VERIFY = to(kinds.boolean, "msgauth.verify")
 
 
@@ -220,7 +219,8 @@ CUSTOM_SMTP_SERVER = System(
         "TLS_KEY_PATH": file_to("tls.private_key"),
         "ENABLE_AUTH": AUTH_STAYS,
         "AUTH_METHODS": mechanisms,
-        "MAX_MESSAGES_PER_HOUR MAX_MESSAGES_PER_DAY": NO_HOURLY_LIMIT,
+        "MAX_MESSAGES_PER_HOUR": to(kinds.whole, "limits.messages_per_account_hour"),
+        "MAX_MESSAGES_PER_DAY": to(kinds.whole, "limits.messages_per_account_day"),
         "LOG_LEVEL RUST_LOG": LEVEL,
     },
 )

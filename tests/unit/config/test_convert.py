@@ -169,11 +169,13 @@ def test_environment_of_the_custom_smtp_server(convert):
         "tls.private_key": "/etc/ssl/private/mail.key",
         "redis.url": "redis://:********@localhost:6379/0",
         "auth.mechanisms": ["PLAIN", "LOGIN"],
+        "limits.messages_per_account_hour": 1000,
+        "limits.messages_per_account_day": 10_000,
         "log.level": "debug",
         **off("submissions", "imap", "imaps", "pop3", "pop3s", *OFF - {"metrics"}),
     }
     assert config.redis.url.value == "redis://:kX0q-redis@localhost:6379/0"
-    for key in ("DATABASE_URL", "AUTH_METHODS", "MAX_MESSAGES_PER_HOUR", "MAX_MESSAGES_PER_DAY"):
+    for key in ("DATABASE_URL", "AUTH_METHODS"):
         assert f"{key} (line " in said
 
 
