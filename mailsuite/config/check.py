@@ -10,6 +10,7 @@ from mailsuite.config.faults import Fault, nearest
 from mailsuite.config.model import Config
 from mailsuite.config.networks import UNIX_PEERS, parse_network
 from mailsuite.config.ports import PORT_MAX, PORTS
+from mailsuite.dns.settings import parse_nameserver
 from mailsuite.errors import MailError
 from mailsuite.mta.settings import RouteSettings
 
@@ -21,6 +22,7 @@ def check_config(config: Config) -> Iterator[Fault]:
     yield from _check_server(config)
     yield from _check_listen(config)
     yield from _check_manhole(config)
+    yield from _check_dns(config)
     yield from _check_rest(config)
 
 
@@ -163,6 +165,14 @@ def _check_manhole(config: Config) -> Iterator[Fault]:
             load_keys(config.manhole.authorized_keys)
         except ValueError as error:
             yield Fault("manhole.authorized_keys", str(error), config.path)
+
+
+def _check_dns(config: Config) -> Iterator[Fault]:
+    for text in config.dns.nameservers:
+        try:
+            parse_nameserver(text)
+        except ValueError as error:
+            yield Fault("dns.nameservers", str(error), config.path)
 
 
 def _check_rest(config: Config) -> Iterator[Fault]:

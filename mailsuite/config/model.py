@@ -9,7 +9,6 @@ import attrs
 from mailsuite.config.ports import PORTS
 from mailsuite.config.secrets import MASK, Secret
 from mailsuite.config.settings import (
-    DNSSettings,
     LimitSettings,
     LogSettings,
     MessageAuthSettings,
@@ -19,6 +18,7 @@ from mailsuite.config.settings import (
     TLSSettings,
 )
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings
+from mailsuite.dns.settings import DNSSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
 from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings

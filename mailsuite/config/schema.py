@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from mailsuite.config.settings import (
-    DNSSettings,
     LimitSettings,
     LogSettings,
     MessageAuthSettings,
@@ -15,6 +14,7 @@ from mailsuite.config.settings import (
     TLSSettings,
 )
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings
+from mailsuite.dns.settings import DNSSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
 from mailsuite.mta.settings import QueueSettings, ReceiveSettings, SpoolSettings
@@ -55,7 +55,7 @@ PARTS: Sequence[Part] = (
     Part("storage", "storage", StorageSettings),
     Part("redis", "redis", RedisSettings, present=False),
     Part("auth", "auth", AuthSettings),
-    Part("dns", "dns", DNSSettings, present=False),
+    Part("dns", "dns", DNSSettings),
     Part("queue", "queue", QueueSettings),
     Part("spool", "spool", SpoolSettings),
     Part("limits", "limits", LimitSettings),

@@ -45,6 +45,12 @@ EVENTS: Mapping[str, Event] = {
         "{items} items of {thread} failed unforeseen", {"items": "how many", "thread": "its name"}, LogLevel.critical
     ),
     "durable.job.failed": Event("a job of {thread} failed", {"thread": "its name"}, LogLevel.critical),
+    # dns
+    "dns.lookup.failed": Event(
+        "no resolver answers for {name} {type}: {reason}",
+        {"name": "looked up", "type": "of the records", "reason": "what the last one that was asked did"},
+        LogLevel.warn,
+    ),
     # directory
     "login.verifiers.renewed": Event(
         "password of {account} hashed anew and SCRAM keys stored", {"account": "address of the account"}
