@@ -141,6 +141,9 @@ EVENTS: Mapping[str, Event] = {
     "queue.recipient.failed": Event(
         "delivery of {queue_id} to {recipient} failed: {code} {text}", _ATTEMPT, LogLevel.warn
     ),
+    "tls.certificate.unreadable": Event(
+        "the certificate of {host} could not be looked at", {"host": "who showed it"}, LogLevel.warn
+    ),
     "queue.report.queued": Event(
         "{queue_id} is returned to {sender} as {report}",
         {"queue_id": "of the message", "sender": "reverse-path", "report": "the report's queue id"},
