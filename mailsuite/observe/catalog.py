@@ -141,6 +141,25 @@ EVENTS: Mapping[str, Event] = {
     "queue.recipient.failed": Event(
         "delivery of {queue_id} to {recipient} failed: {code} {text}", _ATTEMPT, LogLevel.warn
     ),
+    "sts.policy.fetched": Event(
+        "MTA-STS policy of {domain}: {mode} {hosts}",
+        {"domain": "whose it is", "mode": "enforce, testing or none", "hosts": "that it allows"},
+    ),
+    "sts.policy.refused": Event(
+        "the MTA-STS policy of {domain} cannot be had: {reason}",
+        {"domain": "whose it is", "reason": "what is wrong with it or its server"},
+        LogLevel.warn,
+    ),
+    "tls.host.refused": Event(
+        "{host} of {domain} is not used: {reason}",
+        {"host": "its name", "domain": "whose mail it takes", "reason": "which policy forbids it"},
+        LogLevel.warn,
+    ),
+    "tls.results.lost": Event(
+        "{count} results of TLS to other hosts could not be kept: {reason}",
+        {"count": "how many", "reason": "one sentence"},
+        LogLevel.warn,
+    ),
     "tls.certificate.unreadable": Event(
         "the certificate of {host} could not be looked at", {"host": "who showed it"}, LogLevel.warn
     ),
