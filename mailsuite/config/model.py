@@ -21,7 +21,7 @@ from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.dns.settings import DNSSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
-from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+from mailsuite.mta.settings import NextHopSettings, QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
@@ -88,6 +88,7 @@ class Config:
     auth: AuthSettings
     dns: DNSSettings
     queue: QueueSettings
+    next_hop: NextHopSettings
     routes: Sequence[RouteSettings]
     spool: SpoolSettings
     limits: LimitSettings

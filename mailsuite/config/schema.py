@@ -17,7 +17,7 @@ from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.dns.settings import DNSSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
-from mailsuite.mta.settings import QueueSettings, ReceiveSettings, SpoolSettings
+from mailsuite.mta.settings import NextHopSettings, QueueSettings, ReceiveSettings, SpoolSettings
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
@@ -57,6 +57,7 @@ PARTS: Sequence[Part] = (
     Part("auth", "auth", AuthSettings),
     Part("dns", "dns", DNSSettings),
     Part("queue", "queue", QueueSettings),
+    Part("next_hop", "queue", NextHopSettings),
     Part("spool", "spool", SpoolSettings),
     Part("limits", "limits", LimitSettings),
     Part("msgauth", "msgauth", MessageAuthSettings, present=False),
@@ -93,6 +94,7 @@ PATH_KEYS = frozenset(
         "storage.maildir_root",
         "manhole.authorized_keys",
         "manhole.host_key",
+        "queue.ca_file",
         "log.output",
     }
 )

@@ -112,6 +112,20 @@ def test_a_nameserver_is_an_address(text):
     assert "dns.nameservers" in _faults(f'[dns]\nnameservers = ["127.0.0.1:5353", "::1", "{text}"]\n')
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("own_names", '["a..b"]'),
+        ("own_addresses", '["mx.test"]'),
+        ("sts_networks", '["10.0.0.1/8"]'),
+        ("sts_port", "0"),
+        ("ip", '"ipv5"'),
+    ],
+)
+def test_values_for_delivery_are_checked(key, value):
+    assert f"queue.{key}" in _faults(f"[queue]\n{key} = {value}\n")
+
+
 def test_the_environment_wins_text_verbatim_other_types_as_toml():
     config = _parse(
         '[server]\nhostname = "file.example"\nport_offset = 1\n',
