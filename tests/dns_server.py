@@ -41,7 +41,9 @@ class DNSServer:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         word, _, number = self._process.stdout.readline().partition(" ")
-        assert word == "port", "the DNS server did not start"
+        if word != "port":
+            self.stop()
+            raise AssertionError("the DNS server did not start")
         self.port = int(number)
         return self
 

@@ -147,6 +147,10 @@ class _Datagrams(DatagramProtocol):
         """Nobody listens there."""
         self._fail(ExchangeError("nobody listens there"))
 
+    def stopProtocol(self) -> None:
+        """The socket is closed: by us, or by the epoll reactor when it hears that nobody listens."""
+        self._fail(ExchangeError("nobody listens there"))
+
     def _fail(self, error: ExchangeError) -> None:
         if not self.answer.called:
             self.answer.errback(error)

@@ -106,6 +106,9 @@ class _Records:
     def check_put_rdataset(self, check: object) -> None:
         """Check nothing: a test may want what no zone may have."""
 
+    def _set_origin(self, origin: object) -> None:
+        """Mind no ``$ORIGIN``: the reader completes names itself."""
+
     def add(self, name: dns.name.Name, ttl: int, record: dns.rdata.Rdata) -> None:
         """Take one record."""
         key = (name, int(record.rdtype))

@@ -100,10 +100,11 @@ def test_silence_has_an_end(result):
     assert not reactor.ports[0].open
 
 
-def test_nobody_there_is_known_at_once(result):
+@pytest.mark.parametrize("call", ["connectionRefused", "doStop"])
+def test_nobody_there_is_known_at_once(result, call):
     reactor = Reactor()
     asked = ask(reactor)
-    reactor.ports[0].protocol.connectionRefused()
+    getattr(reactor.ports[0].protocol, call)()
     assert isinstance(result(asked), ExchangeError)
     assert not reactor.getDelayedCalls()
 
