@@ -138,8 +138,8 @@ class MXHosts:
             answer = await self._resolver.resolve(host, rdtype)
         except NoRecordsError as error:
             return [], error.secure
-        except MailError:
-            return None, False
+        except MailError as error:
+            return ([] if error.kind is Kind.INVALID else None), False
         addresses = list(answer.records)
         self._random.shuffle(addresses)
         return addresses, answer.secure

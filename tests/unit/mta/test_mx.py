@@ -221,6 +221,12 @@ def test_a_name_that_no_host_has_is_no_host(find):
     assert names(find({"d.test": {"MX": [r"5 a\032b.test.", "10 mx1.test."]}})) == ["mx1.test"]
 
 
+def test_a_name_that_is_too_long_for_the_dns_is_no_host(find):
+    name = ".".join(["x" * 63] * 3 + ["y" * 61])
+    assert names(find({"d.test": {"MX": ["5 mx1.test."], "CNAME": []}})) == ["mx1.test"]
+    assert failed(find({}, f"{name}.z"), "5.1.2")
+
+
 def test_security_needs_the_whole_way(find):
     records = {**mx((10, "mx1.test")), "e.test": {"A": ["192.0.2.9"]}}
     assert find(records, secure={"d.test", "mx1.test"})[0].secure
