@@ -10,6 +10,7 @@ from mailsuite.config.faults import Fault, nearest
 from mailsuite.config.model import Config
 from mailsuite.config.networks import UNIX_PEERS, parse_network
 from mailsuite.config.ports import PORT_MAX, PORTS
+from mailsuite.dns.settings import parse_nameserver
 from mailsuite.errors import MailError
 from mailsuite.mta.settings import RelaySettings, RouteSettings, SourceSettings
 
@@ -21,6 +22,8 @@ def check_config(config: Config) -> Iterator[Fault]:
     yield from _check_server(config)
     yield from _check_listen(config)
     yield from _check_manhole(config)
+    yield from _check_dns(config)
+    yield from _check_next_hop(config)
     yield from _check_rest(config)
 
 
@@ -209,6 +212,35 @@ def _check_manhole(config: Config) -> Iterator[Fault]:
             load_keys(config.manhole.authorized_keys)
         except ValueError as error:
             yield Fault("manhole.authorized_keys", str(error), config.path)
+
+
+def _check_dns(config: Config) -> Iterator[Fault]:
+    for text in config.dns.nameservers:
+        try:
+            parse_nameserver(text)
+        except ValueError as error:
+            yield Fault("dns.nameservers", str(error), config.path)
+
+
+def _check_next_hop(config: Config) -> Iterator[Fault]:
+    settings = config.next_hop
+    for text in settings.own_names:
+        try:
+            normalize_domain(text)
+        except MailError:
+            yield Fault("queue.own_names", f"{text!r} is no host name", config.path)
+    for text in settings.own_addresses:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            yield Fault("queue.own_addresses", f"{text!r} is no IP address", config.path)
+    for text in settings.sts_networks:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            yield Fault("queue.sts_networks", f"{text!r} is neither an IP address nor a network", config.path)
+    if not 0 < settings.sts_port <= PORT_MAX:
+        yield Fault("queue.sts_port", f"expected a port between 1 and {PORT_MAX}", config.path)
 
 
 def _check_rest(config: Config) -> Iterator[Fault]:

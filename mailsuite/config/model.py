@@ -9,7 +9,6 @@ import attrs
 from mailsuite.config.ports import PORTS
 from mailsuite.config.secrets import MASK, Secret
 from mailsuite.config.settings import (
-    DNSSettings,
     LimitSettings,
     LogSettings,
     MessageAuthSettings,
@@ -19,9 +18,11 @@ from mailsuite.config.settings import (
     TLSSettings,
 )
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings, ThrottleSettings
+from mailsuite.dns.settings import DNSSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
 from mailsuite.mta.settings import (
+    NextHopSettings,
     QueueSettings,
     ReceiveSettings,
     RelaySettings,
@@ -97,6 +98,7 @@ class Config:
     dns: DNSSettings
     queue: QueueSettings
     relay: RelaySettings
+    next_hop: NextHopSettings
     routes: Sequence[RouteSettings]
     sources: Sequence[SourceSettings]
     spool: SpoolSettings

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from mailsuite.config.settings import (
-    DNSSettings,
     LimitSettings,
     LogSettings,
     MessageAuthSettings,
@@ -15,9 +14,17 @@ from mailsuite.config.settings import (
     TLSSettings,
 )
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings, ThrottleSettings
+from mailsuite.dns.settings import DNSSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
-from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RelaySettings, SpoolSettings, SubmissionSettings
+from mailsuite.mta.settings import (
+    NextHopSettings,
+    QueueSettings,
+    ReceiveSettings,
+    RelaySettings,
+    SpoolSettings,
+    SubmissionSettings,
+)
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
@@ -55,9 +62,10 @@ PARTS: Sequence[Part] = (
     Part("storage", "storage", StorageSettings),
     Part("redis", "redis", RedisSettings, present=False),
     Part("auth", "auth", AuthSettings),
-    Part("dns", "dns", DNSSettings, present=False),
+    Part("dns", "dns", DNSSettings),
     Part("queue", "queue", QueueSettings),
     Part("relay", "queue", RelaySettings),
+    Part("next_hop", "queue", NextHopSettings),
     Part("spool", "spool", SpoolSettings),
     Part("limits", "limits", LimitSettings),
     Part("throttle", "limits", ThrottleSettings, {"rates": "limits.rates"}),
@@ -98,6 +106,7 @@ PATH_KEYS = frozenset(
         "storage.maildir_root",
         "manhole.authorized_keys",
         "manhole.host_key",
+        "queue.ca_file",
         "log.output",
     }
 )

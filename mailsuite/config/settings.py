@@ -96,18 +96,6 @@ class RedisSettings:
 
 
 @attrs.frozen(kw_only=True)
-class DNSSettings:
-    """
-    The ``[dns]`` table.
-
-    Args:
-        nameservers: ``address:port`` of resolvers; none means the system's.
-    """
-
-    nameservers: tuple[str, ...] = ()
-
-
-@attrs.frozen(kw_only=True)
 class MessageAuthSettings:
     """
     The ``[msgauth]`` table.

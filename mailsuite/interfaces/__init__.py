@@ -2,6 +2,24 @@
 
 from mailsuite.interfaces.accounts import Account, IAccounts, ICheckerPlugin, IRealmPlugin, Resolution, ResolutionKind
 from mailsuite.interfaces.delivery import IBinaryMailReceiver, IMailReceiver, IMailTransaction, Receipt
+from mailsuite.interfaces.dns import (
+    AAAA,
+    CNAME,
+    MX,
+    PTR,
+    RECORD_TYPES,
+    SOA,
+    TLSA,
+    TXT,
+    A,
+    Answer,
+    IResolver,
+    MXRecord,
+    NoRecordsError,
+    RecordType,
+    SOARecord,
+    TLSARecord,
+)
 from mailsuite.interfaces.policy import Claim, Grant, IThrottle
 from mailsuite.interfaces.services import ANY_MAILBOX, IChangeBus, ISubscription, MailboxChange
 from mailsuite.interfaces.storage import (
@@ -26,9 +44,19 @@ from mailsuite.interfaces.storage import (
 )
 
 __all__ = [
+    "AAAA",
     "ANY_MAILBOX",
     "CACHED_FIELDS",
+    "CNAME",
+    "MX",
+    "PTR",
+    "RECORD_TYPES",
+    "SOA",
+    "TLSA",
+    "TXT",
+    "A",
     "Account",
+    "Answer",
     "AppendMessage",
     "Appended",
     "Body",
@@ -47,18 +75,24 @@ __all__ = [
     "IMailTransaction",
     "IMailbox",
     "IRealmPlugin",
+    "IResolver",
     "ISubscription",
     "IThrottle",
     "LocalDelivery",
     "LocalOutcome",
+    "MXRecord",
     "MailboxChange",
     "MailboxEntry",
     "MailboxStatus",
+    "NoRecordsError",
     "PartOffsets",
     "Receipt",
+    "RecordType",
     "Resolution",
     "ResolutionKind",
+    "SOARecord",
     "Snapshot",
     "SpecialUse",
     "StoreMode",
+    "TLSARecord",
 ]

@@ -1,5 +1,7 @@
 """What the mail side is told: limits of reception, the spool, the queue, and fixed routes."""
 
+from typing import Literal
+
 import attrs
 
 from mailsuite.smtp.settings import TLSPolicy
@@ -123,6 +125,30 @@ class RelaySettings:
     idle_connections_max: int = 20
     idle_connection_seconds: float = 2.0
     connection_life_seconds: float = 300.0
+
+
+@attrs.frozen(kw_only=True)
+class NextHopSettings:
+    """
+    How hosts of other domains are found, and how their certificates are verified.
+
+    Args:
+        ip: addresses of hosts that are used; with ``both``, IPv6 and IPv4 by turns.
+        own_names: further names of this server in MX records, beside `server.hostname`.
+        own_addresses: addresses at which other hosts reach this server; a host with one of them is this server.
+        sts: obey MTA-STS policies of domains (RFC 8461).
+        sts_port: where policies are fetched; anything but 443 is for tests.
+        sts_networks: addresses and networks that are not public and from which policies are fetched all the same.
+        ca_file: PEM file with authorities that are trusted beside the system's.
+    """
+
+    ip: Literal["both", "ipv4", "ipv6"] = "both"
+    own_names: tuple[str, ...] = ()
+    own_addresses: tuple[str, ...] = ()
+    sts: bool = True
+    sts_port: int = 443
+    sts_networks: tuple[str, ...] = ()
+    ca_file: str = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -45,6 +45,12 @@ EVENTS: Mapping[str, Event] = {
         "{items} items of {thread} failed unforeseen", {"items": "how many", "thread": "its name"}, LogLevel.critical
     ),
     "durable.job.failed": Event("a job of {thread} failed", {"thread": "its name"}, LogLevel.critical),
+    # dns
+    "dns.lookup.failed": Event(
+        "no resolver answers for {name} {type}: {reason}",
+        {"name": "looked up", "type": "of the records", "reason": "what the last one that was asked did"},
+        LogLevel.warn,
+    ),
     # directory
     "login.verifiers.renewed": Event(
         "password of {account} hashed anew and SCRAM keys stored", {"account": "address of the account"}
@@ -154,6 +160,28 @@ EVENTS: Mapping[str, Event] = {
             "code": "SMTP reply code; 0 when there was none",
             "text": "the host's words, or ours",
         },
+    ),
+    "sts.policy.fetched": Event(
+        "MTA-STS policy of {domain}: {mode} {hosts}",
+        {"domain": "whose it is", "mode": "enforce, testing or none", "hosts": "that it allows"},
+    ),
+    "sts.policy.refused": Event(
+        "the MTA-STS policy of {domain} cannot be had: {reason}",
+        {"domain": "whose it is", "reason": "what is wrong with it or its server"},
+        LogLevel.warn,
+    ),
+    "tls.host.refused": Event(
+        "{host} of {domain} is not used: {reason}",
+        {"host": "its name", "domain": "whose mail it takes", "reason": "which policy forbids it"},
+        LogLevel.warn,
+    ),
+    "tls.results.lost": Event(
+        "{count} results of TLS to other hosts could not be kept: {reason}",
+        {"count": "how many", "reason": "one sentence"},
+        LogLevel.warn,
+    ),
+    "tls.certificate.unreadable": Event(
+        "the certificate of {host} could not be looked at", {"host": "who showed it"}, LogLevel.warn
     ),
     "queue.report.queued": Event(
         "{queue_id} is returned to {sender} as {report}",

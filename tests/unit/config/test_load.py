@@ -82,7 +82,7 @@ def test_a_value_of_the_wrong_type_is_refused(key, value, expected):
     assert _faults(f"[{table}]\n{name} = {value}\n")[key].startswith(f"expected {expected}, got")
 
 
-@pytest.mark.parametrize("table", ["redis", "dns", "msgauth", "spam", "web", "dav", "metrics"])
+@pytest.mark.parametrize("table", ["redis", "msgauth", "spam", "web", "dav", "metrics"])
 def test_tables_of_features_to_come_are_accepted(table):
     _parse(f"[{table}]\n")
 
@@ -92,8 +92,6 @@ def test_keys_of_features_to_come_are_checked_and_named_and_have_no_effect():
         """
         [redis]
         url = "redis://localhost/0"
-        [dns]
-        nameservers = ["127.0.0.1:5353"]
         [storage]
         backend = "s3"
         [listen]
@@ -103,12 +101,30 @@ def test_keys_of_features_to_come_are_checked_and_named_and_have_no_effect():
     )
     assert set(config.inactive) == {
         "redis.url",
-        "dns.nameservers",
         "storage.backend",
         "listen.https",
         "metrics",
     }
     assert "https" not in list(config.services())
+
+
+@pytest.mark.parametrize("text", ["localhost", "127.0.0.1:0", "[::1]53"])
+def test_a_nameserver_is_an_address(text):
+    assert "dns.nameservers" in _faults(f'[dns]\nnameservers = ["127.0.0.1:5353", "::1", "{text}"]\n')
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("own_names", '["a..b"]'),
+        ("own_addresses", '["mx.test"]'),
+        ("sts_networks", '["10.0.0.1/8"]'),
+        ("sts_port", "0"),
+        ("ip", '"ipv5"'),
+    ],
+)
+def test_values_for_delivery_are_checked(key, value):
+    assert f"queue.{key}" in _faults(f"[queue]\n{key} = {value}\n")
 
 
 def test_the_environment_wins_text_verbatim_other_types_as_toml():

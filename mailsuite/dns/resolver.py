@@ -1,0 +1,214 @@
+"""Asks resolvers, follows aliases, remembers answers."""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import attrs
+from twisted.internet import defer
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailsuite.dns.cache import Cache, Found
+from mailsuite.dns.settings import DNSSettings, Nameserver, parse_nameserver
+from mailsuite.dns.transport import Exchange, ExchangeError, ForgedError, NetworkExchange
+from mailsuite.dns.wire import (
+    ALIASES_MAX,
+    TTL_MAX_SECONDS,
+    BadResponseError,
+    NoEDNSError,
+    Reading,
+    is_truncated,
+    make_query,
+    parse_response,
+    read_response,
+)
+from mailsuite.interfaces.dns import Answer, IResolver, RecordType
+from mailsuite.observe import EventLog, background
+
+T = TypeVar("T")
+
+RESOLV_CONF = "/etc/resolv.conf"
+RESOLV_CONF_MAX_OCTETS = 64 * 1024
+FAILURE_SECONDS = 5.0  # RFC 2308 section 7: at most five minutes
+ROUNDS_MAX = 3
+"""How often a resolver that is silent is asked the same."""
+
+
+class _GaveUpError(Exception):
+    """No resolver helps; the words are for the log."""
+
+
+@attrs.define
+class _Lookup:
+    """A lookup under way, and who waits for it."""
+
+    waiting: list[Deferred[Found]]
+    running: Deferred[None] | None = None
+
+
+@implementer(IResolver)
+class Resolver:
+    """
+    Looks names up.
+
+    Who asks for what is being looked up already waits for that. A lookup ends in `lookup_seconds`, whatever happens.
+
+    Args:
+        servers: at least one; the one that answered last is asked first.
+        clock: of timeouts and of what is remembered.
+        exchange: asks one of them.
+    """
+
+    def __init__(
+        self, servers: Sequence[Nameserver], settings: DNSSettings, clock: IReactorTime, exchange: Exchange
+    ) -> None:
+        self._servers = tuple(servers)
+        self._settings = settings
+        self._clock = clock
+        self._exchange = exchange
+        self._cache = Cache(settings.cache_max)
+        self._under_way: dict[tuple[str, str], _Lookup] = {}
+        self._turns = DeferredSemaphore(max(1, settings.lookups_max))
+        self._first = 0
+        self._log = EventLog(Logger("mailsuite.dns.resolver"))
+
+    async def resolve(self, name: str, rdtype: RecordType[T]) -> Answer[T]:
+        """Ask for records; aliases are followed (see `IResolver.resolve`)."""
+        key = (name.lower().removesuffix(".") or ".", rdtype.name)
+        found = self._cache.get(key, self._clock.seconds())
+        if found is None:
+            make_query(*key, dnssec=False)  # a name that cannot be asked for raises here
+            waiting: Deferred[Found] = Deferred()
+            lookup = self._under_way.get(key)
+            if lookup is not None:
+                lookup.waiting.append(waiting)
+            elif len(self._under_way) >= self._settings.lookups_max + self._settings.waiting_max:
+                return Found(name=key[0], failure="too many DNS lookups at a time").answer()
+            else:
+                lookup = self._under_way[key] = _Lookup([waiting])
+                lookup.running = background(self._run(key), self._log, "a DNS lookup")
+            found = await waiting
+        return found.answer()
+
+    async def _run(self, key: tuple[str, str]) -> None:
+        """Look up, remember, tell all who wait; one who went away does not end it."""
+        found = Found(name=key[0], failure="the DNS lookup failed")
+        try:
+            found = await self._look_up(key)
+        finally:
+            self._cache.put(key, found, self._clock.seconds())
+            for waiting in self._under_way.pop(key).waiting:
+                if not waiting.called:
+                    waiting.callback(found)
+
+    async def _look_up(self, key: tuple[str, str]) -> Found:
+        name, rdtype = key
+        deadline = self._clock.seconds() + self._settings.lookup_seconds
+        try:
+            await self._turns.acquire().addTimeout(self._settings.lookup_seconds, self._clock)
+        except defer.TimeoutError:
+            return Found(name=name, failure="too many DNS lookups at a time")
+        try:
+            return await self._follow(name, rdtype, deadline)
+        except _GaveUpError as error:
+            self._log.emit("dns.lookup.failed", name=name, type=rdtype, reason=str(error))
+            return Found(name=name, failure=f"the DNS does not answer for {name}", ttl=FAILURE_SECONDS)
+        finally:
+            self._turns.release()
+
+    async def _follow(self, name: str, rdtype: str, deadline: float) -> Found:
+        """Ask, and ask again where an alias leads out of the answer (RFC 1034 section 3.6.2)."""
+        aliases, secure, ttl = 0, True, TTL_MAX_SECONDS
+        while True:
+            reading = await self._ask(name, rdtype, deadline)
+            name, aliases = reading.name, aliases + reading.aliases
+            secure, ttl = secure and reading.secure, min(ttl, reading.ttl)
+            if reading.complete:
+                return Found(name=name, records=reading.records, exists=reading.exists, secure=secure, ttl=ttl)
+            if aliases > ALIASES_MAX:
+                raise _GaveUpError("too many aliases")
+
+    async def _ask(self, name: str, rdtype: str, deadline: float) -> Reading:
+        """Ask one resolver after the other."""
+        reason = "no time was left"
+        useless: set[Nameserver] = set()
+        for number in range(ROUNDS_MAX * len(self._servers)):
+            place = (self._first + number) % len(self._servers)
+            server = self._servers[place]
+            seconds = min(self._settings.query_seconds, deadline - self._clock.seconds())
+            if seconds <= 0 or len(useless) == len(set(self._servers)):
+                break
+            if server in useless:
+                continue
+            try:
+                reading = await self._ask_server(server, name, rdtype, seconds)
+            except BadResponseError as error:
+                useless.add(server)
+                reason = f"{server.host}: {error}"
+            except ExchangeError as error:
+                reason = f"{server.host}: {error}"
+            else:
+                self._first = place
+                return reading
+        raise _GaveUpError(reason)
+
+    async def _ask_server(self, server: Nameserver, name: str, rdtype: str, seconds: float) -> Reading:
+        try:
+            return await self._ask_once(server, name, rdtype, seconds, edns=True)
+        except NoEDNSError:
+            return await self._ask_once(server, name, rdtype, seconds, edns=False)
+
+    async def _ask_once(self, server: Nameserver, name: str, rdtype: str, seconds: float, *, edns: bool) -> Reading:
+        dnssec = self._settings.dnssec and server.trusted
+        query = make_query(name, rdtype, dnssec=dnssec, edns=edns)
+
+        def accept(wire: bytes) -> Any:
+            return parse_response(query, wire)
+
+        try:
+            response = await self._exchange.udp(server, query.wire, accept, seconds)
+        except ForgedError:
+            response = None
+        if response is None or is_truncated(response):
+            response = await self._exchange.tcp(server, query.wire, accept, seconds)
+            if is_truncated(response):
+                raise BadResponseError("a truncated answer over TCP")
+        reading = read_response(query, response)
+        return reading if dnssec else _without_trust(reading)
+
+
+def _without_trust(reading: Reading) -> Reading:
+    return attrs.evolve(reading, secure=False)
+
+
+def system_nameservers(path: str = RESOLV_CONF) -> Sequence[Nameserver]:
+    """Read whom this system asks; its own address when it does not say. Blocks for as long as a small file takes."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            lines = file.read(RESOLV_CONF_MAX_OCTETS).splitlines()
+    except OSError:
+        lines = []
+    found = []
+    for line in lines:
+        match line.split():
+            case ["nameserver", address, *_]:
+                try:
+                    host = ipaddress.ip_address(address)
+                except ValueError:
+                    continue
+                found.append(Nameserver(host=address, trusted=host.is_loopback))
+    return found or [Nameserver(host="127.0.0.1", trusted=True)]
+
+
+def make_resolver(settings: DNSSettings, reactor: Any) -> Resolver:
+    """
+    Make a resolver that asks over the network. Reads the system's configuration if need be.
+
+    Raises:
+        ValueError: `settings.nameservers` names something else.
+    """
+    servers = [parse_nameserver(text) for text in settings.nameservers] or system_nameservers()
+    return Resolver(servers, settings, reactor, NetworkExchange(reactor))
