@@ -66,6 +66,10 @@ def eventually(look: Callable[[], T], good: Callable[[T], bool], seconds: float 
         time.sleep(0.02)
 
 
+NOT_TO_THE_WORLD = {"MAILSUITE_QUEUE__MX": "false"}
+"""Nothing is looked up in the DNS of the machine that runs the tests."""
+
+
 class DemoServer:
     """One server on one folder; it can be stopped, killed and started again."""
 
@@ -76,7 +80,7 @@ class DemoServer:
         self.folder = folder
         self.offset = free_offset(self.further_ports)
         self.options = options
-        self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", **NOT_TO_THE_WORLD, **(environment or {})}
         self.interpreter = COMMAND
         self.process: subprocess.Popen[str] | None = None
         self.output: list[str] = []

@@ -21,6 +21,9 @@ SETTINGS = """
 [auth]
 allow_cleartext = true
 
+[queue]
+mx = false  # a demo sends nothing to the world
+
 [log]
 output = "log/mailsuite.log"
 """

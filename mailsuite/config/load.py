@@ -14,7 +14,6 @@ from mailsuite.config.faults import ConfigError, Fault, nearest
 from mailsuite.config.model import Config, Effective, Given, Origin, shown
 from mailsuite.config.ports import PORTS, anchor_endpoint
 from mailsuite.config.schema import (
-    ABSENT_KEYS,
     ABSENT_VALUES,
     EMPTY_TABLES,
     NO_PATHS,
@@ -184,7 +183,7 @@ class _Reader:
             origin, value = self._read_key(path, attribute.type, given.get(key), given=key in given)
             if origin is Origin.DEFAULT:
                 value = _default(attribute)
-            elif not present or path in ABSENT_KEYS:
+            elif not present:
                 self._inactive.append(path)
             if path in PATH_KEYS and isinstance(value, str) and value not in NO_PATHS:
                 value = os.path.join(self._folder, value)

@@ -92,9 +92,6 @@ PARTS: Sequence[Part] = (
 EMPTY_TABLES = frozenset({"web", "dav", "metrics"})
 """Tables of services that do not exist yet and have no keys."""
 
-ABSENT_KEYS = frozenset({"queue.smtp_port"})
-"""Keys of present tables whose feature does not exist yet."""
-
 ABSENT_VALUES = frozenset({("storage.backend", "s3")})
 """Values whose feature does not exist yet; the default is in force instead."""
 

@@ -15,7 +15,7 @@ OWN_MAILBOXES = frozenset({"archive", "drafts", "junk", "sent", "trash"})
 SOURCE_ROUTE_MARKS = frozenset("@%!")
 
 RELAYING_DENIED = "relaying denied"
-NO_ROUTE = "no route yet: relaying by MX is not available"
+NO_ROUTE = "there is no route, and delivery by MX is switched off (queue.mx)"
 
 
 class RefusedMail(MailError, Refused):  # noqa: N818 - it is an answer, not an error of ours

@@ -133,6 +133,7 @@ class NextHopSettings:
     How hosts of other domains are found, and how their certificates are verified.
 
     Args:
+        mx: mail for other sites goes to the hosts that the DNS names; False: only to those of routes.
         ip: addresses of hosts that are used; with ``both``, IPv6 and IPv4 by turns.
         own_names: further names of this server in MX records, beside `server.hostname`.
         own_addresses: addresses at which other hosts reach this server; a host with one of them is this server.
@@ -142,6 +143,7 @@ class NextHopSettings:
         ca_file: PEM file with authorities that are trusted beside the system's.
     """
 
+    mx: bool = True
     ip: Literal["both", "ipv4", "ipv6"] = "both"
     own_names: tuple[str, ...] = ()
     own_addresses: tuple[str, ...] = ()

@@ -94,7 +94,8 @@ class DomainPolicy:
                 if tlsa.usable:
                     # RFC 8461 section 2: MTA-STS never overrides DANE
                     names = dict.fromkeys((tlsa.base, host.name, self._domain))
-                    return self._verified(host, DANEVerifier(tlsa, tuple(names)))
+                    text = " ".join(("dane", *names, *tlsa.text))
+                    return self._verified(host, DANEVerifier(tlsa, tuple(names)), text)
         if self._unknown:
             return self._refuse(host, "4.3.0", "whether its domain has an MTA-STS policy cannot be told")
         decided = self._by_policy(host)
@@ -117,12 +118,12 @@ class DomainPolicy:
         if self._policy is None and not self._require:
             return _ANY
         if self._require or (self._policy is not None and self._policy.mode is Mode.ENFORCE):
-            return self._verified(host, AuthorityVerifier(self._parts.authorities, host.name))
+            return self._verified(host, AuthorityVerifier(self._parts.authorities, host.name), f"authority {host.name}")
         if not allowed:
             self._mismatched.add(host.name)
         observer = AuthorityVerifier(self._parts.authorities, host.name, observe=True)
         self._verifiers[host.name] = observer
-        return HostTLS(tls=TLSPolicy.OPPORTUNISTIC, creator=observer)
+        return HostTLS(tls=TLSPolicy.OPPORTUNISTIC, creator=observer, identity=f"observed {host.name}")
 
     def tell(self, host: Host, failure: str) -> None:
         """Note how it went with a host that was tried (RFC 8460 section 4.3)."""
@@ -137,9 +138,9 @@ class DomainPolicy:
             kind = "tlsa"
         self._record(host, failure, kind)
 
-    def _verified(self, host: Host, verifier: AuthorityVerifier | DANEVerifier) -> HostTLS:
+    def _verified(self, host: Host, verifier: AuthorityVerifier | DANEVerifier, identity: str) -> HostTLS:
         self._verifiers[host.name] = verifier
-        return HostTLS(tls=TLSPolicy.REQUIRE, creator=verifier)
+        return HostTLS(tls=TLSPolicy.REQUIRE, creator=verifier, identity=identity)
 
     def _refuse(
         self, host: Host, enhanced: str, reason: str, *, state: OutcomeState = OutcomeState.DEFERRED

@@ -47,6 +47,7 @@ from mailsuite.service.inspection import Inspection
 from mailsuite.service.listeners import Listeners
 from mailsuite.service.lock import RunLock
 from mailsuite.service.manhole import Manhole
+from mailsuite.service.next_hops import NextHops
 from mailsuite.service.portal import make_portal
 from mailsuite.service.reload import settings_of
 from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
@@ -239,7 +240,20 @@ class Suite(StartedService):
     def _start_queue(self, spools: Sequence[Spool], directory: Directory) -> None:
         config = self.config
         hostname = config.server.hostname
-        self._relay = relay = RelayAgent(self._reactor, hostname, settings=config.relay, sources=config.sources)
+        try:
+            hops = NextHops(config, self._reactor, self._disk)
+        except ValueError as error:
+            raise MailError(Kind.INVALID, str(error)) from error
+        hops.start()
+        self.stops.append(("what finds other hosts", lambda: Deferred.fromCoroutine(hops.stop())))
+        self._relay = relay = RelayAgent(
+            self._reactor,
+            hostname,
+            settings=config.relay,
+            sources=config.sources,
+            find_hosts=hops.find_hosts if config.next_hop.mx else None,
+            decide_tls=hops.decide_tls,
+        )
         self.stops.append(("connections to other hosts", lambda: Deferred.fromCoroutine(relay.close())))
         queue = QueueService(
             spools, directory, config.queue, config.routes, self._reactor, hostname=hostname, attempt=relay

@@ -128,6 +128,7 @@ class Terminal:
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(folder / "tmp"),
+            "MAILSUITE_QUEUE__MX": "false",  # nothing leaves the machine that runs the tests
             "MAILSUITE_SERVER__PORT_OFFSET": str(offset),
             "MAILSUITE_SERVER__LISTEN_ADDRESS": '["127.0.0.1"]',
         }
