@@ -26,6 +26,7 @@ TITLES: Mapping[str, str] = {
     "queue": "what could not be delivered at once",
     "route": "where mail for a domain goes instead of to its MX",
     "spool": "everything that is accepted, before it is acknowledged",
+    "capture": "domains that keep mail for every name",
     "limits": "limits of all protocols",
     "msgauth": "SPF, DKIM, DMARC and ARC",
     "spam": "unwanted mail",

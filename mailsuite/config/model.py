@@ -21,7 +21,7 @@ from mailsuite.config.settings import (
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
-from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
+from mailsuite.mta.settings import CaptureSettings, QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
@@ -90,6 +90,7 @@ class Config:
     queue: QueueSettings
     routes: Sequence[RouteSettings]
     spool: SpoolSettings
+    capture: CaptureSettings
     limits: LimitSettings
     smtp: SMTPSettings
     receive: ReceiveSettings

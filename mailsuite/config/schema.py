@@ -17,7 +17,7 @@ from mailsuite.config.settings import (
 from mailsuite.directory.settings import AuthSettings, DatabaseSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
-from mailsuite.mta.settings import QueueSettings, ReceiveSettings, SpoolSettings
+from mailsuite.mta.settings import CaptureSettings, QueueSettings, ReceiveSettings, SpoolSettings
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
@@ -58,6 +58,7 @@ PARTS: Sequence[Part] = (
     Part("dns", "dns", DNSSettings, present=False),
     Part("queue", "queue", QueueSettings),
     Part("spool", "spool", SpoolSettings),
+    Part("capture", "capture", CaptureSettings),
     Part("limits", "limits", LimitSettings),
     Part("msgauth", "msgauth", MessageAuthSettings, present=False),
     Part("spam", "spam", SpamSettings, present=False),

@@ -10,6 +10,9 @@ from mailsuite.interfaces.storage import (
     Body,
     Changes,
     Column,
+    Expired,
+    Expiry,
+    IAccountUpkeep,
     IBodyFile,
     IDeliveryStore,
     IMailAccount,
@@ -22,6 +25,7 @@ from mailsuite.interfaces.storage import (
     Snapshot,
     SpecialUse,
     StoreMode,
+    Usage,
 )
 
 __all__ = [
@@ -33,6 +37,9 @@ __all__ = [
     "Body",
     "Changes",
     "Column",
+    "Expired",
+    "Expiry",
+    "IAccountUpkeep",
     "IAccounts",
     "IBodyFile",
     "IChangeBus",
@@ -56,4 +63,5 @@ __all__ = [
     "Snapshot",
     "SpecialUse",
     "StoreMode",
+    "Usage",
 ]

@@ -12,9 +12,9 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog
 from mailsuite.service.seat import SHARED_LIMITS, Seat
 
-RELOADED = ("smtp", "receive", "submission", "imap", "pop3", "routes", "tls")
+RELOADED = ("smtp", "receive", "capture", "submission", "imap", "pop3", "routes", "tls")
 """Attributes of `Config` whose new values act at once."""
-RELOADED_TABLES = frozenset({"smtp", "submission", "imap", "pop3", "route", "tls"})
+RELOADED_TABLES = frozenset({"smtp", "capture", "submission", "imap", "pop3", "route", "tls"})
 RELOADED_KEYS = frozenset({"limits.rates", "auth.allow_cleartext", "auth.mechanisms"})
 """Keys of other tables that end up in those attributes."""
 
