@@ -16,6 +16,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import IAccounts, ResolutionKind
 from mailsuite.message.header import Field, all_values
 from mailsuite.mta.content import Target
+from mailsuite.mta.route import resolve_targets
 from mailsuite.mta.settings import ReceiveSettings
 from mailsuite.mta.srs import SenderRewriting, is_rewritten
 
@@ -59,26 +60,26 @@ class Forwarding:
         rewritten = rewriting.rewrite(path, domain, self._clock.seconds())
         return [target if target.is_local else attrs.evolve(target, sender=rewritten) for target in targets]
 
-    async def restore(self, recipient: Recipient, sender: Sender, settings: ReceiveSettings) -> Target | None:
+    async def restore(self, recipient: Recipient, sender: Sender, settings: ReceiveSettings) -> Sequence[Target]:
         """
-        Say where a report to a rewritten reverse-path goes; None when the recipient is no such address.
+        Say where a report to a rewritten reverse-path goes; nowhere when the recipient is no such address.
 
         Raises:
             MailError: DENIED for mail that is no report (RFC 5321 section 4.5.5), and for an address that was not
-                made here; UNAVAILABLE.
+                made here; NOT_FOUND; UNAVAILABLE.
         """
         address = recipient.path
         if not settings.srs or not is_rewritten(address.local_part):
-            return None
+            return ()
         if address.domain != settings.srs_domain:
             resolution = await self._accounts.resolve(address)
             if resolution.kind in NOT_OURS or resolution.captured:
-                return None
+                return ()
         rewriting = await self._load()
         original = rewriting.restore(address.local_part, self._clock.seconds())
         if sender.path is not None:
             raise MailError(Kind.DENIED, "this address takes reports only")
-        return Target(address=original, notify=recipient.notify, original=recipient.original)
+        return await resolve_targets(self._accounts, attrs.evolve(recipient, path=original), may_relay=True)
 
     async def _load(self) -> SenderRewriting:
         if self._rewriting is None:

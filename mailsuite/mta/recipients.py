@@ -56,9 +56,8 @@ class RecipientRules:
         Raises:
             MailError: NOT_FOUND, DENIED, OVER_QUOTA, UNAVAILABLE.
         """
-        report = await self._forwarding.restore(recipient, sender, settings)
-        if report is not None:
-            return [report]
+        if report := await self._forwarding.restore(recipient, sender, settings):
+            return report
         targets: Sequence[Target] = await resolve_targets(self._accounts, recipient, may_relay=False)
         if recipient.path.detail()[0].local_part.casefold() in POSTMASTER_NAMES:
             # RFC 5321 section 4.5.1: whoever has trouble with us must be able to say so.
