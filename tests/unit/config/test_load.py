@@ -367,3 +367,10 @@ def test_what_is_shown_is_what_is_in_force():
 def test_a_secret_that_cannot_be_read_is_one_fault():
     faults = _faults("[[route]]\ndomain = 'a.test'\nhost = 'b'\nusername = 'u'\npassword = { env = 'NOT_SET' }\n")
     assert set(faults) == {"route[0].password"}
+
+
+def test_the_domain_of_rewritten_senders_is_checked():
+    assert parse_config({"smtp": {"srs_domain": "srs.example.com"}}, PATH, {}).receive.srs_domain == "srs.example.com"
+    for wrong in ("SRS.example.com", "a b"):
+        with pytest.raises(ConfigError, match="srs_domain is written"):
+            parse_config({"smtp": {"srs_domain": wrong}}, PATH, {})
