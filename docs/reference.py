@@ -27,6 +27,7 @@ TITLES: Mapping[str, str] = {
     "route": "where mail for a domain goes instead of to its MX",
     "source": "what mail of a sender's domain leaves from",
     "spool": "everything that is accepted, before it is acknowledged",
+    "capture": "domains that keep mail for every name",
     "limits": "limits of all protocols",
     "msgauth": "SPF, DKIM, DMARC and ARC",
     "spam": "unwanted mail",

@@ -16,6 +16,8 @@ from mailsuite.errors import Kind, MailError
 LOCAL_PART_MAX_OCTETS = 64  # RFC 5321 section 4.5.3.1.1
 DOMAIN_MAX_OCTETS = 255  # RFC 5321 section 4.5.3.1.2
 PATH_MAX_OCTETS = 256  # RFC 5321 section 4.5.3.1.3
+POSTMASTER_NAMES = frozenset({"postmaster", "abuse"})
+"""Names that every domain has (RFC 5321 section 4.5.1, RFC 2142 section 4)."""
 LABEL_MAX_OCTETS = 63  # RFC 1035 section 2.3.4
 
 _DOT_STRING = re.compile(

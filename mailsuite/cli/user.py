@@ -31,6 +31,8 @@ def _facts(info: "AccountInfo") -> dict[str, object]:
         "admin": info.admin,
         "quota_octets": info.quota_octets,
         "has_password": info.has_password,
+        "forward_to": list(info.forward_to),
+        "keep_copy": info.keep_copy,
         "created": timestamp(info.created),
     }
 
@@ -213,6 +215,34 @@ def quota(session: Session, address: str, size: str) -> None:
     """Limit an account's mail to SIZE, such as 500M or 2G; 0 is without limit."""
     info = session.accounts().set_quota(address, _size(size))
     say(f"the quota of {info.email} is {info.quota_octets} octets" if info.quota_octets else f"{info.email}: no limit")
+
+
+@command.command("forward")
+@click.argument("address", shell_complete=complete_account)
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option("--keep/--no-keep", default=None, help="Whether the mailbox gets a copy; it does unless told otherwise.")
+@click.option("--off", is_flag=True, help="Pass nothing on any more.")
+@pass_session
+def forward(session: Session, address: str, targets: tuple[str, ...], *, keep: bool | None, off: bool) -> None:
+    """Pass mail for ADDRESS on to the TARGETS, instead of those named earlier."""
+    if off and (targets or keep is not None):
+        raise click.UsageError("--off goes alone")
+    if not off and not targets and keep is None:
+        raise click.UsageError("give TARGETS, or --off, or --keep or --no-keep")
+    accounts = session.accounts()
+    before = accounts.info(address)
+    if not off and not targets:
+        if not before.forward_to:
+            raise click.ClickException(f"{before.email} passes nothing on")
+        targets = before.forward_to
+    if keep is None:
+        keep = before.keep_copy
+    info = accounts.set_forward(address, targets, keep_copy=keep)
+    if not info.forward_to:
+        say(f"mail for {info.email} stays here")
+        return
+    kept = "and kept as well" if info.keep_copy else "and not kept"
+    say(f"mail for {info.email} is passed on to {', '.join(info.forward_to)}, {kept}")
 
 
 def _size(text: str) -> int:

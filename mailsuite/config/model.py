@@ -22,6 +22,7 @@ from mailsuite.dns.settings import DNSSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
 from mailsuite.mta.settings import (
+    CaptureSettings,
     NextHopSettings,
     QueueSettings,
     ReceiveSettings,
@@ -102,6 +103,7 @@ class Config:
     routes: Sequence[RouteSettings]
     sources: Sequence[SourceSettings]
     spool: SpoolSettings
+    capture: CaptureSettings
     limits: LimitSettings
     throttle: ThrottleSettings
     smtp: SMTPSettings

@@ -18,6 +18,7 @@ from mailsuite.dns.settings import DNSSettings
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.manhole.settings import ManholeSettings
 from mailsuite.mta.settings import (
+    CaptureSettings,
     NextHopSettings,
     QueueSettings,
     ReceiveSettings,
@@ -67,6 +68,7 @@ PARTS: Sequence[Part] = (
     Part("relay", "queue", RelaySettings),
     Part("next_hop", "queue", NextHopSettings),
     Part("spool", "spool", SpoolSettings),
+    Part("capture", "capture", CaptureSettings),
     Part("limits", "limits", LimitSettings),
     Part("throttle", "limits", ThrottleSettings, {"rates": "limits.rates"}),
     Part("msgauth", "msgauth", MessageAuthSettings, present=False),

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Row, select
 
 from mailsuite.address import Address, normalize_domain
 from mailsuite.directory.database import DirectoryDatabase
-from mailsuite.directory.domains import require_domain
+from mailsuite.directory.domains import ensure_no_capture, find_domain, require_domain
+from mailsuite.directory.forwards import load_forwards, replace_forwards
 from mailsuite.directory.passwords import PasswordHashing, ensure_acceptable
 from mailsuite.directory.records import AccountInfo
-from mailsuite.directory.tables import ALIASES, CREDENTIALS, DOMAINS, USERS, VERIFIERS
+from mailsuite.directory.tables import ALIASES, CREDENTIALS, DOMAINS, FORWARDS, USERS, VERIFIERS
 from mailsuite.errors import Kind, MailError
 from mailsuite.sasl.scram import SALT_OCTETS, ScramHash, derive_keys
 
@@ -97,8 +98,9 @@ class Accounts:
         query = select(USERS).order_by(USERS.c.email)
         with self.database.reading() as connection:
             if domain is not None:
-                query = query.where(USERS.c.domain_id == require_domain(connection, normalize_domain(domain)))
-            return [_account_info(row) for row in connection.execute(query)]
+                query = query.where(USERS.c.domain_id == find_domain(connection, normalize_domain(domain)))
+            forwards = load_forwards(connection)
+            return [_account_info(row, forwards.get(row.id, ())) for row in connection.execute(query)]
 
     def find(self, email: str) -> AccountInfo | None:
         """
@@ -108,8 +110,7 @@ class Accounts:
             MailError: INVALID when that is no address.
         """
         with self.database.reading() as connection:
-            row = connection.execute(select(USERS).where(USERS.c.email == Address.parse(email).key)).first()
-        return None if row is None else _account_info(row)
+            return _find(connection, Address.parse(email).key)
 
     def info(self, email: str) -> AccountInfo:
         """
@@ -126,11 +127,14 @@ class Accounts:
         Remove an account, and its address wherever an alias or a domain leads to it; its mail is not touched.
 
         Raises:
-            MailError: INVALID; NOT_FOUND.
+            MailError: INVALID; NOT_FOUND; CONFLICT when it keeps what a domain captures.
         """
         key = Address.parse(email).key
         with self.database.writing() as connection:
             info = _info(connection, key)
+            ensure_no_capture(connection, key)
+            connection.execute(FORWARDS.delete().where(FORWARDS.c.user_id == info.account_id))
+            connection.execute(FORWARDS.delete().where(FORWARDS.c.target == key))
             connection.execute(ALIASES.delete().where(ALIASES.c.target == key))
             connection.execute(DOMAINS.update().where(DOMAINS.c.catch_all == key).values(catch_all=""))
             connection.execute(DOMAINS.update().where(DOMAINS.c.postmaster == key).values(postmaster=""))
@@ -145,11 +149,12 @@ class Accounts:
         Check whether an account can get another address; give that address in its one form.
 
         Raises:
-            MailError: INVALID; NOT_FOUND; EXISTS.
+            MailError: INVALID; NOT_FOUND; EXISTS; CONFLICT when it keeps what a domain captures.
         """
         old, new = Address.parse(email).key, Address.parse(new_email)
         with self.database.reading() as connection:
             _info(connection, old)
+            ensure_no_capture(connection, old)
             require_domain(connection, new.domain)
             if new.key != old:
                 ensure_free(connection, new.key)
@@ -160,11 +165,12 @@ class Accounts:
         Give an account another address; identifier, password and everything that leads to it stay.
 
         Raises:
-            MailError: INVALID; NOT_FOUND; EXISTS.
+            MailError: INVALID; NOT_FOUND; EXISTS; CONFLICT when it keeps what a domain captures.
         """
         old, new = Address.parse(email).key, Address.parse(new_email)
         with self.database.writing() as connection:
             info = _info(connection, old)
+            ensure_no_capture(connection, old)
             domain_id = require_domain(connection, new.domain)
             if new.key != old:
                 ensure_free(connection, new.key)
@@ -174,6 +180,7 @@ class Accounts:
                 .values(username=new.local_part, email=new.key, domain_id=domain_id)
             )
             connection.execute(ALIASES.update().where(ALIASES.c.target == old).values(target=new.key))
+            connection.execute(FORWARDS.update().where(FORWARDS.c.target == old).values(target=new.key))
             connection.execute(DOMAINS.update().where(DOMAINS.c.catch_all == old).values(catch_all=new.key))
             connection.execute(DOMAINS.update().where(DOMAINS.c.postmaster == old).values(postmaster=new.key))
             return _info(connection, new.key)
@@ -223,6 +230,24 @@ class Accounts:
         """
         check_quota(quota_octets)
         return self._set(email, quota_octets=quota_octets)
+
+    def set_forward(self, email: str, targets: Sequence[str], *, keep_copy: bool = True) -> AccountInfo:
+        """
+        Pass an account's mail on, to these addresses instead of earlier ones; none ends that.
+
+        Args:
+            targets: ours or anybody's; the account's own address among them means the same as `keep_copy`.
+            keep_copy: the account's mailbox gets it as well.
+
+        Raises:
+            MailError: INVALID; NOT_FOUND; CONFLICT when it keeps what a domain captures.
+        """
+        key = Address.parse(email).key
+        with self.database.writing() as connection:
+            info = _info(connection, key)
+            ensure_no_capture(connection, key)
+            replace_forwards(connection, info.account_id, key, targets, keep_copy=keep_copy, now=int(self.now()))
+            return _info(connection, key)
 
     def _set(self, email: str, **values: object) -> AccountInfo:
         key = Address.parse(email).key
@@ -303,13 +328,18 @@ def replace_verifiers(connection: Connection, user_id: int, verifiers: Mapping[s
 
 
 def _info(connection: Connection, key: str) -> AccountInfo:
-    row = connection.execute(select(USERS).where(USERS.c.email == key)).first()
-    if row is None:
+    info = _find(connection, key)
+    if info is None:
         raise MailError(Kind.NOT_FOUND, f"there is no account {key}; 'user list' shows them")
-    return _account_info(row)
+    return info
 
 
-def _account_info(row: Row[Any]) -> AccountInfo:
+def _find(connection: Connection, key: str) -> AccountInfo | None:
+    row = connection.execute(select(USERS).where(USERS.c.email == key)).first()
+    return None if row is None else _account_info(row, load_forwards(connection, row.id).get(row.id, ()))
+
+
+def _account_info(row: Row[Any], forward_to: tuple[str, ...]) -> AccountInfo:
     return AccountInfo(
         account_id=row.id,
         email=row.email,
@@ -319,4 +349,6 @@ def _account_info(row: Row[Any]) -> AccountInfo:
         quota_octets=row.quota_octets,
         has_password=bool(row.password_hash),
         created=row.created,
+        forward_to=forward_to,
+        keep_copy=row.keep_copy,
     )

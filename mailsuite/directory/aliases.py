@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from mailsuite.address import Address, normalize_domain
 from mailsuite.directory.database import DirectoryDatabase
-from mailsuite.directory.domains import require_domain
+from mailsuite.directory.domains import find_domain, require_domain
 from mailsuite.directory.records import AliasInfo
 from mailsuite.directory.tables import ALIASES, DOMAINS, USERS
 from mailsuite.errors import Kind, MailError
@@ -49,7 +49,7 @@ class Aliases:
             if connection.execute(select(USERS.c.id).where(USERS.c.email == address.key)).first() is not None:
                 raise MailError(Kind.EXISTS, f"{address.key} is an account already: an alias needs another address")
             present = set(_targets(connection, address.key))
-            written = dict.fromkeys(_written(connection, target) for target in wanted)
+            written = dict.fromkeys(written_target(connection, target) for target in wanted)
             new = [target for target in written if target not in present]
             if not new:
                 raise MailError(Kind.EXISTS, f"{address.key} stands for that already")
@@ -76,7 +76,7 @@ class Aliases:
         query = select(ALIASES.c.source, ALIASES.c.target).order_by(ALIASES.c.source, ALIASES.c.id)
         with self.database.reading() as connection:
             if domain is not None:
-                query = query.where(ALIASES.c.domain_id == require_domain(connection, normalize_domain(domain)))
+                query = query.where(ALIASES.c.domain_id == find_domain(connection, normalize_domain(domain)))
             rows = connection.execute(query).all()
         return [
             AliasInfo(source=source, targets=tuple(row.target for row in group))
@@ -119,10 +119,18 @@ def _targets(connection: Connection, source: str) -> tuple[str, ...]:
     return tuple(rows.scalars())
 
 
-def _written(connection: Connection, target: Address) -> str:
-    """Write a target: ours in the form we compare, others' as they wrote it."""
-    if connection.execute(select(DOMAINS.c.id).where(DOMAINS.c.name == target.domain)).first() is None:
+def written_target(connection: Connection, target: Address) -> str:
+    """
+    Write a target: ours in the form we compare, others' as they wrote it.
+
+    Raises:
+        MailError: NOT_FOUND when it lies in one of our domains and is nobody.
+    """
+    domain = connection.execute(select(DOMAINS).where(DOMAINS.c.name == target.domain)).first()
+    if domain is None or domain.backup_mx:
         return str(target)
+    if domain.capture_seconds:
+        return target.key
     known = select(USERS.c.id).where(USERS.c.email.in_({target.key, target.detail()[0].key}))
     alias = select(ALIASES.c.id).where(ALIASES.c.source == target.key)
     if connection.execute(known).first() is None and connection.execute(alias).first() is None:

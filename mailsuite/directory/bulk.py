@@ -221,7 +221,9 @@ def _cut(rows: list[dict[str, object]]) -> Iterator[list[dict[str, object]]]:
 
 
 def _load(connection: Connection) -> _Known:
-    real = select(DOMAINS.c.name, DOMAINS.c.id).where(DOMAINS.c.alias_of.is_(None))
+    real = select(DOMAINS.c.name, DOMAINS.c.id).where(
+        DOMAINS.c.alias_of.is_(None), ~DOMAINS.c.backup_mx, DOMAINS.c.capture_seconds == 0
+    )
     users = dict(connection.execute(select(USERS.c.email, USERS.c.id)).all())
     return _Known(
         dict(connection.execute(real).all()),

@@ -17,7 +17,7 @@ from mailsuite.errors import Kind, MailError
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-NEWEST_VERSION = "0001"
+NEWEST_VERSION = "0002"
 SQLITE_SCHEME = "sqlite:///"
 
 _WRITING = "mailsuite_writing"

@@ -73,7 +73,7 @@ class Directory:
 
     async def resolve(self, address: Address) -> Resolution:
         """
-        Follow domains, aliases and ``user+tag``.
+        Follow domains, aliases, forwards and ``user+tag``.
 
         Raises:
             MailError: UNAVAILABLE.
@@ -82,14 +82,14 @@ class Directory:
 
     async def may_send_as(self, email: str, sender: Address) -> bool:
         """
-        Say whether the account may use this reverse-path: all that leads to it.
+        Say whether the account may use this reverse-path: all that leads to it, but for what others pass on to it.
 
         Raises:
             MailError: UNAVAILABLE.
         """
-        resolution = await self.resolve(sender)
+        resolution = await self._ask(("owners", sender), lambda lookups: lookups.owners(sender))
         return resolution.kind is ResolutionKind.LOCAL and any(
-            account.email == email for account, _ in resolution.accounts
+            account.email == email and not account.receive_only for account, _ in resolution.accounts
         )
 
     async def find(self, email: str) -> Account | None:
@@ -123,6 +123,25 @@ class Directory:
         """
         return await self._ask("domains", lambda lookups: lookups.domains())
 
+    async def list_captures(self) -> Sequence[tuple[Account, int]]:
+        """
+        List the accounts in which domains capture, each with how long that is kept in seconds.
+
+        Raises:
+            MailError: UNAVAILABLE.
+        """
+        return await self._ask("captures", lambda lookups: lookups.captures())
+
+    async def secret(self, name: str) -> bytes:
+        """
+        Give a secret of this installation, the same for all of its processes and for ever.
+
+        Raises:
+            MailError: UNAVAILABLE.
+        """
+        fresh = secrets.token_bytes(32)
+        return await self._run(lambda lookups: lookups.secret(name, fresh))
+
     async def login_record(self, name: str) -> LoginRecord | None:
         """
         Find what is needed to check a password.
@@ -143,8 +162,7 @@ class Directory:
             MailError: UNAVAILABLE.
         """
         if not self._secret:
-            fresh = secrets.token_bytes(32)
-            self._secret = await self._run(lambda lookups: lookups.secret(FAKE_SALT_SECRET, fresh))
+            self._secret = await self.secret(FAKE_SALT_SECRET)
         encoded = await self._ask(("scram", name, hash_), lambda lookups: lookups.scram_keys(name, hash_))
         return fake_keys(name.casefold(), hash_, self._secret) if encoded is None else ScramKeys.parse(encoded)
 

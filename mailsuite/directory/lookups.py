@@ -4,20 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from mailsuite.address import Address
 from mailsuite.directory.accounts import OWN_PASSWORD, replace_verifiers
 from mailsuite.directory.database import DirectoryDatabase
-from mailsuite.directory.domains import Domains
+from mailsuite.directory.domains import CAPTURE_NAME, Domains
 from mailsuite.directory.records import DomainInfo, LoginRecord
-from mailsuite.directory.tables import ALIASES, CREDENTIALS, DOMAINS, SECRETS, USERS, VERIFIERS
+from mailsuite.directory.resolving import Resolving, find_account, make_account, select_accounts
+from mailsuite.directory.tables import CREDENTIALS, DOMAINS, SECRETS, USERS, VERIFIERS
 from mailsuite.errors import MailError
-from mailsuite.interfaces import Account, Resolution, ResolutionKind
+from mailsuite.interfaces import Account, Resolution
 from mailsuite.sasl.scram import ScramHash
-
-ADDRESSES_MAX = 5000  # that one resolution may visit
-POSTMASTER_NAMES = frozenset({"postmaster", "abuse"})  # RFC 5321 section 4.5.1, RFC 2142 section 4
 
 
 @attrs.frozen
@@ -34,7 +32,17 @@ class Lookups:
             MailError: UNAVAILABLE.
         """
         with self.database.reading() as connection:
-            return _Resolving(connection).resolve(address)
+            return Resolving(connection).resolve(address)
+
+    def owners(self, address: Address) -> Resolution:
+        """
+        Say whose an address is: where it leads but for forwards.
+
+        Raises:
+            MailError: UNAVAILABLE.
+        """
+        with self.database.reading() as connection:
+            return Resolving(connection, forwards=False).resolve(address)
 
     def account(self, email: str) -> Account | None:
         """
@@ -44,7 +52,7 @@ class Lookups:
             MailError: UNAVAILABLE.
         """
         with self.database.reading() as connection:
-            return _account(connection, email)
+            return find_account(connection, email)
 
     def accounts(self) -> Sequence[Account]:
         """
@@ -54,7 +62,22 @@ class Lookups:
             MailError: UNAVAILABLE.
         """
         with self.database.reading() as connection:
-            return [_make_account(row) for row in connection.execute(select(USERS).order_by(USERS.c.email))]
+            return [make_account(row) for row in connection.execute(select_accounts().order_by(USERS.c.email))]
+
+    def captures(self) -> Sequence[tuple[Account, int]]:
+        """
+        Accounts in which domains capture, each with how long that is kept in seconds.
+
+        Raises:
+            MailError: UNAVAILABLE.
+        """
+        query = select_accounts().where(DOMAINS.c.capture_seconds > 0).order_by(USERS.c.email)
+        with self.database.reading() as connection:
+            return [
+                (make_account(row), row.capture_seconds)
+                for row in connection.execute(query)
+                if row.email.startswith(f"{CAPTURE_NAME}@")
+            ]
 
     def domains(self) -> Sequence[DomainInfo]:
         """
@@ -74,12 +97,13 @@ class Lookups:
         """
         with self.database.reading() as connection:
             key = _login_key(connection, name)
-            row = None if key is None else connection.execute(select(USERS).where(USERS.c.email == key)).first()
+            query = select_accounts().where(USERS.c.email == key)
+            row = None if key is None else connection.execute(query).first()
             if row is None:
                 return None
             schemes = set(connection.execute(_own_verifiers(row.id).with_only_columns(VERIFIERS.c.scheme)).scalars())
             return LoginRecord(
-                account=_make_account(row),
+                account=make_account(row),
                 password_hash=row.password_hash,
                 has_scram_keys={hash_.value.lower() for hash_ in ScramHash} <= schemes,
             )
@@ -138,94 +162,6 @@ class Lookups:
         return bytes(value)
 
 
-class _Resolving:
-    """One resolution: follows addresses until only accounts and remote addresses are left."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._seen: set[str] = set()
-        self._accounts: dict[int, tuple[Account, str]] = {}
-        self._remote: dict[str, Address] = {}
-        self._disabled = False
-
-    def resolve(self, address: Address) -> Resolution:
-        if address.domain and self._domain(address.domain) is None:
-            return Resolution(kind=ResolutionKind.REMOTE)
-        pending = [(address, "")]
-        while pending and len(self._seen) < ADDRESSES_MAX:
-            # Aliases are followed in their order, so that a list keeps the order it was written in.
-            pending = self._follow(*pending.pop(0)) + pending
-        if self._accounts or self._remote:
-            return Resolution(
-                kind=ResolutionKind.LOCAL,
-                accounts=tuple(self._accounts.values()),
-                remote=tuple(self._remote.values()),
-            )
-        return Resolution(kind=ResolutionKind.DISABLED if self._disabled else ResolutionKind.UNKNOWN)
-
-    def _follow(self, address: Address, tag: str) -> list[tuple[Address, str]]:
-        """Take one address to its end, or say which addresses it stands for."""
-        if not address.domain:
-            return self._administrator(address.local_part.casefold())
-        domain = self._domain(address.domain)
-        if domain is None:
-            self._remote.setdefault(address.key, address)
-            return []
-        address = Address(address.local_part, domain.name)
-        if address.key in self._seen:
-            return []
-        self._seen.add(address.key)
-        untagged, own_tag = address.detail()
-        for candidate, candidate_tag in ((address, tag), (untagged, own_tag or tag)):
-            if (account := _account(self._connection, candidate.key)) is not None:
-                self._deliver(account, candidate_tag)
-                return []
-            if targets := self._targets(candidate.key):
-                return [(target, candidate_tag) for target in targets]
-        return self._nobody(untagged, domain)
-
-    def _nobody(self, address: Address, domain: Row[Any]) -> list[tuple[Address, str]]:
-        name = address.local_part.casefold()
-        if name in POSTMASTER_NAMES:
-            return [(_stored(domain.postmaster), "")] if domain.postmaster else self._administrator(name)
-        return [(_stored(domain.catch_all), "")] if domain.catch_all else []
-
-    def _administrator(self, name: str) -> list[tuple[Address, str]]:
-        if name in POSTMASTER_NAMES:
-            query = select(USERS).where(USERS.c.admin, USERS.c.enabled).order_by(USERS.c.id).limit(1)
-            row = self._connection.execute(query).first()
-            if row is not None:
-                self._deliver(_make_account(row), "")
-        return []
-
-    def _deliver(self, account: Account, tag: str) -> None:
-        if account.enabled:
-            self._accounts.setdefault(account.account_id, (account, tag))
-        else:
-            self._disabled = True
-
-    def _targets(self, key: str) -> list[Address]:
-        query = select(ALIASES.c.target).where(ALIASES.c.source == key).order_by(ALIASES.c.id)
-        return [_stored(target) for target in self._connection.execute(query).scalars()]
-
-    def _domain(self, name: str) -> Row[Any] | None:
-        """Find a domain of ours; one that stands for another leads to that one."""
-        query = select(DOMAINS).where(DOMAINS.c.name == name)
-        row = self._connection.execute(query).first()
-        if row is not None and row.alias_of is not None:
-            row = self._connection.execute(select(DOMAINS).where(DOMAINS.c.id == row.alias_of)).first()
-        return row
-
-
-def _stored(text: str) -> Address:
-    """Read an address from a table: a key is written without quotes, whatever is in it."""
-    try:
-        return Address.parse(text)
-    except MailError:
-        local_part, _, domain = text.rpartition("@")
-        return Address(local_part, domain)
-
-
 def _login_key(connection: Connection, name: str) -> str | None:
     if "@" in name:
         try:
@@ -240,17 +176,6 @@ def _login_key(connection: Connection, name: str) -> str | None:
     if connection.execute(select(func.count()).select_from(DOMAINS)).scalar_one() != 1:
         return None
     return Address(name, connection.execute(select(DOMAINS.c.name)).scalar_one()).key
-
-
-def _account(connection: Connection, email: str) -> Account | None:
-    row = connection.execute(select(USERS).where(USERS.c.email == email)).first()
-    return None if row is None else _make_account(row)
-
-
-def _make_account(row: Row[Any]) -> Account:
-    return Account(
-        account_id=row.id, email=row.email, enabled=row.enabled, admin=row.admin, quota_octets=row.quota_octets
-    )
 
 
 def _own_verifiers(user_id: int) -> Select[Any]:

@@ -15,6 +15,8 @@ class DomainInfo:
         catch_all: who gets mail for unknown names; empty: it is refused.
         postmaster: who gets mail for ``postmaster`` and ``abuse``; empty: an administrator.
         created: seconds since the epoch.
+        backup_mx: mail for it is passed on to its other hosts.
+        capture_seconds: how long mail for any name in it is kept; 0: it is a domain like others.
     """
 
     domain_id: int
@@ -25,6 +27,8 @@ class DomainInfo:
     created: int
     accounts: int
     aliases: int
+    backup_mx: bool = False
+    capture_seconds: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +40,8 @@ class AccountInfo:
         username: the local part as it was given.
         has_password: somebody can log in with a password.
         created: seconds since the epoch.
+        forward_to: where its mail is passed on to.
+        keep_copy: what is passed on is kept as well.
     """
 
     account_id: int
@@ -46,6 +52,8 @@ class AccountInfo:
     quota_octets: int
     has_password: bool
     created: int
+    forward_to: tuple[str, ...] = ()
+    keep_copy: bool = True
 
 
 @attrs.frozen(kw_only=True)

@@ -4,7 +4,20 @@ The tables, as the newest migration leaves them.
 Identifiers are never reused: mail on disk may be named after them.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    false,
+    true,
+)
 from sqlalchemy import UniqueConstraint as Unique
 
 METADATA = MetaData(
@@ -25,6 +38,8 @@ DOMAINS = Table(
     Column("catch_all", Text, nullable=False),  # address key; empty: unknown names are refused
     Column("postmaster", Text, nullable=False),  # address key; empty: the administrator
     Column("created", BigInteger, nullable=False),  # seconds since the epoch
+    Column("backup_mx", Boolean, nullable=False, server_default=false()),  # mail is passed on to its other hosts
+    Column("capture_seconds", BigInteger, nullable=False, server_default="0"),  # every name is kept so long; 0: off
     Unique("name"),
     sqlite_autoincrement=True,
 )
@@ -41,6 +56,7 @@ USERS = Table(
     Column("admin", Boolean, nullable=False),
     Column("quota_octets", BigInteger, nullable=False),  # 0: without limit
     Column("created", BigInteger, nullable=False),
+    Column("keep_copy", Boolean, nullable=False, server_default=true()),  # of what the forwards pass on
     Unique("email"),
     Index(None, "domain_id"),
     sqlite_autoincrement=True,
@@ -76,6 +92,18 @@ ALIASES = Table(
     Column("created", BigInteger, nullable=False),
     Unique("source", "target"),
     Index(None, "domain_id"),
+    Index(None, "target"),
+    sqlite_autoincrement=True,
+)
+
+FORWARDS = Table(
+    "forwards",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("user_id", Integer, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("target", Text, nullable=False),  # an address: ours or anybody's
+    Column("created", BigInteger, nullable=False),
+    Unique("user_id", "target"),
     Index(None, "target"),
     sqlite_autoincrement=True,
 )

@@ -29,6 +29,9 @@ from mailsuite.interfaces.storage import (
     Body,
     Changes,
     Column,
+    Expired,
+    Expiry,
+    IAccountUpkeep,
     IBodyFile,
     IDeliveryStore,
     IMailAccount,
@@ -41,6 +44,7 @@ from mailsuite.interfaces.storage import (
     Snapshot,
     SpecialUse,
     StoreMode,
+    Usage,
 )
 
 __all__ = [
@@ -63,7 +67,10 @@ __all__ = [
     "Changes",
     "Claim",
     "Column",
+    "Expired",
+    "Expiry",
     "Grant",
+    "IAccountUpkeep",
     "IAccounts",
     "IBinaryMailReceiver",
     "IBodyFile",
@@ -95,4 +102,5 @@ __all__ = [
     "SpecialUse",
     "StoreMode",
     "TLSARecord",
+    "Usage",
 ]

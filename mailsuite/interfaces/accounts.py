@@ -20,6 +20,7 @@ class Account:
         account_id: never reused, not even when an account is removed and made again.
         email: the account's own address, as `mailsuite.address.Address.key` writes it.
         quota_octets: 0 means without limit.
+        receive_only: it never sends.
     """
 
     account_id: int
@@ -27,6 +28,7 @@ class Account:
     enabled: bool = True
     admin: bool = False
     quota_octets: int = 0
+    receive_only: bool = False
 
 
 class ResolutionKind(enum.Enum):
@@ -34,6 +36,7 @@ class ResolutionKind(enum.Enum):
 
     LOCAL = "local"
     REMOTE = "remote"
+    RELAYED = "relayed"
     UNKNOWN = "unknown"
     DISABLED = "disabled"
 
@@ -44,15 +47,20 @@ class Resolution:
     Where mail for one address goes.
 
     Args:
-        kind: LOCAL when everything in `accounts` and `remote` is to be served; REMOTE when the domain is not ours;
-            UNKNOWN when the domain is ours and the name is not; DISABLED when the only account is switched off.
+        kind: LOCAL when everything in the four sequences is to be served; REMOTE when the domain is not ours;
+            RELAYED when it is not ours and we take its mail from everybody, to pass it on; UNKNOWN when the domain is
+            ours and the name is not; DISABLED when the only account is switched off.
         accounts: local targets after aliases, each with the tag of ``user+tag`` or an empty string.
         remote: targets of an alias that lie elsewhere.
+        forwarded: targets of an account's forward that lie elsewhere, each with that account.
+        captured: accounts that keep mail for every name in their domain, each with the name.
     """
 
     kind: ResolutionKind
     accounts: Sequence[tuple[Account, str]] = ()
     remote: Sequence[Address] = ()
+    forwarded: Sequence[tuple[Account, Address]] = ()
+    captured: Sequence[tuple[Account, str]] = ()
 
 
 class IAccounts(Interface):
@@ -60,7 +68,7 @@ class IAccounts(Interface):
 
     def resolve(address: Address) -> Awaitable[Resolution]:
         """
-        Follow domains, aliases (loop-guarded) and ``user+tag``.
+        Follow domains, aliases and forwards (loop-guarded), and ``user+tag``.
 
         Raises:
             MailError: UNAVAILABLE.

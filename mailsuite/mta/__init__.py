@@ -5,7 +5,8 @@ What joins the parts (`mailsuite.service` does it; another program may)::
 
     spool = Spool(folder, disk=disk, store=delivery_store, reactor=reactor, settings=SpoolSettings())
     spool.start()                                             # blocks for milliseconds: open, migrate, tidy up
-    receiver = Receiver(spool, accounts, receive_settings, reactor)            # IMailReceiver for strangers
+    rules = RecipientRules(accounts, Forwarding(accounts, secret, reactor), delivery_store, reactor)     # if wanted
+    receiver = Receiver(spool, accounts, receive_settings, reactor, rules)     # IMailReceiver for strangers
     avatar = Submission(spool, accounts, receive_settings, reactor, email, throttle=throttle)  # of one account
     relay = RelayAgent(reactor, hostname)
     queue = QueueService([spool], accounts, queue_settings, routes, reactor, hostname=hostname, attempt=relay)
@@ -24,12 +25,16 @@ from typing import TYPE_CHECKING
 from mailsuite.exports import exporter
 
 if TYPE_CHECKING:
+    from mailsuite.mta.capture import CaptureSweeper
     from mailsuite.mta.content import SpoolMessage, Target
+    from mailsuite.mta.forward import Forwarding
     from mailsuite.mta.operations import QueueEntry, QueueFile, QueueRecipient
     from mailsuite.mta.queue import QueueService
     from mailsuite.mta.receive import Receiver
+    from mailsuite.mta.recipients import RecipientRules
     from mailsuite.mta.relay import RelayAgent
     from mailsuite.mta.settings import (
+        CaptureSettings,
         QueueSettings,
         ReceiveSettings,
         RelaySettings,
@@ -42,6 +47,9 @@ if TYPE_CHECKING:
     from mailsuite.mta.submission import Submission
 
 __all__ = [
+    "CaptureSettings",
+    "CaptureSweeper",
+    "Forwarding",
     "QueueEntry",
     "QueueFile",
     "QueueRecipient",
@@ -49,6 +57,7 @@ __all__ = [
     "QueueSettings",
     "ReceiveSettings",
     "Receiver",
+    "RecipientRules",
     "RelayAgent",
     "RelaySettings",
     "RouteSettings",
@@ -64,6 +73,9 @@ __all__ = [
 __getattr__ = exporter(
     __name__,
     {
+        "CaptureSettings": "settings",
+        "CaptureSweeper": "capture",
+        "Forwarding": "forward",
         "QueueEntry": "operations",
         "QueueFile": "operations",
         "QueueRecipient": "operations",
@@ -71,6 +83,7 @@ __getattr__ = exporter(
         "QueueSettings": "settings",
         "ReceiveSettings": "settings",
         "Receiver": "receive",
+        "RecipientRules": "recipients",
         "RelayAgent": "relay",
         "RelaySettings": "settings",
         "RouteSettings": "settings",

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from mailsuite.address import Address
 from mailsuite.envelope import Body as BodyType
 from mailsuite.envelope import Envelope, Recipient, Sender
 from mailsuite.errors import Kind, MailError
@@ -25,6 +26,7 @@ from mailsuite.message.received import return_path_field
 from mailsuite.mta import statements
 from mailsuite.mta.bounce import RETURNED_HEADER_MAX_OCTETS, Returned, make_report, wants_report
 from mailsuite.mta.content import SpoolMessage, Target
+from mailsuite.mta.forward import delivered_to_field
 from mailsuite.mta.local import is_temporary
 from mailsuite.mta.relay import Attempt, Destination, SpooledContent, find_destination
 from mailsuite.mta.retry import RetryPlan
@@ -39,6 +41,7 @@ RECORD_AGAIN_SECONDS = 5.0
 
 LOCALLY_DELIVERED = Outcome(OutcomeState.DELIVERED, 0, "2.0.0", "delivered")
 BROKEN_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.3.0", "the attempt failed here, not there")
+LOOPED_OUTCOME = Outcome(OutcomeState.FAILED, 0, "5.4.6", "mail forwarding loop")  # RFC 3463 section 3.5
 UNREADABLE = "the message in the spool cannot be read"
 LOCAL_STATUS = {Kind.OVER_QUOTA: "2.2", Kind.NOT_FOUND: "1.1", Kind.TOO_LARGE: "3.4", Kind.DENIED: "7.1"}
 
@@ -123,11 +126,15 @@ class Attempts:
         remote = [pending for pending in pendings if not message.targets[pending.n].is_local]
         for pending in local:
             await self._record(message, [await self._deliver_locally(message, pending)])
-        by_destination: dict[Destination, list[Pending]] = {}
+        by_destination: dict[tuple[Destination, Address | None, str], list[Pending]] = {}
         for pending in remote:
-            destination = find_destination(self.routes, message.targets[pending.n].address.domain)
-            by_destination.setdefault(destination, []).append(pending)
-        for destination, group in by_destination.items():
+            target = message.targets[pending.n]
+            if target.looped:
+                await self._record(message, [self._result(message, pending, LOOPED_OUTCOME)])
+                continue
+            destination = find_destination(self.routes, target.address.domain)
+            by_destination.setdefault((destination, target.sender, target.forwarder), []).append(pending)
+        for (destination, _, _), group in by_destination.items():
             await self._record(message, await self._relay(message, group, destination))
 
     # attempts
@@ -161,7 +168,7 @@ class Attempts:
     async def _relay(self, message: SpoolMessage, group: Sequence[Pending], destination: Destination) -> list[_Result]:
         targets = [message.targets[pending.n] for pending in group]
         envelope = Envelope(
-            sender=attrs.evolve(message.sender, size_octets=0),
+            sender=attrs.evolve(message.sender, size_octets=0, path=targets[0].sender or message.sender.path),
             recipients=tuple(
                 Recipient(path=target.address, notify=target.notify, original=target.original) for target in targets
             ),
@@ -170,7 +177,8 @@ class Attempts:
         opened: list[SpooledContent] = []
 
         def open_content() -> SpooledContent:
-            opened.append(SpooledContent(message, self.spool.disk, self.spool.lane))
+            beginning = delivered_to_field(targets[0].forwarder)
+            opened.append(SpooledContent(message, self.spool.disk, self.spool.lane, beginning))
             return opened[-1]
 
         await slots.acquire()

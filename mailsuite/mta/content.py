@@ -5,6 +5,9 @@ A target is what a recipient came to after aliases; it is named by its place in 
 """
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import attrs
 
@@ -27,6 +30,10 @@ class Target:
         account_id: 0 for a remote target.
         notify: the NOTIFY parameter (RFC 3461 section 4.1).
         original: the ORCPT parameter (RFC 3461 section 4.2).
+        make_mailbox: the mailbox is made when it is not there.
+        sender: the reverse-path with which it is passed on; None is the message's own.
+        forwarder: address of the account that passes it on.
+        looped: it has been with that account before, and goes no further.
     """
 
     address: Address
@@ -36,6 +43,10 @@ class Target:
     quota_octets: int = 0
     notify: str = ""
     original: str = ""
+    make_mailbox: bool = False
+    sender: Address | None = None
+    forwarder: str = ""
+    looped: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -91,6 +102,7 @@ def encode_envelope(message: SpoolMessage) -> bytes:
                 target.quota_octets,
                 target.notify,
                 target.original,
+                *_encode_more(target),
             ]
             for target in message.targets
         ],
@@ -139,8 +151,27 @@ def _decode_address(fields: list[str] | None) -> Address | None:
     return None if fields is None else Address(*fields)
 
 
+def _encode_more(target: Target) -> list[dict[str, object]]:
+    """Write what few targets have."""
+    more: dict[str, object] = {
+        "make": target.make_mailbox,
+        "sender": _encode_address(target.sender),
+        "forwarder": target.forwarder,
+        "looped": target.looped,
+    }
+    found = {name: value for name, value in more.items() if value}
+    return [found] if found else []
+
+
 def _decode_target(
-    address: list[str], account_id: int, email: str, mailbox: str, quota_octets: int, notify: str, original: str
+    address: list[str],
+    account_id: int,
+    email: str,
+    mailbox: str,
+    quota_octets: int,
+    notify: str,
+    original: str,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Target:
     return Target(
         address=Address(*address),
@@ -150,4 +181,8 @@ def _decode_target(
         quota_octets=quota_octets,
         notify=notify,
         original=original,
+        make_mailbox=more.get("make", False),
+        sender=_decode_address(more.get("sender")),
+        forwarder=more.get("forwarder", ""),
+        looped=more.get("looped", False),
     )

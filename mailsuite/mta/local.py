@@ -151,6 +151,7 @@ class LocalAgent:
             content=message.content,
             link=isinstance(message.content, Body),
             received=message.received,
+            make_mailbox=target.make_mailbox,
         )
 
     def _hand_over(self, deliveries: Sequence[LocalDelivery]) -> None:

@@ -5,7 +5,7 @@ The content streams: what is known of it before (Return-Path, Received) is writt
 at whole, the rest passes through.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -22,6 +22,8 @@ from mailsuite.message.header import FIELDS_MAX, Field, first_value, parse_field
 from mailsuite.message.received import received_field, return_path_field
 from mailsuite.mta.body import SpoolBody
 from mailsuite.mta.content import SpoolMessage, Target
+from mailsuite.mta.forward import mark_loops
+from mailsuite.mta.recipients import RecipientRules
 from mailsuite.mta.route import RefusedMail, resolve_targets
 from mailsuite.mta.settings import ReceiveSettings
 from mailsuite.mta.spool import Spool
@@ -33,6 +35,7 @@ HEADER_END = b"\r\n\r\n"
 LINE_END = b"\r\n"
 
 LOOP = Reply(554, "5.4.6", ("too many hops: the message is in a loop",))  # RFC 5321 section 6.3, RFC 3463 section 3.5
+FORWARDING_LOOP = Reply(554, "5.4.6", ("mail forwarding loop",))  # RFC 3463 section 3.5
 BUSY_PAUSE_SECONDS = 0.02
 HEADER_ID_MAX = 998  # octets of a Message-ID that are remembered: a line (RFC 5322 section 2.1.1)
 NO_ROOM_CODE = 452  # RFC 5321 section 4.2.3
@@ -46,6 +49,7 @@ class Transaction:
 
     Args:
         may_relay: remote recipients are taken.
+        resolve: says where mail for a recipient goes; None asks the directory and nothing else.
     """
 
     def __init__(
@@ -59,14 +63,14 @@ class Transaction:
         sender: Sender,
         may_relay: bool,
         log: EventLog,
+        resolve: Callable[[Recipient], Awaitable[Sequence[Target]]] | None = None,
     ) -> None:
         self.settings = settings
         self.sender = sender
         self._spool = spool
-        self._accounts = accounts
         self.clock = clock
         self._peer = peer
-        self._may_relay = may_relay
+        self._resolve = resolve or (lambda recipient: resolve_targets(accounts, recipient, may_relay=may_relay))
         self._targets: dict[tuple[int, str], Target] = {}
         self._recipients: list[Recipient] = []
         self._message_id = spool.take_id()
@@ -84,7 +88,7 @@ class Transaction:
 
     async def add_recipient(self, recipient: Recipient) -> None:
         """Find where mail for this recipient goes; two that lead to the same mailbox are one."""
-        for target in await resolve_targets(self._accounts, recipient, may_relay=self._may_relay):
+        for target in await self._resolve(recipient):
             key = (target.account_id, target.mailbox if target.is_local else str(target.address))
             self._targets.setdefault(key, target)
         self._recipients.append(recipient)
@@ -147,8 +151,18 @@ class Transaction:
             raise MailError(Kind.INVALID, "the message has too many header fields")
         if sum(name == b"received" for name, _ in fields) >= self.settings.hops_max:
             raise RefusedMail(Kind.DENIED, LOOP)
+        self._look_for_loops(fields)
         self.header_id = (first_value(fields, b"message-id") or b"")[:HEADER_ID_MAX].decode("ascii", "replace")
         return self.take_header(header, fields, rest)
+
+    def _look_for_loops(self, fields: Sequence[Field]) -> None:
+        """Let forwards end through which the message has come before; where nothing else is left, refuse it."""
+        if not any(target.forwarder for target in self._targets.values()):
+            return
+        marked = mark_loops(list(self._targets.values()), fields)
+        if all(target.looped for target in marked):
+            raise RefusedMail(Kind.DENIED, FORWARDING_LOOP)
+        self._targets = dict(zip(self._targets, marked, strict=True))
 
     def take_header(
         self,
@@ -288,9 +302,18 @@ class Receiver:
     Args:
         settings: for transactions that begin from now on; may be exchanged.
         clock: what time it is.
+        rules: what else holds for recipients.
     """
 
-    def __init__(self, spool: Spool, accounts: IAccounts, settings: ReceiveSettings, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        accounts: IAccounts,
+        settings: ReceiveSettings,
+        clock: IReactorTime,
+        rules: RecipientRules | None = None,
+    ) -> None:
+        self._rules = rules
         self._spool = spool
         self._accounts = accounts
         self.settings = settings
@@ -299,14 +322,16 @@ class Receiver:
 
     async def begin(self, peer: Peer, sender: Sender) -> IMailTransaction:
         """Begin a transaction."""
-        await ensure_room(self._spool, self.settings, sender, self._clock)
+        settings, rules = self.settings, self._rules
+        await ensure_room(self._spool, settings, sender, self._clock)
         return Transaction(
             self._spool,
             self._accounts,
-            self.settings,
+            settings,
             self._clock,
             peer=peer,
             sender=sender,
             may_relay=False,
             log=self._log,
+            resolve=None if rules is None else lambda recipient: rules.resolve(recipient, sender, settings),
         )

@@ -248,19 +248,26 @@ class SpooledContent:
     The octets of a message in the spool as they go to another host: without our Return-Path field.
 
     `close` ends it.
+
+    Args:
+        beginning: fields that go first.
     """
 
-    def __init__(self, message: SpoolMessage, disk: Disk, lane: Lane | InlineLane) -> None:
+    def __init__(self, message: SpoolMessage, disk: Disk, lane: Lane | InlineLane, beginning: bytes = b"") -> None:
         self._content = message.content
+        self._beginning = beginning
         self._disk = disk
         self._lane = lane
         self._offset = message.trace_octets
         self._end = message.size_octets
         self._descriptor: int | None = None
-        self.size = message.size_octets - message.trace_octets
+        self.size = len(beginning) + message.size_octets - message.trace_octets
 
     async def read(self) -> bytes:
         """Give the next octets; ``b""`` at the end."""
+        if self._beginning:
+            piece, self._beginning = self._beginning, b""
+            return piece
         length = min(PIECE_OCTETS, self._end - self._offset)
         if length <= 0:
             return b""

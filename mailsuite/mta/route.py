@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from mailsuite.address import Address
 from mailsuite.envelope import Recipient
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import IAccounts, ResolutionKind
+from mailsuite.interfaces import Account, IAccounts, ResolutionKind
+from mailsuite.mta.capture import capture_mailbox
 from mailsuite.mta.content import INBOX, Target
 from mailsuite.mta.settings import RouteSettings
 from mailsuite.smtp.replies import Refused, Reply
@@ -36,7 +37,8 @@ async def resolve_targets(accounts: IAccounts, recipient: Recipient, *, may_rela
     Say where mail for one recipient goes.
 
     Args:
-        may_relay: the sender is one of ours. An alias of ours that leads elsewhere does so for everybody.
+        may_relay: the sender is one of ours. An alias of ours that leads elsewhere does so for everybody, as does an
+            account's forward, and so does a domain for which we are a backup.
 
     Raises:
         MailError: NOT_FOUND, DENIED, UNAVAILABLE.
@@ -46,25 +48,20 @@ async def resolve_targets(accounts: IAccounts, recipient: Recipient, *, may_rela
         # user%far@here, far!user@here, "user@far"@here: routes of old that ask us to relay (RFC 5321 appendix F.2)
         raise MailError(Kind.DENIED, RELAYING_DENIED)
     resolution = await accounts.resolve(address)
+    if resolution.kind is ResolutionKind.RELAYED:
+        return [_remote(address, recipient)]
     if resolution.kind is ResolutionKind.REMOTE:
         if not may_relay:
             raise MailError(Kind.DENIED, RELAYING_DENIED)
         return [_remote(address, recipient)]
     if resolution.kind is ResolutionKind.DISABLED:
         raise RefusedMail(Kind.DENIED, _DISABLED)
-    targets = [
-        Target(
-            address=address,
-            account_id=account.account_id,
-            email=account.email,
-            mailbox=_mailbox(tag),
-            quota_octets=account.quota_octets,
-            notify=recipient.notify,
-            original=recipient.original,
-        )
-        for account, tag in resolution.accounts
-    ]
+    targets = [_local(account, _mailbox(tag), recipient) for account, tag in resolution.accounts]
+    targets.extend(
+        _local(account, capture_mailbox(name), recipient, make_mailbox=True) for account, name in resolution.captured
+    )
     targets.extend(_remote(elsewhere, recipient) for elsewhere in resolution.remote)
+    targets.extend(_remote(elsewhere, recipient, account.email) for account, elsewhere in resolution.forwarded)
     if resolution.kind is not ResolutionKind.LOCAL or not targets:
         raise MailError(Kind.NOT_FOUND, "no such mailbox")
     return targets
@@ -75,8 +72,21 @@ def _mailbox(tag: str) -> str:
     return INBOX if not tag or tag.partition("/")[0].casefold() in OWN_MAILBOXES else tag
 
 
-def _remote(address: Address, recipient: Recipient) -> Target:
-    return Target(address=address, notify=recipient.notify, original=recipient.original)
+def _local(account: Account, mailbox: str, recipient: Recipient, *, make_mailbox: bool = False) -> Target:
+    return Target(
+        address=recipient.path,
+        account_id=account.account_id,
+        email=account.email,
+        mailbox=mailbox,
+        make_mailbox=make_mailbox,
+        quota_octets=account.quota_octets,
+        notify=recipient.notify,
+        original=recipient.original,
+    )
+
+
+def _remote(address: Address, recipient: Recipient, forwarder: str = "") -> Target:
+    return Target(address=address, notify=recipient.notify, original=recipient.original, forwarder=forwarder)
 
 
 def find_route(routes: Sequence[RouteSettings], domain: str) -> RouteSettings | None:

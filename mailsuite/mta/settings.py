@@ -1,12 +1,24 @@
 """What the mail side is told: limits of reception, the spool, the queue, and fixed routes."""
 
+import enum
 from typing import Literal
 
 import attrs
 
+from mailsuite.address import normalize_domain
+from mailsuite.errors import MailError
 from mailsuite.smtp.settings import TLSPolicy
 
 MEBIBYTE = 2**20
+
+
+class OverQuota(enum.Enum):
+    """What a sender is told of a mailbox that is full."""
+
+    DEFER = "defer"
+    """To try again later: its owner may make room (RFC 5321 section 4.2.3, code 452)."""
+    REFUSE = "refuse"
+    """That the mail cannot be delivered (code 552)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -73,6 +85,15 @@ class QueueSettings:
     attempts_max: int = 100
     poll_seconds: float = 2.0
     stop_seconds: float = 10.0
+
+
+def _check_domain(_instance: object, attribute: "attrs.Attribute[str]", value: str) -> None:
+    try:
+        right = normalize_domain(value) if value else ""
+    except MailError:
+        right = ""
+    if right != value:
+        raise ValueError(f"{attribute.name} is written {right or 'as a domain name'}")
 
 
 @attrs.frozen(kw_only=True)
@@ -166,6 +187,11 @@ class ReceiveSettings:
         free_floor_octets: room on the disk below which no message is accepted; the larger of this and one and a half
             times the largest message counts.
         busy_wait_seconds: while the store does not keep up, MAIL waits so long before it is refused.
+        over_quota: ``defer`` lets mail for a full mailbox wait at its sender, ``refuse`` returns it at once; mail for
+            ``postmaster`` and ``abuse`` is taken anyhow.
+        srs: give mail that an alias or a forward passes on to elsewhere a reverse-path of ours, so that it passes SPF
+            there; reports come back to us and go on to its sender.
+        srs_domain: of those reverse-paths, with an MX record that leads here; empty is the domain that was written to.
     """
 
     hostname: str
@@ -174,6 +200,9 @@ class ReceiveSettings:
     hops_max: int = 50
     free_floor_octets: int = 64 * MEBIBYTE
     busy_wait_seconds: float = 10.0
+    over_quota: OverQuota = OverQuota.DEFER
+    srs: bool = True
+    srs_domain: str = attrs.field(default="", validator=_check_domain)
 
     @property
     def room_octets(self) -> int:
@@ -204,3 +233,23 @@ class SpoolSettings:
     busy_sweep_seconds: float = 0.5
     idle_sweep_seconds: float = 2.0
     stop_seconds: float = 10.0
+
+
+@attrs.frozen(kw_only=True)
+class CaptureSettings:
+    """
+    Bounds of domains that keep mail for every name; how long it is kept is said for each domain.
+
+    How much of it there may be is the quota of the domain's account: what is oldest goes before that is reached.
+
+    Args:
+        names_max: most names with mail in one domain.
+        messages_per_name_max: most messages for one name; older ones go.
+        sweep_seconds: pause between looks for what is old.
+    """
+
+    names_max: int = attrs.field(
+        default=1000, validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(4000))
+    )
+    messages_per_name_max: int = attrs.field(default=500, validator=attrs.validators.ge(1))
+    sweep_seconds: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))

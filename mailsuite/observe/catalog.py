@@ -192,6 +192,17 @@ EVENTS: Mapping[str, Event] = {
         {"queue_id": "of the message", "sender": "reverse-path"},
         LogLevel.warn,
     ),
+    # captured mail
+    "capture.messages.expired": Event(
+        "{count} messages and {mailboxes} mailboxes of {account} are gone",
+        {"count": "messages that were too old or too many", "mailboxes": "how many", "account": "its address"},
+    ),
+    "capture.account.skipped": Event(
+        "{account} could not be tidied up: {reason}",
+        {"account": "its address", "reason": "in the store's words"},
+        LogLevel.warn,
+    ),
+    "capture.sweep.failed": Event("a sweep of captured mail failed", level=LogLevel.critical),
     # smtp
     "smtp.connection.refused": Event("{peer} turned away: too many connections", level=LogLevel.warn),
     "smtp.session.expired": Event("{peer} was too slow"),

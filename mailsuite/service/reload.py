@@ -13,9 +13,21 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog
 from mailsuite.service.seat import SHARED_LIMITS, Seat
 
-RELOADED = ("smtp", "receive", "submission", "submitting", "throttle", "imap", "pop3", "routes", "sources", "tls")
+RELOADED = (
+    "smtp",
+    "receive",
+    "capture",
+    "submission",
+    "submitting",
+    "throttle",
+    "imap",
+    "pop3",
+    "routes",
+    "sources",
+    "tls",
+)
 """Attributes of `Config` whose new values act at once."""
-RELOADED_TABLES = frozenset({"smtp", "submission", "imap", "pop3", "route", "source", "tls"})
+RELOADED_TABLES = frozenset({"smtp", "capture", "submission", "imap", "pop3", "route", "source", "tls"})
 RELOADED_KEYS = frozenset(
     {"auth.allow_cleartext", "auth.mechanisms", *(f"limits.{name}" for name in attrs.fields_dict(ThrottleSettings))}
 )

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from twisted.application.service import MultiService
+from twisted.cred.error import LoginDenied
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
@@ -33,7 +34,17 @@ from mailsuite.durable import Disk, Lane, LanePool
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPFactory
 from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
-from mailsuite.mta import QueueService, Receiver, RelayAgent, Spool, Submission
+from mailsuite.mta import (
+    CaptureSweeper,
+    Forwarding,
+    QueueService,
+    Receiver,
+    RecipientRules,
+    RelayAgent,
+    Spool,
+    Submission,
+)
+from mailsuite.mta.forward import SRS_SECRET
 from mailsuite.observe import EventLog
 from mailsuite.observe.recent import RecentEvents
 from mailsuite.observe.watchdog import Watchdog
@@ -96,6 +107,8 @@ class Suite(StartedService):
         self._queue: QueueService | None = None
         self._relay: RelayAgent | None = None
         self._receiver: Receiver | None = None
+        self._rules: RecipientRules | None = None
+        self._sweeper: CaptureSweeper | None = None
         self._began = 0.0
 
     # the life of the service
@@ -156,6 +169,7 @@ class Suite(StartedService):
         receiving = spools[0] if Role.SMTP in self.roles else None
         if Role.QUEUE in self.roles:
             self._start_queue(spools, directory)
+            self._start_sweeper(directory, store)
         globalLogPublisher.addObserver(self._recent)
         self.stops.append(("recent events", lambda: globalLogPublisher.removeObserver(self._recent)))
         # Sessions end first, so their stop is the last to be added.
@@ -163,7 +177,7 @@ class Suite(StartedService):
         if self.listeners.services:
             portal = self._make_portal(directory, store, receiving)
             if receiving is not None:
-                self._receiver = Receiver(receiving, directory, self.config.receive, self._reactor)
+                self._receiver = self._make_receiver(receiving, directory, store)
             await self.listeners.open(lambda service: self._make_factory(service, portal))
         await self._answer(directory, store)
 
@@ -262,6 +276,18 @@ class Suite(StartedService):
         self._queue = queue
         self.stops.append(("queue", queue.stopService))
 
+    def _start_sweeper(self, directory: Directory, store: MailStore) -> None:
+        sweeper = CaptureSweeper(directory.list_captures, store, self.config.capture, self._reactor)
+        sweeper.start()
+        self._sweeper = sweeper
+        self.stops.append(("captured mail", sweeper.stop))
+
+    def _make_receiver(self, spool: Spool, directory: Directory, store: MailStore) -> Receiver:
+        config = self.config
+        forwarding = Forwarding(directory, lambda: directory.secret(SRS_SECRET), self._reactor)
+        self._rules = RecipientRules(directory, forwarding, store, self._reactor, config.capture)
+        return Receiver(spool, directory, config.receive, self._reactor, self._rules)
+
     def _make_portal(self, directory: Directory, store: MailStore, spool: Spool | None) -> Portal:
         settings = self.config.auth
         threads = range(max(1, settings.hashing_threads))
@@ -275,6 +301,8 @@ class Suite(StartedService):
         if spool is not None:
 
             def submission(account: Account, _mind: object) -> Submission:
+                if account.receive_only:
+                    raise LoginDenied("this account only receives")
                 return Submission(
                     spool,
                     directory,
@@ -328,6 +356,10 @@ class Suite(StartedService):
         self._throttle.rules = submission_rules(config.throttle)
         if self._receiver is not None:
             self._receiver.settings = config.receive
+        if self._rules is not None:
+            self._rules.capture = config.capture
+        if self._sweeper is not None:
+            self._sweeper.settings = config.capture
         if self._queue is not None:
             self._queue.set_routes(config.routes)
         if self._relay is not None:

@@ -23,6 +23,7 @@ from mailsuite.store.carry import is_damage
 from mailsuite.store.content import place_file, stage_message, summarize_file
 from mailsuite.store.flags import check_flags
 from mailsuite.store.index import AccountIndex, Transaction
+from mailsuite.store.mailboxes import create
 from mailsuite.store.statements import UID_BITS, UID_MASK, MailboxRow
 
 BATCH_MAX = 256
@@ -139,6 +140,7 @@ def deliver_batch(index: AccountIndex, deliveries: Sequence[LocalDelivery], shar
     new: dict[int, list[statements.NewMessage]] = {}
     added_octets = added_messages = 0
     tokens = [maildir.delivery_token(delivery.delivery_id) for delivery in deliveries]
+    refused = _make_mailboxes(index, deliveries)
     with index.writing() as transaction:
         known = statements.known_tokens(transaction.connection, tokens)
         for delivery, token in zip(deliveries, tokens, strict=True):
@@ -147,6 +149,8 @@ def deliver_batch(index: AccountIndex, deliveries: Sequence[LocalDelivery], shar
                 outcome = _find_delivered(index, transaction, delivery, token)
             if outcome is None:
                 try:
+                    if delivery.mailbox in refused:
+                        raise refused[delivery.mailbox]
                     size = _size(delivery.content)
                     index.check_quota(delivery.quota_octets, size + added_octets, 1 + added_messages)
                 except MailError as error:
@@ -181,6 +185,21 @@ def deliver_batch(index: AccountIndex, deliveries: Sequence[LocalDelivery], shar
 
 def _size(content: bytes | Body) -> int:
     return len(content) if isinstance(content, bytes) else content.size_octets
+
+
+def _make_mailboxes(index: AccountIndex, deliveries: Sequence[LocalDelivery]) -> dict[str, MailError]:
+    """Make the mailboxes that are to be made, durably; give the reason for those that cannot be."""
+    refused = {}
+    for name in dict.fromkeys(delivery.mailbox for delivery in deliveries if delivery.make_mailbox):
+        try:
+            index.find_row(name)
+        except MailError:
+            try:
+                create(index, name, frozenset())
+            except MailError as error:
+                if error.kind is not Kind.INVALID:  # whatever cannot be a mailbox goes into INBOX
+                    refused[name] = error
+    return refused
 
 
 def _target(transaction: Transaction, name: str) -> MailboxRow:

@@ -128,13 +128,19 @@ def delete(index: AccountIndex, name: str) -> None:
         if row is None:
             raise MailError(Kind.NOT_FOUND, "there is no such mailbox")
     with index.writing(durable=True) as transaction:
-        row.modseq += 1
-        statements.remove_mailbox(transaction.connection, row, keep_name=below and bool(row.selectable))
-        if row.selectable:
-            transaction.promise(index.folder(row), index.home.discarded(row.mailbox_id))
+        drop(transaction, index, row, keep_name=below and bool(row.selectable))
         _drop_lonely_names(transaction)
-        transaction.tree_changed = True
     index.lock.set_look(row.mailbox_id, None)
+
+
+def drop(transaction: Transaction, index: AccountIndex, row: MailboxRow, *, keep_name: bool = False) -> None:
+    """Remove a mailbox and its messages, and its folder once that is committed."""
+    row.modseq += 1
+    transaction.rows.pop(row.mailbox_id, None)  # there is nothing left to save
+    statements.remove_mailbox(transaction.connection, row, keep_name=keep_name)
+    if row.selectable:
+        transaction.promise(index.folder(row), index.home.discarded(row.mailbox_id))
+    transaction.tree_changed = True
 
 
 def _drop_lonely_names(transaction: Transaction) -> None:

@@ -16,13 +16,24 @@ from zope.interface import implementer
 
 from mailsuite.durable import Disk, InlineLane, Lane, LanePool, boot_id
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import Account, IChangeBus, IDeliveryStore, LocalDelivery, LocalOutcome
+from mailsuite.interfaces import (
+    Account,
+    Expired,
+    Expiry,
+    IAccountUpkeep,
+    IChangeBus,
+    IDeliveryStore,
+    LocalDelivery,
+    LocalOutcome,
+    Usage,
+)
 from mailsuite.observe import EventLog
 from mailsuite.store import boots, reindex
 from mailsuite.store.accounts import OpenAccounts, Others, neutral_error
 from mailsuite.store.carry import is_damage
 from mailsuite.store.changes import ChangeBus, Publisher
 from mailsuite.store.delivery import DeliveryLane
+from mailsuite.store.expire import expire, usage
 from mailsuite.store.index import AccountIndex, Place
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.maildir import home_of
@@ -40,7 +51,7 @@ UPLOAD_AGE_SECONDS = 36 * 3600
 LaneFactory = Callable[[str, IReactorFromThreads], Lane | InlineLane]
 
 
-@implementer(IDeliveryStore)
+@implementer(IDeliveryStore, IAccountUpkeep)
 class MailStore:
     """
     Mailboxes in Maildir++ folders with SQLite indexes. Made by `open_store`.
@@ -164,6 +175,14 @@ class MailStore:
                 raise neutral_error(error) from error
 
         return accounts.lane.run(work)
+
+    def usage(self, account: Account) -> "Deferred[Usage]":
+        """Say how much an account has."""
+        return self.run(account, usage)
+
+    def expire(self, account: Account, expiry: Expiry) -> "Deferred[Expired]":
+        """Remove one batch of what is old."""
+        return self.run(account, lambda index: expire(index, expiry))
 
     def mirror(self, account: Account, mailbox_id: int) -> None:
         """Write flags into file names when the lane comes to it."""

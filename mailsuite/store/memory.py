@@ -18,6 +18,9 @@ from mailsuite.interfaces import (
     Body,
     Changes,
     Column,
+    Expired,
+    Expiry,
+    IAccountUpkeep,
     IBodyFile,
     IChangeBus,
     IDeliveryStore,
@@ -32,12 +35,14 @@ from mailsuite.interfaces import (
     Snapshot,
     SpecialUse,
     StoreMode,
+    Usage,
 )
 from mailsuite.message.mime import parse_parts
 from mailsuite.message.summary import Summary, summarize
 from mailsuite.store.changes import ChangeBus
 from mailsuite.store.flags import check_flags
 from mailsuite.store.maildir import INBOX, check_name, find_name, parent_names
+from mailsuite.store.memory_expire import doomed_messages
 from mailsuite.store.settings import StorageSettings
 
 _ATTRIBUTES = {
@@ -117,7 +122,7 @@ class Mail:
         return sum(len(message.content) for message in messages), len(messages)
 
 
-@implementer(IDeliveryStore)
+@implementer(IDeliveryStore, IAccountUpkeep)
 class MemoryStore:
     """
     Mail that ends with the process.
@@ -231,14 +236,58 @@ class MemoryStore:
         except MailError as error:
             return LocalOutcome(delivery.delivery_id, 0, 0, error)
         try:
-            box = mail.find(delivery.mailbox)
-        except MailError:
-            box = mail.find(INBOX)
+            box = self._box_for(mail, delivery)
+        except MailError as error:
+            return LocalOutcome(delivery.delivery_id, 0, 0, error)
         box.modseq += 1
         message = self.add(box, content, flags, delivery.received)
         mail.delivered[delivery.delivery_id] = box.mailbox_id, message.uid
         self.told(mail, box)
         return LocalOutcome(delivery.delivery_id, box.mailbox_id, message.uid)
+
+    def _box_for(self, mail: Mail, delivery: LocalDelivery) -> Box:
+        try:
+            return mail.find(delivery.mailbox)
+        except MailError:
+            if not delivery.make_mailbox:
+                return mail.find(INBOX)
+        try:
+            name = check_name(delivery.mailbox)
+        except MailError:
+            return mail.find(INBOX)
+        if len(mail.boxes) >= self.settings.mailboxes_max:
+            raise MailError(Kind.OVER_QUOTA, "there are too many mailboxes")
+        mail.boxes.pop(name, None)
+        box = mail.make(name)
+        self.told(mail)
+        return box
+
+    # upkeep
+
+    async def usage(self, account: Account) -> Usage:
+        """Say how much an account has."""
+        mail = self.mail(account.account_id)
+        return Usage(*mail.totals(), sum(box.selectable for box in mail.boxes.values()))
+
+    async def expire(self, account: Account, expiry: Expiry) -> Expired:
+        """Remove what is old, all at once."""
+        mail = self.mail(account.account_id)
+        boxes = [box for box in mail.boxes.values() if box.selectable]
+        named = [box for box in boxes if box.name != INBOX and not box.special_use]
+        gone = 0
+        for box, uid in doomed_messages(mail, boxes, named, expiry):
+            box.modseq += 1
+            del box.messages[uid]
+            box.expunged[uid] = box.modseq
+            self.told(mail, box)
+            gone += 1
+        empty = [box for box in named if not box.messages]
+        for box in empty:
+            box.selectable = False
+            del mail.boxes[box.name]
+        if empty:
+            self.told(mail)
+        return Expired(gone, len(empty))
 
     def sync(self) -> None:
         """Nothing survives anyway."""

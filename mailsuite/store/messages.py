@@ -294,11 +294,12 @@ def expunge(index: AccountIndex, mailbox_id: int, uids: Sequence[int] | None) ->
     if doomed:
         with index.writing(durable=True) as transaction:
             row = transaction.changing(mailbox_id)
-            _remove(index, transaction, row, statements.whole_rows(transaction.connection, row, doomed))
+            remove_lines(index, transaction, row, statements.whole_rows(transaction.connection, row, doomed))
     return doomed
 
 
-def _remove(index: AccountIndex, transaction: Transaction, row: MailboxRow, lines: Sequence[WholeRow]) -> None:
+def remove_lines(index: AccountIndex, transaction: Transaction, row: MailboxRow, lines: Sequence[WholeRow]) -> None:
+    """Remove messages, and their files once that is committed."""
     folder = index.folder(row)
     for _, _, _, _, subfolder, name, _ in lines:
         transaction.promise(f"{folder}/{subfolder}/{name}")

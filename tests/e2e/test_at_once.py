@@ -139,7 +139,13 @@ def test_an_alias_a_domain_and_an_account_come_and_go(server, login):
 
 def test_a_quota_acts_on_the_next_message(server, login):
     server.command("user", "quota", login.email, "1K")
-    server.send(login, "Subject: big\r\n\r\n" + "x" * 70 + "\r\n" + ("y" * 70 + "\r\n") * 30)
+    big = "Subject: big\r\n\r\n" + "x" * 70 + "\r\n" + ("y" * 70 + "\r\n") * 30
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as caught:
+        server.send(login, big)
+    assert caught.value.recipients[login.email][0] == 452
+    with smtplib.SMTP("127.0.0.1", server.port("smtp"), timeout=30) as client:
+        client.helo("far.test")  # and so does not say how big it is
+        client.sendmail("far@elsewhere.test", [login.email], big)
     row = server.eventually(
         lambda: [row for row in json.loads(server.command("queue", "list", "--json").stdout) if row["recipients"]], bool
     )[0]

@@ -14,6 +14,7 @@ from mailsuite.config.convert.outcomes import Turn
 from mailsuite.config.convert.turns import (
     address_and_port,
     by_truth,
+    captured_domains,
     certbot,
     cleartext,
     data_folder,
@@ -43,8 +44,8 @@ LEVEL = to(kinds.level, "log.level")
 NOT_IN_THIS_FILE = 'accounts and mail are not in this file; see the page "Coming from another server"'
 NO_DOMAINS = "domains are not in this file; add each with: mailsuite domain add DOMAIN"
 CAUGHT_MAIL = (
-    "mail was kept in Redis for a day, for any name; here it is kept for accounts, and for any other name with: "
-    "mailsuite domain set DOMAIN --catch-all ADDRESS"
+    "mail was kept in Redis for a day, for any name; here the commands below do the same, in a mailbox for each name "
+    "of the account capture@DOMAIN; another time: mailsuite domain set DOMAIN --capture-retention 7d"
 )
 NO_REST_API = "there is no REST API yet; to read mail by IMAP or POP3, take its line out of [listen]"
 VERIFY = to(kinds.boolean, "msgauth.verify")
@@ -196,7 +197,7 @@ SMTP_WITH_REST = System(
     },
     remarks=(CAUGHT_MAIL, NO_REST_API),
     rules={
-        "DOMAIN": together(to(normalize_host, "server.hostname"), domains),
+        "DOMAIN": together(to(normalize_host, "server.hostname"), captured_domains),
         "API_KEY": secret("there is no REST API yet, so nothing needs a key"),
         "REDIS_ADDR": redis_address,
         "GIN_MODE": one_of({"debug": "debug", "release": "info", "test": "debug"}, "log.level"),

@@ -125,6 +125,14 @@ def domains(given: Given) -> Iterator[Outcome]:
             yield Remark("one of them is no domain name; add it by hand with: mailsuite domain add DOMAIN")
 
 
+def captured_domains(given: Given) -> Iterator[Outcome]:
+    """Add each domain by a command, and keep mail for every name in it."""
+    for outcome in domains(given):
+        yield outcome
+        if isinstance(outcome, Command):
+            yield Command(("mailsuite", "domain", "set", outcome.words[-1], "--capture", "on"))
+
+
 def database_file(given: Given) -> Iterator[Outcome]:
     """Keep our accounts beside the old database; that one has other tables and stays as it is."""
     old = kinds.path(given.entry.value, given.folder)

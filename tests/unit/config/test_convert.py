@@ -156,6 +156,7 @@ def test_environment_of_the_server_with_rest(convert):
         **off(*mail, *OFF - {"http", "https"}),
     }
     assert "mailsuite.toml domain add example.com\n" in said
+    assert "mailsuite.toml domain set example.com --capture on\n" in said
     assert "API_KEY (line 3): " in said
 
 

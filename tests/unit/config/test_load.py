@@ -442,3 +442,10 @@ def test_what_is_wrong_with_sources_is_told():
         "source[2].domain",
         "source[2].ipv4",
     }
+
+
+def test_the_domain_of_rewritten_senders_is_checked():
+    assert parse_config({"smtp": {"srs_domain": "srs.example.com"}}, PATH, {}).receive.srs_domain == "srs.example.com"
+    for wrong in ("SRS.example.com", "a b"):
+        with pytest.raises(ConfigError, match="srs_domain is written"):
+            parse_config({"smtp": {"srs_domain": wrong}}, PATH, {})

@@ -75,9 +75,9 @@ def test_an_older_database_is_copied_before_it_is_changed(fresh, monkeypatch):
     fresh.migrate()
     with fresh.writing() as connection:
         connection.execute(SECRETS.insert().values(name="a", value=b"b"))
-    monkeypatch.setattr("mailsuite.directory.database.NEWEST_VERSION", "0002")
+    monkeypatch.setattr("mailsuite.directory.database.NEWEST_VERSION", "a later one")
     fresh.migrate()
-    copy = f"{fresh.path}.0001"
+    copy = f"{fresh.path}.{NEWEST_VERSION}"
     assert stat.S_IMODE(os.stat(copy).st_mode) == 0o600
     assert not os.path.exists(f"{copy}-wal")
     assert schema(copy) == schema(fresh.path)
