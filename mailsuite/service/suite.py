@@ -28,7 +28,6 @@ from mailsuite.imap import IMAPFactory
 from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
 from mailsuite.mta import QueueService, Receiver, Spool, Submission
 from mailsuite.observe import EventLog
-from mailsuite.observe.recent import RecentEvents
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.pop3 import POP3Factory
 from mailsuite.service.affinity import processors, run_on
@@ -48,6 +47,7 @@ from mailsuite.service.spools import SPOOL_FOLDER, SpoolPlan, forget_spools, pla
 from mailsuite.service.started import StartedService
 from mailsuite.smtp import SMTPFactory, SubmissionFactory
 from mailsuite.store import MailStore, open_store
+from mailsuite.trace import Recorder, Trace
 
 LOCK_PATIENCE_SECONDS = 10.0
 """A worker whose parent was killed needs some time to end; its successor waits for it."""
@@ -80,7 +80,7 @@ class Suite(StartedService):
         self.listeners = Listeners(config, services, self._tls, reactor, seat)
         self._control = ControlSocket(config.run_folder, reactor)
         self._manhole = Manhole(config, self._tls, reactor, wanted=seat is None and self.roles == ALL_ROLES)
-        self._recent = RecentEvents()
+        self._trace: Trace | None = None
         self.watchdog = Watchdog(reactor, config.server.stall_seconds)
         self._queue: QueueService | None = None
         self._receiver: Receiver | None = None
@@ -135,6 +135,7 @@ class Suite(StartedService):
     async def _assemble(self) -> None:
         self.watchdog.start()
         self.stops.append(("watchdog", self.watchdog.stop))
+        self._trace = self._start_trace()
         directory = self._open_directory()
         store = self._open_store()
         if self._seat is None and Role.SMTP in self.roles:
@@ -144,8 +145,6 @@ class Suite(StartedService):
         receiving = spools[0] if Role.SMTP in self.roles else None
         if Role.QUEUE in self.roles:
             self._start_queue(spools, directory)
-        globalLogPublisher.addObserver(self._recent)
-        self.stops.append(("recent events", lambda: globalLogPublisher.removeObserver(self._recent)))
         # Sessions end first, so their stop is the last to be added.
         self.stops.append(("listeners", self.listeners.close))
         if self.listeners.services:
@@ -160,7 +159,7 @@ class Suite(StartedService):
         commands = ServerCommands(
             self, self._reactor, self._began, directory, store, self._queue, self.listeners, self.watchdog
         )
-        inspection = Inspection(directory, self._queue, self.listeners, self._recent)
+        inspection = Inspection(directory, self._queue, self.listeners, self._trace, self._in_thread)
         self.commands = {**commands.table(), **inspection.table()}
         if self._seat is not None:
             self._seat.link.commands.update(self.commands)
@@ -176,6 +175,16 @@ class Suite(StartedService):
                 "listeners": self.listeners,
             }
             await self._manhole.open(self.ask, names, self._disk)
+
+    def _start_trace(self) -> Trace | None:
+        if not self.config.trace.days:
+            return None
+        recorder = Recorder(self.config.trace_folder, self.config.trace, self._disk)
+        recorder.start()
+        globalLogPublisher.addObserver(recorder)
+        self.stops.append(("trace", lambda: self._in_thread(recorder.stop)))
+        self.stops.append(("trace of events", lambda: globalLogPublisher.removeObserver(recorder)))
+        return Trace(self.config.trace_folder, self._disk, recorder)
 
     def _open_directory(self) -> Directory:
         lane = Lane("directory", self._reactor)

@@ -454,7 +454,7 @@ class SMTPServer(ESMTP):
             return
         self.session.messages += 1
         self.session.end_transaction()
-        self.session.log.emit("smtp.message.refused", code=refusal.code, text=refusal.text)
+        self.session.tell_refused(refusal)
         self._answer(refusal)
 
     def _move_deadline(self) -> None:

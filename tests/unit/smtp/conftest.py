@@ -27,6 +27,7 @@ class MemoryTransaction:
     recipients: list = attrs.field(factory=list)
     chunks: list = attrs.field(factory=list)
     state: str = "open"
+    queue_id: str = "q1"
 
     @property
     def content(self):
