@@ -38,7 +38,9 @@ smtputf8_enable = yes
 smtp_tls_security_level = may
 relay_domains = {held}
 relayhost = [127.0.0.1]:{relay_port}
-transport_maps = inline:{{ {held}=retry:4.0.0:held }}
+transport_maps = inline:{{ {held}=held: }}
+defer_transports = held
+fast_flush_domains =
 virtual_mailbox_domains = {hostname}
 virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = static:box/
@@ -56,6 +58,7 @@ defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
+held unix - - n - - smtp
 error unix - - n - - error
 retry unix - - n - - error
 virtual unix - n n - - virtual
