@@ -37,6 +37,7 @@ TITLES: Mapping[str, str] = {
     "pop3": "POP3, ports 110 and 995",
     "manhole": "a console into the running server",
     "log": "what the server says about itself",
+    "trace": "what happened to each message",
 }
 
 LISTS: Mapping[str, type[attrs.AttrsInstance]] = {"route": RouteSettings, "source": SourceSettings}

@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "queue": ("queue", "Mail that waits for delivery."),
     "mailbox": ("mailbox", "The mailboxes of an account."),
     "sessions": ("sessions", "Open connections."),
-    "trace": ("trace", "What happened to a recent message."),
+    "trace": ("trace", "What happened to a message."),
     "cert": ("cert", "The certificate."),
     "storage": ("storage", "The folders of all accounts."),
     "dkim": ("dkim", "The keys that mail is signed with."),

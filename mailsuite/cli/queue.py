@@ -1,8 +1,10 @@
 """``mailsuite queue``: works on the spool directly, and lets a running server look at it."""
 
 import contextlib
+import getpass
 import os
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -22,11 +24,32 @@ def command() -> None:
     """Mail that waits for delivery."""
 
 
-def _open(session: Session) -> "QueueFile":
-    from mailsuite.mta.operations import QueueFile
+@contextlib.contextmanager
+def _open(session: Session) -> "Iterator[QueueFile]":
+    from twisted.logger import globalLogPublisher
 
+    from mailsuite.durable import Disk
+    from mailsuite.mta.operations import QueueFile
+    from mailsuite.trace import Recorder
+
+    by = f"{_who()} on the command line"
     session.act_as_server()
-    return QueueFile(os.path.join(session.config.server.data_dir, SPOOL_FOLDER))
+    config = session.config
+    with contextlib.ExitStack() as stack:
+        queue = stack.enter_context(QueueFile(os.path.join(config.server.data_dir, SPOOL_FOLDER), by=by))
+        if config.trace.days:
+            recorder = stack.enter_context(Recorder(config.trace_folder, config.trace, Disk()))
+            globalLogPublisher.addObserver(recorder)
+            stack.callback(globalLogPublisher.removeObserver, recorder)
+        yield queue
+
+
+def _who() -> str:
+    """Name who asks, as the system knows it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        return f"user {os.getuid()}"
 
 
 def _poke(session: Session) -> None:

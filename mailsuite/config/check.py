@@ -43,6 +43,9 @@ def _check_server(config: Config) -> Iterator[Fault]:
         yield Fault("server.backlog", "expected 1 or more", config.path)
     if config.server.workers < 0:
         yield Fault("server.workers", "expected 0 or more", config.path)
+    for key, value in (("trace.days", config.trace.days), ("trace.max_octets", config.trace.max_octets)):
+        if value < 0:
+            yield Fault(key, "expected 0 or more", config.path)
     if config.server.port_offset < 0:
         yield Fault("server.port_offset", "expected 0 or more", config.path)
 

@@ -35,8 +35,10 @@ from mailsuite.mta.settings import (
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
+from mailsuite.trace.settings import TraceSettings
 
 RUN_FOLDER = "run"
+TRACE_FOLDER = "trace"
 MANHOLE = "manhole"
 
 
@@ -116,6 +118,7 @@ class Config:
     pop3: POP3Settings
     manhole: ManholeSettings
     log: LogSettings
+    trace: TraceSettings
     listen: Mapping[str, int | tuple[str, ...]]
     effective: Sequence[Effective] = attrs.field(repr=False)
     inactive: Sequence[str] = ()
@@ -125,6 +128,11 @@ class Config:
     def run_folder(self) -> str:
         """Where locks and sockets lie: beside the file."""
         return os.path.join(os.path.dirname(self.path), RUN_FOLDER)
+
+    @property
+    def trace_folder(self) -> str:
+        """Where what happened to messages is kept."""
+        return os.path.join(self.server.data_dir, TRACE_FOLDER)
 
     def services(self) -> Iterator[str]:
         """Name the services that are to listen and that this version has."""

@@ -29,6 +29,7 @@ from mailsuite.mta.settings import (
 from mailsuite.pop3.settings import POP3Settings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
+from mailsuite.trace.settings import TraceSettings
 
 
 @attrs.frozen
@@ -89,6 +90,7 @@ PARTS: Sequence[Part] = (
     Part("pop3", "pop3", POP3Settings, LOGIN_AND_RATES | MECHANISMS),
     Part("manhole", "manhole", ManholeSettings),
     Part("log", "log", LogSettings),
+    Part("trace", "trace", TraceSettings),
 )
 
 EMPTY_TABLES = frozenset({"web", "dav", "metrics"})

@@ -13,6 +13,7 @@ import stat
 import time
 from collections.abc import Iterator
 from importlib import resources
+from urllib.parse import quote
 
 from mailsuite.durable.files import Disk
 
@@ -40,6 +41,10 @@ class Database:
         synchronous: what commits wait for until `set_synchronous` says otherwise.
         cache_size: SQLite's: pages, or negative for KiB; None leaves SQLite's default.
         checkpoint_pages: length of the log at which a commit also moves it into the database.
+        make: whether a database that is not there is made.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be used; FileNotFoundError when it is not there and not to be made.
     """
 
     def __init__(
@@ -50,13 +55,22 @@ class Database:
         synchronous: Synchronous = Synchronous.FULL,
         cache_size: int | None = None,
         checkpoint_pages: int = 1000,
+        make: bool = True,
     ) -> None:
         self.path = path
         self._disk = disk
         self._synchronous: Synchronous | None = None
-        _make_file(path, disk)
+        if make:
+            _make_file(path, disk)
+        else:
+            disk.stat(path)
         self.connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+            f"file:{quote(path)}?mode=rw",
+            uri=True,
+            timeout=BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
         )
         try:
             self._retry_locked(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_SECONDS * 1000)}")

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 
 import attrs
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from mailsuite.envelope import Peer, Recipient, Sender
 
@@ -29,6 +29,8 @@ class IMailTransaction(Interface):
     Methods may return their value directly or an awaitable of it where marked; a caller checks, so that the common
     case costs no trip through the reactor.
     """
+
+    queue_id: str = Attribute("names the message in logs and traces from its beginning; empty when it has no name yet")
 
     def add_recipient(recipient: Recipient) -> Awaitable[None] | None:
         """

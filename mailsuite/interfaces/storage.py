@@ -417,12 +417,14 @@ class LocalOutcome:
 
     Args:
         error: None when it is in the mailbox; OVER_QUOTA and UNAVAILABLE are tried again.
+        mailbox: its name; empty when the store does not say.
     """
 
     delivery_id: str
     mailbox_id: int
     uid: int
     error: Exception | None = None
+    mailbox: str = ""
 
 
 class IDeliveryStore(Interface):

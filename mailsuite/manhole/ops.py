@@ -50,7 +50,7 @@ class Ops:
         return _shown(await self._ask("queue.list"))
 
     async def trace(self, id: str) -> object:  # noqa: A002 - as the log calls it
-        """What happened to a recent message, by its queue id or Message-ID."""
+        """What happened to a message, by its queue id or Message-ID."""
         return _shown(await self._ask("trace", id=id), hidden=frozenset({"fields"}))
 
     async def reload(self) -> object:

@@ -53,6 +53,11 @@ class Target:
         """Whether it lies in one of our own mailboxes."""
         return self.account_id != 0
 
+    @property
+    def shown(self) -> str:
+        """Where it goes, for people: account and mailbox, or an address elsewhere."""
+        return f"{self.email}/{self.mailbox}" if self.account_id else str(self.address)
+
 
 @attrs.frozen(kw_only=True)
 class SpoolMessage:

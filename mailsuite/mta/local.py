@@ -70,7 +70,7 @@ class LocalAgent:
         name: of the spool, in every delivery id.
         defer: told of first deliveries that failed, in a store thread; it calls `recorded` when that is durable.
         fire: runs a callable in the reactor.
-        tell: told of each delivery in a store thread: message, address as the sender wrote it, account.
+        tell: told of each delivery in a store thread: message, address as the sender wrote it, account, mailbox.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class LocalAgent:
         *,
         defer: Callable[[Sequence[FailedDelivery]], None],
         fire: Callable[..., object],
-        tell: Callable[[int, str, str], object] = lambda *_: None,
+        tell: Callable[[int, str, str, str], object] = lambda *_: None,
     ) -> None:
         self._name = name
         self._store = store
@@ -163,7 +163,7 @@ class LocalAgent:
     def _report(self, outcomes: Sequence[LocalOutcome]) -> None:
         failed: list[FailedDelivery] = []
         refused: list[tuple[Deferred[LocalOutcome], LocalOutcome]] = []
-        delivered: list[_Waiting] = []
+        delivered: list[tuple[_Waiting, str]] = []
         with self._lock:
             for outcome in outcomes:
                 waiting = self._waiting.pop(outcome.delivery_id, None)
@@ -176,7 +176,7 @@ class LocalAgent:
                         refused.append((waiting.deferred, outcome))
                 elif outcome.error is None:
                     self._close(waiting.message_id)
-                    delivered.append(waiting)
+                    delivered.append((waiting, outcome.mailbox))
                 else:
                     failed.append(
                         FailedDelivery(
@@ -187,8 +187,8 @@ class LocalAgent:
                             error=outcome.error,
                         )
                     )
-        for done in delivered:
-            self._tell(done.message_id, done.address, done.email)
+        for done, mailbox in delivered:
+            self._tell(done.message_id, done.address, done.email, mailbox)
         for deferred, outcome in refused:
             self._fire(_callback, deferred, outcome)
         if failed:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import attrs
+from twisted.logger import Logger
 
 from mailsuite.durable import Database, Disk, migrate
 from mailsuite.errors import Kind, MailError
@@ -22,8 +23,10 @@ from mailsuite.mta.replay import decode_row
 from mailsuite.mta.spool import DATABASE_NAME, format_queue_id, is_of_spool, parse_queue_id
 from mailsuite.mta.statements import Pending, State
 from mailsuite.mta.writer import open_database
+from mailsuite.observe import EventLog
 
 REMOVED = "removed by the operator"
+AN_OPERATOR = "an operator"
 WORKER_FOLDER = "worker-"
 
 T = TypeVar("T")
@@ -189,12 +192,15 @@ class QueueFile:
 
     Args:
         folder: of the first spool; those of workers lie below it.
+        by: who asks, for the log.
 
     Raises:
         MailError: NOT_FOUND when there is no spool in the folder; CONFLICT when it is not of this version.
     """
 
-    def __init__(self, folder: str, disk: Disk | None = None) -> None:
+    def __init__(self, folder: str, disk: Disk | None = None, *, by: str = AN_OPERATOR) -> None:
+        self._by = by
+        self._log = EventLog(Logger("mailsuite.mta.operations"))
         paths = [os.path.join(each, DATABASE_NAME) for each in spool_folders(folder)]
         paths = [path for path in paths if os.path.exists(path)]
         if not paths:
@@ -251,18 +257,22 @@ class QueueFile:
     def retry(self, queue_id: str, now: float) -> None:
         """Let one message be tried now."""
         self._in_spool(queue_id, lambda connection: retry_message(connection, queue_id, now))
+        self._log.emit("queue.message.retried", queue_id=queue_id, by=self._by)
 
     def hold(self, queue_id: str) -> None:
         """Let one message wait until it is released."""
         self._in_spool(queue_id, lambda connection: hold_message(connection, queue_id))
+        self._log.emit("queue.message.held", queue_id=queue_id, by=self._by)
 
     def release(self, queue_id: str) -> None:
         """Let one message go on."""
         self._in_spool(queue_id, lambda connection: release_message(connection, queue_id))
+        self._log.emit("queue.message.released", queue_id=queue_id, by=self._by)
 
     def remove(self, queue_id: str) -> None:
         """Give up one message."""
         self._in_spool(queue_id, lambda connection: remove_message(connection, queue_id))
+        self._log.emit("queue.message.removed", queue_id=queue_id, by=self._by)
 
     def flush(self, now: float) -> int:
         """Let everything be tried now."""

@@ -182,25 +182,29 @@ class QueueService(Service):
         """Give one message that waits."""
         return await self._find(queue_id).run(lambda connection: operations.show_message(connection, queue_id))
 
-    async def retry(self, queue_id: str) -> None:
-        """Try one message now."""
+    async def retry(self, queue_id: str, *, by: str = operations.AN_OPERATOR) -> None:
+        """Try one message now; `by` is who asks."""
         now = self._reactor.seconds()
         await self._find(queue_id).run(lambda connection: operations.retry_message(connection, queue_id, now))
+        self._log.emit("queue.message.retried", queue_id=queue_id, by=by)
         self.poke()
 
-    async def hold(self, queue_id: str) -> None:
+    async def hold(self, queue_id: str, *, by: str = operations.AN_OPERATOR) -> None:
         """Let one message wait until it is released."""
         await self._find(queue_id).run(lambda connection: operations.hold_message(connection, queue_id))
+        self._log.emit("queue.message.held", queue_id=queue_id, by=by)
 
-    async def release(self, queue_id: str) -> None:
+    async def release(self, queue_id: str, *, by: str = operations.AN_OPERATOR) -> None:
         """Let one message go on."""
         await self._find(queue_id).run(lambda connection: operations.release_message(connection, queue_id))
+        self._log.emit("queue.message.released", queue_id=queue_id, by=by)
         self.poke()
 
-    async def remove(self, queue_id: str) -> None:
+    async def remove(self, queue_id: str, *, by: str = operations.AN_OPERATOR) -> None:
         """Give up one message; nobody is told."""
         spool = self._find(queue_id)
         await spool.run(lambda connection: operations.remove_message(connection, queue_id))
+        self._log.emit("queue.message.removed", queue_id=queue_id, by=by)
         spool.forget_finished()
 
     async def flush(self) -> int:

@@ -225,6 +225,10 @@ class Transaction:
             recipients=[str(recipient.path) for recipient in self._recipients],
             size=self._size_octets,
             message_id=self.header_id,
+            helo=self._peer.helo,
+            port=self._peer.local_port,
+            tls=self._peer.tls,
+            targets=[target.shown for target in message.targets],
         )
         return receipt
 

@@ -376,8 +376,14 @@ class Spool:
 
         self._group.put(Write(change=record, done=recorded))
 
-    def _tell_delivered(self, message_id: int, address: str, email: str) -> None:
-        self._log.emit("spool.delivery.completed", queue_id=self.queue_id(message_id), recipient=address, account=email)
+    def _tell_delivered(self, message_id: int, address: str, email: str, mailbox: str) -> None:
+        self._log.emit(
+            "spool.delivery.completed",
+            queue_id=self.queue_id(message_id),
+            recipient=address,
+            account=email,
+            mailbox=mailbox or "a mailbox",
+        )
 
     def _prepare_sweep(self) -> None:
         try:

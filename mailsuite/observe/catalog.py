@@ -37,6 +37,13 @@ _ATTEMPT = {
     "tries": "how many attempts there were",
 }
 
+_UNFINISHED = {
+    "queue_id": "that the message would have had",
+    "sender": "reverse-path",
+    "recipients": "forward-paths that were taken",
+}
+_OPERATED = {"queue_id": "of the message", "by": "who did it"}
+
 EVENTS: Mapping[str, Event] = {
     # observe
     "background.work.failed": Event("background work failed: {what}", {"what": "which work"}, LogLevel.critical),
@@ -119,8 +126,13 @@ EVENTS: Mapping[str, Event] = {
         LogLevel.warn,
     ),
     "spool.delivery.completed": Event(
-        "{queue_id} for {recipient} is in a mailbox of {account}",
-        {"queue_id": "which message", "recipient": "as the sender wrote it", "account": "address of the account"},
+        "{queue_id} for {recipient} is in {mailbox} of {account}",
+        {
+            "queue_id": "which message",
+            "recipient": "as the sender wrote it",
+            "account": "address of the account",
+            "mailbox": "where it was filed",
+        },
         LogLevel.debug,
     ),
     "submission.message.held": Event(
@@ -141,6 +153,10 @@ EVENTS: Mapping[str, Event] = {
             "recipients": "forward-paths",
             "size": "octets as received",
             "message_id": "as its header has it; empty when it has none",
+            "helo": "what the peer called itself",
+            "port": "where it connected to",
+            "tls": "version and cipher; empty in the clear",
+            "targets": "where it goes: account and mailbox, or an address elsewhere",
         },
     ),
     "queue.attempt.broken": Event(
@@ -203,6 +219,24 @@ EVENTS: Mapping[str, Event] = {
         LogLevel.warn,
     ),
     "capture.sweep.failed": Event("a sweep of captured mail failed", level=LogLevel.critical),
+    "queue.message.held": Event("{queue_id} held by {by}", _OPERATED),
+    "queue.message.released": Event("{queue_id} released by {by}", _OPERATED),
+    "queue.message.retried": Event("{queue_id} tried again at once: told by {by}", _OPERATED),
+    "queue.message.removed": Event("{queue_id} removed from the queue by {by}", _OPERATED),
+    # trace
+    "trace.write.failed": Event(
+        "what happens to messages cannot be written down: {reason}; mail goes on",
+        {"reason": "in the system's words"},
+        LogLevel.error,
+    ),
+    "trace.write.recovered": Event(
+        "what happens to messages is written down again; {dropped} events were lost", {"dropped": "how many"}
+    ),
+    "trace.file.damaged": Event(
+        "the trace {file} is damaged and left as it is: {reason}; another file is begun",
+        {"file": "its name", "reason": "in SQLite's words"},
+        LogLevel.error,
+    ),
     # smtp
     "smtp.connection.refused": Event("{peer} turned away: too many connections", level=LogLevel.warn),
     "smtp.session.expired": Event("{peer} was too slow"),
@@ -223,9 +257,19 @@ EVENTS: Mapping[str, Event] = {
     ),
     "smtp.rcpt.refused": Event(
         "recipient {recipient} refused: {code} {text}",
-        {"recipient": "forward-path", "code": "of the reply", "text": "of the reply"},
+        {
+            "queue_id": "that the message would have had",
+            "sender": "reverse-path",
+            "recipient": "forward-path",
+            "code": "of the reply",
+            "text": "of the reply",
+        },
     ),
-    "smtp.message.refused": Event("message refused: {code} {text}", {"code": "of the reply", "text": "of the reply"}),
+    "smtp.message.refused": Event(
+        "message refused: {code} {text}",
+        {**_UNFINISHED, "code": "of the reply", "text": "of the reply"},
+    ),
+    "smtp.message.abandoned": Event("{peer} left before the message was complete", _UNFINISHED),
     # imap
     "imap.session.begun": Event("connection from {peer}", {"tls": "whether it is encrypted"}, LogLevel.debug),
     "imap.session.ended": Event("connection ended", level=LogLevel.debug),

@@ -10,13 +10,13 @@ from twisted.internet.defer import FirstError, gatherResults
 
 import mailsuite
 from mailsuite.errors import Kind, MailError
-from mailsuite.observe.recent import row_order
 from mailsuite.observe.watchdog import RECENT_MAX
 from mailsuite.service.commands import STOP_DELAY_SECONDS, stall_facts
 from mailsuite.service.control import Command
 from mailsuite.service.crew import Worker
 from mailsuite.service.inspection import unknown_message
 from mailsuite.service.reload import give, reload_config, reload_facts, tell_reloaded
+from mailsuite.trace import in_order
 
 if TYPE_CHECKING:
     from mailsuite.service.supervisor import Supervisor
@@ -58,6 +58,7 @@ class FleetCommands:
             "session.end": self.end_session,
             "accounts": self.accounts,
             "trace": self.trace,
+            "trace.search": self.search,
             "reload": self.reload,
             "account.rename": self.begin_rename,
         }
@@ -165,26 +166,27 @@ class FleetCommands:
         return [{**row, "sessions": open_[row["address"]]} for row in told[0]] if told else []
 
     async def trace(self, request: Mapping[str, object]) -> object:
-        """Tell what happened to a recent message in all processes, in order."""
-        found = await self._trace(str(request.get("id")))
-        # Only who accepted a message knows its Message-ID; the others know it by its queue id.
-        for queue_id in sorted({row["queue_id"] for row in found}):
-            found.extend(row for row in await self._trace(queue_id) if row not in found)
-        if not found:
-            raise MailError(Kind.NOT_FOUND, unknown_message(str(request.get("id"))))
-        return sorted(found, key=row_order)
-
-    async def _trace(self, name: str) -> list[Any]:
-        rows: list[Any] = []
-        for worker in self._ready():
+        """Tell what happened to a message in all processes, in order."""
+        found: list[Any] = []
+        for worker in self._ready():  # each writes down what it has before it answers, so the last one knows most
             try:
-                answer: Any = await worker.ask("trace", id=name)
+                answer: Any = await worker.ask("trace", **_arguments(request))
             except MailError as error:
                 if error.kind is not Kind.NOT_FOUND:
                     raise
             else:
-                rows.extend(answer)
-        return rows
+                found.extend(row for row in answer if row not in found)
+        if not found:
+            raise MailError(Kind.NOT_FOUND, unknown_message(str(request.get("id"))))
+        return in_order(found)
+
+    async def search(self, request: Mapping[str, object]) -> object:
+        """List messages of all processes."""
+        found: dict[str, Any] = {}
+        for worker in self._ready():
+            answer: Any = await worker.ask("trace.search", **_arguments(request))
+            found.update({row["queue_id"]: row for row in answer})
+        return sorted(found.values(), key=lambda row: str(row["time"]), reverse=True)
 
     async def _first_found(self, name: str, **arguments: object) -> object:
         missing: MailError | None = None

@@ -2,16 +2,18 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import attrs
 
 from mailsuite.directory import Directory
 from mailsuite.errors import Kind, MailError
 from mailsuite.mta import QueueEntry, QueueService
-from mailsuite.observe.recent import RecentEvents
 from mailsuite.service.control import Command
 from mailsuite.service.listeners import Listeners
+from mailsuite.trace import Search, Trace
+
+TRACE_OFF = "no trace is kept: trace.days is 0"
 
 
 @attrs.frozen
@@ -20,13 +22,15 @@ class Inspection:
     Commands of one server, beside `ServerCommands`.
 
     Args:
-        recent: keeps the events of messages.
+        messages: what happened to each; None when none is kept.
+        in_thread: does what blocks, and gives its result.
     """
 
     directory: Directory
     queue: QueueService | None
     listeners: Listeners
-    recent: RecentEvents
+    messages: Trace | None
+    in_thread: Callable[[Callable[[], object]], Awaitable[object]]
 
     def table(self) -> Mapping[str, Command]:
         """Name the commands."""
@@ -37,6 +41,7 @@ class Inspection:
             "domains": self.domains,
             "queue.list": self.list_queue,
             "trace": self.trace,
+            "trace.search": self.search,
         }
 
     async def sessions(self, _request: Mapping[str, object]) -> object:
@@ -84,17 +89,44 @@ class Inspection:
         return [row for entry in await self.queue.list() for row in _queue_rows(entry)]
 
     async def trace(self, request: Mapping[str, object]) -> object:
-        """Tell what happened to a recent message."""
+        """Tell what happened to a message."""
         name = str(request.get("id"))
-        found = self.recent.trace(name)
+        trace = self._kept()
+        found = await self.in_thread(lambda: trace.story(name))
         if not found:
             raise MailError(Kind.NOT_FOUND, unknown_message(name))
         return found
 
+    async def search(self, request: Mapping[str, object]) -> object:
+        """List messages of a sender, to a recipient, since a moment."""
+        search = read_search(request)
+        trace = self._kept()
+        return await self.in_thread(lambda: trace.search(search))
+
+    def _kept(self) -> Trace:
+        if self.messages is None:
+            raise MailError(Kind.UNAVAILABLE, TRACE_OFF)
+        return self.messages
+
 
 def unknown_message(name: str) -> str:
     """Say that nothing is known of a message."""
-    return f"nothing is known of {name}: the server remembers recent messages only"
+    return f"nothing is known of {name}"
+
+
+def read_search(request: Mapping[str, object]) -> Search:
+    """
+    Read what is looked for.
+
+    Raises:
+        MailError: INVALID.
+    """
+    since = request.get("since", 0.0)
+    if not isinstance(since, int | float):
+        raise MailError(Kind.INVALID, "since is a number of seconds since the epoch")
+    return Search(
+        recipient=str(request.get("recipient") or ""), sender=str(request.get("sender") or ""), since=float(since)
+    )
 
 
 def _queue_rows(entry: QueueEntry) -> list[dict[str, object]]:

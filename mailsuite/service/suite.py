@@ -46,7 +46,6 @@ from mailsuite.mta import (
 )
 from mailsuite.mta.forward import SRS_SECRET
 from mailsuite.observe import EventLog
-from mailsuite.observe.recent import RecentEvents
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.pop3 import POP3Factory
 from mailsuite.service.affinity import processors, run_on
@@ -68,6 +67,7 @@ from mailsuite.service.started import StartedService
 from mailsuite.service.throttling import ParentThrottle
 from mailsuite.smtp import LMTPFactory, SMTPFactory, SubmissionFactory
 from mailsuite.store import MailStore, open_store
+from mailsuite.trace import Recorder, Trace
 
 LOCK_PATIENCE_SECONDS = 10.0
 """A worker whose parent was killed needs some time to end; its successor waits for it."""
@@ -100,7 +100,7 @@ class Suite(StartedService):
         self.listeners = Listeners(config, services, self._tls, reactor, seat)
         self._control = ControlSocket(config.run_folder, reactor)
         self._manhole = Manhole(config, self._tls, reactor, wanted=seat is None and self.roles == ALL_ROLES)
-        self._recent = RecentEvents()
+        self._trace: Trace | None = None
         self.watchdog = Watchdog(reactor, config.server.stall_seconds)
         self._throttle = Throttle(submission_rules(config.throttle), reactor.seconds)
         self._asked_throttle = self._throttle if seat is None else ParentThrottle(seat.link, reactor)
@@ -160,6 +160,7 @@ class Suite(StartedService):
     async def _assemble(self) -> None:
         self.watchdog.start()
         self.stops.append(("watchdog", self.watchdog.stop))
+        self._trace = self._start_trace()
         directory = self._open_directory()
         store = self._open_store()
         if self._seat is None and Role.SMTP in self.roles:
@@ -170,8 +171,6 @@ class Suite(StartedService):
         if Role.QUEUE in self.roles:
             self._start_queue(spools, directory)
             self._start_sweeper(directory, store)
-        globalLogPublisher.addObserver(self._recent)
-        self.stops.append(("recent events", lambda: globalLogPublisher.removeObserver(self._recent)))
         # Sessions end first, so their stop is the last to be added.
         self.stops.append(("listeners", self.listeners.close))
         if self.listeners.services:
@@ -186,7 +185,7 @@ class Suite(StartedService):
         commands = ServerCommands(
             self, self._reactor, self._began, directory, store, self._queue, self.listeners, self.watchdog
         )
-        inspection = Inspection(directory, self._queue, self.listeners, self._recent)
+        inspection = Inspection(directory, self._queue, self.listeners, self._trace, self._in_thread)
         self.commands = {**commands.table(), **inspection.table()}
         if self._seat is not None:
             self._seat.link.commands.update(self.commands)
@@ -202,6 +201,16 @@ class Suite(StartedService):
                 "listeners": self.listeners,
             }
             await self._manhole.open(self.ask, names, self._disk)
+
+    def _start_trace(self) -> Trace | None:
+        if not self.config.trace.days:
+            return None
+        recorder = Recorder(self.config.trace_folder, self.config.trace, self._disk)
+        recorder.start()
+        globalLogPublisher.addObserver(recorder)
+        self.stops.append(("trace", lambda: self._in_thread(recorder.stop)))
+        self.stops.append(("trace of events", lambda: globalLogPublisher.removeObserver(recorder)))
+        return Trace(self.config.trace_folder, self._disk, recorder)
 
     def _open_directory(self) -> Directory:
         lane = Lane("directory", self._reactor)

@@ -130,6 +130,7 @@ class DeliveryTransaction:
     _messages: list[TwistedMessage] = attrs.field(factory=list, init=False)
     _rest: bytes = attrs.field(default=b"", init=False)  # of a line that has not ended
     _in_content: bool = attrs.field(default=False, init=False)  # a line came
+    queue_id: str = attrs.field(default="", init=False)
 
     async def add_recipient(self, recipient: Recipient) -> None:
         """Ask ``validateTo``."""

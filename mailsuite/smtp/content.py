@@ -174,4 +174,4 @@ class Content:
 
     def _tell_refused(self, reply: Reply) -> None:
         self.session.messages += 1
-        self.session.log.emit("smtp.message.refused", code=reply.code, text=reply.text)
+        self.session.tell_refused(reply)

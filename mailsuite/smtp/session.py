@@ -10,6 +10,7 @@ import attrs
 from twisted.cred.portal import Portal
 from twisted.internet.interfaces import IReactorTime
 
+from mailsuite.address import Address
 from mailsuite.envelope import Body, Peer, Sender
 from mailsuite.interfaces import IBinaryMailReceiver, IMailReceiver, IMailTransaction
 from mailsuite.observe import EventLog
@@ -37,6 +38,7 @@ class Session:
         logout: of the avatar; called when the connection ends.
         xclient: the peer may say for whom it speaks.
         moved: told the address that the peer speaks for; False when it has too many connections.
+        queue_id: of the transaction or of the last one, as are the paths, for the log.
         verb: the last known one.
         in_chunks: content of the transaction has come by BDAT.
         refusal: of the content that is coming in, or of a message whose further chunks may follow.
@@ -61,6 +63,9 @@ class Session:
     exchange: Exchange | None = attrs.field(default=None, init=False)
     sender: Sender | None = attrs.field(default=None, init=False)
     transaction: IMailTransaction | None = attrs.field(default=None, init=False)
+    queue_id: str = attrs.field(default="", init=False)
+    reverse_path: Address | None = attrs.field(default=None, init=False)
+    forward_paths: list[Address] = attrs.field(factory=list, init=False)
     verb: bytes = attrs.field(default=b"", init=False)
     recipients: int = attrs.field(default=0, init=False)
     in_chunks: bool = attrs.field(default=False, init=False)
@@ -234,6 +239,9 @@ class Session:
     def open_transaction(self, transaction: IMailTransaction, sender: Sender) -> None:
         """MAIL was taken."""
         self.transaction = transaction
+        self.queue_id = transaction.queue_id
+        self.reverse_path = sender.path
+        self.forward_paths = []
         self.sender = sender
         self.recipients = 0
         self.refusal = None
@@ -256,10 +264,28 @@ class Session:
             except Exception:  # noqa: BLE001 - a receiver's bug must not keep the connection from ending
                 self.log.failure("smtp.session.failed", doing="abort")
 
+    def tell_refused(self, reply: Reply) -> None:
+        """Log that the message of the last transaction was refused."""
+        self.log.emit(
+            "smtp.message.refused",
+            queue_id=self.queue_id,
+            sender=str(self.reverse_path or "<>"),
+            recipients=[str(path) for path in self.forward_paths],
+            code=reply.code,
+            text=reply.text,
+        )
+
     def close(self) -> None:
         """The connection is gone: forget the message, leave the avatar."""
         self.ended = True
         self.exchange = None
+        if self.transaction is not None and self.recipients:
+            self.log.emit(
+                "smtp.message.abandoned",
+                queue_id=self.queue_id,
+                sender=str(self.reverse_path or "<>"),
+                recipients=[str(path) for path in self.forward_paths],
+            )
         self.end_transaction()
         logout, self.logout = self.logout, None
         if logout is not None:

@@ -86,10 +86,18 @@ async def rcpt(session: Session, argument: bytes) -> Reply:
             await waiting
     except (MailError, Refused) as error:
         reply = replies.reply_to(error, invalid=replies.RECIPIENT_INVALID)
-        session.log.emit("smtp.rcpt.refused", recipient=str(recipient.path), code=reply.code, text=reply.text)
+        session.log.emit(
+            "smtp.rcpt.refused",
+            queue_id=session.queue_id,
+            sender=str(sender.path or "<>"),
+            recipient=str(recipient.path),
+            code=reply.code,
+            text=reply.text,
+        )
         unknown = isinstance(error, MailError) and error.kind is Kind.NOT_FOUND
         return session.count_unknown_recipient(reply) if unknown else reply
     session.recipients += 1
+    session.forward_paths.append(recipient.path)
     return replies.RECIPIENT_OK
 
 
@@ -105,7 +113,9 @@ def data(session: Session, argument: bytes) -> Reply:
         session.transaction.begin_data()
     except (MailError, Refused) as error:
         session.end_transaction()
-        return replies.reply_to(error)
+        reply = replies.reply_to(error)
+        session.tell_refused(reply)
+        return reply
     return replies.SEND_CONTENT
 
 
@@ -119,7 +129,7 @@ async def commit(session: Session) -> Reply:
         receipt = await transaction.commit()
     except (MailError, Refused) as error:
         reply = replies.reply_to(error)
-        session.log.emit("smtp.message.refused", code=reply.code, text=reply.text)
+        session.tell_refused(reply)
         return reply
     return replies.OK.saying(f"queued as {receipt.queue_id}{f', {receipt.note}' if receipt.note else ''}")
 

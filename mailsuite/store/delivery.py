@@ -175,7 +175,7 @@ def deliver_batch(index: AccountIndex, deliveries: Sequence[LocalDelivery], shar
                 new.setdefault(row.mailbox_id, []).append(message)
                 added_octets += size
                 added_messages += 1
-                outcome = LocalOutcome(delivery.delivery_id, row.mailbox_id, message.uid)
+                outcome = LocalOutcome(delivery.delivery_id, row.mailbox_id, message.uid, mailbox=row.name)
                 seen[token] = outcome
             outcomes.append(outcome)
         for mailbox_id, messages in new.items():
@@ -238,7 +238,8 @@ def _find_delivered(
             staged = f"{index.folder(row)}/{maildir.TMP}/{name}"
             place_file(index.disk, delivery.content, staged, link=delivery.link, sync=False)
             index.disk.rename(staged, path)
-    return LocalOutcome(delivery.delivery_id, message_id >> UID_BITS, message_id & UID_MASK)
+    name = "" if row is None else row.name
+    return LocalOutcome(delivery.delivery_id, message_id >> UID_BITS, message_id & UID_MASK, mailbox=name)
 
 
 def _is_elsewhere(index: AccountIndex, row: MailboxRow, name: str) -> bool:

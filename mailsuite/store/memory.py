@@ -243,7 +243,7 @@ class MemoryStore:
         message = self.add(box, content, flags, delivery.received)
         mail.delivered[delivery.delivery_id] = box.mailbox_id, message.uid
         self.told(mail, box)
-        return LocalOutcome(delivery.delivery_id, box.mailbox_id, message.uid)
+        return LocalOutcome(delivery.delivery_id, box.mailbox_id, message.uid, mailbox=box.name)
 
     def _box_for(self, mail: Mail, delivery: LocalDelivery) -> Box:
         try:

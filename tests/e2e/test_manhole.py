@@ -326,7 +326,7 @@ def test_a_trace_tells_what_happened_to_a_message(server, client):
     queue_id = rows[0]["queue_id"]
     lines = server.command("trace", queue_id).stdout.splitlines()
     assert [line.split("\t")[1] for line in lines] == ["spool.message.accepted", "spool.delivery.completed"]
-    assert f"{queue_id} for {login.email} is in a mailbox of {login.email}" in client.run(f"ops.trace('{queue_id}')")
+    assert f"{queue_id} for {login.email} is in INBOX of {login.email}" in client.run(f"ops.trace('{queue_id}')")
     assert "nothing is known of X-1" in server.command("trace", "X-1", expect=1).stderr
 
 
@@ -360,6 +360,6 @@ def test_keys_that_cannot_be_read_are_told_by_check_and_at_the_start(tmp_path):
 
 def test_without_a_server_there_is_nobody_to_ask(tmp_path):
     stopped = MadeServer(tmp_path / "srv")
-    for arguments in (["sessions"], ["sessions", "end", "--id", "x"], ["trace", "x"]):
+    for arguments in (["sessions"], ["sessions", "end", "--id", "x"]):
         done = stopped.command(*arguments, expect=1)
         assert done.stderr == "Error: no server runs on this folder\n"

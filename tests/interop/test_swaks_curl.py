@@ -1,22 +1,12 @@
 """swaks delivers, curl reads."""
 
-import email
-import email.policy
 from pathlib import Path
 
 import pytest
 
+from .reading import read_all
+
 pytestmark = pytest.mark.interop
-
-
-def read_all(demo, account) -> list[email.message.EmailMessage]:
-    with demo.imap(account) as client:
-        client.select("INBOX", readonly=True)
-        _, data = client.search(None, "ALL")
-        return [
-            email.message_from_bytes(client.fetch(number, "(BODY.PEEK[])")[1][0][1], policy=email.policy.default)
-            for number in data[0].split()
-        ]
 
 
 @pytest.mark.parametrize("options", [[], ["--tls"]], ids=["clear", "starttls"])

@@ -1,10 +1,13 @@
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
+from twisted.logger import Logger
 
+from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
-from mailsuite.observe.recent import RecentEvents
+from mailsuite.observe import EventLog
 from mailsuite.observe.sessions import OpenSession
 from mailsuite.service.inspection import Inspection
+from mailsuite.trace import Recorder, Trace, TraceSettings
 
 
 class Listeners:
@@ -20,9 +23,8 @@ class Listeners:
         return session == "s1"
 
 
-@pytest.fixture
-def ask():
-    table = Inspection(None, None, Listeners(), RecentEvents()).table()
+def asking(trace):
+    table = Inspection(None, None, Listeners(), trace, execute).table()
 
     def now(command, **arguments):
         results = []
@@ -31,6 +33,11 @@ def ask():
         return result
 
     return now
+
+
+@pytest.fixture
+def ask(tmp_path):
+    return asking(Trace(str(tmp_path), Disk()))
 
 
 def kind_of(failure):
@@ -56,3 +63,21 @@ def test_without_a_spool_nothing_waits(ask):
 
 def test_what_is_not_known_is_said(ask):
     assert kind_of(ask("trace", id="X-1")) is Kind.NOT_FOUND
+
+
+def test_what_was_logged_a_moment_ago_is_told(tmp_path):
+    with Recorder(str(tmp_path), TraceSettings(), Disk()) as recorder:
+        ask = asking(Trace(str(tmp_path), Disk(), recorder))
+        log = EventLog(Logger("test", observer=recorder))
+        log.emit("queue.message.held", queue_id="A-1", by="somebody")
+        log.emit("smtp.message.abandoned", queue_id="A-2", peer="::1", sender="a@x.test", recipients=["b@y.test"])
+        assert [row["event"] for row in ask("trace", id="a-1")] == ["queue.message.held"]
+        assert [row["queue_id"] for row in ask("trace.search", recipient="B@Y.test", since=0)] == ["A-2"]
+        assert kind_of(ask("trace.search", since="yesterday")) is Kind.INVALID
+
+
+def test_where_no_trace_is_kept_that_is_said():
+    ask = asking(None)
+    for failure in (ask("trace", id="A-1"), ask("trace.search", recipient="b@y.test")):
+        assert kind_of(failure) is Kind.UNAVAILABLE
+        assert "trace.days" in str(failure.value)

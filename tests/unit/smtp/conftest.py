@@ -28,6 +28,7 @@ class MemoryTransaction:
     parameters: list = attrs.field(factory=list)
     chunks: list = attrs.field(factory=list)
     state: str = "open"
+    queue_id: str = "q1"
 
     @property
     def content(self):
