@@ -11,7 +11,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Account, IAccountUpkeep, Receipt, Resolution, ResolutionKind, Usage
 from mailsuite.mta import CaptureSettings, Forwarding, Receiver, RecipientRules, Submission
 from mailsuite.mta.content import SpoolMessage, decode_message, encode_envelope
-from mailsuite.mta.settings import OverQuota
+from mailsuite.mta.settings import OverQuota, SubmissionSettings
 from mailsuite.smtp.outcome import Outcome, OutcomeState
 from mailsuite.smtp.replies import reply_to
 
@@ -311,7 +311,8 @@ def test_a_loop_fails_for_itself_and_the_rest_is_delivered(door, world, far, sta
 def test_submission_passes_on_and_sees_loops_too(world, spool, settings, outcome, far, start):
     leads(world, "alice", accounts=("alice",), forwarded=(("alice", "x@remote.test"),))
     start(spool)
-    submission = Submission(spool, world.accounts, settings, world.reactor, "bob@example.test")
+    rules = SubmissionSettings(any_from=True)
+    submission = Submission(spool, world.accounts, settings, world.reactor, "bob@example.test", rules=rules)
     transaction = outcome(submission.begin(PEER, Sender(path=Address("bob", "example.test"))))
     outcome(transaction.add_recipient(Recipient(path=Address("alice", "example.test"))))
     transaction.begin_data()
