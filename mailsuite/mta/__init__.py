@@ -23,8 +23,9 @@ from mailsuite.exports import exporter
 
 if TYPE_CHECKING:
     from mailsuite.mta.content import SpoolMessage, Target
-    from mailsuite.mta.operations import QueueEntry, QueueFile, QueueRecipient
+    from mailsuite.mta.operations import QueueFile
     from mailsuite.mta.queue import QueueService
+    from mailsuite.mta.queue_store import Change, IQueueStore, QueueEntry, QueueRecipient, Selection
     from mailsuite.mta.receive import Receiver
     from mailsuite.mta.relay import RelayAgent
     from mailsuite.mta.settings import QueueSettings, ReceiveSettings, RouteSettings, SpoolSettings
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from mailsuite.mta.submission import Submission
 
 __all__ = [
+    "Change",
+    "IQueueStore",
     "QueueEntry",
     "QueueFile",
     "QueueRecipient",
@@ -41,6 +44,7 @@ __all__ = [
     "Receiver",
     "RelayAgent",
     "RouteSettings",
+    "Selection",
     "Spool",
     "SpoolMessage",
     "SpoolSettings",
@@ -51,15 +55,18 @@ __all__ = [
 __getattr__ = exporter(
     __name__,
     {
-        "QueueEntry": "operations",
+        "Change": "queue_store",
+        "IQueueStore": "queue_store",
+        "QueueEntry": "queue_store",
         "QueueFile": "operations",
-        "QueueRecipient": "operations",
+        "QueueRecipient": "queue_store",
         "QueueService": "queue",
         "QueueSettings": "settings",
         "ReceiveSettings": "settings",
         "Receiver": "receive",
         "RelayAgent": "relay",
         "RouteSettings": "settings",
+        "Selection": "queue_store",
         "Spool": "spool",
         "SpoolMessage": "content",
         "SpoolSettings": "settings",

@@ -26,7 +26,8 @@ class Target:
         address: what the sender wrote, or for an alias that leads elsewhere, where it leads.
         account_id: 0 for a remote target.
         notify: the NOTIFY parameter (RFC 3461 section 4.1).
-        original: the ORCPT parameter (RFC 3461 section 4.2).
+        original: the ORCPT parameter, decoded (RFC 3461 section 4.2).
+        is_notice: nothing is delivered: the sender is to be told that mail for this address goes on to several others.
     """
 
     address: Address
@@ -36,11 +37,26 @@ class Target:
     quota_octets: int = 0
     notify: str = ""
     original: str = ""
+    is_notice: bool = False
 
     @property
     def is_local(self) -> bool:
         """Whether it lies in one of our own mailboxes."""
         return self.account_id != 0
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it lies at another site."""
+        return self.account_id == 0 and not self.is_notice
+
+    def asked_for(self, keyword: str) -> bool | None:
+        """
+        Whether the sender wants to be told (RFC 3461 section 4.1); None when it did not say.
+
+        Args:
+            keyword: ``SUCCESS``, ``FAILURE`` or ``DELAY``.
+        """
+        return keyword in self.notify.upper().split(",") if self.notify else None
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +83,27 @@ class SpoolMessage:
         """Length of the content."""
         return len(self.content) if isinstance(self.content, bytes) else self.content.size_octets
 
+    @property
+    def waits(self) -> bool:
+        """Whether its sender wants it to leave later (RFC 4865)."""
+        return self.sender.release > self.received
+
+    @property
+    def born(self) -> int:
+        """The moment from which its age counts."""
+        return max(self.received, self.sender.release)
+
+    def at_once(self, n: int) -> bool:
+        """
+        Whether a target is delivered without the queue: a mailbox of ours, now, and nobody waits to hear of it.
+
+        A report on success is the queue's work: there, it is recorded together with the delivery.
+        """
+        target = self.targets[n]
+        if target.account_id == 0 or self.waits:
+            return False
+        return not target.notify or self.sender.path is None or not target.asked_for("SUCCESS")
+
 
 def encode_envelope(message: SpoolMessage) -> bytes:
     """Write everything but the content as JSON."""
@@ -91,6 +128,7 @@ def encode_envelope(message: SpoolMessage) -> bytes:
                 target.quota_octets,
                 target.notify,
                 target.original,
+                *([True] if target.is_notice else []),
             ]
             for target in message.targets
         ],
@@ -140,7 +178,14 @@ def _decode_address(fields: list[str] | None) -> Address | None:
 
 
 def _decode_target(
-    address: list[str], account_id: int, email: str, mailbox: str, quota_octets: int, notify: str, original: str
+    address: list[str],
+    account_id: int,
+    email: str,
+    mailbox: str,
+    quota_octets: int,
+    notify: str,
+    original: str,
+    is_notice: bool = False,  # noqa: FBT001, FBT002 - the fields of a row in their order
 ) -> Target:
     return Target(
         address=Address(*address),
@@ -150,4 +195,5 @@ def _decode_target(
         quota_octets=quota_octets,
         notify=notify,
         original=original,
+        is_notice=is_notice,
     )

@@ -29,6 +29,7 @@ class Outcome:
         enhanced: its enhanced code, or the one that fits what happened (RFC 3463).
         text: its words, one line, printable; never to be trusted.
         host: the host that said so, or that was last tried; empty when there was none.
+        dsn: the far side took over the duty to notify (RFC 3461 section 5.2.2).
     """
 
     state: OutcomeState
@@ -36,6 +37,7 @@ class Outcome:
     enhanced: str = ""
     text: str = ""
     host: str = ""
+    dsn: bool = False
 
 
 class Content(Protocol):

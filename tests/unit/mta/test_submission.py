@@ -6,8 +6,10 @@ from mailsuite.address import Address
 from mailsuite.envelope import Peer, Recipient, Sender
 from mailsuite.errors import Kind
 from mailsuite.interfaces import Receipt
-from mailsuite.mta import Submission, statements
+from mailsuite.mta import Submission
 from mailsuite.mta.submission import without_fields
+
+from .conftest import pending_of
 
 PEER = Peer(session="s1", ip="192.0.2.7", helo="laptop", esmtp=True, tls="TLSv1.3 X", account="alice@example.test")
 ALICE = Sender(path=Address("alice", "example.test"))
@@ -86,7 +88,7 @@ def test_local_recipients_are_served_at_once_and_remote_ones_queued(world, submi
     receipt = send(outcome, submission, b"X: y\r\n\r\n", "bob@example.test", "far@remote.test")
     assert isinstance(receipt, Receipt)
     assert [delivery.email for delivery in world.store.calls] == ["bob@example.test"]
-    (pending,) = outcome(world.spools[0].run(statements.pending))
+    (pending,) = outcome(world.spools[0].run(pending_of))
     assert pending.address == "far@remote.test"
 
 
