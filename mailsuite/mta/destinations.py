@@ -2,8 +2,9 @@
 How destinations behave, and what they may therefore be given: none that does not answer keeps others waiting.
 
 A destination that nobody knows yet gets one attempt. Each success lets it have more at a time. One that cannot be
-reached is paused, longer each time, and then probed by a single attempt. Two parts of all attempts are kept free: one
-from destinations that have not answered yet, a larger one from those that failed last.
+reached is paused, longer each time, and then probed by a single attempt. Of all attempts, only a part may be for
+destinations that failed the last time, a larger one for those that have not answered yet, and a still larger one when
+their mail has just come. An attempt that waits long for a first answer no longer takes anybody's place.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,8 +20,12 @@ SEQUENCE_MESSAGES = 4
 """Messages that one sequence of attempts hands over, one after the other, so that a connection serves several."""
 PATIENCE = 3
 """Failures in a row after which a destination is paused that has answered before; another one at the first."""
-UNPROVEN_SHARE = 0.75
 FAILING_SHARE = 0.25
+UNPROVEN_SHARE = 0.5
+FRESH_SHARE = 0.75
+SLOW_SECONDS = 3.0
+SLOW_FACTOR = 3
+"""Attempts that wait so long where nobody has answered yet are not counted, but for this multiple of all others."""
 STANDINGS_MAX = 10_000
 """Destinations of which more is known than what is under way; the rest are met anew."""
 
@@ -52,6 +57,7 @@ class _Standing:
     pauses: int = 0
     until: float = 0.0
     words: str = ""
+    began: float = 0.0
 
     @property
     def messages(self) -> int:
@@ -84,7 +90,7 @@ class Destinations:
 
     def begin(self, key: str) -> None:
         """A sequence of attempts begins."""
-        self._change(key, under_way=self._standings.get(key, UNKNOWN).under_way + 1)
+        self._change(key, under_way=self._standings.get(key, UNKNOWN).under_way + 1, began=self._clock())
         self._busy.add(key)
 
     def end(self, key: str) -> None:
@@ -145,25 +151,40 @@ class Destinations:
         found = [self._pause(key) for key, standing in self._standings.items() if standing.until > now]
         return sorted(found, key=lambda pause: (-pause.failures, pause.destination))
 
-    def quota(self, key_of: Callable[[str], str], *, parts: int = 1) -> "DestinationQuota":
+    def quota(
+        self, key_of: Callable[[str], str], *, parts: int = 1, fresh: bool = False, first: bool = False
+    ) -> "DestinationQuota":
         """
         Say what may begin now.
 
         Args:
             key_of: gives the destination of a domain; any thread may call it.
             parts: in how many the free attempts are to be divided.
+            fresh: for mail that has just come.
+            first: no destination gets more than one sequence.
         """
-        most = self._settings.attempts_max
-        busy = {key: self._standings[key] for key in self._busy}
-        unproven = {key: standing for key, standing in busy.items() if key != HERE and not standing.proven}
-        free = -(-(most - _sum(busy.values())) // parts)
-        failing = _sum(standing for standing in unproven.values() if standing.until)
+        most, now = self._settings.attempts_max, self._clock()
+        proven, young, slow, failing = 0, 0, 0, 0
+        for key in self._busy:
+            standing = self._standings[key]
+            if key == HERE or standing.proven:
+                proven += standing.under_way
+            elif standing.began < now - SLOW_SECONDS:
+                slow += standing.under_way
+            else:
+                young += standing.under_way
+                failing += standing.under_way if standing.until else 0
+        free = -(-(most - proven - young) // parts)
+        unproven = max(1, int(most * (FRESH_SHARE if fresh else UNPROVEN_SHARE))) - young
+        if slow >= most * SLOW_FACTOR:
+            unproven = 0
         return DestinationQuota(
             key_of=key_of,
-            now=self._clock(),
+            now=now,
             destination_max=self._settings.destination_max,
+            first=first,
             free=free,
-            free_unproven=min(free, max(1, int(most * UNPROVEN_SHARE)) - _sum(unproven.values())),
+            free_unproven=min(free, unproven),
             free_failing=min(free, max(1, int(most * FAILING_SHARE)) - failing),
             standings=dict(self._standings),
         )
@@ -183,10 +204,6 @@ class Destinations:
             del self._standings[key]
 
 
-def _sum(standings: Iterable[_Standing]) -> int:
-    return sum(standing.under_way for standing in standings)
-
-
 @attrs.define(kw_only=True)
 class DestinationQuota:
     """A `mailsuite.mta.queue_store.Quota`: what `Destinations` knew when somebody asked."""
@@ -194,6 +211,7 @@ class DestinationQuota:
     _key_of: Callable[[str], str]
     _now: float
     _destination_max: int
+    _first: bool
     _free: int
     _free_unproven: int
     _free_failing: int
@@ -203,7 +221,7 @@ class DestinationQuota:
         """Nothing more may be leased for any domain."""
         return self._free <= 0
 
-    def room(self, domain: str, *, urgent: bool, first: bool) -> int:
+    def room(self, domain: str, *, urgent: bool) -> int:
         """Say how many messages for a domain may be leased."""
         key = HERE if domain == HERE else self._key_of(domain)
         standing = self._standings.get(key, UNKNOWN)
@@ -214,7 +232,7 @@ class DestinationQuota:
             width = self._destination_max
         elif not standing.proven:
             free = min(free, self._free_unproven, self._free_failing if standing.until else free)
-        sequences = max(0, min(width - standing.under_way, 1 if first else free, free))
+        sequences = max(0, min(width - standing.under_way, 1 if self._first else free, free))
         return sequences * standing.messages
 
     def take(self, domain: str, messages: int) -> None:

@@ -111,6 +111,7 @@ class QueueService(Service):
         self._again = False
         self._first = 0
         self._after: dict[Attempts, str] = {}
+        self._last: dict[Attempts, int] = {}
         self._late_again = 0.0
         self._places: set[_Place] = set()
         self._attempts: set[Deferred[None]] = set()
@@ -185,26 +186,47 @@ class QueueService(Service):
         for number, queue in enumerate(queues):
             if not queue.spool.failing:
                 with contextlib.suppress(MailError):  # the others must not wait for it; the next look asks again
-                    await self._go_round(queue, len(queues) - number)
+                    await self._begin_fresh(queue, len(queues) - number)
+                    if await self._go_round(queue, len(queues) - number, first=True):
+                        _ = await self._go_round(queue, len(queues) - number, first=False)
 
-    async def _go_round(self, queue: Attempts, parts: int) -> None:
-        """Give each domain of a queue its turn, beginning where the last round ended."""
+    async def _begin_fresh(self, queue: Attempts, parts: int) -> None:
+        """Begin with what has just come, before what has failed or waited already."""
+        after = self._last.get(queue, queue.spool.last_id)
+        quota = self.destinations.quota(self._key_of, parts=parts, fresh=True)
+        now = int(self._reactor.seconds())
+        fresh = await queue.store.lease_fresh(now, now + LEASE_SECONDS, quota, after)
+        self._last[queue] = fresh.last
+        self._begin(queue, fresh.pendings)
+
+    async def _go_round(self, queue: Attempts, parts: int, *, first: bool) -> bool:
+        """
+        Give each domain of a queue its turn, beginning after the last one that had it; say whether any had.
+
+        Args:
+            first: each gets something, before any gets more.
+        """
         start = after = self._after.get(queue, "")
         wrapped = not start
+        any_leased = False
         while self.running:
-            quota = self.destinations.quota(self._key_of, parts=parts)
+            quota = self.destinations.quota(self._key_of, parts=parts, first=first)
             if quota.is_exhausted():
-                return  # the end of an attempt brings the next look
+                break  # the end of an attempt brings the next look
             now = int(self._reactor.seconds())
             leased = await queue.store.lease_due(now, now + LEASE_SECONDS, quota, after)
-            self._begin(queue, leased.pendings)
-            after = self._after[queue] = leased.after or ""
+            if leased.pendings:
+                any_leased = True
+                self._after[queue] = leased.pendings[-1].domain
+                self._begin(queue, leased.pendings)
+            after = leased.after or ""
             if leased.after is None:
                 if wrapped:
-                    return
+                    break
                 wrapped = True
             elif quota.is_exhausted() or (wrapped and start and after >= start):
-                return
+                break
+        return any_leased
 
     def _begin(self, queue: Attempts, pendings: Iterable[Pending]) -> None:
         grouped: dict[str, dict[int, list[Pending]]] = {}

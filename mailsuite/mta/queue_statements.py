@@ -4,6 +4,7 @@ The queue's SQL, in named functions that run inside a transaction of their calle
 The states are written as numbers, so that SQLite finds the indexes that hold only recipients in one of them.
 """
 
+import itertools
 import sqlite3
 from collections.abc import Iterable, Sequence
 
@@ -70,22 +71,46 @@ def lease_due(
 ) -> tuple[list[Pending], str | None]:
     """Take what `quota` allows, and say how far the search came; see `mailsuite.mta.queue_store.IQueueStore`."""
     domains = due_domains(connection, after)
-    due = [(domain, earliest) for domain, earliest in domains if earliest <= now]
     taken: list[Pending] = []
-    last = domains[-1][0] if len(domains) == DOMAINS_MAX else None
-    for first in (True, False):
-        for domain, earliest in due:
-            urgent = earliest == NOW
-            room = quota.room(domain, urgent=urgent, first=first)
-            if room > 0:
-                # While a destination is paused, only what the operator asked for may go.
-                before = now if quota.room(domain, urgent=False, first=first) > 0 else NOW
-                pendings = _take(connection, domain, before, now, until, room)
-                quota.take(domain, len({pending.message_id for pending in pendings}))
+    for domain, earliest in domains:
+        if earliest > now:
+            continue
+        room = quota.room(domain, urgent=earliest == NOW)
+        if room > 0:
+            # While a destination is paused, only what the operator asked for may go.
+            before = now if quota.room(domain, urgent=False) > 0 else NOW
+            pendings = _take(connection, domain, before, now, until, room)
+            quota.take(domain, len({pending.message_id for pending in pendings}))
+            taken.extend(pendings)
+        if quota.is_exhausted():
+            return taken, domain or AFTER_HERE
+    return taken, (domains[-1][0] or AFTER_HERE) if len(domains) == DOMAINS_MAX else None
+
+
+def lease_fresh(
+    connection: sqlite3.Connection, now: int, until: int, quota: Quota, after: int
+) -> tuple[list[Pending], int]:
+    """Take what `quota` allows of messages that came after `after`, and give the last message there is."""
+    (last,) = connection.execute("SELECT COALESCE(max(message), 0) FROM recipient").fetchone()
+    taken: list[Pending] = []
+    if last > after:
+        rows = connection.execute(
+            f"{_PENDING} WHERE message > ? AND state = 0 AND next <= ? AND lease <= ? ORDER BY message, n LIMIT ?",
+            (after, now, now, ROWS_MAX),
+        )
+        for _, group in itertools.groupby(
+            map(_pending, rows), key=lambda pending: (pending.message_id, pending.domain)
+        ):
+            pendings = list(group)
+            domain = pendings[0].domain
+            if quota.room(domain, urgent=False) > 0:
+                quota.take(domain, 1)
                 taken.extend(pendings)
             if quota.is_exhausted():
-                return taken, domain or AFTER_HERE
-    return taken, last
+                break
+        rows.close()
+        _lease(connection, taken, until)
+    return taken, max(last, after)
 
 
 def _take(

@@ -99,13 +99,12 @@ class Record:
 class Quota(Protocol):
     """How much may be leased. Used by a store while it answers one call, in whatever thread, and by nobody else."""
 
-    def room(self, domain: str, *, urgent: bool, first: bool) -> int:
+    def room(self, domain: str, *, urgent: bool) -> int:
         """
         Say how many messages for a domain may be leased.
 
         Args:
             urgent: the operator asked for them.
-            first: every domain gets something before any gets more.
         """
         ...
 
@@ -129,6 +128,19 @@ class Leased:
 
     pendings: Sequence[Pending]
     after: str | None
+
+
+@attrs.frozen
+class Fresh:
+    """
+    What was leased of messages that have just come.
+
+    Args:
+        last: the last message that was looked at.
+    """
+
+    pendings: Sequence[Pending]
+    last: int
 
 
 @attrs.frozen(kw_only=True)
@@ -267,6 +279,9 @@ class IQueueStore(Interface):
         Domains are asked in their order, from the one after `after`, some at a time; within one, those due longest come
         first. All recipients of a message for a domain that are due are taken together.
         """
+
+    def lease_fresh(now: int, until: int, quota: Quota, after: int) -> Awaitable[Fresh]:
+        """Take recipients that are due of messages that came after some message, in order of arrival."""
 
     def lease_late(now: int, until: int, late: Late, limit: int) -> Awaitable[Sequence[Pending]]:
         """Take recipients that are too old, the oldest first."""

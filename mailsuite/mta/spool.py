@@ -92,6 +92,7 @@ class Spool:
     Attributes:
         on_queued: called in the reactor when something for the queue was added; set by the queue.
         retry: when what a mailbox could not take is tried again; set by the queue.
+        last_id: the highest number that a message had before the start.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Spool:
         self._sweeper_thread = sweeper_thread
         self._clock = clock
         self._log = EventLog(Logger("mailsuite.mta.spool"))
+        self.last_id = 0
         self._next_id = 1
         self._held_octets = 0
         self._free_octets = 0
@@ -205,6 +207,7 @@ class Spool:
                 queue_statements.forget_leases(connection)
             last = statements.last_id(connection)
             wanted = statements.body_files(connection)
+        self.last_id = last
         self._next_id = self._share.first_id(last)
         orphans = []
         if self._share.receives:

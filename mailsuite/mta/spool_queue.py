@@ -11,6 +11,7 @@ from mailsuite.mta.queue_store import (
     Change,
     Counts,
     DomainCount,
+    Fresh,
     IQueueStore,
     Late,
     Leased,
@@ -40,6 +41,14 @@ class SpoolQueue:
             lambda connection: queue_statements.lease_due(connection, now, until, quota, after)
         )
         return Leased(pendings=pendings, after=last)
+
+    async def lease_fresh(self, now: int, until: int, quota: Quota, after: int) -> Fresh:
+        """Take recipients of messages that have just come."""
+        return Fresh(
+            *await self._spool.run(
+                lambda connection: queue_statements.lease_fresh(connection, now, until, quota, after)
+            )
+        )
 
     async def lease_late(self, now: int, until: int, late: Late, limit: int) -> Sequence[Pending]:
         """Take recipients that are too old."""

@@ -115,7 +115,7 @@ def lease(outcome):
         def is_exhausted(self):
             return False
 
-        def room(self, domain, *, urgent, first):
+        def room(self, domain, *, urgent):
             return 10
 
         def take(self, domain, messages):
