@@ -227,12 +227,17 @@ def _fields(item: Reported, report: Report, *, utf8: bool) -> Iterator[str]:
         yield f"Will-Retry-Until: {format_date(report.until)}"
 
 
+def is_status(text: str) -> bool:
+    """Whether a text is an enhanced status code (RFC 3463 section 2)."""
+    return _STATUS.fullmatch(text) is not None
+
+
 def status_of(item: Reported) -> str:
     """Give the status of a recipient, whatever the far side said (RFC 3463 section 2)."""
     if item.action is Action.FAILED and item.expired:
         return STATUS_EXPIRED
     wanted = {Action.FAILED: "5", Action.DELAYED: "4"}.get(item.action, "2")
-    if _STATUS.fullmatch(item.status) and item.status[0] == wanted:
+    if is_status(item.status) and item.status[0] == wanted:
         return item.status
     return STATUS_UNKNOWN[wanted]
 

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from mailsuite.envelope import Envelope, Recipient
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import IAccounts
-from mailsuite.message.dsn import Action
+from mailsuite.message.dsn import Action, is_status
 from mailsuite.mta.content import SpoolMessage, Target
 from mailsuite.mta.local import is_temporary
 from mailsuite.mta.queue_store import IQueueStore, Notice, Pending, Record
@@ -34,6 +34,7 @@ RECORD_AGAIN_SECONDS = 5.0
 LOCALLY_DELIVERED = Outcome(OutcomeState.DELIVERED, 0, "2.0.0", "delivered")
 EXPANDED = Outcome(OutcomeState.DELIVERED, 0, "2.0.0", "goes on to several addresses")
 BROKEN_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.3.0", "the attempt failed here, not there")
+NOT_TRIED = "nobody could be asked yet"
 UNREADABLE = "the message in the spool cannot be read"
 LOCAL_STATUS = {Kind.OVER_QUOTA: "2.2", Kind.NOT_FOUND: "1.1", Kind.TOO_LARGE: "3.4", Kind.DENIED: "7.1"}
 
@@ -192,7 +193,7 @@ class Attempts:
         results = []
         for pending in pendings:
             target = message.targets[pending.n]
-            outcome = Outcome(OutcomeState.DEFERRED, 0, "4.4.7", pending.status, pending.host)
+            outcome = _last_outcome(pending, OutcomeState.DEFERRED)
             end = self._end(message, pending)
             result = _Result(
                 pending=pending,
@@ -303,7 +304,7 @@ class Attempts:
         return pending.born + plan_of(self._settings, reportable=message.sender.path is not None).lifetime_seconds
 
     def _delivered_before(self, message: SpoolMessage, pending: Pending) -> _Result:
-        outcome = Outcome(OutcomeState.DELIVERED, 0, "2.0.0", pending.status, pending.host)
+        outcome = _last_outcome(pending, OutcomeState.DELIVERED)
         return attrs.evolve(self._result(message, pending, outcome), attempted=False)
 
     # records
@@ -412,7 +413,15 @@ def _success(target: Target, outcome: Outcome) -> Action | None:
     return None if outcome.dsn else Action.RELAYED
 
 
+def _last_outcome(pending: Pending, state: OutcomeState) -> Outcome:
+    """Say how the last attempt ended, as far as that was written down."""
+    enhanced, _, text = pending.status.partition(" ")
+    if not is_status(enhanced):
+        enhanced, text = "", pending.status
+    return Outcome(state, 0, enhanced, text or NOT_TRIED, pending.host)
+
+
 def _words(result: _Result) -> str:
     if not result.attempted:
-        return result.outcome.text
+        return result.pending.status
     return " ".join(part for part in (result.outcome.enhanced, result.outcome.text) if part)
