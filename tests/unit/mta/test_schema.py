@@ -45,7 +45,8 @@ def old(world):
             for n, target in enumerate(message.targets):
                 if target.account_id != 2:
                     connection.execute(
-                        "INSERT INTO recipient (message, n, address, state, next, tries, status) VALUES (?,?,?,?,?,?,?)",
+                        "INSERT INTO recipient (message, n, address, state, next, tries, status) "
+                        "VALUES (?, ?, ?, ?, ?, ?, ?)",
                         (message.message_id, n, str(target.address), 1 if n == 2 else 0, 1_700_000_500, 3, "4.2.0 x"),
                     )
     return folder

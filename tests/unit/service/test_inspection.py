@@ -2,8 +2,10 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from mailsuite.errors import Kind, MailError
+from mailsuite.mta.destinations import Pause
 from mailsuite.observe.recent import RecentEvents
 from mailsuite.observe.sessions import OpenSession
+from mailsuite.service.commands import ServerCommands
 from mailsuite.service.inspection import Inspection
 
 
@@ -56,3 +58,44 @@ def test_without_a_spool_nothing_waits(ask):
 
 def test_what_is_not_known_is_said(ask):
     assert kind_of(ask("trace", id="X-1")) is Kind.NOT_FOUND
+
+
+class Queue:
+    """As much of a queue as is asked."""
+
+    def __init__(self):
+        self.calls = []
+
+    def pauses(self):
+        return [Pause(destination="far.test", failures=3, until=1_700_000_000.0, words="no answer")]
+
+    def poke(self):
+        self.calls.append("poke")
+
+    def open_destinations(self, domains=None):
+        self.calls.append(domains)
+
+
+def test_destinations_that_are_left_alone_are_listed(ask):
+    table = Inspection(None, Queue(), Listeners(), RecentEvents()).table()
+    results = []
+    Deferred.fromCoroutine(table["queue.pauses"]({})).addCallback(results.append)
+    assert results == [
+        [
+            {
+                "destination": "far.test",
+                "until": "2023-11-14T22:13:20+00:00",
+                "failures": 3,
+                "reason": "no answer",
+            }
+        ]
+    ]
+    assert ask("queue.pauses") == []
+
+
+def test_a_poke_may_end_pauses():
+    queue = Queue()
+    commands = ServerCommands(None, None, 0.0, None, None, queue, Listeners(), None)
+    for request in ({}, {"open": []}, {"open": ["far.test"]}, {"open": "far.test"}):
+        Deferred.fromCoroutine(commands.poke_queue(request))
+    assert queue.calls == ["poke", None, ["far.test"], "poke"]
