@@ -10,7 +10,8 @@ import contextlib
 import functools
 import itertools
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
 import attrs
 from twisted.application.service import Service
@@ -240,16 +241,22 @@ class QueueService(Service):
                 self._begin_sequence(key, sequence)
 
     def _begin_sequence(self, key: str, jobs: Sequence[_Job]) -> None:
+        self.destinations.begin(key)
+        self._start(jobs, self._work(key, jobs), "attempts of the queue", lambda: self.destinations.end(key))
+
+    def _start(
+        self, jobs: Sequence[_Job], work: Coroutine[Any, Any, None], what: str, finish: Callable[[], None]
+    ) -> None:
+        """Begin to work on jobs, which nobody else begins meanwhile; `finish` is called in the end."""
         places: set[_Place] = set().union(*(job.places() for job in jobs))
         self._places |= places
-        self.destinations.begin(key)
-        running = background(self._work(key, jobs), self._log, "attempts of the queue")
+        running = background(work, self._log, what)
         self._attempts.add(running)
 
         def ended(_: None) -> None:
             self._places -= places
             self._attempts.discard(running)
-            self.destinations.end(key)
+            finish()
             self.poke()
 
         _ = running.addCallback(ended)
@@ -305,8 +312,9 @@ class QueueService(Service):
                 for pending in pendings:
                     if (queue, pending.message_id, pending.n) not in self._places:
                         grouped.setdefault(pending.message_id, []).append(pending)
-                for message_id, group in grouped.items():
-                    await queue.end_waiting(message_id, group)
+                jobs = [_Job(queue, message_id, group) for message_id, group in grouped.items()]
+                if jobs:
+                    self._start(jobs, _end_waiting(jobs), "mail that waits too long", lambda: None)
 
     # operations
 
@@ -355,6 +363,12 @@ class QueueService(Service):
             if is_of_spool(queue.spool.uuid, selection.queue_id):
                 return [queue]
         raise MailError(Kind.NOT_FOUND, NOT_QUEUED)
+
+
+async def _end_waiting(jobs: Sequence[_Job]) -> None:
+    with contextlib.suppress(CancelledError):  # we stop; the next start takes the lease back
+        for job in jobs:
+            await job.queue.end_waiting(job.message_id, job.pendings)
 
 
 def _keys(routes: Sequence[RouteSettings]) -> Callable[[str], str]:
