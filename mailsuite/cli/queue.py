@@ -27,7 +27,7 @@ from mailsuite.errors import Kind, MailError
 
 if TYPE_CHECKING:
     from mailsuite.mta.operations import QueueFile
-    from mailsuite.mta.queue_store import Change, QueueEntry, Selection
+    from mailsuite.mta.queue_store import Change, QueueEntry, QueueRecipient, Selection
 
 SPOOL_FOLDER = "spool"
 LIMIT_MESSAGES = 100
@@ -78,7 +78,29 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _facts(entry: "QueueEntry") -> dict[str, object]:
+class _Reasons:
+    """
+    Says why recipients wait that were not tried: their destination is left alone.
+
+    A running server is asked when the first of them comes up, and not again.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._pauses: dict[str, Mapping[str, str]] | None = None
+
+    def status(self, recipient: "QueueRecipient") -> str:
+        """Give the status of a recipient, or what stands for it."""
+        if recipient.status:
+            return recipient.status
+        if self._pauses is None:
+            self._pauses = _pauses(self._session)
+        key = _key(self._session, recipient.address.rpartition("@")[2]) if self._pauses else ""
+        pause = self._pauses.get(key)
+        return f"{key} is left alone until {pause['until']}: {pause['reason']}" if pause else ""
+
+
+def _facts(entry: "QueueEntry", reasons: _Reasons) -> dict[str, object]:
     return {
         "queue_id": entry.queue_id,
         "sender": entry.sender,
@@ -90,7 +112,7 @@ def _facts(entry: "QueueEntry") -> dict[str, object]:
                 "state": recipient.state,
                 "next_attempt": timestamp(recipient.next_attempt),
                 "tries": recipient.tries,
-                "status": recipient.status,
+                "status": reasons.status(recipient),
                 "host": recipient.host,
                 "last_attempt": timestamp(recipient.last_attempt),
             }
@@ -99,7 +121,7 @@ def _facts(entry: "QueueEntry") -> dict[str, object]:
     }
 
 
-def _rows(entries: Iterable["QueueEntry"]) -> Iterator[dict[str, object]]:
+def _rows(entries: Iterable["QueueEntry"], reasons: _Reasons) -> Iterator[dict[str, object]]:
     for entry in entries:
         for recipient in entry.recipients:
             yield {
@@ -110,7 +132,7 @@ def _rows(entries: Iterable["QueueEntry"]) -> Iterator[dict[str, object]]:
                 "recipient": recipient.address,
                 "state": recipient.state,
                 "tries": recipient.tries,
-                "status": recipient.status,
+                "status": reasons.status(recipient),
             }
 
 
@@ -154,10 +176,11 @@ def list_(
             return
         entries = queue.list(selection)
         shown = _Counted(itertools.islice(entries, limit) if limit else entries)
+        reasons = _Reasons(session)
         if as_json:
-            _print_array(_facts(entry) for entry in shown)
+            _print_array(_facts(entry, reasons) for entry in shown)
         else:
-            _print_pages(_rows(shown))
+            _print_pages(_rows(shown, reasons))
         if limit and shown.count == limit:
             total = queue.count(selection).messages
             if total > limit:
@@ -217,7 +240,7 @@ def _destinations(session: Session) -> list[dict[str, object]]:
             "held": each.held,
             "oldest": timestamp(each.oldest),
             "next_attempt": timestamp(each.next_attempt),
-            "left_alone_until": pauses.get(_key(session, each.domain)),
+            "left_alone_until": pauses.get(_key(session, each.domain), {}).get("until"),
             "status": each.status,
         }
         for each in counts
@@ -230,13 +253,13 @@ def _key(session: Session, domain: str) -> str:
     return find_destination(session.config.routes, domain).key if domain else ""
 
 
-def _pauses(session: Session) -> dict[str, str]:
+def _pauses(session: Session) -> dict[str, Mapping[str, str]]:
     try:
         pauses = ask_server(session, "queue.pauses")
     except (NotRunningError, MailError):
         return {}  # only a server that runs leaves somebody alone
     assert isinstance(pauses, list)
-    return {pause["destination"]: pause["until"] for pause in pauses}
+    return {pause["destination"]: pause for pause in pauses}
 
 
 @command.command("show")
@@ -247,8 +270,9 @@ def show(session: Session, queue_id: str, *, as_json: bool) -> None:
     """Show one message; times are local ones."""
     with _open(session) as queue:
         entry = queue.show(queue_id)
+    reasons = _Reasons(session)
     if as_json:
-        print_facts(_facts(entry), as_json=True)
+        print_facts(_facts(entry, reasons), as_json=True)
         return
     print_facts(
         {
@@ -268,7 +292,7 @@ def show(session: Session, queue_id: str, *, as_json: bool) -> None:
                 "last_attempt": _local_time(recipient.last_attempt) if recipient.last_attempt else "never",
                 "next_attempt": _local_time(recipient.next_attempt) if recipient.next_attempt else "now",
                 "host": recipient.host,
-                "status": recipient.status,
+                "status": reasons.status(recipient),
             }
             for recipient in entry.recipients
         ],

@@ -189,10 +189,11 @@ def test_a_running_server_is_told(filled, monkeypatch):
 
     def ask(session, command, **arguments):
         asked.append((command, arguments))
-        return [{"destination": "far.test", "until": "2030-01-01T00:00:00+00:00"}]
+        return [{"destination": "far.test", "until": "2030-01-01T00:00:00+00:00", "reason": "no answer"}]
 
     monkeypatch.setattr("mailsuite.cli.queue.ask_server", ask)
     name = ids(filled)[0]
+    asked.clear()
     filled("queue", "retry", name)
     filled("queue", "retry", "--domain", "FAR.test")
     filled("queue", "flush")
@@ -205,6 +206,17 @@ def test_a_running_server_is_told(filled, monkeypatch):
     ]
     rows = json.loads(filled("queue", "list", "--by-destination", "--json").stdout)
     assert [row["left_alone_until"] for row in rows] == ["2030-01-01T00:00:00+00:00", None, None]
+
+
+def test_what_was_not_tried_says_why_it_waits(filled, monkeypatch):
+    pause = {"destination": "far.test", "until": "2030-01-01T00:00:00+00:00", "reason": "no answer"}
+    monkeypatch.setattr("mailsuite.cli.queue.ask_server", lambda session, command: [pause])
+    first, second, third = json.loads(filled("queue", "list", "--json").stdout)
+    assert [recipient["status"] for recipient in first["recipients"]] == ["4.2.0 mailbox busy", ""]
+    assert second["recipients"][0]["status"] == "far.test is left alone until 2030-01-01T00:00:00+00:00: no answer"
+    assert third["recipients"][0]["status"] == ""
+    assert "left alone until" in filled("queue", "list").stdout
+    assert "left alone until" in filled("queue", "show", second["queue_id"]).stdout
 
 
 def test_an_entry_may_have_odd_letters(run):
