@@ -1,6 +1,7 @@
 """100,000 messages for 1,000 dead domains: memory, how long ``queue list`` takes, how soon a live domain is served."""
 
 import argparse
+import functools
 import os
 import resource
 import statistics
@@ -98,15 +99,14 @@ def rss():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def fill(spool, messages, domains):
+async def fill(spool, messages, domains):
     made = 0
     while made < messages:
         batch = [
             message(spool, Address(f"u{number}", f"dead{number % domains}.test"))
             for number in range(made, min(made + BATCH, messages))
         ]
-        with spool._writer._database.writing() as connection:  # noqa: SLF001 - before anything else uses it
-            statements.insert_messages(connection, batch)
+        await spool.run(functools.partial(statements.insert_messages, messages=batch))
         made += len(batch)
 
 
@@ -114,7 +114,7 @@ async def measure(arguments, folder):
     spool = Spool(os.path.join(folder, "data", "spool"), disk=Disk(), store=NoStore(), reactor=reactor)
     spool.start()
     started = time.monotonic()
-    fill(spool, arguments.messages, arguments.domains)
+    await fill(spool, arguments.messages, arguments.domains)
     print(f"filled in {time.monotonic() - started:.1f} s, RSS {rss():.0f} MB")
     far = Far(arguments.hang)
     settings = QueueSettings()
