@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from mailsuite.mta.capture import CaptureSweeper
     from mailsuite.mta.content import SpoolMessage, Target
     from mailsuite.mta.forward import Forwarding
-    from mailsuite.mta.operations import QueueEntry, QueueFile, QueueRecipient
+    from mailsuite.mta.operations import QueueFile
     from mailsuite.mta.queue import QueueService
+    from mailsuite.mta.queue_store import Change, IQueueStore, QueueEntry, QueueRecipient, Selection
     from mailsuite.mta.receive import Receiver
     from mailsuite.mta.recipients import RecipientRules
     from mailsuite.mta.relay import RelayAgent
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
 __all__ = [
     "CaptureSettings",
     "CaptureSweeper",
+    "Change",
     "Forwarding",
+    "IQueueStore",
     "QueueEntry",
     "QueueFile",
     "QueueRecipient",
@@ -61,6 +64,7 @@ __all__ = [
     "RelayAgent",
     "RelaySettings",
     "RouteSettings",
+    "Selection",
     "SourceSettings",
     "Spool",
     "SpoolMessage",
@@ -76,9 +80,11 @@ __getattr__ = exporter(
         "CaptureSettings": "settings",
         "CaptureSweeper": "capture",
         "Forwarding": "forward",
-        "QueueEntry": "operations",
+        "Change": "queue_store",
+        "IQueueStore": "queue_store",
+        "QueueEntry": "queue_store",
         "QueueFile": "operations",
-        "QueueRecipient": "operations",
+        "QueueRecipient": "queue_store",
         "QueueService": "queue",
         "QueueSettings": "settings",
         "ReceiveSettings": "settings",
@@ -88,6 +94,7 @@ __getattr__ = exporter(
         "RelaySettings": "settings",
         "RouteSettings": "settings",
         "SourceSettings": "settings",
+        "Selection": "queue_store",
         "Spool": "spool",
         "SpoolMessage": "content",
         "SpoolSettings": "settings",

@@ -6,44 +6,42 @@ attempt and never forgets it.
 """
 
 import random
-import sqlite3
-import uuid
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
-from twisted.internet.defer import CancelledError, DeferredSemaphore
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from mailsuite.address import Address
-from mailsuite.envelope import Body as BodyType
-from mailsuite.envelope import Envelope, Recipient, Sender
+from mailsuite.envelope import Envelope, Recipient
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import IAccounts
-from mailsuite.message.header import header_extent
-from mailsuite.message.received import return_path_field
-from mailsuite.mta import statements
-from mailsuite.mta.bounce import RETURNED_HEADER_MAX_OCTETS, Returned, make_report, wants_report
+from mailsuite.message.dsn import Action, is_status
 from mailsuite.mta.content import SpoolMessage, Target
 from mailsuite.mta.forward import delivered_to_field
 from mailsuite.mta.local import is_temporary
+from mailsuite.mta.queue_store import IQueueStore, Notice, Pending, Record
 from mailsuite.mta.relay import Attempt, Destination, SpooledContent, find_destination
+from mailsuite.mta.reports import News, Reports
 from mailsuite.mta.retry import RetryPlan
-from mailsuite.mta.route import resolve_targets
 from mailsuite.mta.settings import QueueSettings, RouteSettings
 from mailsuite.mta.spool import Spool
-from mailsuite.mta.statements import Pending
 from mailsuite.observe import EventLog
 from mailsuite.smtp.outcome import Outcome, OutcomeState
 
 RECORD_AGAIN_SECONDS = 5.0
 
 LOCALLY_DELIVERED = Outcome(OutcomeState.DELIVERED, 0, "2.0.0", "delivered")
+EXPANDED = Outcome(OutcomeState.DELIVERED, 0, "2.0.0", "goes on to several addresses")
 BROKEN_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.3.0", "the attempt failed here, not there")
 LOOPED_OUTCOME = Outcome(OutcomeState.FAILED, 0, "5.4.6", "mail forwarding loop")  # RFC 3463 section 3.5
+NOT_TRIED = "nobody could be asked yet"
 UNREADABLE = "the message in the spool cannot be read"
 LOCAL_STATUS = {Kind.OVER_QUOTA: "2.2", Kind.NOT_FOUND: "1.1", Kind.TOO_LARGE: "3.4", Kind.DENIED: "7.1"}
+
+CLOSING = 421  # RFC 5321 section 4.2.3: service not available, closing transmission channel
 
 
 def plan_of(settings: QueueSettings, *, reportable: bool = True) -> RetryPlan:
@@ -62,13 +60,59 @@ def plan_of(settings: QueueSettings, *, reportable: bool = True) -> RetryPlan:
 
 
 @attrs.frozen
+class Answer:
+    """
+    What attempts say of a destination.
+
+    Args:
+        reached: somebody answered there, or nobody did; None when nothing is known of that.
+        words: what was heard, or not.
+    """
+
+    reached: bool | None
+    words: str = ""
+
+
+NOT_ASKED = Answer(None)
+
+
+def answer_of(outcomes: Sequence[Outcome]) -> Answer:
+    """Say what outcomes for some recipients tell of where they go."""
+    if all(_is_missed(outcome) for outcome in outcomes):
+        return Answer(False, outcomes[0].text)  # noqa: FBT003 - a value, not a switch
+    if any(outcome.code or outcome.state is OutcomeState.DELIVERED for outcome in outcomes):
+        return Answer(True)  # noqa: FBT003 - likewise
+    return NOT_ASKED
+
+
+def _is_missed(outcome: Outcome) -> bool:
+    if outcome.state is not OutcomeState.DEFERRED:
+        return False
+    if outcome.code:
+        return outcome.code == CLOSING or outcome.enhanced.startswith("4.4.")  # RFC 3463 section 3.5: network
+    return not outcome.enhanced.startswith("4.3.")  # RFC 3463 section 3.4: our own system
+
+
+@attrs.frozen(kw_only=True)
 class _Result:
-    """What is to be recorded for one recipient; `next_attempt` None finishes it."""
+    """
+    What is to be recorded for one recipient.
+
+    Args:
+        next_attempt: None finishes it.
+        attempted: it was tried; otherwise it counts for nothing.
+        action: what its sender may be told.
+        notice: what the sender knows then; None changes nothing.
+    """
 
     pending: Pending
     target: Target
     outcome: Outcome
     next_attempt: float | None
+    attempted: bool = True
+    action: Action | None = None
+    notice: Notice | None = None
+    until: float = 0.0
 
     @property
     def returned(self) -> bool:
@@ -80,9 +124,9 @@ class Attempts:
     Attempts at the recipients of one spool.
 
     Args:
+        store: the spool's queue.
         routes: found by domain; may be exchanged while attempts are under way.
         attempt: hands a message to a host of a destination.
-        slots: by `Destination.key`, shared by all spools: no destination is asked too much at once.
         jitter: 0 to 1.
         reported: called when a report was added to the spool.
     """
@@ -90,6 +134,7 @@ class Attempts:
     def __init__(
         self,
         spool: Spool,
+        store: IQueueStore,
         accounts: IAccounts,
         settings: QueueSettings,
         routes: Sequence[RouteSettings],
@@ -97,45 +142,89 @@ class Attempts:
         *,
         hostname: str,
         attempt: Attempt,
-        slots: MutableMapping[str, DeferredSemaphore],
         reported: Callable[[], None],
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.spool = spool
+        self.store = store
         self.routes = routes
         self._accounts = accounts
         self._settings = settings
         self._reactor = reactor
-        self._hostname = hostname
         self._attempt = attempt
-        self._slots = slots
         self._reported = reported
         self._jitter = jitter
+        self._reports = Reports(spool, accounts, settings, reactor, hostname=hostname)
         self._log = EventLog(Logger("mailsuite.mta.queue"))
 
-    async def try_recipients(self, message_id: int, pendings: Sequence[Pending]) -> None:
-        """Try recipients of one message that were leased, and record what came of it."""
-        try:
-            message = await self.spool.load(message_id)
-        except MailError as error:
-            if error.kind is not Kind.INVALID:
-                return  # it is gone, or the lease lets another look at it later
-            await self._record_unreadable(pendings)
-            return
-        local = [pending for pending in pendings if message.targets[pending.n].is_local]
-        remote = [pending for pending in pendings if not message.targets[pending.n].is_local]
-        for pending in local:
-            await self._record(message, [await self._deliver_locally(message, pending)])
+    async def try_recipients(self, message_id: int, pendings: Sequence[Pending]) -> Answer:
+        """Try recipients of one message that were leased, record what came of it, and say what was heard."""
+        message, pendings = await self._load(message_id, pendings)
+        if message is None:
+            return NOT_ASKED
         by_destination: dict[tuple[Destination, Address | None, str], list[Pending]] = {}
-        for pending in remote:
+        for pending in pendings:
             target = message.targets[pending.n]
-            if target.looped:
+            if pending.notice is Notice.DUE:
+                await self._record(message, [self._delivered_before(message, pending)])
+            elif target.is_notice:
+                await self._record(message, [self._result(message, pending, EXPANDED)])
+            elif target.is_local:
+                await self._record(message, [await self._deliver_locally(message, pending)])
+            elif target.looped:
                 await self._record(message, [self._result(message, pending, LOOPED_OUTCOME)])
-                continue
-            destination = find_destination(self.routes, target.address.domain)
-            by_destination.setdefault((destination, target.sender, target.forwarder), []).append(pending)
+            else:
+                destination = find_destination(self.routes, target.address.domain)
+                by_destination.setdefault((destination, target.sender, target.forwarder), []).append(pending)
+        answer = NOT_ASKED
         for (destination, _, _), group in by_destination.items():
-            await self._record(message, await self._relay(message, group, destination))
+            outcomes = await self._relay(message, group, destination)
+            answer = answer_of(outcomes)
+            jitter = self._jitter()  # one for all: they stay together
+            await self._record(
+                message,
+                [
+                    self._result(message, pending, outcome, jitter)
+                    for pending, outcome in zip(group, outcomes, strict=True)
+                ],
+            )
+        return answer
+
+    async def end_waiting(self, message_id: int, pendings: Sequence[Pending]) -> None:
+        """Tell the sender of recipients that nobody could try for too long, and give up what is too old."""
+        message, pendings = await self._load(message_id, pendings)
+        if message is None:
+            return
+        results = []
+        for pending in pendings:
+            target = message.targets[pending.n]
+            outcome = _last_outcome(pending, OutcomeState.DEFERRED)
+            end = self._end(message, pending)
+            result = _Result(
+                pending=pending,
+                target=target,
+                outcome=outcome,
+                next_attempt=None,
+                attempted=False,
+                action=Action.FAILED,
+            )
+            if self._reactor.seconds() < end:
+                result = attrs.evolve(
+                    result, next_attempt=pending.next, action=Action.DELAYED, notice=Notice.DELAY, until=end
+                )
+            results.append(result)
+        await self._record(message, results)
+
+    async def _load(
+        self, message_id: int, pendings: Sequence[Pending]
+    ) -> tuple[SpoolMessage | None, Sequence[Pending]]:
+        try:
+            loaded = await self.store.load(message_id, [pending.n for pending in pendings])
+        except MailError as error:
+            if error.kind is Kind.INVALID:
+                await self._record_unreadable(pendings)
+            return None, ()  # it is gone, or the lease lets another look at it later
+        return loaded.message, [pending for pending in pendings if pending.n in loaded.places]
 
     # attempts
 
@@ -153,7 +242,7 @@ class Attempts:
         enhanced = f"{4 if temporary else 5}.{LOCAL_STATUS.get(kind, '2.0')}"
         text = str(error) if isinstance(error, MailError) else "temporary failure of the mailbox"
         state = OutcomeState.DEFERRED if temporary else OutcomeState.FAILED
-        return self._result(message, pending, Outcome(state, 0, enhanced, text))
+        return self._result(message, pending, Outcome(state, 0, enhanced, text), self._jitter())
 
     async def _with_account(self, message: SpoolMessage, n: int) -> SpoolMessage:
         """Look the account up again: its quota may have grown since the message came, or it may be gone."""
@@ -165,15 +254,18 @@ class Attempts:
         targets[n] = attrs.evolve(target, account_id=account.account_id, quota_octets=account.quota_octets)
         return attrs.evolve(message, targets=tuple(targets))
 
-    async def _relay(self, message: SpoolMessage, group: Sequence[Pending], destination: Destination) -> list[_Result]:
+    async def _relay(
+        self, message: SpoolMessage, group: Sequence[Pending], destination: Destination
+    ) -> Sequence[Outcome]:
         targets = [message.targets[pending.n] for pending in group]
         envelope = Envelope(
-            sender=attrs.evolve(message.sender, size_octets=0, path=targets[0].sender or message.sender.path),
+            sender=attrs.evolve(
+                message.sender, size_octets=0, release=0, path=targets[0].sender or message.sender.path
+            ),
             recipients=tuple(
                 Recipient(path=target.address, notify=target.notify, original=target.original) for target in targets
             ),
         )
-        slots = self._slots.setdefault(destination.key, DeferredSemaphore(self._settings.destination_max))
         opened: list[SpooledContent] = []
 
         def open_content() -> SpooledContent:
@@ -181,7 +273,6 @@ class Attempts:
             opened.append(SpooledContent(message, self.spool.disk, self.spool.lane, beginning))
             return opened[-1]
 
-        await slots.acquire()
         try:
             outcomes = list(await self._attempt(destination, envelope, open_content))
             if len(outcomes) != len(group):
@@ -190,143 +281,155 @@ class Attempts:
             raise
         except Exception:  # noqa: BLE001 - the top of an attempt: whatever it is, the mail is tried again
             self._log.failure("queue.attempt.broken", queue_id=self.spool.queue_id(message.message_id))
-            outcomes = [BROKEN_OUTCOME] * len(group)
+            return [BROKEN_OUTCOME] * len(group)
         finally:
             for content in opened:
                 content.close()
-            slots.release()
-        return [self._result(message, pending, outcome) for pending, outcome in zip(group, outcomes, strict=True)]
+        return outcomes
 
-    def _result(self, message: SpoolMessage, pending: Pending, outcome: Outcome) -> _Result:
-        next_attempt = None
-        if outcome.state is OutcomeState.DEFERRED:
-            now = self._reactor.seconds()
-            plan = plan_of(self._settings, reportable=message.sender.path is not None)
-            next_attempt = plan.next_attempt(message.received, pending.tries + 1, now, self._jitter())
-        return _Result(pending, message.targets[pending.n], outcome, next_attempt)
+    # results
+
+    def _result(self, message: SpoolMessage, pending: Pending, outcome: Outcome, jitter: float = 0.0) -> _Result:
+        target = message.targets[pending.n]
+        result = _Result(pending=pending, target=target, outcome=outcome, next_attempt=None)
+        match outcome.state:
+            case OutcomeState.FAILED:
+                return attrs.evolve(result, action=Action.FAILED)
+            case OutcomeState.DELIVERED:
+                return attrs.evolve(result, action=_success(target, outcome))
+        now = self._reactor.seconds()
+        plan = plan_of(self._settings, reportable=message.sender.path is not None)
+        again = plan.next_attempt(pending.born, pending.tries + 1, now, jitter)
+        if again is None:
+            return attrs.evolve(result, action=Action.FAILED)
+        result = attrs.evolve(result, next_attempt=again, until=self._end(message, pending))
+        warn = self._settings.warn_seconds
+        if not warn or now < pending.born + warn or pending.notice is not Notice.NONE:
+            return result
+        return attrs.evolve(result, action=Action.DELAYED, notice=Notice.DELAY)
+
+    def _end(self, message: SpoolMessage, pending: Pending) -> float:
+        return pending.born + plan_of(self._settings, reportable=message.sender.path is not None).lifetime_seconds
+
+    def _delivered_before(self, message: SpoolMessage, pending: Pending) -> _Result:
+        outcome = _last_outcome(pending, OutcomeState.DELIVERED)
+        return attrs.evolve(self._result(message, pending, outcome), attempted=False)
 
     # records
 
     async def _record(self, message: SpoolMessage, results: Sequence[_Result]) -> None:
-        results = list(results)
-        report = None
-        returned = [result for result in results if result.returned]
-        if returned:
-            try:
-                report = await self._make_report(message, returned)
-            except MailError:
-                # The directory cannot say where the report goes: everything but that waits for a better moment.
-                later = self._reactor.seconds() + self._settings.retry_first_seconds
-                results = [attrs.evolve(item, next_attempt=later) if item.returned else item for item in results]
-        await self._commit(results, [] if report is None else [report])
-        self.spool.forget_finished()
+        news = [News(one.target, one.action, one.outcome, one.until) for one in results if one.action is not None]
+        try:
+            reports = await self._reports.write(message, news) if news else []
+        except MailError:
+            # The directory cannot say where reports go: all but what was done waits for a better moment.
+            reports = []
+            results = [self._without_report(message, result) for result in results]
+        await self._commit(results, reports)
         for result in results:
             self._tell(message, result)
-        if report is not None:
+        for report in reports:
             self._log.emit(
                 "queue.report.queued",
                 queue_id=self.spool.queue_id(message.message_id),
                 report=self.spool.queue_id(report.message_id),
                 sender=str(message.sender.path),
             )
+        if reports:
             self._reported()
+
+    def _without_report(self, message: SpoolMessage, result: _Result) -> _Result:
+        if result.action is None:
+            return result
+        if result.action is Action.DELAYED:
+            return attrs.evolve(result, notice=None)  # the next attempt tells
+        now = self._reactor.seconds()
+        later = now + self._settings.retry_first_seconds
+        if result.returned:
+            return attrs.evolve(result, next_attempt=later)
+        if now > self._end(message, result.pending) or not result.target.asked_for("SUCCESS"):
+            return result
+        return attrs.evolve(result, next_attempt=later, notice=Notice.DUE)
 
     async def _commit(self, results: Sequence[_Result], reports: Sequence[SpoolMessage]) -> None:
         """Record results, and go on trying to: forgetting a delivery would repeat it."""
+        now = int(self._reactor.seconds())
+        records = [
+            Record(
+                message_id=result.pending.message_id,
+                n=result.pending.n,
+                status=_words(result),
+                finished=result.next_attempt is None,
+                next=None if result.next_attempt is None else int(result.next_attempt),
+                host=result.outcome.host,
+                tried=now if result.attempted else None,
+                notice=result.notice,
+            )
+            for result in results
+        ]
         while True:
             try:
-                await self.spool.run(lambda connection: _write_results(connection, results), messages=reports)
+                await self.store.record(records, reports)
             except MailError:
                 await deferLater(self._reactor, RECORD_AGAIN_SECONDS)
             else:
                 return
 
     async def _record_unreadable(self, pendings: Sequence[Pending]) -> None:
-        later = self._reactor.seconds() + self._settings.retry_max_seconds
+        now = self._reactor.seconds()
         for pending in pendings:
             self._log.emit(
                 "spool.message.unreadable", message=pending.message_id, reason="its envelope is not as we write it"
             )
-
-        def record(connection: sqlite3.Connection) -> None:
-            for pending in pendings:
-                statements.defer(connection, pending.message_id, pending.n, int(later), UNREADABLE)
-
-        await self.spool.run(record)
+        records = [
+            Record(
+                message_id=pending.message_id,
+                n=pending.n,
+                status=UNREADABLE,
+                next=int(now + self._settings.retry_max_seconds),
+                tried=int(now),
+                notice=Notice.NOBODY,  # nobody knows who sent it
+            )
+            for pending in pendings
+        ]
+        await self.store.record(records, ())
 
     def _tell(self, message: SpoolMessage, result: _Result) -> None:
+        if not result.attempted and not result.returned:
+            return
         self._log.emit(
             "queue.recipient.failed"
             if result.returned
             else "queue.recipient.delivered"
-            if result.next_attempt is None
+            if result.outcome.state is OutcomeState.DELIVERED
             else "queue.recipient.deferred",
             queue_id=self.spool.queue_id(message.message_id),
             recipient=result.pending.address,
             host=result.outcome.host,
             code=result.outcome.code,
             text=result.outcome.text,
-            tries=result.pending.tries + 1,
+            tries=result.pending.tries + result.attempted,
         )
 
-    # reports
 
-    async def _make_report(self, message: SpoolMessage, results: Sequence[_Result]) -> SpoolMessage | None:
-        sender = message.sender.path
-        wanted = [result for result in results if wants_report(result.target)]
-        if sender is None or not wanted:
-            return None  # a report never answers a report (RFC 5321 section 4.5.5)
-        try:
-            targets = await resolve_targets(self._accounts, Recipient(path=sender), may_relay=True)
-        except MailError as error:
-            if is_temporary(error):
-                raise
-            self._log.emit("queue.report.dropped", queue_id=self.spool.queue_id(message.message_id), sender=str(sender))
-            return None
-        now = self._reactor.seconds()
-        content = make_report(
-            hostname=self._hostname,
-            sender=sender,
-            returned=[
-                Returned(item.target, item.outcome, item.outcome.host, item.outcome.state is OutcomeState.DEFERRED)
-                for item in wanted
-            ],
-            header=await self._header(message),
-            received=message.received,
-            now=now,
-            envelope_id=message.sender.envelope_id,
-            message_id=uuid.uuid4().hex,
-        )
-        return SpoolMessage(
-            message_id=self.spool.take_id(),
-            received=int(now),
-            sender=Sender(
-                path=None,
-                body=BodyType.SEVEN_BIT if content.isascii() else BodyType.EIGHT_BIT_MIME,
-                smtputf8=not sender.is_ascii,
-            ),
-            targets=tuple(targets),
-            content=content,
-            trace_octets=len(return_path_field("")),
-        )
-
-    async def _header(self, message: SpoolMessage) -> bytes:
-        content = SpooledContent(message, self.spool.disk, self.spool.lane)
-        try:
-            beginning = await content.read()
-        except MailError:
-            return b""  # the report is worth more than what it would quote
-        finally:
-            content.close()
-        fields_end, _ = header_extent(beginning, 0, min(len(beginning), RETURNED_HEADER_MAX_OCTETS))
-        return beginning[:fields_end]
+def _success(target: Target, outcome: Outcome) -> Action | None:
+    """Say what may be told of a success: nothing where the next hop tells it itself (RFC 3461 section 5.2.2)."""
+    if target.is_notice:
+        return Action.EXPANDED
+    if target.is_local:
+        return Action.DELIVERED
+    return None if outcome.dsn else Action.RELAYED
 
 
-def _write_results(connection: sqlite3.Connection, results: Sequence[_Result]) -> None:
-    for result in results:
-        pending = result.pending
-        words = " ".join(part for part in (result.outcome.enhanced, result.outcome.text) if part)
-        if result.next_attempt is None:
-            statements.finish(connection, pending.message_id, pending.n, words)
-        else:
-            statements.defer(connection, pending.message_id, pending.n, int(result.next_attempt), words)
+def _last_outcome(pending: Pending, state: OutcomeState) -> Outcome:
+    """Say how the last attempt ended, as far as that was written down."""
+    enhanced, _, text = pending.status.partition(" ")
+    if not is_status(enhanced):
+        enhanced, text = "", pending.status
+    return Outcome(state, 0, enhanced, text or NOT_TRIED, pending.host)
+
+
+def _words(result: _Result) -> str:
+    if not result.attempted:
+        return result.pending.status
+    return " ".join(part for part in (result.outcome.enhanced, result.outcome.text) if part)

@@ -29,11 +29,12 @@ class Target:
         address: what the sender wrote, or for an alias that leads elsewhere, where it leads.
         account_id: 0 for a remote target.
         notify: the NOTIFY parameter (RFC 3461 section 4.1).
-        original: the ORCPT parameter (RFC 3461 section 4.2).
+        original: the ORCPT parameter, decoded (RFC 3461 section 4.2).
         make_mailbox: the mailbox is made when it is not there.
         sender: the reverse-path with which it is passed on; None is the message's own.
         forwarder: address of the account that passes it on.
         looped: it has been with that account before, and goes no further.
+        is_notice: nothing is delivered: the sender is to be told that mail for this address goes on to several others.
     """
 
     address: Address
@@ -47,6 +48,7 @@ class Target:
     sender: Address | None = None
     forwarder: str = ""
     looped: bool = False
+    is_notice: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -57,6 +59,20 @@ class Target:
     def shown(self) -> str:
         """Where it goes, for people: account and mailbox, or an address elsewhere."""
         return f"{self.email}/{self.mailbox}" if self.account_id else str(self.address)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it lies at another site."""
+        return self.account_id == 0 and not self.is_notice
+
+    def asked_for(self, keyword: str) -> bool | None:
+        """
+        Whether the sender wants to be told (RFC 3461 section 4.1); None when it did not say.
+
+        Args:
+            keyword: ``SUCCESS``, ``FAILURE`` or ``DELAY``.
+        """
+        return keyword in self.notify.upper().split(",") if self.notify else None
 
 
 @attrs.frozen(kw_only=True)
@@ -82,6 +98,27 @@ class SpoolMessage:
     def size_octets(self) -> int:
         """Length of the content."""
         return len(self.content) if isinstance(self.content, bytes) else self.content.size_octets
+
+    @property
+    def waits(self) -> bool:
+        """Whether its sender wants it to leave later (RFC 4865)."""
+        return self.sender.release > self.received
+
+    @property
+    def born(self) -> int:
+        """The moment from which its age counts."""
+        return max(self.received, self.sender.release)
+
+    def at_once(self, n: int) -> bool:
+        """
+        Whether a target is delivered without the queue: a mailbox of ours, now, and nobody waits to hear of it.
+
+        A report on success is the queue's work: there, it is recorded together with the delivery.
+        """
+        target = self.targets[n]
+        if target.account_id == 0 or self.waits:
+            return False
+        return not target.notify or self.sender.path is None or not target.asked_for("SUCCESS")
 
 
 def encode_envelope(message: SpoolMessage) -> bytes:
@@ -163,6 +200,7 @@ def _encode_more(target: Target) -> list[dict[str, object]]:
         "sender": _encode_address(target.sender),
         "forwarder": target.forwarder,
         "looped": target.looped,
+        "notice": target.is_notice,
     }
     found = {name: value for name, value in more.items() if value}
     return [found] if found else []
@@ -190,4 +228,5 @@ def _decode_target(
         sender=_decode_address(more.get("sender")),
         forwarder=more.get("forwarder", ""),
         looped=more.get("looped", False),
+        is_notice=more.get("notice", False),
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 import attrs
 from twisted.internet.defer import Deferred
 
+from mailsuite.address import Address
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body, IDeliveryStore, LocalDelivery, LocalOutcome
 from mailsuite.mta.content import SpoolMessage
@@ -29,6 +30,7 @@ class FailedDelivery:
     message_id: int
     n: int
     address: str
+    sender: Address | None
     received: int
     error: Exception
 
@@ -58,6 +60,7 @@ class _Waiting:
     n: int
     address: str
     email: str
+    sender: Address | None
     received: int
     deferred: Deferred[LocalOutcome] | None
 
@@ -99,7 +102,7 @@ class LocalAgent:
 
     def deliver(self, messages: Sequence[SpoolMessage], skip: Collection[tuple[int, int]] = ()) -> None:
         """
-        Hand every local target of committed messages to the store.
+        Hand every local target of committed messages that is delivered at once to the store.
 
         Args:
             skip: message and place of targets that the queue takes care of.
@@ -108,9 +111,7 @@ class LocalAgent:
         with self._lock:
             for message in messages:
                 places = [
-                    n
-                    for n, target in enumerate(message.targets)
-                    if target.is_local and (message.message_id, n) not in skip
+                    n for n in range(len(message.targets)) if message.at_once(n) and (message.message_id, n) not in skip
                 ]
                 if places:
                     self._open[message.message_id] = len(places)
@@ -139,6 +140,7 @@ class LocalAgent:
             n=n,
             address=str(target.address),
             email=target.email,
+            sender=message.sender.path,
             received=message.received,
             deferred=deferred,
         )
@@ -183,6 +185,7 @@ class LocalAgent:
                             message_id=waiting.message_id,
                             n=waiting.n,
                             address=waiting.address,
+                            sender=waiting.sender,
                             received=waiting.received,
                             error=outcome.error,
                         )

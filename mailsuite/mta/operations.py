@@ -6,145 +6,132 @@ process, which the server notices when it looks at its queue the next time.
 """
 
 import contextlib
+import functools
+import heapq
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
-import attrs
 from twisted.logger import Logger
 
 from mailsuite.durable import Database, Disk, migrate
 from mailsuite.errors import Kind, MailError
-from mailsuite.mta import statements
+from mailsuite.mta import queue_statements, statements
+from mailsuite.mta.queue_statements import Condition
+from mailsuite.mta.queue_store import (
+    HERE,
+    STATE_NAMES,
+    Change,
+    Counts,
+    DomainCount,
+    Loaded,
+    Pending,
+    QueueEntry,
+    QueueRecipient,
+    Selection,
+    State,
+)
 from mailsuite.mta.replay import decode_row
 from mailsuite.mta.spool import DATABASE_NAME, format_queue_id, is_of_spool, parse_queue_id
-from mailsuite.mta.statements import Pending, State
 from mailsuite.mta.writer import open_database
 from mailsuite.observe import EventLog
 
-REMOVED = "removed by the operator"
-AN_OPERATOR = "an operator"
 WORKER_FOLDER = "worker-"
+PAGE_MESSAGES = 500
+CHANGE_MAX = 2000
+
+NOT_QUEUED = "there is no such message in the queue"
+AN_OPERATOR = "an operator"
 
 T = TypeVar("T")
-STATE_NAMES = {State.WAITING: "waiting", State.HELD: "held", State.FINISHED: "finished"}
 
 
-@attrs.frozen
-class QueueRecipient:
+def load(connection: sqlite3.Connection, message_id: int, places: Sequence[int], bodies: str) -> Loaded:
     """
-    A recipient that is not finished.
+    Read a message back, and say which recipients still wait.
 
-    Args:
-        state: ``waiting`` or ``held``.
-        next_attempt: seconds since the epoch.
-        status: how the last attempt ended.
+    Raises:
+        MailError: NOT_FOUND, INVALID.
     """
-
-    address: str
-    state: str
-    next_attempt: int
-    tries: int
-    status: str
+    row = statements.find_message(connection, message_id)
+    if row is None:
+        raise MailError(Kind.NOT_FOUND, NOT_QUEUED)
+    return Loaded(decode_row(row, bodies), queue_statements.waiting_places(connection, message_id, places))
 
 
-@attrs.frozen(kw_only=True)
-class QueueEntry:
+def list_entries(
+    connection: sqlite3.Connection, selection: Selection, after: str = "", limit: int = PAGE_MESSAGES
+) -> list[QueueEntry]:
     """
-    A message with recipients that are not finished.
+    Give messages that wait, in order of arrival.
 
-    Args:
-        sender: empty for the null reverse-path.
-        received: seconds since the epoch.
+    Raises:
+        MailError: NOT_FOUND.
     """
-
-    queue_id: str
-    sender: str
-    received: int
-    size_octets: int
-    recipients: tuple[QueueRecipient, ...]
-
-
-def list_queue(connection: sqlite3.Connection) -> list[QueueEntry]:
-    """Give all messages that wait, in order of arrival."""
     spool = statements.spool_uuid(connection)
-    recipients: dict[int, list[Pending]] = {}
-    for pending in statements.pending(connection):
-        recipients.setdefault(pending.message_id, []).append(pending)
-    return [_entry(connection, spool, message_id, rows) for message_id, rows in recipients.items()]
+    condition = find(connection, selection)
+    last = parse_queue_id(spool, after) if after else 0
+    return [
+        _entry(connection, spool, message_id, queue_statements.select_recipients(connection, condition, message_id))
+        for message_id in queue_statements.select_messages(connection, condition, last, limit)
+    ]
 
 
-def show_message(connection: sqlite3.Connection, queue_id: str) -> QueueEntry:
+def find(connection: sqlite3.Connection, selection: Selection) -> Condition:
     """
-    Give one message that waits.
+    Say which recipients are meant.
 
     Raises:
-        MailError: NOT_FOUND.
+        MailError: NOT_FOUND, when a message is named that does not wait.
     """
-    message_id = _find(connection, queue_id)
-    spool = statements.spool_uuid(connection)
-    return _entry(connection, spool, message_id, statements.pending(connection, message_id))
+    message_id = 0
+    if selection.queue_id:
+        message_id = parse_queue_id(statements.spool_uuid(connection), selection.queue_id)
+        if not queue_statements.select_recipients(connection, Condition(), message_id):
+            raise MailError(Kind.NOT_FOUND, NOT_QUEUED)
+    return Condition(message_id=message_id, domain=selection.domain, sender=selection.sender, state=selection.state)
 
 
-def retry_message(connection: sqlite3.Connection, queue_id: str, now: float) -> None:
+def begin_change(connection: sqlite3.Connection, change: Change, selection: Selection) -> Condition:
     """
-    Let a message be tried now.
+    Say which recipients are meant, before they are changed.
 
     Raises:
-        MailError: NOT_FOUND; CONFLICT when it is held.
+        MailError: NOT_FOUND; CONFLICT.
     """
-    if not statements.make_due(connection, _find(connection, queue_id), int(now)):
-        raise MailError(Kind.CONFLICT, "the message is held: release it first")
+    condition = find(connection, selection)
+    if change is Change.RETRY and selection.queue_id:
+        waiting = Selection(queue_id=selection.queue_id, state=State.WAITING)
+        if not count(connection, waiting).recipients:
+            raise MailError(Kind.CONFLICT, "the message is held: release it first")
+    return condition
 
 
-def hold_message(connection: sqlite3.Connection, queue_id: str) -> None:
-    """
-    Let a message wait until it is released.
-
-    Raises:
-        MailError: NOT_FOUND.
-    """
-    statements.change_state(connection, _find(connection, queue_id), State.WAITING, State.HELD)
-
-
-def release_message(connection: sqlite3.Connection, queue_id: str) -> None:
-    """
-    Let a message go on that was held.
-
-    Raises:
-        MailError: NOT_FOUND.
-    """
-    statements.change_state(connection, _find(connection, queue_id), State.HELD, State.WAITING)
+def tell_changed(log: EventLog, change: Change, selection: Selection, by: str) -> None:
+    """Log what was done to one message, and who did it."""
+    if not selection.queue_id:
+        return
+    queue_id = selection.queue_id.strip().upper()
+    match change:
+        case Change.RETRY:
+            log.emit("queue.message.retried", queue_id=queue_id, by=by)
+        case Change.HOLD:
+            log.emit("queue.message.held", queue_id=queue_id, by=by)
+        case Change.RELEASE:
+            log.emit("queue.message.released", queue_id=queue_id, by=by)
+        case Change.REMOVE:
+            log.emit("queue.message.removed", queue_id=queue_id, by=by)
 
 
-def remove_message(connection: sqlite3.Connection, queue_id: str) -> None:
-    """
-    Give up all recipients that wait; nobody is told.
-
-    Raises:
-        MailError: NOT_FOUND.
-    """
-    message_id = _find(connection, queue_id)
-    for pending in statements.pending(connection, message_id):
-        statements.finish(connection, message_id, pending.n, REMOVED)
+def count(connection: sqlite3.Connection, selection: Selection) -> Counts:
+    """Count what waits or is held."""
+    return queue_statements.count(connection, find(connection, selection))
 
 
-def flush_queue(connection: sqlite3.Connection, now: float) -> int:
-    """Let everything that waits be tried now; give the number of recipients."""
-    return statements.make_due(connection, None, int(now))
-
-
-def _find(connection: sqlite3.Connection, queue_id: str) -> int:
-    message_id = parse_queue_id(statements.spool_uuid(connection), queue_id)
-    if not statements.pending(connection, message_id):
-        raise MailError(Kind.NOT_FOUND, "there is no such message in the queue")
-    return message_id
-
-
-def _entry(connection: sqlite3.Connection, spool: uuid.UUID, message_id: int, rows: list[Pending]) -> QueueEntry:
+def _entry(connection: sqlite3.Connection, spool: uuid.UUID, message_id: int, rows: Sequence[Pending]) -> QueueEntry:
     row = statements.find_envelope(connection, message_id)
     sender, received, size = "", 0, 0
     if row is not None:
@@ -159,10 +146,43 @@ def _entry(connection: sqlite3.Connection, spool: uuid.UUID, message_id: int, ro
         received=received,
         size_octets=size,
         recipients=tuple(
-            QueueRecipient(pending.address, STATE_NAMES[pending.state], pending.next, pending.tries, pending.status)
+            QueueRecipient(
+                pending.address,
+                STATE_NAMES[pending.state],
+                pending.next,
+                pending.tries,
+                pending.status,
+                pending.host,
+                pending.tried,
+            )
             for pending in rows
         ),
     )
+
+
+def merge_entries(entries: Iterable[Iterable[QueueEntry]]) -> Iterator[QueueEntry]:
+    """Put messages of several queues, each in order of arrival, into one order."""
+    return heapq.merge(*entries, key=lambda entry: entry.received)
+
+
+def merge_domains(counts: Iterable[DomainCount]) -> list[DomainCount]:
+    """Add up what waits in several queues."""
+    merged: dict[str, DomainCount] = {}
+    for each in counts:
+        other = merged.get(each.domain)
+        if other is None:
+            merged[each.domain] = each
+            continue
+        due = [one.next_attempt for one in (each, other) if one.waiting]
+        merged[each.domain] = DomainCount(
+            domain=each.domain,
+            waiting=each.waiting + other.waiting,
+            held=each.held + other.held,
+            oldest=min(each.oldest, other.oldest),
+            next_attempt=min(due, default=0),
+            status=each.status or other.status,
+        )
+    return sorted(merged.values(), key=lambda one: (-one.waiting - one.held, one.domain != HERE, one.domain))
 
 
 def spool_folders(folder: str) -> list[str]:
@@ -190,6 +210,8 @@ class QueueFile:
     """
     The queues of all spools of a server, seen from another process; used in a ``with`` block. Methods block shortly.
 
+    No transaction is long: the server goes on meanwhile.
+
     Args:
         folder: of the first spool; those of workers lie below it.
         by: who asks, for the log.
@@ -211,6 +233,8 @@ class QueueFile:
                 database = open_database(path, disk or Disk())
                 self._databases.append(database)
                 migrate(database, "mailsuite.mta")
+                with database.writing() as connection:
+                    _ = statements.spool_uuid(connection)
         except sqlite3.Error as error:
             self._close()
             raise MailError(Kind.CONFLICT, f"the queue cannot be used: {error}") from error
@@ -227,57 +251,81 @@ class QueueFile:
         for database in self._databases:
             database.close()
 
-    @contextlib.contextmanager
-    def _writing(self, database: Database) -> Iterator[sqlite3.Connection]:
+    def _in(self, database: Database, work: Callable[[sqlite3.Connection], T], *, write: bool = False) -> T:
         try:
-            with database.writing() as connection:
-                yield connection
+            with database.writing() if write else database.reading() as connection:
+                return work(connection)
         except (sqlite3.Error, OSError) as error:
             raise MailError(Kind.UNAVAILABLE, "the queue cannot be reached") from error
 
-    def _in_spool(self, queue_id: str, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _meant(self, selection: Selection) -> Sequence[Database]:
+        if not selection.queue_id:
+            return self._databases
         for database in self._databases:
-            with self._writing(database) as connection:
-                if is_of_spool(statements.spool_uuid(connection), queue_id):
-                    return work(connection)
-        raise MailError(Kind.NOT_FOUND, "there is no such message in the queue")
+            if is_of_spool(self._in(database, statements.spool_uuid), selection.queue_id):
+                return [database]
+        raise MailError(Kind.NOT_FOUND, NOT_QUEUED)
 
-    def list(self) -> list[QueueEntry]:
-        """Give all messages that wait, oldest first."""
-        entries: list[QueueEntry] = []
-        for database in self._databases:
-            with self._writing(database) as connection:
-                entries.extend(list_queue(connection))
-        return sorted(entries, key=lambda entry: entry.received)
+    def list(self, selection: Selection | None = None) -> Iterator[QueueEntry]:
+        """Give messages that wait, oldest first; read while they are asked for."""
+        meant = selection or Selection()
+        return merge_entries(self._pages(database, meant) for database in self._meant(meant))
+
+    def _pages(self, database: Database, selection: Selection) -> Iterator[QueueEntry]:
+        after = ""
+        some = PAGE_MESSAGES // 10  # who asks for few gets them sooner
+        while True:
+            page = self._in(database, functools.partial(list_entries, selection=selection, after=after, limit=some))
+            yield from page
+            if len(page) < some:
+                return
+            after = page[-1].queue_id
+            some = PAGE_MESSAGES
 
     def show(self, queue_id: str) -> QueueEntry:
-        """Give one message."""
-        return self._in_spool(queue_id, lambda connection: show_message(connection, queue_id))
+        """
+        Give one message.
 
-    def retry(self, queue_id: str, now: float) -> None:
-        """Let one message be tried now."""
-        self._in_spool(queue_id, lambda connection: retry_message(connection, queue_id, now))
-        self._log.emit("queue.message.retried", queue_id=queue_id, by=self._by)
+        Raises:
+            MailError: NOT_FOUND.
+        """
+        for entry in self.list(Selection(queue_id=queue_id)):
+            return entry
+        raise MailError(Kind.NOT_FOUND, NOT_QUEUED)
 
-    def hold(self, queue_id: str) -> None:
-        """Let one message wait until it is released."""
-        self._in_spool(queue_id, lambda connection: hold_message(connection, queue_id))
-        self._log.emit("queue.message.held", queue_id=queue_id, by=self._by)
+    def count(self, selection: Selection | None = None) -> Counts:
+        """Count what waits or is held."""
+        meant = selection or Selection()
+        counts = [self._in(database, lambda connection: count(connection, meant)) for database in self._meant(meant)]
+        return Counts(
+            messages=sum(each.messages for each in counts), recipients=sum(each.recipients for each in counts)
+        )
 
-    def release(self, queue_id: str) -> None:
-        """Let one message go on."""
-        self._in_spool(queue_id, lambda connection: release_message(connection, queue_id))
-        self._log.emit("queue.message.released", queue_id=queue_id, by=self._by)
+    def count_domains(self) -> Sequence[DomainCount]:
+        """Count by domain, the longest queue first."""
+        return merge_domains(
+            each for database in self._databases for each in self._in(database, queue_statements.count_domains)
+        )
 
-    def remove(self, queue_id: str) -> None:
-        """Give up one message."""
-        self._in_spool(queue_id, lambda connection: remove_message(connection, queue_id))
-        self._log.emit("queue.message.removed", queue_id=queue_id, by=self._by)
+    def change(self, change: Change, selection: Selection, now: float) -> int:
+        """
+        Do something to recipients; give the number of those changed.
 
-    def flush(self, now: float) -> int:
-        """Let everything be tried now."""
-        count = 0
-        for database in self._databases:
-            with self._writing(database) as connection:
-                count += flush_queue(connection, now)
-        return count
+        Raises:
+            MailError: NOT_FOUND; CONFLICT when a message is held and was to be tried.
+        """
+        changed = 0
+        for database in self._meant(selection):
+            condition = self._in(database, lambda connection: begin_change(connection, change, selection))
+            some = CHANGE_MAX
+            while some == CHANGE_MAX:
+                some = self._in(
+                    database,
+                    functools.partial(
+                        queue_statements.change, change_=change, condition=condition, now=int(now), limit=CHANGE_MAX
+                    ),
+                    write=True,
+                )
+                changed += some
+        tell_changed(self._log, change, selection, self._by)
+        return changed

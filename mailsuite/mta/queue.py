@@ -2,33 +2,64 @@
 The queue: tries again what could not be delivered at once, until it is delivered or returned to its sender.
 
 Rows are leased before an attempt and answered after it, in one transaction with whatever follows from the outcome.
+What is leased becomes sequences: some messages for one destination, one after the other, so that one connection serves
+them. `mailsuite.mta.destinations` says how many there may be, and of whom.
 """
 
 import contextlib
+import functools
+import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
+import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import IAccounts
-from mailsuite.mta import operations, statements
-from mailsuite.mta.attempt import Attempts, plan_of
-from mailsuite.mta.operations import QueueEntry
-from mailsuite.mta.relay import Attempt, RelayAgent
+from mailsuite.mta.attempt import Answer, Attempts, plan_of
+from mailsuite.mta.destinations import Destinations, Pause
+from mailsuite.mta.operations import AN_OPERATOR, NOT_QUEUED, merge_domains, merge_entries, tell_changed
+from mailsuite.mta.queue_store import HERE, NOW, Change, Counts, DomainCount, Late, Pending, QueueEntry, Selection
+from mailsuite.mta.relay import Attempt, RelayAgent, find_destination
 from mailsuite.mta.settings import QueueSettings, RouteSettings
 from mailsuite.mta.spool import Spool, is_of_spool
-from mailsuite.mta.statements import Pending
+from mailsuite.mta.spool_queue import SpoolQueue
 from mailsuite.observe import EventLog, background
 
 LEASE_SECONDS = 900
+LATE_EVERY_SECONDS = 60.0
+LATE_MESSAGES_MAX = 200
+IDLE_SECONDS = 900
+"""What is too old and was due so long without an attempt gets none."""
+NEVER = -1
+KEYS_MAX = 10_000
+
+ALL = Selection()
 
 _Place = tuple[Attempts, int, int]
 """The queue, the message and the place in its envelope of a recipient that is being tried."""
+
+
+@attrs.frozen(eq=False)
+class _Job:
+    """Recipients of one message for one destination."""
+
+    queue: Attempts
+    message_id: int
+    pendings: Sequence[Pending]
+
+    @property
+    def urgent(self) -> bool:
+        return any(pending.next == NOW for pending in self.pendings)
+
+    def places(self) -> set[_Place]:
+        return {(self.queue, pending.message_id, pending.n) for pending in self.pendings}
 
 
 class QueueService(Service):
@@ -57,27 +88,32 @@ class QueueService(Service):
     ) -> None:
         self._settings = settings
         self._reactor = reactor
-        slots: dict[str, DeferredSemaphore] = {}
+        self.destinations = Destinations(settings, reactor.seconds, jitter)
         self._queues = [
             Attempts(
                 spool,
+                SpoolQueue(spool),
                 accounts,
                 settings,
                 routes,
                 reactor,
                 hostname=hostname,
                 attempt=attempt or RelayAgent(reactor, hostname),
-                slots=slots,
                 reported=self.poke,
                 jitter=jitter,
             )
             for spool in spools
         ]
+        self._key_of = _keys(routes)
         self._log = EventLog(Logger("mailsuite.mta.queue"))
         self._loop = LoopingCall(self._look)
         self._loop.clock = reactor
         self._looking = False
         self._again = False
+        self._first = 0
+        self._after: dict[Attempts, str] = {}
+        self._last: dict[Attempts, int] = {}
+        self._late_again = 0.0
         self._places: set[_Place] = set()
         self._attempts: set[Deferred[None]] = set()
 
@@ -85,6 +121,8 @@ class QueueService(Service):
         """Use other routes from now on; attempts under way end as they began."""
         for queue in self._queues:
             queue.routes = routes
+        self._key_of = _keys(routes)
+        self.destinations.open()
 
     def startService(self) -> None:
         """Begin to look at the queue."""
@@ -92,6 +130,7 @@ class QueueService(Service):
         for queue in self._queues:
             queue.spool.on_queued = self.poke
             queue.spool.retry = plan_of(self._settings)
+        self._late_again = self._reactor.seconds() + LATE_EVERY_SECONDS
         _ = self._loop.start(self._settings.poll_seconds)
 
     def stopService(self) -> Deferred[None]:
@@ -117,112 +156,231 @@ class QueueService(Service):
         if self.running:
             self._look()
 
+    def open_destinations(self, domains: Iterable[str] | None = None) -> None:
+        """End the pauses of these domains' destinations, or of all, and look at the queue."""
+        self.destinations.open(None if domains is None else [self._key_of(domain) for domain in domains])
+        self.poke()
+
+    # what is due
+
     def _look(self) -> None:
-        if self._looking:
-            self._again = True
-            return
-        self._looking = True
-        looked = background(self._begin_due(), self._log, "looking at the queue")
-        _ = looked.addCallback(self._end_look)
+        self._again = True
+        if not self._looking:
+            self._looking = True
+            _ = background(self._begin_all(), self._log, "looking at the queue").addCallback(self._end_look)
 
     def _end_look(self, _: None) -> None:
         self._looking = False
-        if self._again:
+
+    async def _begin_all(self) -> None:
+        while self._again and self.running:
             self._again = False
-            self.poke()
+            await self._begin_due()
 
     async def _begin_due(self) -> None:
-        for number, queue in enumerate(self._queues):
-            free = self._settings.attempts_max - len(self._attempts)
-            room = -(-free // (len(self._queues) - number))  # an equal part; what one leaves is the others'
-            if room > 0 and not queue.spool.failing:
+        if self._reactor.seconds() >= self._late_again:
+            self._late_again = self._reactor.seconds() + LATE_EVERY_SECONDS
+            await self._begin_late()
+        # Each has an equal part of what is free; what one leaves is the others'. Another one begins each time.
+        queues = self._queues[self._first :] + self._queues[: self._first]
+        self._first = (self._first + 1) % len(queues)
+        for number, queue in enumerate(queues):
+            if not queue.spool.failing:
                 with contextlib.suppress(MailError):  # the others must not wait for it; the next look asks again
-                    await self._begin_some(queue, room)
+                    await self._begin_fresh(queue, len(queues) - number)
+                    if await self._go_round(queue, len(queues) - number, first=True):
+                        _ = await self._go_round(queue, len(queues) - number, first=False)
 
-    async def _begin_some(self, queue: Attempts, room: int) -> None:
+    async def _begin_fresh(self, queue: Attempts, parts: int) -> None:
+        """Begin with what has just come, before what has failed or waited already."""
+        after = self._last.get(queue, queue.spool.last_id)
+        quota = self.destinations.quota(self._key_of, parts=parts, fresh=True)
         now = int(self._reactor.seconds())
-        leased = await queue.spool.run(
-            lambda connection: statements.lease_due(connection, now, now + LEASE_SECONDS, room)
-        )
-        by_message: dict[int, list[Pending]] = {}
-        for pending in leased:
-            if (queue, pending.message_id, pending.n) not in self._places:
-                by_message.setdefault(pending.message_id, []).append(pending)
-        for message_id, pendings in by_message.items():
-            self._begin(queue, message_id, pendings)
-        self._again = self._again or len(leased) >= room
+        fresh = await queue.store.lease_fresh(now, now + LEASE_SECONDS, quota, after)
+        self._last[queue] = fresh.last
+        self._begin(queue, fresh.pendings)
 
-    def _begin(self, queue: Attempts, message_id: int, pendings: Sequence[Pending]) -> None:
-        places = {(queue, pending.message_id, pending.n) for pending in pendings}
+    async def _go_round(self, queue: Attempts, parts: int, *, first: bool) -> bool:
+        """
+        Give each domain of a queue its turn, beginning after the last one that had it; say whether any had.
+
+        Args:
+            first: each gets something, before any gets more.
+        """
+        start = after = self._after.get(queue, "")
+        wrapped = not start
+        any_leased = False
+        while self.running:
+            quota = self.destinations.quota(self._key_of, parts=parts, first=first)
+            if quota.is_exhausted():
+                break  # the end of an attempt brings the next look
+            now = int(self._reactor.seconds())
+            leased = await queue.store.lease_due(now, now + LEASE_SECONDS, quota, after)
+            if leased.pendings:
+                any_leased = True
+                self._after[queue] = leased.pendings[-1].domain
+                self._begin(queue, leased.pendings)
+            after = leased.after or ""
+            if leased.after is None:
+                if wrapped:
+                    break
+                wrapped = True
+            elif quota.is_exhausted() or (wrapped and start and after >= start):
+                break
+        return any_leased
+
+    def _begin(self, queue: Attempts, pendings: Iterable[Pending]) -> None:
+        grouped: dict[str, dict[int, list[Pending]]] = {}
+        for pending in pendings:
+            if (queue, pending.message_id, pending.n) not in self._places:
+                key = HERE if pending.domain == HERE else self._key_of(pending.domain)
+                grouped.setdefault(key, {}).setdefault(pending.message_id, []).append(pending)
+        for key, messages in grouped.items():
+            jobs = [_Job(queue, message_id, group) for message_id, group in messages.items()]
+            for sequence in _batches(jobs, self.destinations.sequence_messages(key)):
+                self._begin_sequence(key, sequence)
+
+    def _begin_sequence(self, key: str, jobs: Sequence[_Job]) -> None:
+        self.destinations.begin(key)
+        self._start(jobs, self._work(key, jobs), "attempts of the queue", lambda: self.destinations.end(key))
+
+    def _start(
+        self, jobs: Sequence[_Job], work: Coroutine[Any, Any, None], what: str, finish: Callable[[], None]
+    ) -> None:
+        """Begin to work on jobs, which nobody else begins meanwhile; `finish` is called in the end."""
+        places: set[_Place] = set().union(*(job.places() for job in jobs))
         self._places |= places
-        running = background(_work(queue, message_id, pendings), self._log, "an attempt of the queue")
+        running = background(work, self._log, what)
         self._attempts.add(running)
 
         def ended(_: None) -> None:
             self._places -= places
             self._attempts.discard(running)
-            if self._again:
-                self.poke()
+            finish()
+            self.poke()
 
         _ = running.addCallback(ended)
 
+    async def _work(self, key: str, jobs: Sequence[_Job]) -> None:
+        with contextlib.suppress(CancelledError):  # we stop; the next start takes the lease back
+            for number, job in enumerate(jobs):
+                if (number or not job.urgent) and (not self.running or self.destinations.is_paused(key)):
+                    await self._give_back(jobs[number:])
+                    return
+                self._note(key, await job.queue.try_recipients(job.message_id, job.pendings))
+
+    async def _give_back(self, jobs: Sequence[_Job]) -> None:
+        pendings = [pending for job in jobs for pending in job.pendings]
+        with contextlib.suppress(MailError):  # the lease ends by itself
+            await jobs[0].queue.store.give_back(pendings)
+
+    def _note(self, key: str, answer: Answer) -> None:
+        if answer.reached is True:
+            if self.destinations.reached(key):
+                self._log.emit("queue.destination.resumed", destination=key)
+        elif answer.reached is False:
+            pause = self.destinations.missed(key, answer.words)
+            if pause is not None:
+                self._log.emit(
+                    "queue.destination.paused",
+                    destination=key,
+                    failures=pause.failures,
+                    seconds=int(pause.until - self._reactor.seconds()),
+                    text=pause.words,
+                )
+
+    # what is late
+
+    async def _begin_late(self) -> None:
+        now = int(self._reactor.seconds())
+        settings = self._settings
+        late = Late(
+            warn=now - int(settings.warn_seconds) if settings.warn_seconds else NEVER,
+            expire=now - int(settings.lifetime_seconds),
+            expire_null=now - int(settings.bounce_lifetime_seconds),
+            idle=now - IDLE_SECONDS,
+        )
+        for queue in self._queues:
+            if queue.spool.failing:
+                continue
+            with contextlib.suppress(MailError):  # in a minute again
+                pendings = await queue.store.lease_late(now, now + LEASE_SECONDS, late, LATE_MESSAGES_MAX)
+                if len(pendings) == LATE_MESSAGES_MAX:
+                    self._late_again = 0.0
+                    self._again = True
+                grouped: dict[int, list[Pending]] = {}
+                for pending in pendings:
+                    if (queue, pending.message_id, pending.n) not in self._places:
+                        grouped.setdefault(pending.message_id, []).append(pending)
+                jobs = [_Job(queue, message_id, group) for message_id, group in grouped.items()]
+                if jobs:
+                    self._start(jobs, _end_waiting(jobs), "mail that waits too long", lambda: None)
+
     # operations
 
-    async def list(self) -> list[QueueEntry]:
-        """Give all messages that wait, oldest first."""
-        entries = [entry for queue in self._queues for entry in await queue.spool.run(operations.list_queue)]
-        return sorted(entries, key=lambda entry: entry.received)
+    async def list(self, selection: Selection = ALL, limit: int = 1000) -> Sequence[QueueEntry]:
+        """Give messages that wait, oldest first."""
+        pages = [await queue.store.list_entries(selection, "", limit) for queue in self._meant(selection)]
+        return [*itertools.islice(merge_entries(pages), limit)]
 
-    async def count(self) -> int:
-        """Count the messages that wait."""
-        counts = [await queue.spool.run(statements.count_pending) for queue in self._queues]
-        return sum(counts)
+    async def count(self, selection: Selection = ALL) -> Counts:
+        """Count what waits or is held."""
+        counts = [await queue.store.count(selection) for queue in self._meant(selection)]
+        return Counts(
+            messages=sum(each.messages for each in counts), recipients=sum(each.recipients for each in counts)
+        )
+
+    async def count_domains(self) -> Sequence[DomainCount]:
+        """Count by domain, the longest queue first."""
+        return merge_domains([each for queue in self._queues for each in await queue.store.count_domains()])
 
     async def show(self, queue_id: str) -> QueueEntry:
         """Give one message that waits."""
-        return await self._find(queue_id).run(lambda connection: operations.show_message(connection, queue_id))
+        for entry in await self.list(Selection(queue_id=queue_id)):
+            return entry
+        raise MailError(Kind.NOT_FOUND, NOT_QUEUED)
 
-    async def retry(self, queue_id: str, *, by: str = operations.AN_OPERATOR) -> None:
-        """Try one message now; `by` is who asks."""
-        now = self._reactor.seconds()
-        await self._find(queue_id).run(lambda connection: operations.retry_message(connection, queue_id, now))
-        self._log.emit("queue.message.retried", queue_id=queue_id, by=by)
-        self.poke()
+    async def change(self, change: Change, selection: Selection, *, by: str = AN_OPERATOR) -> int:
+        """Do something to recipients; give the number of those changed. `by` is who asks."""
+        now = int(self._reactor.seconds())
+        changed = 0
+        for queue in self._meant(selection):
+            changed += await queue.store.change(change, selection, now)
+        tell_changed(self._log, change, selection, by)
+        if change is Change.RETRY and not selection.queue_id:
+            self.open_destinations([selection.domain] if selection.domain else None)
+        else:
+            self.poke()
+        return changed
 
-    async def hold(self, queue_id: str, *, by: str = operations.AN_OPERATOR) -> None:
-        """Let one message wait until it is released."""
-        await self._find(queue_id).run(lambda connection: operations.hold_message(connection, queue_id))
-        self._log.emit("queue.message.held", queue_id=queue_id, by=by)
+    def pauses(self) -> Sequence[Pause]:
+        """List the destinations that are left alone now, the worst first."""
+        return self.destinations.pauses()
 
-    async def release(self, queue_id: str, *, by: str = operations.AN_OPERATOR) -> None:
-        """Let one message go on."""
-        await self._find(queue_id).run(lambda connection: operations.release_message(connection, queue_id))
-        self._log.emit("queue.message.released", queue_id=queue_id, by=by)
-        self.poke()
-
-    async def remove(self, queue_id: str, *, by: str = operations.AN_OPERATOR) -> None:
-        """Give up one message; nobody is told."""
-        spool = self._find(queue_id)
-        await spool.run(lambda connection: operations.remove_message(connection, queue_id))
-        self._log.emit("queue.message.removed", queue_id=queue_id, by=by)
-        spool.forget_finished()
-
-    async def flush(self) -> int:
-        """Try everything now; give the number of recipients."""
-        now = self._reactor.seconds()
-        count = 0
+    def _meant(self, selection: Selection) -> Sequence[Attempts]:
+        if not selection.queue_id:
+            return self._queues
         for queue in self._queues:
-            count += await queue.spool.run(lambda connection: operations.flush_queue(connection, now))
-        self.poke()
-        return count
-
-    def _find(self, queue_id: str) -> Spool:
-        for queue in self._queues:
-            if is_of_spool(queue.spool.uuid, queue_id):
-                return queue.spool
-        raise MailError(Kind.NOT_FOUND, "there is no such message in the queue")
+            if is_of_spool(queue.spool.uuid, selection.queue_id):
+                return [queue]
+        raise MailError(Kind.NOT_FOUND, NOT_QUEUED)
 
 
-async def _work(queue: Attempts, message_id: int, pendings: Sequence[Pending]) -> None:
+async def _end_waiting(jobs: Sequence[_Job]) -> None:
     with contextlib.suppress(CancelledError):  # we stop; the next start takes the lease back
-        await queue.try_recipients(message_id, pendings)
+        for job in jobs:
+            await job.queue.end_waiting(job.message_id, job.pendings)
+
+
+def _keys(routes: Sequence[RouteSettings]) -> Callable[[str], str]:
+    """Make the function that gives the destination of a domain."""
+
+    @functools.lru_cache(maxsize=KEYS_MAX)
+    def key_of(domain: str) -> str:
+        return find_destination(routes, domain).key
+
+    return key_of
+
+
+def _batches(jobs: Sequence[_Job], size: int) -> Iterable[Sequence[_Job]]:
+    return (jobs[start : start + size] for start in range(0, len(jobs), size))

@@ -22,6 +22,7 @@ from mailsuite.message.header import FIELDS_MAX, Field, first_value, parse_field
 from mailsuite.message.received import received_field, return_path_field
 from mailsuite.mta.body import SpoolBody
 from mailsuite.mta.content import SpoolMessage, Target
+from mailsuite.mta.expansion import with_expansion
 from mailsuite.mta.forward import mark_loops
 from mailsuite.mta.recipients import RecipientRules
 from mailsuite.mta.route import RefusedMail, resolve_targets
@@ -88,8 +89,11 @@ class Transaction:
 
     async def add_recipient(self, recipient: Recipient) -> None:
         """Find where mail for this recipient goes; two that lead to the same mailbox are one."""
-        for target in await self._resolve(recipient):
-            key = (target.account_id, target.mailbox if target.is_local else str(target.address))
+        for target in with_expansion(recipient, await self._resolve(recipient)):
+            key = (
+                -1 if target.is_notice else target.account_id,
+                target.mailbox if target.is_local else str(target.address),
+            )
             self._targets.setdefault(key, target)
         self._recipients.append(recipient)
 

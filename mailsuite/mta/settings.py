@@ -70,8 +70,12 @@ class QueueSettings:
         retry_max_seconds: longest pause.
         lifetime_seconds: age at which mail is returned to its sender; RFC 5321 section 4.5.4.1 asks for 4 to 5 days.
         bounce_lifetime_seconds: the same for mail with the null reverse-path, which is then dropped.
-        destination_max: most attempts under way for one route.
-        attempts_max: most attempts under way in all.
+        warn_seconds: age at which the sender is told once that mail is late; 0 tells nobody.
+        returned_max_octets: longest message that comes back whole when its sender asks for that; RFC 3461 section 4.3.
+        destination_max: most attempts under way for one destination.
+        attempts_max: most attempts under way in all; a part of them is kept from destinations that do not answer.
+        pause_first_seconds: how long a destination is left alone when it cannot be reached; each time twice as long.
+        pause_max_seconds: longest such pause.
         poll_seconds: how often the queue is looked at when nobody tells it to.
         stop_seconds: how long attempts under way may go on when the server stops.
     """
@@ -81,8 +85,12 @@ class QueueSettings:
     retry_max_seconds: float = 4 * 3600.0
     lifetime_seconds: float = 5 * 86400.0
     bounce_lifetime_seconds: float = 86400.0
+    warn_seconds: float = 4 * 3600.0
+    returned_max_octets: int = 256 * 1024
     destination_max: int = 20
     attempts_max: int = 100
+    pause_first_seconds: float = 60.0
+    pause_max_seconds: float = 3600.0
     poll_seconds: float = 2.0
     stop_seconds: float = 10.0
 

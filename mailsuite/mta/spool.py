@@ -22,11 +22,11 @@ from twisted.python.failure import Failure
 from mailsuite.durable import Database, Disk, GroupThread, InlineGroup, InlineLane, Lane, migrate
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import IDeliveryStore, LocalOutcome, Receipt
-from mailsuite.mta import statements
+from mailsuite.mta import queue_statements, statements
 from mailsuite.mta.body import SpoolBody
 from mailsuite.mta.content import SpoolMessage
 from mailsuite.mta.local import FailedDelivery, LocalAgent, is_temporary
-from mailsuite.mta.replay import Replay, decode_row
+from mailsuite.mta.replay import Replay
 from mailsuite.mta.retry import RetryPlan
 from mailsuite.mta.settings import SpoolSettings
 from mailsuite.mta.share import ID_STEP, Share
@@ -92,6 +92,7 @@ class Spool:
     Attributes:
         on_queued: called in the reactor when something for the queue was added; set by the queue.
         retry: when what a mailbox could not take is tried again; set by the queue.
+        last_id: the highest number that a message had before the start.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Spool:
         self._sweeper_thread = sweeper_thread
         self._clock = clock
         self._log = EventLog(Logger("mailsuite.mta.spool"))
+        self.last_id = 0
         self._next_id = 1
         self._coming = 0
         self._held_octets = 0
@@ -207,9 +209,10 @@ class Spool:
         with database.writing() as connection:
             self.uuid = statements.spool_uuid(connection)
             if self._share.leases:
-                statements.forget_leases(connection)
+                queue_statements.forget_leases(connection)
             last = statements.last_id(connection)
             wanted = statements.body_files(connection)
+        self.last_id = last
         self._next_id = self._share.first_id(last)
         orphans = []
         if self._share.receives:
@@ -303,7 +306,7 @@ class Spool:
         """
         deferred: Deferred[Receipt] = Deferred()
         self._write(Write(messages=(message,), result=Receipt(self.queue_id(message.message_id)), deferred=deferred))
-        if not all(target.is_local for target in message.targets):
+        if not all(message.at_once(n) for n in range(len(message.targets))):
             return deferred.addCallback(self._queued)
         return deferred
 
@@ -323,21 +326,6 @@ class Spool:
     def forget_finished(self) -> None:
         """The queue has finished recipients: messages that nobody needs any more may go."""
         self._sweeper.look_for_finished()
-
-    def load(self, message_id: int) -> "Deferred[SpoolMessage]":
-        """
-        Read a message back; fails with MailError NOT_FOUND when it is gone.
-
-        A large body stays in its file.
-        """
-
-        def read(connection: sqlite3.Connection) -> SpoolMessage:
-            row = statements.find_message(connection, message_id)
-            if row is None:
-                raise MailError(Kind.NOT_FOUND, "there is no such message in the queue")
-            return decode_row(row, self.bodies)
-
-        return self.run(read)
 
     def deliver_again(self, message: SpoolMessage, n: int) -> "Deferred[LocalOutcome]":
         """Deliver to one local target once more; fires when that failed, or succeeded and was synced."""
@@ -364,7 +352,14 @@ class Spool:
                 temporary = is_temporary(delivery.error)
                 again = now + self.retry.delay_seconds(1) if temporary else now
                 statements.defer_local(
-                    connection, delivery.message_id, delivery.n, delivery.address, int(again), _words(delivery.error)
+                    connection,
+                    delivery.message_id,
+                    delivery.n,
+                    delivery.address,
+                    sender=delivery.sender,
+                    next_try=int(again),
+                    now=int(now),
+                    status=_words(delivery.error),
                 )
 
         def recorded(result: Any) -> None:

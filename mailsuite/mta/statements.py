@@ -4,25 +4,19 @@ The spool's SQL, in named functions that run inside a transaction of their calle
 Nothing here opens, commits or waits. The schema is in ``schema/``.
 """
 
-import enum
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
+from mailsuite.address import Address
 from mailsuite.mta.content import SpoolMessage, encode_envelope
+from mailsuite.mta.queue_store import HERE, Notice
 from mailsuite.mta.share import ID_STEP
 
 STATUS_MAX_CHARACTERS = 1000
-
-
-class State(enum.IntEnum):
-    """Where a recipient that was not delivered at once stands."""
-
-    WAITING = 0
-    HELD = 1
-    FINISHED = 2
+WAITS_FOR_RELEASE = "its sender wants it to leave then"
 
 
 @attrs.frozen
@@ -41,28 +35,17 @@ class Row:
     body: bytes | None
 
 
-@attrs.frozen
-class Pending:
-    """A recipient that is not finished, as the queue sees it."""
-
-    message_id: int
-    n: int
-    address: str
-    state: State
-    next: int
-    tries: int
-    status: str
-
-
 _MESSAGE = "SELECT id, received, envelope, file, body FROM message"
-_PENDING = "SELECT message, n, address, state, next, tries, status FROM recipient"
 
 
 def spool_uuid(connection: sqlite3.Connection) -> uuid.UUID:
     """Give the spool's name, made when it is asked for the first time."""
-    connection.execute("INSERT OR IGNORE INTO spool (id, uuid) VALUES (1, ?)", (uuid.uuid4().bytes,))
-    (name,) = connection.execute("SELECT uuid FROM spool").fetchone()
-    return uuid.UUID(bytes=name)
+    row = connection.execute("SELECT uuid FROM spool").fetchone()
+    if row is None:
+        name = uuid.uuid4()
+        connection.execute("INSERT INTO spool (id, uuid) VALUES (1, ?)", (name.bytes,))
+        return name
+    return uuid.UUID(bytes=row[0])
 
 
 def probe(connection: sqlite3.Connection) -> None:
@@ -82,7 +65,7 @@ def holds_messages(connection: sqlite3.Connection) -> bool:
 
 
 def insert_messages(connection: sqlite3.Connection, messages: Iterable[SpoolMessage]) -> None:
-    """Add messages, each with a row for every remote target, which is due at once."""
+    """Add messages, each with a row for every target that is not delivered at once."""
     connection.executemany(
         "INSERT INTO message (id, received, envelope, file, body) VALUES (?, ?, ?, ?, ?)",
         [
@@ -96,16 +79,35 @@ def insert_messages(connection: sqlite3.Connection, messages: Iterable[SpoolMess
             for message in messages
         ],
     )
-    recipients = [
-        (message.message_id, n, _text(str(target.address)), State.WAITING, message.received)
-        for message in messages
-        for n, target in enumerate(message.targets)
-        if not target.is_local
-    ]
+    recipients = [row for message in messages for row in _recipient_rows(message)]
     if recipients:
         connection.executemany(
-            "INSERT INTO recipient (message, n, address, state, next) VALUES (?, ?, ?, ?, ?)", recipients
+            "INSERT INTO recipient (message, n, address, domain, sender, state, born, next, status, notice) "
+            "VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?)",
+            recipients,
         )
+
+
+def _recipient_rows(message: SpoolMessage) -> Iterator[tuple[object, ...]]:
+    path = message.sender.path
+    for n, target in enumerate(message.targets):
+        if not message.at_once(n):
+            yield (
+                message.message_id,
+                n,
+                bounded_text(str(target.address)),
+                target.address.domain if target.is_remote else HERE,
+                sender_text(path),
+                message.born,
+                message.born,
+                WAITS_FOR_RELEASE if message.waits else "",
+                Notice.NOBODY if path is None else Notice.NONE,
+            )
+
+
+def sender_text(path: Address | None) -> str:
+    """Write a reverse-path as the queue keeps it."""
+    return "" if path is None else bounded_text(str(path))
 
 
 def body_name(message_id: int) -> str:
@@ -154,8 +156,8 @@ def delete_messages(connection: sqlite3.Connection, message_ids: Sequence[int]) 
     for first, last in _runs(message_ids):
         deleted = connection.execute(
             "DELETE FROM message WHERE id BETWEEN ? AND ? AND id & 1 = ? AND NOT EXISTS ("
-            "SELECT 1 FROM recipient WHERE recipient.message = message.id AND state <> ?) RETURNING file",
-            (first, last, first & 1, State.FINISHED),
+            "SELECT 1 FROM recipient WHERE recipient.message = message.id AND state <> 2) RETURNING file",
+            (first, last, first & 1),
         )
         files.extend(file for (file,) in deleted if file is not None)
     return files
@@ -173,8 +175,11 @@ def finished_messages(connection: sqlite3.Connection, parity: int | None = None)
     Args:
         parity: the lowest bit of their ids; None for all.
     """
-    query = "SELECT message FROM recipient WHERE ? IS NULL OR message & 1 = ? GROUP BY message HAVING min(state) = ?"
-    return [message_id for (message_id,) in connection.execute(query, (parity, parity, State.FINISHED))]
+    query = (
+        "SELECT DISTINCT message FROM recipient AS done WHERE state = 2 AND (? IS NULL OR message & 1 = ?) "
+        "AND NOT EXISTS (SELECT 1 FROM recipient WHERE recipient.message = done.message AND state <> 2)"
+    )
+    return [message_id for (message_id,) in connection.execute(query, (parity, parity))]
 
 
 def recipient_places(connection: sqlite3.Connection, message_ids: Sequence[int]) -> set[tuple[int, int]]:
@@ -186,97 +191,39 @@ def recipient_places(connection: sqlite3.Connection, message_ids: Sequence[int])
 
 
 def defer_local(
-    connection: sqlite3.Connection, message_id: int, n: int, address: str, next_try: int, status: str
+    connection: sqlite3.Connection,
+    message_id: int,
+    n: int,
+    address: str,
+    *,
+    sender: Address | None,
+    next_try: int,
+    now: int,
+    status: str,
 ) -> None:
     """Note a local target whose first delivery failed."""
     connection.execute(
-        "INSERT OR IGNORE INTO recipient (message, n, address, state, next, tries, status) "
-        "SELECT id, ?, ?, ?, ?, 1, ? FROM message WHERE id = ?",
-        (n, _text(address), State.WAITING, next_try, _text(status), message_id),
+        "INSERT OR IGNORE INTO recipient "
+        "(message, n, address, domain, sender, state, born, next, tries, status, tried, notice) "
+        "SELECT id, ?, ?, ?, ?, 0, received, ?, 1, ?, ?, ? FROM message WHERE id = ?",
+        (
+            n,
+            bounded_text(address),
+            HERE,
+            sender_text(sender),
+            next_try,
+            bounded_text(status),
+            now,
+            Notice.NOBODY if sender is None else Notice.NONE,
+            message_id,
+        ),
     )
 
 
-def forget_leases(connection: sqlite3.Connection) -> None:
-    """Give back what a process that is gone had leased."""
-    connection.execute("UPDATE recipient SET lease = 0 WHERE lease <> 0")
-
-
-def lease_due(connection: sqlite3.Connection, now: int, until: int, limit: int) -> list[Pending]:
-    """Take recipients that are due, those due longest first, so that no other attempt begins before `until`."""
-    due = connection.execute(
-        f"{_PENDING} WHERE state = 0 AND next <= ? AND lease <= ? ORDER BY next LIMIT ?", (now, now, limit)
-    ).fetchall()
-    connection.executemany(
-        "UPDATE recipient SET lease = ? WHERE message = ? AND n = ?", [(until, row[0], row[1]) for row in due]
-    )
-    return [_pending(row) for row in due]
-
-
-def finish(connection: sqlite3.Connection, message_id: int, n: int, status: str) -> None:
-    """Record that a recipient needs nothing more: delivered, or returned to the sender, or removed."""
-    connection.execute(
-        "UPDATE recipient SET state = ?, lease = 0, tries = tries + 1, status = ? WHERE message = ? AND n = ?",
-        (State.FINISHED, _text(status), message_id, n),
-    )
-
-
-def defer(connection: sqlite3.Connection, message_id: int, n: int, next_try: int, status: str) -> None:
-    """Record that a recipient is to be tried again; one held or removed meanwhile stays so."""
-    connection.execute(
-        "UPDATE recipient SET next = ?, lease = 0, tries = tries + 1, status = ? "
-        "WHERE message = ? AND n = ? AND state <> ?",
-        (next_try, _text(status), message_id, n, State.FINISHED),
-    )
-
-
-def release_lease(connection: sqlite3.Connection, message_id: int, n: int) -> None:
-    """Record that an attempt was given up before it could end."""
-    connection.execute("UPDATE recipient SET lease = 0 WHERE message = ? AND n = ?", (message_id, n))
-
-
-def pending(connection: sqlite3.Connection, message_id: int | None = None) -> list[Pending]:
-    """Give unfinished recipients in order, of one message or of all."""
-    query = f"{_PENDING} WHERE state <> ?"
-    if message_id is None:
-        rows = connection.execute(f"{query} ORDER BY message, n", (State.FINISHED,))
-    else:
-        rows = connection.execute(f"{query} AND message = ? ORDER BY n", (State.FINISHED, message_id))
-    return [_pending(row) for row in rows]
-
-
-def count_pending(connection: sqlite3.Connection) -> int:
-    """Count the messages that wait for the queue."""
-    query = "SELECT COUNT(DISTINCT message) FROM recipient WHERE state <> ?"
-    count: int = connection.execute(query, (State.FINISHED,)).fetchone()[0]
-    return count
-
-
-def change_state(connection: sqlite3.Connection, message_id: int | None, old: State, new: State) -> int:
-    """Move recipients of one message, or of all, from one state to another; give their number."""
-    changed = connection.execute(
-        "UPDATE recipient SET state = ? WHERE state = ? AND (? IS NULL OR message = ?)",
-        (new, old, message_id, message_id),
-    )
-    return changed.rowcount
-
-
-def make_due(connection: sqlite3.Connection, message_id: int | None, now: int) -> int:
-    """Let waiting recipients of one message, or of all, be tried now; give their number."""
-    changed = connection.execute(
-        "UPDATE recipient SET next = ? WHERE state = ? AND (? IS NULL OR message = ?)",
-        (now, State.WAITING, message_id, message_id),
-    )
-    return changed.rowcount
-
-
-def _text(value: str) -> str:
+def bounded_text(value: str) -> str:
+    """Cut a text that a peer may have written, so that a database takes it."""
     # SQLite refuses lone surrogates; a peer must not be able to make a whole group of messages fail with one.
     return value[:STATUS_MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
-
-
-def _pending(row: tuple[int, int, str, int, int, int, str]) -> Pending:
-    message_id, n, address, state, next_try, tries, status = row
-    return Pending(message_id, n, address, State(state), next_try, tries, status)
 
 
 def _runs(message_ids: Sequence[int]) -> Iterator[tuple[int, int]]:

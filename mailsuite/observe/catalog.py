@@ -199,12 +199,25 @@ EVENTS: Mapping[str, Event] = {
     "tls.certificate.unreadable": Event(
         "the certificate of {host} could not be looked at", {"host": "who showed it"}, LogLevel.warn
     ),
+    "queue.destination.paused": Event(
+        "{destination} is left alone for {seconds} s after {failures} failures: {text}",
+        {
+            "destination": "domain, or host and port of a route",
+            "seconds": "how long",
+            "failures": "in a row",
+            "text": "of the last one",
+        },
+        LogLevel.warn,
+    ),
+    "queue.destination.resumed": Event(
+        "{destination} answers again", {"destination": "domain, or host and port of a route"}
+    ),
     "queue.report.queued": Event(
-        "{queue_id} is returned to {sender} as {report}",
+        "what became of {queue_id} is reported to {sender} as {report}",
         {"queue_id": "of the message", "sender": "reverse-path", "report": "the report's queue id"},
     ),
     "queue.report.dropped": Event(
-        "the failure of {queue_id} cannot be reported to {sender}",
+        "what became of {queue_id} cannot be reported to {sender}",
         {"queue_id": "of the message", "sender": "reverse-path"},
         LogLevel.warn,
     ),

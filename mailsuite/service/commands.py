@@ -94,7 +94,7 @@ class ServerCommands:
         if self.queue is None:
             return 0
         try:
-            return await self.queue.count()
+            return (await self.queue.count()).messages
         except MailError:
             return None
 
@@ -127,10 +127,14 @@ class ServerCommands:
         self.listeners.look_for_certificate()
         return None
 
-    async def poke_queue(self, _request: Mapping[str, object]) -> object:
-        """Let the queue look at once."""
+    async def poke_queue(self, request: Mapping[str, object]) -> object:
+        """Let the queue look at once; `open` also ends the pauses of some domains, an empty list those of all."""
+        domains = request.get("open")
         if self.queue is not None:
-            self.queue.poke()
+            if isinstance(domains, list):
+                self.queue.open_destinations([str(domain) for domain in domains] or None)
+            else:
+                self.queue.poke()
         return None
 
     async def list_mailboxes(self, request: Mapping[str, object]) -> object:

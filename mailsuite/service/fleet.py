@@ -34,7 +34,7 @@ ANY_WORKER = (
 EVERY_WORKER = ("account.end",)
 """What each does for its own sessions; the answers say nothing."""
 QUEUE_NAME = "queue"
-QUEUE = ("queue.poke", "queue.list")
+QUEUE = ("queue.poke", "queue.list", "queue.pauses")
 """What the process of the queue does."""
 
 

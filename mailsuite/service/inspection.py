@@ -40,6 +40,7 @@ class Inspection:
             "accounts": self.accounts,
             "domains": self.domains,
             "queue.list": self.list_queue,
+            "queue.pauses": self.list_pauses,
             "trace": self.trace,
             "trace.search": self.search,
         }
@@ -83,10 +84,24 @@ class Inspection:
         ]
 
     async def list_queue(self, _request: Mapping[str, object]) -> object:
-        """List the recipients that wait, of the oldest message first."""
+        """List the recipients that wait, of the oldest messages first."""
         if self.queue is None:
             return []
         return [row for entry in await self.queue.list() for row in _queue_rows(entry)]
+
+    async def list_pauses(self, _request: Mapping[str, object]) -> object:
+        """List the destinations that are left alone for a while."""
+        if self.queue is None:
+            return []
+        return [
+            {
+                "destination": pause.destination,
+                "until": dt.datetime.fromtimestamp(pause.until, dt.UTC).isoformat(timespec="seconds"),
+                "failures": pause.failures,
+                "reason": pause.words,
+            }
+            for pause in self.queue.pauses()
+        ]
 
     async def trace(self, request: Mapping[str, object]) -> object:
         """Tell what happened to a message."""

@@ -31,9 +31,11 @@ from mailsuite.mta import (
     SpoolMessage,
     SpoolSettings,
     Target,
+    queue_statements,
 )
 from mailsuite.mta.relay import NO_ROUTE_OUTCOME
 from mailsuite.mta.share import Share
+from mailsuite.mta.spool_queue import SpoolQueue
 from mailsuite.smtp.outcome import Outcome, OutcomeState
 
 ROUTE = RouteSettings(domain="remote.test", host="relay.test", port=2525)
@@ -123,6 +125,21 @@ class AccountsInMemory:
 
     def list_accounts(self):
         return succeed(list(self.accounts.values()))
+
+
+def pending_of(connection):
+    """Give all recipients of a spool that are not finished."""
+    everything = queue_statements.Condition()
+    return [
+        pending
+        for message_id in queue_statements.select_messages(connection, everything, 0, -1)
+        for pending in queue_statements.select_recipients(connection, everything, message_id)
+    ]
+
+
+def loaded(spool, message_id):
+    """Read a message of the queue back."""
+    return outcome_of(SpoolQueue(spool).load(message_id, [])).message
 
 
 def fail_with(error):
@@ -227,22 +244,29 @@ class Far:
         self.got = []
         self.pause = None
         self.error = None
+        self.has_mx = False
 
     async def __call__(self, destination, envelope, open_content):
-        route, content = destination.route, open_content()
-        if route is None:
+        content = open_content()
+        host = self.host(destination)
+        if host is None:
             return [NO_ROUTE_OUTCOME] * len(envelope.recipients)
         octets = b""
         while piece := await content.read():
             octets += piece
         assert len(octets) == content.size
-        self.got.append((route.host, envelope, octets))
+        self.got.append((host, envelope, octets))
         if self.pause is not None:
             await self.pause
         if self.error is not None:
             raise self.error
         outcomes = [self.answers.get(str(recipient.path), DELIVERED) for recipient in envelope.recipients]
-        return [attrs.evolve(outcome, host=route.host) for outcome in outcomes]
+        return [attrs.evolve(outcome, host=host) for outcome in outcomes]
+
+    def host(self, destination):
+        if destination.route is not None:
+            return destination.route.host
+        return f"mx.{destination.domain}" if self.has_mx else None
 
     def recipients(self):
         return [[str(recipient.path) for recipient in envelope.recipients] for _, envelope, _ in self.got]

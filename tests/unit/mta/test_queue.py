@@ -8,12 +8,12 @@ from twisted.internet.defer import Deferred
 from mailsuite.address import Address
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Resolution, ResolutionKind
-from mailsuite.mta import QueueFile, RouteSettings, statements
+from mailsuite.mta import Change, QueueFile, RouteSettings, Selection
 from mailsuite.mta.route import NO_ROUTE, find_route
 from mailsuite.smtp.outcome import Outcome, OutcomeState
 from mailsuite.testing.faults import FaultyDisk
 
-from .conftest import ROUTE
+from .conftest import ROUTE, pending_of
 
 DEFERRED = Outcome(OutcomeState.DEFERRED, 451, "4.2.0", "later")
 FAILED = Outcome(OutcomeState.FAILED, 550, "5.1.1", "no such user")
@@ -22,7 +22,7 @@ LOCAL_SENDER = "alice@example.test"
 
 @pytest.fixture
 def pending(outcome):
-    return lambda spool: outcome(spool.run(statements.pending))
+    return lambda spool: outcome(spool.run(pending_of))
 
 
 def pass_time(world, seconds, step=60):
@@ -168,8 +168,10 @@ def test_mail_that_is_too_old_is_returned(world, far, start, pending):
     spool.put(world.message(spool, "far@remote.test", sender=LOCAL_SENDER))
     pass_time(world, 5 * 86400 + 7200, step=1800)
     assert pending(spool) == []
-    (content,) = world.store.of("alice@example.test")
+    delay, content = world.store.of("alice@example.test")
+    assert b"Action: delayed" in delay
     assert b"Status: 4.4.7" in content
+    assert b"Action: failed" in content
     assert 25 < len(far.got) < 60
 
 
@@ -261,27 +263,34 @@ def test_an_attempt_under_way_is_not_begun_again(world, far, start):
 
 
 def test_one_destination_takes_only_so_many_attempts_at_a_time(world, far, start):
-    far.pause = Deferred()
     spool = world.spool()
     start(spool, destination_max=2)
+    far.pause = Deferred()
     for _ in range(5):
         spool.put(world.message(spool, "far@remote.test"))
-    assert len(far.got) == 2
+    assert len(far.got) == 1, "nobody knows yet whether it answers"
     pause, far.pause = far.pause, None
     pause.callback(None)
     assert len(far.got) == 5
+    far.pause = Deferred()
+    for _ in range(30):
+        spool.put(world.message(spool, "far@remote.test"))
+    assert len(far.got) == 7
+    pause, far.pause = far.pause, None
+    pause.callback(None)
+    assert len(far.got) == 35
 
 
 def test_only_so_many_attempts_are_under_way_in_all_and_the_rest_follows(world, far, start):
     far.pause = Deferred()
     spool = world.spool()
-    start(spool, attempts_max=3)
-    for _ in range(5):
-        spool.put(world.message(spool, "far@remote.test"))
-    assert len(far.got) == 3
+    far.has_mx = True
+    start(spool, attempts_max=4, routes=())
+    for number in range(5):
+        spool.put(world.message(spool, f"far@{number}.test"))
+    assert len(far.got) == 3, "a part is kept for who has answered before"
     pause, far.pause = far.pause, None
     pause.callback(None)
-    pass_time(world, 60)
     assert len(far.got) == 5
 
 
@@ -360,35 +369,37 @@ def test_the_queue_is_listed(world, held_up, outcome):
         int(world.reactor.seconds()) + 300,
         1,
         "4.2.0 later",
+        "relay.test",
+        int(world.reactor.seconds()),
     )
     assert outcome(service.show(entry.queue_id)) == entry
 
 
 def test_retry_and_flush_try_at_once(held_up, far, outcome):
     spool, service = held_up
-    outcome(service.retry(spool.queue_id(1)))
+    outcome(service.change(Change.RETRY, Selection(queue_id=spool.queue_id(1))))
     assert len(far.got) == 2
-    assert outcome(service.flush()) == 1
+    assert outcome(service.change(Change.RETRY, Selection())) == 1
     assert len(far.got) == 3
 
 
 def test_held_mail_waits_until_it_is_released(world, held_up, far, outcome):
     spool, service = held_up
-    outcome(service.hold(spool.queue_id(1)))
+    outcome(service.change(Change.HOLD, Selection(queue_id=spool.queue_id(1))))
     assert outcome(service.list())[0].recipients[0].state == "held"
     pass_time(world, 7200)
-    assert outcome(service.flush()) == 0
-    assert outcome(service.retry(spool.queue_id(1))).kind is Kind.CONFLICT
+    assert outcome(service.change(Change.RETRY, Selection())) == 0
+    assert outcome(service.change(Change.RETRY, Selection(queue_id=spool.queue_id(1)))).kind is Kind.CONFLICT
     assert len(far.got) == 1
-    outcome(service.release(spool.queue_id(1)))
+    outcome(service.change(Change.RELEASE, Selection(queue_id=spool.queue_id(1))))
     assert len(far.got) == 2
 
 
 def test_removed_mail_is_gone_and_nobody_is_told(world, held_up, far, outcome):
     spool, service = held_up
-    outcome(service.remove(spool.queue_id(1)))
+    outcome(service.change(Change.REMOVE, Selection(queue_id=spool.queue_id(1))))
     assert outcome(service.list()) == []
-    assert outcome(service.remove(spool.queue_id(1))).kind is Kind.NOT_FOUND
+    assert outcome(service.change(Change.REMOVE, Selection(queue_id=spool.queue_id(1)))).kind is Kind.NOT_FOUND
     pass_time(world, 6 * 86400, step=3600)
     assert len(far.got) == 1
     assert len(world.store.of("alice@example.test")) == 1, "its own copy and no report"
@@ -400,7 +411,7 @@ def test_mail_removed_while_it_is_tried_stays_removed(world, far, start, outcome
     spool = world.spool()
     service = start(spool)
     spool.put(world.message(spool, "far@remote.test"))
-    outcome(service.remove(spool.queue_id(1)))
+    outcome(service.change(Change.REMOVE, Selection(queue_id=spool.queue_id(1))))
     far.pause.callback(None)
     assert outcome(service.list()) == []
 
@@ -409,18 +420,18 @@ def test_the_same_from_another_process(world, held_up, far, outcome):
     spool, service = held_up
     queue_id = spool.queue_id(1)
     with QueueFile(world.folder) as queue:
-        assert queue.list() == outcome(service.list())
+        assert list(queue.list()) == outcome(service.list())
         assert queue.show(queue_id).queue_id == queue_id
-        queue.hold(queue_id)
+        queue.change(Change.HOLD, Selection(queue_id=queue_id), world.reactor.seconds())
         with pytest.raises(MailError):
-            queue.retry(queue_id, world.reactor.seconds())
-        queue.release(queue_id)
-        queue.retry(queue_id, world.reactor.seconds())
+            queue.change(Change.RETRY, Selection(queue_id=queue_id), world.reactor.seconds())
+        queue.change(Change.RELEASE, Selection(queue_id=queue_id), world.reactor.seconds())
+        queue.change(Change.RETRY, Selection(queue_id=queue_id), world.reactor.seconds())
         world.reactor.advance(2)
         assert len(far.got) == 2, "the server notices when it looks the next time"
-        assert queue.flush(world.reactor.seconds()) == 1
-        queue.remove(queue_id)
-        assert queue.list() == []
+        assert queue.change(Change.RETRY, Selection(), world.reactor.seconds()) == 1
+        queue.change(Change.REMOVE, Selection(queue_id=queue_id), world.reactor.seconds())
+        assert list(queue.list()) == []
         with pytest.raises(MailError) as caught:
             queue.show(queue_id)
         assert caught.value.kind is Kind.NOT_FOUND
@@ -466,12 +477,12 @@ def test_a_message_that_cannot_be_read_back_waits_visibly_and_stops_nobody(world
     outcome(spool.run(lambda c: c.execute("UPDATE message SET envelope = '{'")))
     far.answers.clear()
     spool.put(world.message(spool, "near@remote.test"))
-    outcome(service.flush())
+    outcome(service.change(Change.RETRY, Selection()))
     (row,) = pending(spool)
     assert "cannot be read" in row.status
     assert far.recipients() == [["far@remote.test"], ["near@remote.test"]]
     assert outcome(service.list())[0].sender == ""
-    outcome(service.remove(spool.queue_id(1)))
+    outcome(service.change(Change.REMOVE, Selection(queue_id=spool.queue_id(1))))
     assert pending(spool) == []
 
 

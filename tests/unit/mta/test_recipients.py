@@ -15,6 +15,8 @@ from mailsuite.mta.settings import OverQuota, SubmissionSettings
 from mailsuite.smtp.outcome import Outcome, OutcomeState
 from mailsuite.smtp.replies import reply_to
 
+from .conftest import loaded
+
 PEER = Peer(session="s1", ip="192.0.2.7")
 STRANGER = Sender(path=Address("ann", "far.test"))
 NOBODY = Sender(path=None)
@@ -207,7 +209,7 @@ def test_a_sender_stays_where_rewriting_would_be_wrong(door, world, far, start, 
 def test_mail_for_a_domain_that_we_back_up_is_queued_and_keeps_its_sender(door, world, spool, outcome):
     leads(world, "any", remote=("any@example.test",), kind=ResolutionKind.RELAYED)
     assert isinstance(door.send("any@example.test"), Receipt)
-    [target] = outcome(spool.load(1)).targets
+    [target] = loaded(spool, 1).targets
     assert (str(target.address), target.is_local, target.sender, target.forwarder) == (
         "any@example.test",
         False,
@@ -247,9 +249,9 @@ def rewritten(door, world, far, start, spool):
 def test_a_report_finds_the_way_back_to_the_sender(door, world, far, start, spool, outcome):
     sender = rewritten(door, world, far, start, spool)
     door.send(sender, sender=NOBODY)
-    assert [str(target.address) for target in outcome(spool.load(3)).targets] == ["ann@far.test"]
+    assert [str(target.address) for target in loaded(spool, 3).targets] == ["ann@far.test"]
     door.send(sender.lower(), sender=NOBODY)
-    assert [str(target.address) for target in outcome(spool.load(5)).targets] == ["ann@far.test"]
+    assert [str(target.address) for target in loaded(spool, 5).targets] == ["ann@far.test"]
 
 
 def test_what_is_no_report_or_not_ours_or_too_old_is_refused(door, world, far, start, spool):
@@ -328,7 +330,7 @@ def test_what_a_forward_could_not_pass_on_is_reported_to_the_sender_itself(door,
     leads(world, "alice", forwarded=(("alice", "x@remote.test"),))
     start(spool)
     door.send("alice@example.test")
-    report = door.outcome(spool.load(3))
+    report = loaded(spool, 3)
     assert [str(target.address) for target in report.targets] == ["ann@far.test"]
 
 

@@ -3,13 +3,18 @@ import sqlite3
 
 import attrs
 import pytest
+from twisted.internet.defer import Deferred
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Receipt
-from mailsuite.mta import statements
+from mailsuite.mta import queue_statements, statements
+from mailsuite.mta.queue_store import Loaded, Record
 from mailsuite.mta.spool import format_queue_id, parse_queue_id
+from mailsuite.mta.spool_queue import SpoolQueue
 from mailsuite.mta.writer import Write
 from mailsuite.testing.faults import FaultyDisk
+
+from .conftest import pending_of
 
 
 def result_of(deferred):
@@ -160,7 +165,7 @@ def test_a_mailbox_that_is_full_defers_its_own_mail_only(world):
     spool.put(world.message(spool, "alice", "bob"))
     spool.sweep()
     assert len(world.store.of("bob@example.test")) == 1
-    (pending,) = result_of(spool.run(statements.pending))
+    (pending,) = result_of(spool.run(pending_of))
     assert (pending.address, pending.tries, pending.status) == ("alice@example.test", 1, "mailbox full")
     assert pending.next > world.reactor.seconds()
     assert count(spool) == 1, "the spool keeps it until it is delivered"
@@ -184,7 +189,7 @@ def test_a_store_that_raises_defers_mail_and_loses_none(world):
     spool = world.spool()
     world.store.deliver = deliver
     assert isinstance(result_of(spool.put(world.message(spool, "alice"))), Receipt)
-    (pending,) = result_of(spool.run(statements.pending))
+    (pending,) = result_of(spool.run(pending_of))
     assert "RuntimeError" in pending.status
 
 
@@ -199,7 +204,7 @@ def test_a_deferral_that_cannot_be_recorded_is_recorded_later(world):
     world.store.go_on()
     assert spool.failing
     spool.sweep()
-    (pending,) = result_of(spool.run(statements.pending))
+    (pending,) = result_of(spool.run(pending_of))
     assert pending.address == "alice@example.test"
 
 
@@ -211,10 +216,11 @@ def test_remote_recipients_wait_in_the_queue_and_it_is_told(world):
     assert told == [True]
     spool.sweep()
     spool.sweep()
-    (pending,) = result_of(spool.run(statements.pending))
+    (pending,) = result_of(spool.run(pending_of))
     assert pending.address == "far@remote.test"
     assert count(spool) == 1
-    result_of(spool.run(lambda connection: statements.finish(connection, pending.message_id, pending.n, "done")))
+    done = Record(message_id=pending.message_id, n=pending.n, status="done", finished=True)
+    result_of(spool.run(lambda connection: queue_statements.record(connection, [done])))
     spool._sweeper._looked -= 10
     spool.sweep()
     spool.sweep()
@@ -363,7 +369,8 @@ def test_lone_surrogates_in_an_address_do_no_harm(world):
 
     message = attrs.evolve(message, targets=(*message.targets, Target(address=Address("x\udcff", "remote.test"))))
     assert isinstance(result_of(spool.put(message)), Receipt)
-    assert result_of(spool.load(message.message_id)) == message
+    loaded = result_of(Deferred.fromCoroutine(SpoolQueue(spool).load(message.message_id, [1])))
+    assert loaded == Loaded(message, frozenset({1}))
 
 
 def test_after_the_stop_everything_is_refused(world):
@@ -371,7 +378,7 @@ def test_after_the_stop_everything_is_refused(world):
     message = world.message(spool, "alice")
     spool.stop()
     assert result_of(spool.put(message)).value.kind is Kind.UNAVAILABLE
-    assert result_of(spool.run(statements.pending)).value.kind is Kind.UNAVAILABLE
+    assert result_of(spool.run(pending_of)).value.kind is Kind.UNAVAILABLE
 
 
 def test_a_replay_that_could_not_be_read_is_tried_again(world):

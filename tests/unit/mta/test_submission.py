@@ -11,7 +11,9 @@ from mailsuite.directory import Throttle, ThrottleSettings, submission_rules
 from mailsuite.envelope import Body, Peer, Recipient, Sender
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Receipt
-from mailsuite.mta import Submission, SubmissionSettings, statements
+from mailsuite.mta import Submission, SubmissionSettings
+
+from .conftest import loaded, pending_of
 
 PEER = Peer(session="s1", ip="192.0.2.7", helo="laptop", esmtp=True, tls="TLSv1.3 X", account="alice@example.test")
 ALICE = Sender(path=Address("alice", "example.test"))
@@ -119,7 +121,7 @@ def test_local_recipients_are_served_at_once_and_remote_ones_queued(world, submi
     receipt = send(outcome, submission, b"X: y\r\n\r\n", "bob@example.test", "far@remote.test")
     assert isinstance(receipt, Receipt)
     assert [delivery.email for delivery in world.store.calls] == ["bob@example.test"]
-    (pending,) = outcome(world.spools[0].run(statements.pending))
+    (pending,) = outcome(world.spools[0].run(pending_of))
     assert pending.address == "far@remote.test"
 
 
@@ -219,8 +221,8 @@ def test_eight_bit_text_becomes_seven_bit_before_it_is_kept(world, submission, o
     parsed = email.message_from_bytes(content, policy=email.policy.default)
     assert (parsed["subject"], parsed["from"].addresses[0].display_name) == ("Grüße", "Jörg")
     assert parsed.get_content() == "schöne Grüße\r\n"
-    (kept,) = outcome(world.spools[0].run(statements.pending))
-    assert outcome(world.spools[0].load(kept.message_id)).sender.body is Body.SEVEN_BIT
+    (kept,) = outcome(world.spools[0].run(pending_of))
+    assert loaded(world.spools[0], kept.message_id).sender.body is Body.SEVEN_BIT
 
 
 def test_it_stays_as_it_is_where_that_is_wanted(world, settings, outcome):
@@ -229,8 +231,8 @@ def test_it_stays_as_it_is_where_that_is_wanted(world, settings, outcome):
     message += "Content-Transfer-Encoding: 8bit\r\n\r\nschön\r\n".encode()
     send(outcome, submission, message, "bob@example.test", "far@remote.test")
     assert delivered(world) == message
-    (kept,) = outcome(world.spools[0].run(statements.pending))
-    assert outcome(world.spools[0].load(kept.message_id)).sender.body is Body.EIGHT_BIT_MIME
+    (kept,) = outcome(world.spools[0].run(pending_of))
+    assert loaded(world.spools[0], kept.message_id).sender.body is Body.EIGHT_BIT_MIME
 
 
 def test_fields_stay_utf8_where_the_sender_says_so(world, submission, outcome):
@@ -262,8 +264,8 @@ def test_binary_content_becomes_base64(world, submission, outcome):
     receipt = send(outcome, submission, HEAD + PNG + content, "bob@example.test", "far@remote.test", sender=BINARY)
     assert isinstance(receipt, Receipt)
     assert email.message_from_bytes(delivered(world)).get_payload(decode=True) == content
-    (kept,) = outcome(world.spools[0].run(statements.pending))
-    assert outcome(world.spools[0].load(kept.message_id)).sender.body is Body.SEVEN_BIT
+    (kept,) = outcome(world.spools[0].run(pending_of))
+    assert loaded(world.spools[0], kept.message_id).sender.body is Body.SEVEN_BIT
 
 
 @pytest.mark.parametrize("octets", [b"\0", b"x\ny", b"x\ry", b"x\r"])
@@ -281,8 +283,8 @@ def test_without_binarymime_a_nul_is_refused(submission, outcome):
 def releases(world, outcome):
     """When each message in the queue may leave."""
     spool = world.spools[0]
-    found = outcome(spool.run(statements.pending))
-    return [outcome(spool.load(pending.message_id)).sender.release for pending in found]
+    found = outcome(spool.run(pending_of))
+    return [loaded(spool, pending.message_id).sender.release for pending in found]
 
 
 def test_a_release_that_the_sender_wants_is_kept(world, submission, outcome):

@@ -4,8 +4,10 @@ from twisted.logger import Logger
 
 from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
+from mailsuite.mta.destinations import Pause
 from mailsuite.observe import EventLog
 from mailsuite.observe.sessions import OpenSession
+from mailsuite.service.commands import ServerCommands
 from mailsuite.service.inspection import Inspection
 from mailsuite.trace import Recorder, Trace, TraceSettings
 
@@ -81,3 +83,44 @@ def test_where_no_trace_is_kept_that_is_said():
     for failure in (ask("trace", id="A-1"), ask("trace.search", recipient="b@y.test")):
         assert kind_of(failure) is Kind.UNAVAILABLE
         assert "trace.days" in str(failure.value)
+
+
+class Queue:
+    """As much of a queue as is asked."""
+
+    def __init__(self):
+        self.calls = []
+
+    def pauses(self):
+        return [Pause(destination="far.test", failures=3, until=1_700_000_000.0, words="no answer")]
+
+    def poke(self):
+        self.calls.append("poke")
+
+    def open_destinations(self, domains=None):
+        self.calls.append(domains)
+
+
+def test_destinations_that_are_left_alone_are_listed(ask):
+    table = Inspection(None, Queue(), Listeners(), None, execute).table()
+    results = []
+    Deferred.fromCoroutine(table["queue.pauses"]({})).addCallback(results.append)
+    assert results == [
+        [
+            {
+                "destination": "far.test",
+                "until": "2023-11-14T22:13:20+00:00",
+                "failures": 3,
+                "reason": "no answer",
+            }
+        ]
+    ]
+    assert ask("queue.pauses") == []
+
+
+def test_a_poke_may_end_pauses():
+    queue = Queue()
+    commands = ServerCommands(None, None, 0.0, None, None, queue, Listeners(), None)
+    for request in ({}, {"open": []}, {"open": ["far.test"]}, {"open": "far.test"}):
+        Deferred.fromCoroutine(commands.poke_queue(request))
+    assert queue.calls == ["poke", None, ["far.test"], "poke"]
