@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from mailsuite.config import PORTS
-from mailsuite.config.schema import ABSENT_KEYS, PARTS, ListenValue
+from mailsuite.config.schema import PARTS, ListenValue
 from mailsuite.config.secrets import Secret
 from mailsuite.config.values import describe
 from mailsuite.mta.settings import RouteSettings, SourceSettings
@@ -103,7 +103,7 @@ def _keys_of(
                 default=_default(field),
                 meaning=meanings.get(name, ""),
                 reload=acts_at_once(path),
-                present=present and path not in ABSENT_KEYS,
+                present=present,
             )
 
 

@@ -250,7 +250,7 @@ def test_the_string_of_the_documentation_and_ipv4_over_an_ipv6_socket(activated)
         client.mail("a@b.test")
         assert client.rcpt("nobody-here@example.test")[0] == 550
     (line,) = eventually(lambda: said(activated, "smtp.rcpt.refused"), lambda lines: len(lines) == 1)
-    assert "peer=127.0.0.1]" in line
+    assert "peer=127.0.0.1 " in line
     assert activated.stop() == 0
 
 
@@ -278,7 +278,7 @@ def test_all_addresses_are_two_sockets_and_each_peer_has_the_address_of_its_kind
             client.mail("a@b.test")
             assert client.rcpt("nobody-here@example.test")[0] == 550
         lines = eventually(lambda: said(made, "smtp.rcpt.refused"), lambda lines, number=number: len(lines) == number)
-        assert f"peer={host}]" in lines[-1]
+        assert f"peer={host} " in lines[-1]
     opened = [line.rpartition("] ")[2] for line in said(made, "service.listener.opened")]
     assert f"smtp listens on 0.0.0.0:{port}" in opened[0]
     assert f"smtp listens on [::]:{port}" in opened[1]

@@ -36,7 +36,7 @@ def sink():
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, sink):
-    environment = {"MAILSUITE_LIMITS__RATES": "false"}
+    environment = {"MAILSUITE_LIMITS__RATES": "false", "MAILSUITE_SUBMISSION__DOWNGRADE": "false"}
     made = MadeServer(tmp_path_factory.mktemp("beside-postfix") / "srv", environment=environment)
     for login in (ANN, BEN):
         made.command("user", "add", login.email, "--password", login.password)
