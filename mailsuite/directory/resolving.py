@@ -48,6 +48,7 @@ class Resolving:
         self._captured: dict[tuple[int, str], tuple[Account, str]] = {}
         self._forwarders: dict[int, tuple[Account, str]] = {}
         self._disabled: Account | None = None
+        self._dead_end = False  # something led to nobody, or to where it had been
 
     def resolve(self, address: Address) -> Resolution:
         """
@@ -63,10 +64,8 @@ class Resolving:
             if domain.backup_mx:
                 return Resolution(kind=ResolutionKind.RELAYED, remote=(address,))
         self._follow_all(_Step(address))
-        if not self._found and self._forwarders:
-            # Forwards that lead nowhere must not lose mail: it stays where they begin.
-            account_id, first = next(iter(self._forwarders.items()))
-            self._accounts[account_id] = first
+        if self._dead_end or not self._found:
+            self._keep_stranded()
         if not self._found and address.detail()[0].local_part.casefold() in POSTMASTER_NAMES:
             self._find_postmaster(address)
         if self._found:
@@ -88,6 +87,23 @@ class Resolving:
         while pending and len(self._seen) < ADDRESSES_MAX:
             # Aliases are followed in their order, so that a list keeps the order it was written in.
             pending.extendleft(reversed(self._follow(pending.popleft())))
+        if pending:
+            raise MailError(Kind.UNAVAILABLE, "this address leads to too many others")  # some would not get it
+
+    def _keep_stranded(self) -> None:
+        """Forwards that lead nowhere must not lose mail, even if others get it: it stays with the last of them."""
+        kept: set[int] = set()
+        visited = 0
+        for account_id, (account, tag) in reversed(self._forwarders.items()):
+            if account_id in self._accounts:
+                continue
+            alone = Resolving(self._connection)
+            if visited < ADDRESSES_MAX:  # otherwise a copy too much is better than none
+                alone._follow_all(_Step(_stored(account.email)))
+                visited += len(alone._seen)
+            if not alone._found and kept.isdisjoint(alone._forwarders):
+                self._accounts[account_id] = account, tag
+                kept.add(account_id)
 
     def _find_postmaster(self, address: Address) -> None:
         """Find somebody for mail that must not be refused: what was meant for it is switched off or is not there."""
@@ -133,7 +149,10 @@ class Resolving:
                 return [_Step(_stored(domain.postmaster), "", step.via)]
             self._administrator(name)
             return []
-        return [_Step(_stored(domain.catch_all), "", step.via)] if domain.catch_all else []
+        if not domain.catch_all:
+            self._dead_end = True
+            return []
+        return [_Step(_stored(domain.catch_all), "", step.via)]
 
     def _administrator(self, name: str) -> None:
         if name in POSTMASTER_NAMES:
@@ -147,6 +166,7 @@ class Resolving:
         account = make_account(row)
         if not account.enabled:
             self._disabled = self._disabled or account
+            self._dead_end = True
             return []
         targets = self._forwards(account) if self._follows_forwards else []
         if not targets or row.keep_copy or account in step.via:
@@ -158,6 +178,7 @@ class Resolving:
 
     def _keep_in_loop(self, address: Address, step: _Step) -> None:
         """A forward that comes back to its account ends there."""
+        self._dead_end = True
         for account in step.via:
             if is_own(address.key, account.email):
                 self._accounts.setdefault(account.account_id, (account, step.tag))
@@ -180,6 +201,7 @@ class Resolving:
             self._captured.setdefault((account.account_id, name), (account, name))
         else:
             self._disabled = self._disabled or account
+            self._dead_end = True
 
     def _forwards(self, account: Account) -> list[Address]:
         query = select(FORWARDS.c.target).where(FORWARDS.c.user_id == account.account_id).order_by(FORWARDS.c.id)

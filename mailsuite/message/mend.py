@@ -47,6 +47,8 @@ _ATOMS = re.compile(rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^
 _TOKEN = re.compile(rb"[A-Za-z0-9!#$%&'*+^_`{|}~.-]+")
 _ESCAPED = re.compile(rb'(["\\])')
 _ADDRESSES_MAX_OCTETS = 30_000  # below the number of tokens that are looked at
+ENCODED_MAX_OCTETS = 128 * 1024
+"""Fields that are not ASCII are left as they are where they are more than this together: it would take too long."""
 _UNKNOWN_WORD_OCTETS = 39  # in base64 52, with "=?unknown-8bit?b?" and "?=" 71: RFC 2047 section 2
 _LINE_END = b"\r\n"
 
@@ -78,13 +80,15 @@ def mend_header(header: bytes, *, utf8: bool) -> bytes:
 
     Args:
         header: fields, each with its line end; more than `FIELDS_MAX` are left as they are.
-        utf8: octets that are not ASCII may stay (RFC 6532).
+        utf8: octets that are not ASCII may stay (RFC 6532); they do as well where they are too many, see
+            `ENCODED_MAX_OCTETS`.
     """
     if (utf8 or header.isascii()) and not _is_long(header):
         return header
     fields = split_fields(header)
     if len(fields) > FIELDS_MAX:
         return header
+    utf8 = utf8 or sum(len(raw) for _, raw in fields if not raw.isascii()) > ENCODED_MAX_OCTETS
     return b"".join(mend_field(name, raw, utf8=utf8) for name, raw in fields)
 
 

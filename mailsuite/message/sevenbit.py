@@ -107,9 +107,9 @@ class Conversion:
 
     def _read_header(self, *, final: bool) -> bool:
         """Take a header section if all of it is there; say whether to go on."""
-        data = self._data
+        data, seen = self._data, self._seen
         end, body = self._header_end()
-        mark = self._find_mark(len(data) if body < 0 else body, final=final)
+        mark = self._find_mark(len(data) if body < 0 else body, final=final, seen=seen)
         if mark is not None:
             end = body = mark.start  # a boundary line within the header ends it
         elif body < 0:
@@ -220,17 +220,21 @@ class Conversion:
 
     # multiparts
 
-    def _find_mark(self, stop: int, *, final: bool) -> _Mark | None:
+    def _find_mark(self, stop: int, *, final: bool, seen: int = 0) -> _Mark | None:
         """
         Find the first line before `stop` that is a boundary of an open multipart and is there whole.
 
         Args:
             final: nothing follows, so the last line is whole without a line end.
+            seen: so many octets were looked through before; a line that was whole among them is none.
         """
         if not self._levels:
             return None
         data = self._data
-        start = 0 if self._at_line_start else data.find(b"\n" + self._delimiter) + 1
+        if seen:
+            start = data.rfind(b"\n", 0, seen) + 1
+        else:
+            start = 0 if self._at_line_start else data.find(b"\n" + self._delimiter) + 1
         while start or self._at_line_start:
             if start >= stop:
                 return None

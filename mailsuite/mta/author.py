@@ -12,10 +12,13 @@ from mailsuite.address import Address
 from mailsuite.errors import MailError
 from mailsuite.interfaces import IAccounts
 from mailsuite.message.addresses import parse_addresses
-from mailsuite.message.header import FIELD_MAX_OCTETS, Field, unfold
+from mailsuite.message.header import Field, unfold
 
 AUTHORS_MAX = 20
 """Addresses in From; each may cost a look into the directory."""
+
+AUTHORS_MAX_OCTETS = 30_000
+"""Of all From fields: below the number of tokens that `parse_addresses` looks at, so that it sees every address."""
 
 
 @attrs.frozen
@@ -63,7 +66,7 @@ async def find_authors(accounts: IAccounts, email: str, fields: Sequence[Field])
 
 async def _are_own(accounts: IAccounts, email: str, raws: Sequence[bytes]) -> tuple[int, bool]:
     """Count the addresses of some fields; say whether there are any and each leads to the account."""
-    if sum(map(len, raws)) > FIELD_MAX_OCTETS:
+    if sum(map(len, raws)) > AUTHORS_MAX_OCTETS:
         return 0, False
     entries = [entry for raw in raws for entry in parse_addresses(unfold(raw)) if entry.host is not None]
     if not 0 < len(entries) <= AUTHORS_MAX:

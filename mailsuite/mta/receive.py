@@ -29,6 +29,7 @@ from mailsuite.mta.route import RefusedMail, resolve_targets
 from mailsuite.mta.settings import ReceiveSettings
 from mailsuite.mta.spool import Spool
 from mailsuite.observe import EventLog
+from mailsuite.smtp.parameters import NOTIFY_NEVER
 from mailsuite.smtp.replies import BARE_NEWLINE, NUL_IN_CONTENT, Reply
 
 NUL = b"\x00"
@@ -94,7 +95,9 @@ class Transaction:
                 -1 if target.is_notice else target.account_id,
                 target.mailbox if target.is_local else str(target.address),
             )
-            self._targets.setdefault(key, target)
+            known = self._targets.get(key)
+            if known is None or known.notify == NOTIFY_NEVER:  # who is to hear of nothing hears of another's failure
+                self._targets[key] = target
         self._recipients.append(recipient)
 
     def begin_data(self) -> None:

@@ -59,8 +59,9 @@ class RecipientRules:
         if report := await self._forwarding.restore(recipient, sender, settings):
             return report
         targets: Sequence[Target] = await resolve_targets(self._accounts, recipient, may_relay=False)
-        if recipient.path.detail()[0].local_part.casefold() in POSTMASTER_NAMES:
-            # RFC 5321 section 4.5.1: whoever has trouble with us must be able to say so.
+        is_postmaster = recipient.path.detail()[0].local_part.casefold() in POSTMASTER_NAMES
+        if is_postmaster and not any(target.make_mailbox for target in targets):
+            # RFC 5321 section 4.5.1: who has trouble with us must be able to say so. Captured mail is bounded anyhow.
             targets = [attrs.evolve(target, quota_octets=0) for target in targets]
         else:
             await self._ensure_room(targets, sender.size_octets, settings)

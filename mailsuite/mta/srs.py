@@ -27,9 +27,9 @@ DAYS = 1024
 
 BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
-_SRS0 = re.compile(r"SRS0[=+-]([^=]+)=([A-Z2-7]{2})=([^=]+)=(.+)", re.IGNORECASE)
-_SRS1 = re.compile(r"SRS1[=+-]([^=]+)=([^=]+)=([=+-].+)", re.IGNORECASE)
-_REWRITTEN = re.compile(r"SRS[01][=+-]", re.IGNORECASE)
+_SRS0 = re.compile(r"SRS0[=+-]([^=]+)=([A-Z2-7]{2})=([^=]+)=(.+)", re.IGNORECASE | re.ASCII)
+_SRS1 = re.compile(r"SRS1[=+-]([^=]+)=([^=]+)=([=+-].+)", re.IGNORECASE | re.ASCII)
+_REWRITTEN = re.compile(r"SRS[01][=+-]", re.IGNORECASE | re.ASCII)
 
 
 def is_rewritten(local_part: str) -> bool:

@@ -38,7 +38,7 @@ from mailsuite.interfaces import (
     Receipt,
 )
 from mailsuite.message.dates import format_date
-from mailsuite.message.header import Field
+from mailsuite.message.header import FIELDS_MAX, Field
 from mailsuite.message.leaf import ConversionRules
 from mailsuite.message.mend import split_fields, without_fields
 from mailsuite.message.newline import find_bare
@@ -47,7 +47,7 @@ from mailsuite.message.sevenbit import Conversion
 from mailsuite.mta.author import Authors, find_authors
 from mailsuite.mta.content import SpoolMessage, Target
 from mailsuite.mta.held import TELL_SECONDS, held_note, make_notice, refusal
-from mailsuite.mta.receive import NUL, Transaction, ensure_room
+from mailsuite.mta.receive import LINE_END, NUL, Transaction, ensure_room
 from mailsuite.mta.route import RefusedMail
 from mailsuite.mta.settings import ReceiveSettings, SubmissionSettings
 from mailsuite.mta.spool import Spool
@@ -61,6 +61,9 @@ DROPPED_FIELDS = frozenset(
         b"return-path",  # whoever delivers it writes that: RFC 5321 section 4.4
     )
 )
+
+CONTINUATIONS = (b"\n ", b"\n\t")
+"""Beginnings of lines that are no field of their own (RFC 5322 section 2.2.3)."""
 
 PIECE_OCTETS = 16 * 1024
 TURN_SECONDS = 0.01
@@ -109,16 +112,16 @@ class SubmittedTransaction(Transaction):
 
     async def _complete(self, header: bytes, fields: Sequence[Field], rest: bytes) -> None:
         submission = self._submission
-        # Whatever somebody may take for a field, also behind those that are looked at elsewhere.
-        written = split_fields(header)
         try:
+            if not fields:
+                header, rest = b"", LINE_END + header + rest if header else rest  # what came is the body
+            written = written_fields(header)
+            header = b"".join(raw for _, raw in written)
             authors = await find_authors(submission.accounts, submission.email, written)
             if authors.written and not authors.own and not submission.rules.any_from:
                 raise RefusedMail(Kind.DENIED, FOREIGN_FROM)
             if self.is_over:
                 return  # the sender went away meanwhile
-            if header and not fields:
-                header = b"\r\n" + header  # no header section at all: what came is the body
             waiting = self.write_content(self.completed(header, written, authors) + rest)
             if waiting is not None:
                 await waiting
@@ -242,6 +245,21 @@ class SubmittedTransaction(Transaction):
         if grant.wait_seconds >= TELL_SECONDS:
             _ = background(self._submission.tell_held(receipt, grant, release), self._log, "a notice of held mail")
         return attrs.evolve(receipt, note=held_note(grant, release))
+
+
+def written_fields(header: bytes) -> list[Field]:
+    """
+    Give whatever somebody may take for a field, also behind those that are looked at elsewhere.
+
+    What continues nothing is left out: it must not continue a field that we put before it.
+
+    Raises:
+        MailError: INVALID, when there are too many.
+    """
+    if header.count(b"\n") - sum(map(header.count, CONTINUATIONS)) > FIELDS_MAX:
+        raise MailError(Kind.INVALID, "the message has too many header fields")
+    written = split_fields(header)
+    return written[1:] if header.startswith((b" ", b"\t")) else written
 
 
 @implementer(IBinaryMailReceiver)

@@ -180,9 +180,8 @@ class SMTPServer(ESMTP):
 
     def timeoutConnection(self) -> None:
         """Twisted's name for what happens when the peer is too slow."""
-        self._send(
-            replies.TOO_SLOW if self._framer.in_data and self._content.pace.received_octets else replies.TIMED_OUT
-        )
+        in_content = self._framer.in_data or self.session.in_chunks
+        self._send(replies.TOO_SLOW if in_content and self._content.pace.received_octets else replies.TIMED_OUT)
         self._flush()
 
     def _expired(self) -> None:
@@ -439,7 +438,10 @@ class SMTPServer(ESMTP):
             self._command_done = False
             trusted = self.session.authenticated or self.session.transaction is not None or self.session.messages
             settings = self._settings
-            self._deadline.set(settings.command_seconds if trusted else settings.stranger_command_seconds)
+            seconds = settings.command_seconds if trusted else settings.stranger_command_seconds
+            if self.session.in_chunks:  # the time for a message runs on between them
+                seconds = min(seconds, self._content.pace.seconds_left())
+            self._deadline.set(seconds)
 
     # Octets out.
 

@@ -107,6 +107,36 @@ def test_a_forward_that_leads_to_nobody_any_more_keeps_the_mail(people, resolve,
     assert resolve("alice@example.test") == (["alice"], [], [])
 
 
+def test_a_forward_that_leads_to_nobody_keeps_the_mail_also_where_others_get_it(people, resolve, suite):
+    suite.accounts.add("dave@example.test")
+    for name in ("alice", "bob"):
+        people.set_forward(f"{name}@example.test", ["dave@example.test"], keep_copy=False)
+    people.set_enabled("dave@example.test", enabled=False)
+    suite.aliases.add("team@example.test", ["alice@example.test", "carol@example.test", "bob@example.test"])
+    assert resolve("team@example.test") == (["carol", "bob", "alice"], [], [])
+    people.set_forward("alice@example.test", ["bob@example.test"], keep_copy=False)
+    assert resolve("team@example.test") == (["carol", "bob"], [], [])
+    people.set_forward("bob@example.test", ["dave@example.test", "ann@far.test"], keep_copy=False)
+    assert resolve("team@example.test") == (["carol"], [("bob", "ann@far.test")], [])
+
+
+def test_a_forward_to_an_administrator_who_is_not_there_keeps_the_mail(people, resolve, suite):
+    suite.aliases.add("root@example.test", ["carol@example.test"])
+    people.set_forward("alice@example.test", ["root@example.test"], keep_copy=False)
+    suite.aliases.remove("root@example.test")
+    suite.aliases.add("root@example.test", ["postmaster@example.net"])
+    suite.domains.add("example.net")
+    assert resolve("alice@example.test") == (["alice"], [], [])
+
+
+def test_mail_for_more_than_can_be_followed_waits_and_nobody_is_left_out(people, suite, result, monkeypatch):
+    monkeypatch.setattr("mailsuite.directory.resolving.ADDRESSES_MAX", 3)
+    suite.aliases.add("team@example.test", [f"{name}@example.test" for name in ("alice", "bob")])
+    assert len(result(suite.directory.resolve(Address.parse("team@example.test"))).accounts) == 2
+    suite.aliases.add("team@example.test", ["carol@example.test"])
+    assert refused(lambda: result(suite.directory.resolve(Address.parse("team@example.test")))) is Kind.UNAVAILABLE
+
+
 def test_who_is_switched_off_forwards_nothing(people, result, suite):
     people.set_forward("alice@example.test", ["ann@far.test"])
     people.set_enabled("alice@example.test", enabled=False)

@@ -152,3 +152,11 @@ def test_leaving_fields_out(header, expected):
 )
 def test_naming_a_charset(octets, whole, charset):
     assert charset_of(octets, whole=whole) == charset
+
+
+def test_what_would_take_too_long_to_encode_is_left_as_it_is():
+    few = b"X: \xc3\xa9\r\n"
+    many = b"X: " + b"\xc3\xa9" * 490 + b"\r\n"
+    assert mend_header(few + b"Y: z\r\n" * 500, utf8=False).isascii()
+    assert mend_header(few + many * 132, utf8=False).isascii()
+    assert mend_header(few + many * 134, utf8=False) == few + many * 134

@@ -259,3 +259,23 @@ def test_any_octets_give_the_same_however_they_are_cut(octets, piece, ascii_only
         rules = {"ascii_only": ascii_only, "window_octets": window}
         assert len(convert(message, piece=piece, **rules)) >= 0
         assert convert(message, piece=piece) == convert(message)
+
+
+class Searched(bytearray):
+    """Counts how often something was looked for."""
+
+    count = 0
+
+    def find(self, *arguments):
+        self.count += 1
+        return super().find(*arguments)
+
+
+def test_lines_that_look_like_boundaries_are_looked_at_once_however_slowly_more_comes():
+    conversion = Conversion()
+    conversion._data = data = Searched()
+    conversion.feed(b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n" + b"--xy\r\n" * 5000)
+    before = data.count
+    for _ in range(100):
+        conversion.feed(b"z")
+    assert data.count - before < 1000

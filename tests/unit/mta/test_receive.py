@@ -1,6 +1,7 @@
 import os
 import re
 
+import attrs
 import pytest
 from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as hypothesis_settings
@@ -20,6 +21,8 @@ from mailsuite.interfaces import (
 )
 from mailsuite.mta import Receiver
 from mailsuite.smtp.replies import reply_to
+
+from .conftest import loaded
 
 PEER = Peer(session="s1", ip="192.0.2.7", helo="client.far.test", esmtp=True)
 SENDER = Sender(path=Address("sender", "far.test"))
@@ -194,6 +197,26 @@ def test_two_ways_to_one_mailbox_bring_one_message(world, receiver, outcome):
         "alice@example.test",
         "bob@example.test",
         "carol@example.test",
+    ]
+
+
+@pytest.mark.parametrize("notify", ["NEVER", "SUCCESS"])
+def test_who_hears_of_nothing_by_a_list_hears_of_a_recipient_of_its_own(world, receiver, outcome, notify):
+    people = world.accounts.accounts
+    world.accounts.aliases["all@example.test"] = Resolution(
+        kind=ResolutionKind.LOCAL, accounts=((people["alice"], ""), (people["bob"], ""))
+    )
+    world.store.errors["alice@example.test"] = MailError(Kind.NOT_FOUND)
+    transaction = begin(outcome, receiver)
+    outcome(transaction.add_recipient(attrs.evolve(recipient("all@example.test"), notify=notify)))
+    outcome(transaction.add_recipient(recipient("alice@example.test")))
+    transaction.begin_data()
+    transaction.write(MESSAGE)
+    outcome(transaction.commit())
+    message = loaded(world.spools[0], 1)
+    assert [(target.email, target.notify) for target in message.targets if target.is_local] == [
+        ("alice@example.test", ""),
+        ("bob@example.test", "NEVER"),
     ]
 
 

@@ -357,6 +357,8 @@ def test_a_flood_of_names_or_octets_waits_for_the_next_sweep(door, world, spool)
     world.reactor.advance(5)
     door.upkeep.used["capture@temp.test"] = Usage(1000, 1, 2)
     assert door.say("any@example.test") == (452, "4.2.2")
+    leads(world, "postmaster", captured=((CAPTURE, "postmaster"),))
+    assert door.say("postmaster@example.test") == (452, "4.2.2")
 
 
 # the spool

@@ -44,6 +44,13 @@ def test_whoever_changes_a_character_is_refused(place):
     assert restore(written[:place] + other + written[place + 1 :]) is None
 
 
+def test_letters_that_only_look_alike_in_another_case_are_refused():
+    now = (10 << 5 | 10) * DAY_SECONDS
+    written = SRS.rewrite(ANN, "ours.test", now).local_part
+    assert "=KK=" in written
+    assert restore(written.replace("=KK=", "=K\N{KELVIN SIGN}="), now) is None
+
+
 def test_another_installations_addresses_are_refused():
     written = SRS.rewrite(ANN, "ours.test", NOW).local_part
     assert restore(written, srs=SenderRewriting(b"t" * 32)) is None

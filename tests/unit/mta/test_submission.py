@@ -392,3 +392,24 @@ class SlowClock:
     def __call__(self):
         self.now += 1
         return self.now
+
+
+@pytest.mark.parametrize("first", [b" <bob@example.test>", b"\t, bob@example.test", b" ", b" a\r\n <bob@example.test>"])
+def test_nothing_that_comes_first_continues_a_field_that_we_add(world, submission, outcome, first):
+    message = first + b"\r\nDate: x\r\nMessage-ID: <a@b>\r\n\r\nbody\r\n"
+    assert isinstance(send(outcome, submission, message, "bob@example.test"), Receipt)
+    assert delivered(world) == b"From: alice@example.test\r\nDate: x\r\nMessage-ID: <a@b>\r\n\r\nbody\r\n"
+
+
+def test_an_author_behind_more_than_is_looked_at_is_no_secret(world, submission, outcome):
+    value = b"alice@example.test" + b" " * 32_000 + b'"" <bob@example.test>'
+    error = send(outcome, submission, b"From: " + value + b"\r\n\r\nbody\r\n", "bob@example.test")
+    assert error.reply.enhanced == "5.7.1"
+
+
+def test_lines_that_are_no_fields_count_as_fields(world, submission, outcome):
+    error = send(outcome, submission, b"X: y\r\n" + b"a\r\n" * 1000 + b"\r\nbody\r\n", "bob@example.test")
+    assert (error.kind, error.detail) == (Kind.INVALID, "the message has too many header fields")
+    assert isinstance(
+        send(outcome, submission, b"X: y\r\n" + b" a\r\n\tb\r\n" * 1000 + b"\r\n", "bob@example.test"), Receipt
+    )

@@ -73,6 +73,17 @@ def test_steady_content_may_take_long_but_not_for_ever(talk):
     assert connection.closed
 
 
+def test_steady_chunks_may_take_as_long_as_other_content(talk):
+    connection = talk().hello()
+    assert connection.codes(MAIL, b"RCPT TO:<b@b.example>") == [250, 250]
+    for _ in range(359):
+        connection.feed(b"BDAT 10000\r\n" + b"x" * 10_000)
+        connection.clock.advance(10)
+        assert not connection.closed
+    connection.clock.advance(10)
+    assert connection.closed
+
+
 def test_a_pause_in_content_is_limited(talk):
     connection = talk().begin()
     connection.feed(b"x" * 1_000_000)
