@@ -80,6 +80,7 @@ class Transaction:
         self._log = log.bind(session=peer.session, peer=peer.ip)
         self._body: SpoolBody | None = None
         self._header: bytearray | None = bytearray()
+        self._header_held = 0
         self._received = 0.0
         self._trace_octets = 0
         self._size_octets = 0
@@ -144,6 +145,7 @@ class Transaction:
             if end < len(LINE_END):
                 if len(self._header) > self.settings.header_max_octets:
                     raise MailError(Kind.TOO_LARGE, "the header section is too big")
+                self._count_header(len(self._header))
                 return None
         return self._end_header(end)
 
@@ -151,6 +153,8 @@ class Transaction:
         assert self._header is not None
         header, rest = bytes(self._header[:end]), bytes(self._header[end:])
         self._header = None
+        if self._header_held:
+            self._count_header(0)
         if self.sender.body is BodyType.BINARY_MIME:
             ensure_text(header)
         fields = parse_fields(header)
@@ -266,7 +270,13 @@ class Transaction:
         """Forget it."""
         self._drop_body()
 
+    def _count_header(self, octets: int) -> None:
+        """Let the spool know how much of a header section lies here, so that strangers do not fill the memory."""
+        self._spool.hold(octets - self._header_held)
+        self._header_held = octets
+
     def _drop_body(self) -> None:
+        self._count_header(0)
         body, self._body = self._body, None
         self._header = None
         if body is not None:

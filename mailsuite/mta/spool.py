@@ -293,7 +293,7 @@ class Spool:
             disk=self.disk,
             lane=self.lane,
             inline_max_octets=self.settings.inline_max_octets,
-            hold=self._hold,
+            hold=self.hold,
             ended=self._body_ended,
         )
 
@@ -416,7 +416,8 @@ class Spool:
     def _body_ended(self) -> None:
         self._coming -= 1
 
-    def _hold(self, octets: int) -> None:
+    def hold(self, octets: int) -> None:
+        """Count octets of messages being received that lie in memory, or no longer do when negative."""
         self._held_octets += octets
 
 

@@ -367,3 +367,22 @@ def test_a_peer_that_speaks_lmtp_is_shown_as_such(world, receiver, outcome):
     transaction.write(MESSAGE)
     assert isinstance(outcome(transaction.commit()), Receipt)
     assert b"with LMTP\r\n" in world.store.of("alice@example.test")[0]
+
+
+@pytest.mark.parametrize("end", ["abort", "commit", "too long"])
+def test_a_header_section_that_is_coming_in_counts_as_held(world, receiver, outcome, end):
+    spool = world.spools[0]
+    transaction = begin(outcome, receiver, "alice@example.test")
+    transaction.begin_data()
+    before = spool.held_octets
+    transaction.write(b"X-Long: " + b"x" * 5000)
+    assert spool.held_octets == before + 5008
+    if end == "abort":
+        transaction.abort()
+    elif end == "commit":
+        transaction.write(b"\r\n\r\nbody\r\n")
+        assert isinstance(outcome(transaction.commit()), Receipt)
+    else:
+        with pytest.raises(MailError):
+            transaction.write(b"x" * (receiver.settings.header_max_octets + 1))
+    assert spool.held_octets == 0
