@@ -323,6 +323,62 @@ def test_stopping_waits_for_attempts_and_gives_up_after_a_while(world, far, star
     assert len(pending(spool)) == 1, "the next start tries it again"
 
 
+def test_nothing_is_begun_once_it_stops(world, far, start, outcome, pending):
+    spool = world.spool()
+    service = start(spool)
+    far.answers["far@remote.test"] = DEFERRED
+    spool.put(world.message(spool, "far@remote.test"))
+    assert len(far.got) == 1
+    store = service._queues[0].store
+    lease, stopped = store.lease_due, Deferred()
+
+    async def lease_slowly(*arguments):
+        found = await lease(*arguments)
+        await stopped
+        return found
+
+    store.lease_due = lease_slowly
+    outcome(service.change(Change.RETRY, Selection(queue_id=spool.queue_id(1))))
+    ended = []
+    service.stopService().addCallback(ended.append)
+    assert ended == [None]
+    stopped.callback(None)
+    assert len(far.got) == 1
+    (lease_until,) = outcome(spool.run(lambda connection: connection.execute("SELECT lease FROM recipient").fetchone()))
+    assert lease_until == 0
+
+
+def test_a_message_for_several_destinations_is_left_between_two_of_them(world, far, start, pending):
+    far.pause = Deferred()
+    spool = world.spool()
+    everywhere = (ROUTE, attrs.evolve(ROUTE, domain="other.test"))
+    service = start(spool, routes=everywhere)
+    message = world.message(spool, "a@remote.test", "b@remote.test")
+    targets = (message.targets[0], attrs.evolve(message.targets[1], sender=Address.parse("srs@example.test")))
+    spool.put(attrs.evolve(message, targets=targets))
+    ended = []
+    service.stopService().addCallback(ended.append)
+    far.pause.callback(None)
+    assert ended == [None]
+    assert far.recipients() == [["a@remote.test"]]
+    assert [each.address for each in pending(spool)] == ["b@remote.test"]
+
+
+def test_stopping_ends_though_the_disk_fails_while_an_attempt_that_was_given_up_is_recorded(world, far, start):
+    disk = FaultyDisk(operations={"commit"})
+    spool = world.spool(disk)
+    service = start(spool)
+    far.pause = Deferred(lambda deferred: deferred.callback(None))  # what was taken is told all the same
+    spool.put(world.message(spool, "far@remote.test"))
+    disk.reset()
+    disk.lasting, disk.fail_at = True, 1
+    ended = []
+    service.stopService().addCallback(ended.append)
+    for _ in range(5):
+        world.reactor.advance(11)
+    assert ended == [None]
+
+
 def test_stopping_while_nothing_happens_is_immediate(world, start):
     ended = []
     start(world.spool()).stopService().addCallback(ended.append)
