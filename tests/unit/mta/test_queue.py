@@ -6,6 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from mailsuite.address import Address
+from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Resolution, ResolutionKind
 from mailsuite.mta import Change, QueueFile, RouteSettings, Selection
@@ -13,7 +14,7 @@ from mailsuite.mta.route import NO_ROUTE, find_route
 from mailsuite.smtp.outcome import Outcome, OutcomeState
 from mailsuite.testing.faults import FaultyDisk
 
-from .conftest import ROUTE, pending_of
+from .conftest import ROUTE, outcome_of, pending_of
 
 DEFERRED = Outcome(OutcomeState.DEFERRED, 451, "4.2.0", "later")
 FAILED = Outcome(OutcomeState.FAILED, 550, "5.1.1", "no such user")
@@ -321,6 +322,39 @@ def test_stopping_waits_for_attempts_and_gives_up_after_a_while(world, far, star
     world.reactor.advance(11)
     assert ended == [None]
     assert len(pending(spool)) == 1, "the next start tries it again"
+
+
+def test_a_message_is_open_in_one_place_at_a_time(world, start, pending):
+    class Counting(Disk):
+        open_files = most = 0
+
+        def open(self, path, *arguments):
+            if "body" in path and "spool.db" not in path:
+                self.open_files += 1
+                self.most = max(self.most, self.open_files)
+            return super().open(path, *arguments)
+
+        def close(self, descriptor, path):
+            if "body" in path and "spool.db" not in path:
+                self.open_files -= 1
+            super().close(descriptor, path)
+
+    async def open_again_and_again(_destination, envelope, open_content):
+        for _ in range(20):
+            assert await open_content().read()
+        return [DEFERRED for _ in envelope.recipients]
+
+    disk = Counting()
+    spool = world.spool(disk, inline_max_octets=10)
+    service = start(spool)
+    service._queues[0]._attempt = open_again_and_again
+    body = spool.begin_body(1)
+    body.write(b"Return-Path: <>\r\n" + b"Subject: x\r\n\r\n" + b"y" * 1000)
+    content = outcome_of(body.finish())
+    disk.most = 0
+    spool.put(attrs.evolve(world.message(spool, "far@remote.test"), content=content))
+    assert pending(spool)[0].tries == 1
+    assert (disk.most, disk.open_files) == (1, 0)
 
 
 def test_nothing_is_begun_once_it_stops(world, far, start, outcome, pending):
