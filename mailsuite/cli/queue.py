@@ -71,8 +71,8 @@ def _who() -> str:
 
 
 def _poke(session: Session, **arguments: object) -> None:
-    """Let a running server look at its queue at once."""
-    with contextlib.suppress(NotRunningError):
+    """Let a running server look at its queue at once; one that cannot now looks by itself, soon."""
+    with contextlib.suppress(NotRunningError, MailError):
         ask_server(session, "queue.poke", **arguments)
 
 

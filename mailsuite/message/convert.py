@@ -206,7 +206,8 @@ def _quoted_pieces(octets: bytes) -> Iterator[bytes]:
         stop = start + PIECE_OCTETS
         if stop < len(octets):
             line_end = octets.rfind(b"\r\n", start, stop)
-            stop = line_end + 2 if line_end >= 0 else stop
+            # A CR stays with its LF: apart, the library would take them for content and for a line end of its own.
+            stop = line_end + 2 if line_end >= 0 else stop - octets.startswith(b"\r\n", stop - 1)
         piece = octets[start:stop]
         if b"\n" in piece:  # the first line end is what the standard library goes by
             yield binascii.b2a_qp(piece)

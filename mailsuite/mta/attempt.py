@@ -23,7 +23,7 @@ from mailsuite.mta.content import SpoolMessage, Target
 from mailsuite.mta.forward import delivered_to_field
 from mailsuite.mta.local import is_temporary
 from mailsuite.mta.queue_store import IQueueStore, Notice, Pending, Record
-from mailsuite.mta.relay import Attempt, Destination, SpooledContent, find_destination
+from mailsuite.mta.relay import BROKEN_OUTCOME, Attempt, Destination, SpooledContent, find_destination
 from mailsuite.mta.reports import News, Reports
 from mailsuite.mta.retry import RetryPlan
 from mailsuite.mta.settings import QueueSettings, RouteSettings
@@ -35,7 +35,6 @@ RECORD_AGAIN_SECONDS = 5.0
 
 LOCALLY_DELIVERED = Outcome(OutcomeState.DELIVERED, 0, "2.0.0", "delivered")
 EXPANDED = Outcome(OutcomeState.DELIVERED, 0, "2.0.0", "goes on to several addresses")
-BROKEN_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.3.0", "the attempt failed here, not there")
 LOOPED_OUTCOME = Outcome(OutcomeState.FAILED, 0, "5.4.6", "mail forwarding loop")  # RFC 3463 section 3.5
 NOT_TRIED = "nobody could be asked yet"
 UNREADABLE = "the message in the spool cannot be read"
@@ -129,6 +128,9 @@ class Attempts:
         attempt: hands a message to a host of a destination.
         jitter: 0 to 1.
         reported: called when a report was added to the spool.
+
+    Attributes:
+        stopping: nothing new is begun; set by the queue.
     """
 
     def __init__(
@@ -148,6 +150,7 @@ class Attempts:
         self.spool = spool
         self.store = store
         self.routes = routes
+        self.stopping = False
         self._accounts = accounts
         self._settings = settings
         self._reactor = reactor
@@ -178,6 +181,8 @@ class Attempts:
                 by_destination.setdefault((destination, target.sender, target.forwarder), []).append(pending)
         answer = NOT_ASKED
         for (destination, _, _), group in by_destination.items():
+            if self.stopping:
+                break
             outcomes = await self._relay(message, group, destination)
             answer = answer_of(outcomes)
             jitter = self._jitter()  # one for all: they stay together
@@ -268,7 +273,12 @@ class Attempts:
         )
         opened: list[SpooledContent] = []
 
+        def close_all() -> None:
+            while opened:
+                opened.pop().close()
+
         def open_content() -> SpooledContent:
+            close_all()  # one is read at a time; a host could have it opened as often as there are recipients
             beginning = delivered_to_field(targets[0].forwarder)
             opened.append(SpooledContent(message, self.spool.disk, self.spool.lane, beginning))
             return opened[-1]
@@ -283,8 +293,7 @@ class Attempts:
             self._log.failure("queue.attempt.broken", queue_id=self.spool.queue_id(message.message_id))
             return [BROKEN_OUTCOME] * len(group)
         finally:
-            for content in opened:
-                content.close()
+            close_all()
         return outcomes
 
     # results
@@ -319,11 +328,14 @@ class Attempts:
 
     async def _record(self, message: SpoolMessage, results: Sequence[_Result]) -> None:
         news = [News(one.target, one.action, one.outcome, one.until) for one in results if one.action is not None]
+        reports: Sequence[SpoolMessage] = ()
         try:
-            reports = await self._reports.write(message, news) if news else []
-        except MailError:
-            # The directory cannot say where reports go: all but what was done waits for a better moment.
-            reports = []
+            if news:
+                reports = await self._reports.write(message, news)
+        except Exception as error:  # noqa: BLE001 - whatever it is: what was delivered must not be sent again
+            # As when the directory cannot say where reports go: all but what was done waits for a better moment.
+            if not isinstance(error, MailError | CancelledError):
+                self._log.failure("queue.report.broken", queue_id=self.spool.queue_id(message.message_id))
             results = [self._without_report(message, result) for result in results]
         await self._commit(results, reports)
         for result in results:

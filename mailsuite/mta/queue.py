@@ -114,6 +114,7 @@ class QueueService(Service):
         self._after: dict[Attempts, str] = {}
         self._last: dict[Attempts, int] = {}
         self._late_again = 0.0
+        self._began = 0.0
         self._places: set[_Place] = set()
         self._attempts: set[Deferred[None]] = set()
 
@@ -128,9 +129,11 @@ class QueueService(Service):
         """Begin to look at the queue."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
         for queue in self._queues:
+            queue.stopping = False
             queue.spool.on_queued = self.poke
             queue.spool.retry = plan_of(self._settings)
-        self._late_again = self._reactor.seconds() + LATE_EVERY_SECONDS
+        self._began = self._reactor.seconds()
+        self._late_again = self._began + LATE_EVERY_SECONDS
         _ = self._loop.start(self._settings.poll_seconds)
 
     def stopService(self) -> Deferred[None]:
@@ -138,12 +141,16 @@ class QueueService(Service):
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's is not annotated
         if self._loop.running:
             self._loop.stop()
+        for queue in self._queues:
+            queue.stopping = True
         ending = DeferredList(list(self._attempts))
-        giving_up = self._reactor.callLater(self._settings.stop_seconds, self._cancel_attempts)
+        # Again and again: what was cancelled while it recorded something may wait for a disk that fails.
+        giving_up = LoopingCall(self._cancel_attempts)
+        giving_up.clock = self._reactor
+        _ = giving_up.start(self._settings.stop_seconds, now=False)
 
         def ended(_: object) -> None:
-            if giving_up.active():
-                giving_up.cancel()
+            giving_up.stop()
 
         return ending.addCallback(ended)
 
@@ -264,7 +271,7 @@ class QueueService(Service):
     async def _work(self, key: str, jobs: Sequence[_Job]) -> None:
         with contextlib.suppress(CancelledError):  # we stop; the next start takes the lease back
             for number, job in enumerate(jobs):
-                if (number or not job.urgent) and (not self.running or self.destinations.is_paused(key)):
+                if not self.running or ((number or not job.urgent) and self.destinations.is_paused(key)):
                     await self._give_back(jobs[number:])
                     return
                 self._note(key, await job.queue.try_recipients(job.message_id, job.pendings))
@@ -298,7 +305,8 @@ class QueueService(Service):
             warn=now - int(settings.warn_seconds) if settings.warn_seconds else NEVER,
             expire=now - int(settings.lifetime_seconds),
             expire_null=now - int(settings.bounce_lifetime_seconds),
-            idle=now - IDLE_SECONDS,
+            # Nothing is idle that could not be tried because no server ran.
+            idle=now - IDLE_SECONDS if now - self._began >= IDLE_SECONDS else NEVER,
         )
         for queue in self._queues:
             if queue.spool.failing:
@@ -313,7 +321,7 @@ class QueueService(Service):
                     if (queue, pending.message_id, pending.n) not in self._places:
                         grouped.setdefault(pending.message_id, []).append(pending)
                 jobs = [_Job(queue, message_id, group) for message_id, group in grouped.items()]
-                if jobs:
+                if jobs and self.running:
                     self._start(jobs, _end_waiting(jobs), "mail that waits too long", lambda: None)
 
     # operations

@@ -137,7 +137,7 @@ def lease_late(connection: sqlite3.Connection, now: int, until: int, late: Late,
     """Take recipients that are too old, the oldest first."""
     due_before = "next > 0 AND next <= ?"
     query = f"""
-        {_PENDING} WHERE state = 0 AND notice = 0 AND lease <= ? AND born <= ?
+        {_PENDING} WHERE state = 0 AND notice = 0 AND lease <= ? AND born <= ? AND born > ?
         UNION {_PENDING} WHERE state = 0 AND notice = 1 AND lease <= ? AND born <= ? AND {due_before}
         UNION {_PENDING} WHERE state = 0 AND notice = 0 AND lease <= ? AND born <= ? AND {due_before}
         UNION {_PENDING} WHERE state = 0 AND notice = 2 AND lease <= ? AND born <= ? AND {due_before}
@@ -146,7 +146,7 @@ def lease_late(connection: sqlite3.Connection, now: int, until: int, late: Late,
     rows = connection.execute(
         query,
         (
-            *(now, late.warn),
+            *(now, late.warn, late.expire),
             *(now, late.expire, late.idle),
             *(now, late.expire, late.idle),
             *(now, late.expire_null, late.idle),

@@ -149,7 +149,7 @@ class Late:
     Which recipients are too old to go on waiting in silence.
 
     Args:
-        warn: those whose sender was told nothing, born before that.
+        warn: those whose sender was told nothing, born before that and after `expire`.
         expire: those born before that, when they were due before `idle` and nobody tried them.
         expire_null: the same for the null reverse-path.
     """

@@ -37,6 +37,8 @@ VERIFIERS_REMEMBERED = 256
 
 NO_ROUTE_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.4.4", NO_ROUTE)  # RFC 3463 section 3.5: unable to route
 TOO_LONG = Outcome(OutcomeState.DEFERRED, 0, "4.4.2", "the attempt took too long")
+STOPPED = Outcome(OutcomeState.DEFERRED, 0, "4.3.2", "this server stopped before it was their turn")
+BROKEN_OUTCOME = Outcome(OutcomeState.DEFERRED, 0, "4.3.0", "the attempt failed here, not there")
 
 
 @attrs.frozen(kw_only=True)
@@ -75,8 +77,8 @@ class Attempt(Protocol):
         Give an outcome for each recipient, in their order.
 
         Args:
-            open_content: gives the octets from their beginning, once more for each host; whoever asked for it closes
-                all of them afterwards.
+            open_content: gives the octets from their beginning, each time anew; those that it gave before may be
+                closed then.
         """
         ...
 
@@ -113,6 +115,7 @@ class RelayAgent:
         self._find_hosts = find_hosts
         self._decide_tls = decide_tls
         self._conversions = Conversions(reactor)
+        self._log = EventLog(Logger("mailsuite.mta.relay"))
         # Contexts of TLS take milliseconds to make; there are as many as routes.
         self._verify = functools.lru_cache(maxsize=VERIFIERS_REMEMBERED)(optionsForClientTLS)
         self._pool = ConnectionPool(
@@ -133,7 +136,11 @@ class RelayAgent:
     async def __call__(
         self, destination: Destination, envelope: Envelope, open_content: Callable[[], Content]
     ) -> Sequence[Outcome]:
-        """Give an outcome for each recipient, in their order."""
+        """
+        Give an outcome for each recipient, in their order.
+
+        What a host has taken is told whatever happens afterwards, for it must not be sent again.
+        """
         results = Results(len(envelope.recipients))
         trying = Deferred.fromCoroutine(self._try(destination, envelope, open_content, results))
         try:
@@ -142,6 +149,15 @@ class RelayAgent:
             results.settle(results.unsent, error.outcome)
         except defer.TimeoutError:
             results.settle(results.unsent, TOO_LONG)
+        except defer.CancelledError:
+            if not results.any_known:
+                raise
+            results.settle(results.unsent, STOPPED)
+        except Exception:  # whatever it is, it says nothing of those who have an outcome
+            if not results.any_known:
+                raise
+            self._log.failure("relay.attempt.broken", domain=destination.domain)
+            results.settle(results.unsent, BROKEN_OUTCOME)
         return results.finish(NOT_REACHED)
 
     async def _try(

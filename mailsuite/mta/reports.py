@@ -101,7 +101,8 @@ class Reports:
             MailError: the directory cannot say now where they go.
         """
         sender = message.sender.path
-        news = [item for item in news if is_asked_for(item.target, item.action) is not False]
+        # Most news are deliveries that nobody asked about: the message need not be read for them.
+        news = [item for item in news if may_be_told(item.target, item.action, automatic=False)]
         if sender is None or not news:
             return []  # a report never answers a report (RFC 5321 section 4.5.5)
         header = await self._read(message, RETURNED_HEADER_MAX_OCTETS)

@@ -162,10 +162,20 @@ EVENTS: Mapping[str, Event] = {
     "queue.attempt.broken": Event(
         "an attempt for {queue_id} failed here", {"queue_id": "of the message"}, LogLevel.critical
     ),
+    "queue.report.broken": Event(
+        "the report about {queue_id} could not be written; it is tried again",
+        {"queue_id": "of the message"},
+        LogLevel.critical,
+    ),
     "queue.recipient.delivered": Event("{queue_id} for {recipient} delivered to {host}: {code} {text}", _ATTEMPT),
     "queue.recipient.deferred": Event("{queue_id} for {recipient} deferred: {code} {text}", _ATTEMPT, LogLevel.warn),
     "queue.recipient.failed": Event(
         "delivery of {queue_id} to {recipient} failed: {code} {text}", _ATTEMPT, LogLevel.warn
+    ),
+    "relay.attempt.broken": Event(
+        "an attempt for {domain} failed here after some recipients had their outcome",
+        {"domain": "where it was to go"},
+        LogLevel.critical,
     ),
     "relay.host.failed": Event(
         "{host} at {address} port {port} takes no mail now: {code} {text}",

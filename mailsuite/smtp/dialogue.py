@@ -25,6 +25,8 @@ from mailsuite.smtp.replies import clean
 
 REPLY_LINE_MAX_OCTETS = 4096  # eight times what RFC 5321 section 4.5.3.1.5 allows
 REPLY_LINES_MAX = 128
+REPLIES_MAX = 256
+"""Replies that wait to be read; more than a client ever asks for at once."""
 
 _REPLY_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)")
@@ -184,6 +186,19 @@ class Dialogue(Protocol):
         if not self.quiet:
             raise NoReplyError("the host said more than it was asked")
 
+    def ensure_replies(self, most: int) -> None:
+        """
+        See that no more was said than was asked: it would count as the answer to what follows.
+
+        Args:
+            most: replies that may have come already.
+
+        Raises:
+            NoReplyError: there are more.
+        """
+        if len(self._replies) > most:
+            raise NoReplyError("the host said more than it was asked")
+
     def watch(self, disturbed: Callable[[], None] | None) -> None:
         """
         Tell when anything happens while nothing is asked; None stops that.
@@ -213,6 +228,10 @@ class Dialogue(Protocol):
             self._hang_up()
             return
         self._replies.extend(found)
+        if len(self._replies) > REPLIES_MAX:
+            self._replies.clear()
+            self._fail(NoReplyError("the host said more than it was asked"))
+            self.abort()
         self._tell_disturbed()
         if self._waiting is not None and self._replies:
             waiting, self._waiting = self._waiting, None

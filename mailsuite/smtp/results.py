@@ -62,6 +62,11 @@ class Results:
         """Places of recipients of whom this host was not asked."""
         return [place for place, outcome in enumerate(self.outcomes) if outcome is None]
 
+    @property
+    def any_known(self) -> bool:
+        """Whether any recipient has an outcome."""
+        return len(self.unsent) < len(self.outcomes)
+
     def settle(self, places: Iterable[int], outcome: Outcome, *, elsewhere: bool = False) -> None:
         """Give those of these recipients that have no outcome this one."""
         for place in places:

@@ -307,6 +307,7 @@ class Transaction:
         content = self._outgoing.content()
         held = await content.read()
         while following := await content.read():
+            self._dialogue.ensure_replies(waiting)
             self._dialogue.write(encode_chunk(encoder.encode(held), last=False))
             held = following
             waiting += 1
@@ -314,6 +315,7 @@ class Transaction:
             if waiting >= window:
                 await self._take_chunk()
                 waiting -= 1
+        self._dialogue.ensure_replies(waiting)
         self._pending = True
         self._dialogue.write(encode_chunk(encoder.encode(held) + encoder.finish(), last=True))
         for _ in range(waiting):

@@ -12,6 +12,7 @@ import pytest
 from mailsuite.address import Address
 from mailsuite.durable import Disk, migrate
 from mailsuite.envelope import Sender
+from mailsuite.errors import Kind, MailError
 from mailsuite.mta import SpoolMessage, Target, queue_statements, statements
 from mailsuite.mta.operations import worker_folder
 from mailsuite.mta.queue_store import Record
@@ -206,6 +207,14 @@ def test_a_running_server_is_told(filled, monkeypatch):
     ]
     rows = json.loads(filled("queue", "list", "--by-destination", "--json").stdout)
     assert [row["left_alone_until"] for row in rows] == ["2030-01-01T00:00:00+00:00", None, None]
+
+
+def test_what_was_changed_stays_so_though_the_server_cannot_be_told(filled, monkeypatch):
+    def ask(_session, _command, **_arguments):
+        raise MailError(Kind.UNAVAILABLE, "the workers are being started; try again")
+
+    monkeypatch.setattr("mailsuite.cli.queue.ask_server", ask)
+    assert "1 recipients: due now" in filled("queue", "retry", "--domain", "far.test").stderr
 
 
 def test_what_was_not_tried_says_why_it_waits(filled, monkeypatch):

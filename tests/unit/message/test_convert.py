@@ -190,6 +190,14 @@ def test_quoted_printable_of_many_pieces(unit):
     assert max(map(len, encoded.split(b"\r\n"))) <= 76
 
 
+@pytest.mark.parametrize("length", range(PIECE_OCTETS - 3, PIECE_OCTETS + 2))
+def test_a_line_that_ends_where_a_piece_does_keeps_its_end(length):
+    octets = b"x" * length + b"\r\nsecond line\r\n"
+    encoded = encode_quoted_printable(octets)
+    assert encoded.count(b"\n") == encoded.count(b"\r\n")
+    assert decode_quoted_printable(encoded) == octets
+
+
 @given(st.binary(max_size=500))
 def test_base64_is_read_as_it_was(octets):
     assert decode_base64(encode_base64(octets)) == octets

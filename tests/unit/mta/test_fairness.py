@@ -3,7 +3,7 @@
 import pytest
 from twisted.internet.defer import Deferred
 
-from mailsuite.mta import Change, Selection, queue_statements, statements
+from mailsuite.mta import Change, QueueFile, Selection, queue_statements, statements
 from mailsuite.mta.operations import worker_folder
 from mailsuite.smtp.outcome import Outcome, OutcomeState
 
@@ -254,6 +254,36 @@ def test_many_that_are_late_are_worked_on_in_portions(world, far, start, monkeyp
     start(spool, routes=(), pause_first_seconds=DAY)
     world.reactor.advance(4 * 3600)
     assert len(world.store.of("alice@example.test")) == 15
+
+
+def test_old_mail_that_was_held_is_tried_when_it_is_released(world, far, start, outcome):
+    spool = world.spool()
+    start(spool, routes=(), poll_seconds=100.0)
+    far.dead = False
+    fill(spool, world, 1, 1, sender="alice@example.test")
+    with QueueFile(world.folder) as queue:
+        queue.change(Change.HOLD, Selection(), world.reactor.seconds())
+        pass_time(world, 6 * DAY, step=600)
+        queue.change(Change.RELEASE, Selection(), world.reactor.seconds())
+    assert far.tried == []
+    world.reactor.advance(100)
+    assert len(far.tried) == 1
+    assert world.store.of("alice@example.test") == []
+
+
+def test_old_mail_is_tried_when_the_server_was_away(world, far, start, outcome):
+    spool = world.spool()
+    fill(spool, world, 5, 5, sender="alice@example.test")
+    world.reactor.advance(6 * DAY)
+    far.hang, far.answer = True, DELIVERED
+    start(spool, routes=(), attempts_max=1)
+    pass_time(world, 120, step=10)
+    assert len(far.tried) < 5
+    assert world.store.of("alice@example.test") == []
+    while far.hanging:
+        far.hanging.pop().callback(None)
+    assert len(far.tried) == 5
+    assert world.store.of("alice@example.test") == []
 
 
 # several queues

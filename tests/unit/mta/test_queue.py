@@ -6,6 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from mailsuite.address import Address
+from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Resolution, ResolutionKind
 from mailsuite.mta import Change, QueueFile, RouteSettings, Selection
@@ -13,7 +14,7 @@ from mailsuite.mta.route import NO_ROUTE, find_route
 from mailsuite.smtp.outcome import Outcome, OutcomeState
 from mailsuite.testing.faults import FaultyDisk
 
-from .conftest import ROUTE, pending_of
+from .conftest import ROUTE, outcome_of, pending_of
 
 DEFERRED = Outcome(OutcomeState.DEFERRED, 451, "4.2.0", "later")
 FAILED = Outcome(OutcomeState.FAILED, 550, "5.1.1", "no such user")
@@ -321,6 +322,95 @@ def test_stopping_waits_for_attempts_and_gives_up_after_a_while(world, far, star
     world.reactor.advance(11)
     assert ended == [None]
     assert len(pending(spool)) == 1, "the next start tries it again"
+
+
+def test_a_message_is_open_in_one_place_at_a_time(world, start, pending):
+    class Counting(Disk):
+        open_files = most = 0
+
+        def open(self, path, *arguments):
+            if "body" in path and "spool.db" not in path:
+                self.open_files += 1
+                self.most = max(self.most, self.open_files)
+            return super().open(path, *arguments)
+
+        def close(self, descriptor, path):
+            if "body" in path and "spool.db" not in path:
+                self.open_files -= 1
+            super().close(descriptor, path)
+
+    async def open_again_and_again(_destination, envelope, open_content):
+        for _ in range(20):
+            assert await open_content().read()
+        return [DEFERRED for _ in envelope.recipients]
+
+    disk = Counting()
+    spool = world.spool(disk, inline_max_octets=10)
+    service = start(spool)
+    service._queues[0]._attempt = open_again_and_again
+    body = spool.begin_body(1)
+    body.write(b"Return-Path: <>\r\n" + b"Subject: x\r\n\r\n" + b"y" * 1000)
+    content = outcome_of(body.finish())
+    disk.most = 0
+    spool.put(attrs.evolve(world.message(spool, "far@remote.test"), content=content))
+    assert pending(spool)[0].tries == 1
+    assert (disk.most, disk.open_files) == (1, 0)
+
+
+def test_nothing_is_begun_once_it_stops(world, far, start, outcome, pending):
+    spool = world.spool()
+    service = start(spool)
+    far.answers["far@remote.test"] = DEFERRED
+    spool.put(world.message(spool, "far@remote.test"))
+    assert len(far.got) == 1
+    store = service._queues[0].store
+    lease, stopped = store.lease_due, Deferred()
+
+    async def lease_slowly(*arguments):
+        found = await lease(*arguments)
+        await stopped
+        return found
+
+    store.lease_due = lease_slowly
+    outcome(service.change(Change.RETRY, Selection(queue_id=spool.queue_id(1))))
+    ended = []
+    service.stopService().addCallback(ended.append)
+    assert ended == [None]
+    stopped.callback(None)
+    assert len(far.got) == 1
+    (lease_until,) = outcome(spool.run(lambda connection: connection.execute("SELECT lease FROM recipient").fetchone()))
+    assert lease_until == 0
+
+
+def test_a_message_for_several_destinations_is_left_between_two_of_them(world, far, start, pending):
+    far.pause = Deferred()
+    spool = world.spool()
+    everywhere = (ROUTE, attrs.evolve(ROUTE, domain="other.test"))
+    service = start(spool, routes=everywhere)
+    message = world.message(spool, "a@remote.test", "b@remote.test")
+    targets = (message.targets[0], attrs.evolve(message.targets[1], sender=Address.parse("srs@example.test")))
+    spool.put(attrs.evolve(message, targets=targets))
+    ended = []
+    service.stopService().addCallback(ended.append)
+    far.pause.callback(None)
+    assert ended == [None]
+    assert far.recipients() == [["a@remote.test"]]
+    assert [each.address for each in pending(spool)] == ["b@remote.test"]
+
+
+def test_stopping_ends_though_the_disk_fails_while_an_attempt_that_was_given_up_is_recorded(world, far, start):
+    disk = FaultyDisk(operations={"commit"})
+    spool = world.spool(disk)
+    service = start(spool)
+    far.pause = Deferred(lambda deferred: deferred.callback(None))  # what was taken is told all the same
+    spool.put(world.message(spool, "far@remote.test"))
+    disk.reset()
+    disk.lasting, disk.fail_at = True, 1
+    ended = []
+    service.stopService().addCallback(ended.append)
+    for _ in range(5):
+        world.reactor.advance(11)
+    assert ended == [None]
 
 
 def test_stopping_while_nothing_happens_is_immediate(world, start):

@@ -271,6 +271,33 @@ def test_an_attempt_that_is_given_up_closes_its_connection():
     assert world.protocols[-1].transport.disconnected
 
 
+FIRST_OF_TWO = (EHLO, OK * 2 + b"450 4.2.0 later\r\n354 go\r\n", b"250 2.0.0 taken\r\n")
+
+
+def test_what_one_host_took_is_told_though_something_breaks_at_the_next():
+    class Breaks(Policy):
+        async def host(self, host):
+            if host.name == "mx2.far.test":
+                raise RuntimeError("a bug of ours")
+            return await super().host(host)
+
+    world = World(policy=Breaks())
+    world.send("b@far.test", "c@far.test")
+    world.connect(*FIRST_OF_TWO)
+    world.connect(REFUSED)
+    assert world.outcomes == [(DELIVERED, 250, "mx1.far.test"), (DEFERRED, 450, "mx1.far.test")]
+
+
+def test_what_one_host_took_is_told_though_the_server_stops():
+    world = World()
+    world.send("b@far.test", "c@far.test")
+    world.connect(*FIRST_OF_TWO)
+    world.connect(EHLO)
+    world.running.cancel()
+    assert world.outcomes == [(DELIVERED, 250, "mx1.far.test"), (DEFERRED, 450, "mx1.far.test")]
+    assert world.protocols[-1].transport.disconnected
+
+
 # connections are kept
 
 

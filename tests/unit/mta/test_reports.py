@@ -340,6 +340,33 @@ def test_an_answer_of_a_program_is_not_answered(world, far, queue, notify, count
     assert len(reports(world)) == count
 
 
+# when something breaks
+
+
+@pytest.mark.parametrize("notify", ["", "SUCCESS"])
+def test_a_report_that_cannot_be_written_sends_nothing_again(world, far, queue, monkeypatch, outcome, notify):
+    def broken(_report):
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr("mailsuite.mta.reports.write_report", broken)
+    send(world, queue, ("x@remote.test", notify))
+    pass_time(world, 3600)
+    assert len(far.got) == 1
+    monkeypatch.undo()
+    pass_time(world, 600)
+    assert told(world) == ([("relayed", "x@remote.test")] if notify else [])
+    assert outcome(queue.run(pending_of)) == []
+
+
+def test_a_delivery_that_nobody_asked_about_reads_nothing_again(world, far, queue, monkeypatch, outcome):
+    async def unread(*_):
+        raise AssertionError("read")
+
+    monkeypatch.setattr("mailsuite.mta.reports.Reports._read", unread)
+    send(world, queue, "x@remote.test")
+    assert outcome(queue.run(pending_of)) == []
+
+
 # when the disk fails
 
 

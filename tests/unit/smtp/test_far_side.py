@@ -15,7 +15,7 @@ from mailsuite.address import Address
 from mailsuite.envelope import Body, Envelope, Recipient, Sender
 from mailsuite.smtp import ClientSettings, OutcomeState, TLSPolicy
 from mailsuite.smtp.connection import Connection
-from mailsuite.smtp.dialogue import handshake_error
+from mailsuite.smtp.dialogue import REPLIES_MAX, handshake_error
 from mailsuite.smtp.offered import parse_offered
 from mailsuite.smtp.opening import NotOpenedError, open_connection
 from mailsuite.smtp.outgoing import LARGE_MAX, LARGE_OCTETS, Conversions
@@ -434,6 +434,37 @@ def test_a_chunk_that_is_refused_ends_it(far, reply, state):
     host.hear(OK + reply)
     assert host.states == [state]
     assert not host.connection.reusable
+
+
+@pytest.mark.parametrize("extensions", [("CHUNKING",), CHUNKED])
+def test_an_answer_to_the_last_chunk_before_it_was_sent_is_none(far, extensions):
+    host = far(*extensions)
+    host.send(content=LARGE, piece=200_000)
+    if len(extensions) > 1:
+        host.endpoint.protocol.pauseProducing()
+        host.hear(OK * 2)
+    else:
+        host.hear(OK)
+        host.endpoint.protocol.pauseProducing()
+        host.hear(OK)
+    host.hear(OK * 2)
+    host.endpoint.protocol.resumeProducing()
+    assert b"LAST" not in host.hear(b"")
+    assert host.states == [DEFERRED]
+    assert not host.connection.reusable
+
+
+def test_a_host_that_never_stops_talking_is_left(far):
+    host = far(*PIPELINED)
+    host.send(content=LARGE, piece=100_000)
+    host.hear(OK * 2)
+    host.endpoint.protocol.pauseProducing()
+    host.hear(GO)
+    for _ in range(100):
+        host.hear(b"250 ok\r\n" * 100)
+    assert len(host.endpoint.protocol._replies) <= REPLIES_MAX
+    assert host.transport.disconnected
+    assert host.states == [DEFERRED]
 
 
 CHUNKED_BEHAVIOURS = {
