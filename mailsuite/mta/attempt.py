@@ -250,13 +250,21 @@ class Attempts:
         return self._result(message, pending, Outcome(state, 0, enhanced, text), self._jitter())
 
     async def _with_account(self, message: SpoolMessage, n: int) -> SpoolMessage:
-        """Look the account up again: its quota may have grown since the message came, or it may be gone."""
+        """
+        Look the account up again: since the message came its quota may have grown, it may have another address, or it
+        may be gone, and somebody else may have the address.
+        """
         target = message.targets[n]
         account = await self._accounts.find(target.email)
+        if account is None or account.account_id != target.account_id:
+            everybody = await self._accounts.list_accounts()
+            account = next((each for each in everybody if each.account_id == target.account_id), account)
         if account is None:
             raise MailError(Kind.NOT_FOUND, "no such mailbox")
         targets = list(message.targets)
-        targets[n] = attrs.evolve(target, account_id=account.account_id, quota_octets=account.quota_octets)
+        targets[n] = attrs.evolve(
+            target, account_id=account.account_id, email=account.email, quota_octets=account.quota_octets
+        )
         return attrs.evolve(message, targets=tuple(targets))
 
     async def _relay(

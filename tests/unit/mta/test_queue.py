@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from mailsuite.address import Address
 from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import Resolution, ResolutionKind
+from mailsuite.interfaces import Account, Resolution, ResolutionKind
 from mailsuite.mta import Change, QueueFile, RouteSettings, Selection
 from mailsuite.mta.route import NO_ROUTE, find_route
 from mailsuite.smtp.outcome import Outcome, OutcomeState
@@ -208,6 +208,20 @@ def test_the_queues_pauses_hold_for_mailboxes_as_well(world, start, pending):
     start(spool, retry_first_seconds=7.0)
     spool.put(world.message(spool, "bob"))
     assert pending(spool)[0].next == world.reactor.seconds() + 7
+
+
+def test_mail_follows_an_account_to_its_new_address(world, start, pending):
+    world.store.errors["bob@example.test"] = MailError(Kind.UNAVAILABLE, "locked")
+    spool = world.spool()
+    start(spool)
+    spool.put(world.message(spool, "bob"))
+    renamed = attrs.evolve(world.accounts.accounts.pop("bob"), email="robert@example.test")
+    world.accounts.accounts |= {"robert": renamed, "bob": Account(account_id=9, email="bob@example.test")}
+    world.store.errors.clear()
+    pass_time(world, 600)
+    spool.sweep()
+    assert pending(spool) == []
+    assert len(world.store.of("robert@example.test")) == 1
 
 
 def test_a_mailbox_that_is_gone_returns_the_mail(world, far, start, pending):
