@@ -4,7 +4,8 @@ How destinations behave, and what they may therefore be given: none that does no
 A destination that nobody knows yet gets one attempt. Each success lets it have more at a time. One that cannot be
 reached is paused, longer each time, and then probed by a single attempt. Of all attempts, only a part may be for
 destinations that failed the last time, a larger one for those that have not answered yet, and a still larger one when
-their mail has just come. An attempt that waits long for a first answer no longer takes anybody's place.
+their mail has just come. An attempt that waits long for a first answer no longer takes anybody's place, nor do those of
+a destination where none has begun or ended for long.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,8 +25,12 @@ FAILING_SHARE = 0.25
 UNPROVEN_SHARE = 0.5
 FRESH_SHARE = 0.75
 SLOW_SECONDS = 3.0
+STALLED_SECONDS = 30.0
 SLOW_FACTOR = 3
-"""Attempts that wait so long where nobody has answered yet are not counted, but for this multiple of all others."""
+"""
+Attempts that wait so long, where nobody has answered yet, or where somebody has and none of them has ended since,
+are not counted, but for this multiple of all others.
+"""
 STANDINGS_MAX = 10_000
 """Destinations of which more is known than what is under way; the rest are met anew."""
 
@@ -167,14 +172,14 @@ class Destinations:
         proven, young, slow, failing = 0, 0, 0, 0
         for key in self._busy:
             standing = self._standings[key]
-            if key == HERE or standing.proven:
-                proven += standing.under_way
-            elif standing.began < now - SLOW_SECONDS:
+            if key != HERE and standing.began < now - (STALLED_SECONDS if standing.proven else SLOW_SECONDS):
                 slow += standing.under_way
+            elif key == HERE or standing.proven:
+                proven += standing.under_way
             else:
                 young += standing.under_way
                 failing += standing.under_way if standing.until else 0
-        free = -(-(most - proven - young) // parts)
+        free = -(-(most - proven - young - max(0, slow - most * SLOW_FACTOR)) // parts)
         unproven = max(1, int(most * (FRESH_SHARE if fresh else UNPROVEN_SHARE))) - young
         if slow >= most * SLOW_FACTOR:
             unproven = 0

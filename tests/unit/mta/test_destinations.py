@@ -7,6 +7,7 @@ from mailsuite.mta.destinations import (
     SEQUENCE_MESSAGES,
     SLOW_FACTOR,
     SLOW_SECONDS,
+    STALLED_SECONDS,
     STANDINGS_MAX,
     Destinations,
 )
@@ -132,6 +133,26 @@ def test_who_waits_long_for_a_first_answer_takes_nobodys_place_up_to_a_point(des
     assert room(destinations, "new") == 0, "so many sockets are enough"
     destinations.end("0.0")
     assert room(destinations, "new") == 1
+
+
+def test_those_that_answered_and_then_stall_take_nobodys_place_up_to_a_point(destinations, clock):
+    def stall(keys):
+        for key in keys:
+            for _ in range(4):
+                destinations.reached(key)
+            for _ in range(8):
+                destinations.begin(key)
+
+    stall("abcde")
+    assert destinations.quota(str).is_exhausted()
+    clock.advance(STALLED_SECONDS + 1)
+    assert room(destinations, "z") == 1
+    assert room(destinations, "a") == 0, "it has all that it may have"
+    destinations.end("a")
+    assert room(destinations, "a") == SEQUENCE_MESSAGES
+    stall([f"more-{number}" for number in range(SLOW_FACTOR * 5)])
+    clock.advance(STALLED_SECONDS + 1)
+    assert room(destinations, "z") == 0
 
 
 def test_a_quota_counts_what_is_taken_from_it(destinations):
