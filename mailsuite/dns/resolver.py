@@ -20,7 +20,6 @@ from mailsuite.dns.wire import (
     BadResponseError,
     NoEDNSError,
     Reading,
-    is_truncated,
     make_query,
     parse_response,
     read_response,
@@ -172,9 +171,9 @@ class Resolver:
             response = await self._exchange.udp(server, query.wire, accept, seconds)
         except ForgedError:
             response = None
-        if response is None or is_truncated(response):
+        if response is None or response.truncated:
             response = await self._exchange.tcp(server, query.wire, accept, seconds)
-            if is_truncated(response):
+            if response.truncated:
                 raise BadResponseError("a truncated answer over TCP")
         reading = read_response(query, response)
         return reading if dnssec else _without_trust(reading)
