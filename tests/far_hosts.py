@@ -31,6 +31,7 @@ class FarHost:
         defers: recipients that are never taken now.
         extensions: what EHLO offers beside ENHANCEDSTATUSCODES.
         content_seconds: how long it thinks before it answers the content.
+        starttls: what it says to STARTTLS; it knows no TLS.
 
     Attributes:
         taken: what it answered with 250, in order.
@@ -50,6 +51,7 @@ class FarHost:
         defers: tuple[bytes, ...] = (),
         extensions: tuple[bytes, ...] = (b"8BITMIME",),
         content_seconds: float = 0,
+        starttls: bytes = b"502 5.5.1 no such command",
     ) -> None:
         self.greylist = greylist
         self.closes = closes
@@ -58,6 +60,7 @@ class FarHost:
         self.defers = defers
         self.extensions = extensions
         self.content_seconds = content_seconds
+        self.starttls = starttls
         self.said: list[bytes] = []
         self.connections = 0
         self.seen: set[bytes] = set()
@@ -122,6 +125,8 @@ class Talk:
             elif verb == b"EHLO":
                 offered = b"".join(b"250-%b\r\n" % extension for extension in self.host.extensions)
                 self.reply(b"250-far.test\r\n" + offered + b"250 ENHANCEDSTATUSCODES")
+            elif verb == b"STAR":
+                self.reply(self.host.starttls)
             else:
                 self.reply(b"250 2.0.0 ok")
 

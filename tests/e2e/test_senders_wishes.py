@@ -1,4 +1,4 @@
-"""What senders ask of their mail beside that it arrives: reports, delays, TLS, names beyond ASCII."""
+"""What senders ask of their mail beside that it arrives, and what hosts and content try on the way."""
 
 import contextlib
 import email
@@ -12,7 +12,7 @@ from demo_server import Login, MadeServer
 from dns_server import DNSServer
 from far_hosts import FarHost
 
-PLAIN, KNOWING, SHARED, LITERAL, SENDERS = (f"127.0.0.{number}" for number in range(31, 36))
+PLAIN, KNOWING, SHARED, LITERAL, SENDERS, INJECTING = (f"127.0.0.{number}" for number in range(31, 37))
 ZONE = f"""
 $TTL 60
 plain.test. IN MX 10 mx.plain.test.
@@ -28,6 +28,8 @@ two.test. IN MX 10 mx.shared.test.
 mx.shared.test. IN A {SHARED}
 senders.test. IN MX 10 mx.senders.test.
 mx.senders.test. IN A {SENDERS}
+injecting.test. IN MX 10 mx.injecting.test.
+mx.injecting.test. IN A {INJECTING}
 """
 SETTINGS = """
 [queue]
@@ -41,10 +43,16 @@ sts = false
 idle_connection_seconds = 60.0
 [dns]
 dnssec = true
+[[route]]
+domain = "strict.test"
+host = "{injecting}"
+port = {port}
+tls = "require"
 """
 DEFERRED = (b"busy@plain.test",)
 REFUSED = (b"nobody@plain.test", b"never@plain.test", b"whole@plain.test", b"header@plain.test")
 HOLD_SECONDS = 2
+INJECTED = b"220 2.0.0 go\r\n250-far.test\r\n250 AUTH PLAIN\r\n250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go on\r\n250 taken"
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +63,14 @@ def far_and_server(tmp_path_factory):
         server = MadeServer(folder / "srv", environment={**names.environment, "MAILSUITE_QUEUE__MX": "true"})
         port = server.offset + 25
         with (server.folder / "mailsuite.toml").open("a") as stream:
-            stream.write(SETTINGS.format(port=port))
+            stream.write(SETTINGS.format(port=port, injecting=INJECTING))
         hosts = {
             "plain": FarHost(PLAIN, port, refuses=REFUSED, defers=DEFERRED),
             "knowing": FarHost(KNOWING, port, extensions=(b"8BITMIME", b"DSN", b"SMTPUTF8")),
             "shared": FarHost(SHARED, port),
             "literal": FarHost(LITERAL, port),
             "senders": FarHost(SENDERS, port),
+            "injecting": FarHost(INJECTING, port, extensions=(b"STARTTLS",), starttls=INJECTED),
         }
         for host in hosts.values():
             stack.enter_context(host)
@@ -319,3 +328,48 @@ def test_two_domains_with_one_host_share_its_connection(server, far, ann):
         server.eventually(lambda: len(far["shared"].taken), lambda count, number=number: count == number)
         empty_queue(server, ann)
     assert far["shared"].connections == 1
+
+
+# what hosts and content try
+
+
+def test_what_is_said_in_the_clear_behind_the_reply_to_starttls_is_not_believed(server, far, ann):
+    submit(server, ann, "x@strict.test")
+    (recipient,) = server.eventually(lambda: waiting(server, ann), lambda rows: rows and rows[0]["tries"])
+    assert recipient["status"].startswith("4.7.5 ")
+    assert far["injecting"].said == []
+    (row,) = json.loads(server.command("queue", "list", "--json", "--sender", ann.email).stdout)
+    server.command("queue", "remove", row["queue_id"])
+    submit(server, ann, "x@injecting.test")
+    server.eventually(lambda: [one.recipients for one in far["injecting"].taken], bool)
+    assert [one.recipients for one in far["injecting"].taken] == [(b"x@injecting.test",)]
+
+
+ODD_ENDS = [
+    first + b"." + last for first in (b"\r", b"\n", b"\r\n", b"\n\r") for last in (b"\r", b"\n", b"\r\n", b"\n\r")
+]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream"])
+def test_no_line_end_in_content_ends_a_message_at_a_host(server, far, ann, content_type):
+    recipient = f"{content_type.partition('/')[0]}@plain.test"
+    smuggled = b"MAIL FROM:<smuggled@example.test>\r\nRCPT TO:<smuggled@plain.test>\r\nDATA\r\nx\r\n.\r\n"
+    body = b"".join(b"begin" + odd + smuggled for odd in ODD_ENDS)
+    header = f"From: {ann.email}\r\nTo: {recipient}\r\nMIME-Version: 1.0\r\nContent-Type: {content_type}\r\n\r\n"
+    octets = header.encode() + body
+    with smtplib.SMTP("localhost", server.port("submission"), timeout=30) as client:
+        client.starttls(context=server.context)
+        client.login(ann.email, ann.password)
+        client.ehlo()
+        assert client.mail(ann.email, ["BODY=BINARYMIME"])[0] == 250
+        assert client.rcpt(recipient)[0] == 250
+        client.send(b"BDAT %d LAST\r\n" % len(octets) + octets)
+        code, words = client.getreply()
+        assert code == 250, words
+    (taken,) = server.eventually(
+        lambda: [one for one in far["plain"].taken if recipient.encode() in one.recipients], bool
+    )
+    empty_queue(server, ann)
+    assert not any(b"smuggled" in line for line in far["plain"].said)
+    assert not re.search(rb"\r(?!\n)|(?<!\r)\n", taken.content)
+    assert email.message_from_bytes(taken.content).get_payload(decode=True) == body
