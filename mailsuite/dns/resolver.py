@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailsuite.dns.cache import Cache, Found
+from mailsuite.dns.response import Response
 from mailsuite.dns.settings import DNSSettings, Nameserver, parse_nameserver
 from mailsuite.dns.system import SystemNameservers
 from mailsuite.dns.transport import Exchange, ExchangeError, ForgedError, NetworkExchange
@@ -167,7 +168,7 @@ class Resolver:
         dnssec = self._settings.dnssec and server.trusted
         query = make_query(name, rdtype, dnssec=dnssec, edns=edns)
 
-        def accept(wire: bytes) -> Any:
+        def accept(wire: bytes) -> Response | None:
             return parse_response(query, wire)
 
         try:
