@@ -251,7 +251,7 @@ class QueueService(Service):
             taken = (queue, pending.message_id, pending.n) in self._places
             (theirs if taken else ours).append(pending)
         if theirs:
-            _ = background(_give_back(queue, theirs), self._log, "giving back what is under way")
+            _ = background(_end_leases(queue, theirs), self._log, "giving back what is under way")
         return ours
 
     def _begin_sequence(self, key: str, jobs: Sequence[_Job]) -> None:
@@ -279,9 +279,12 @@ class QueueService(Service):
         with contextlib.suppress(CancelledError):  # we stop; the next start takes the lease back
             for number, job in enumerate(jobs):
                 if (number or not job.urgent) and (not self.running or self.destinations.is_paused(key)):
-                    await _give_back(jobs[0].queue, [pending for job in jobs[number:] for pending in job.pendings])
+                    await self._give_back(jobs[number:])
                     return
                 self._note(key, await job.queue.try_recipients(job.message_id, job.pendings))
+
+    async def _give_back(self, jobs: Sequence[_Job]) -> None:
+        await _end_leases(jobs[0].queue, [pending for job in jobs for pending in job.pendings])
 
     def _note(self, key: str, answer: Answer) -> None:
         if answer.reached is True:
@@ -374,7 +377,7 @@ class QueueService(Service):
         raise MailError(Kind.NOT_FOUND, NOT_QUEUED)
 
 
-async def _give_back(queue: Attempts, pendings: Sequence[Pending]) -> None:
+async def _end_leases(queue: Attempts, pendings: Sequence[Pending]) -> None:
     with contextlib.suppress(MailError):  # the lease ends by itself
         await queue.store.give_back(pendings)
 
