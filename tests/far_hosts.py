@@ -28,6 +28,15 @@ class FarHost:
         closes: ends the connection instead of answering the content, so many times.
         slow: takes its time for every reply.
         refuses: recipients that do not exist.
+        defers: recipients that are never taken now.
+        extensions: what EHLO offers beside ENHANCEDSTATUSCODES.
+        content_seconds: how long it thinks before it answers the content.
+        starttls: what it says to STARTTLS; it knows no TLS.
+
+    Attributes:
+        taken: what it answered with 250, in order.
+        said: MAIL and RCPT commands, in order.
+        connections: how many there were.
     """
 
     def __init__(
@@ -39,11 +48,21 @@ class FarHost:
         closes: int = 0,
         slow: bool = False,
         refuses: tuple[bytes, ...] = (),
+        defers: tuple[bytes, ...] = (),
+        extensions: tuple[bytes, ...] = (b"8BITMIME",),
+        content_seconds: float = 0,
+        starttls: bytes = b"502 5.5.1 no such command",
     ) -> None:
         self.greylist = greylist
         self.closes = closes
         self.slow = slow
         self.refuses = refuses
+        self.defers = defers
+        self.extensions = extensions
+        self.content_seconds = content_seconds
+        self.starttls = starttls
+        self.said: list[bytes] = []
+        self.connections = 0
         self.seen: set[bytes] = set()
         self.taken: list[Taken] = []
         self.lock = threading.Lock()
@@ -84,9 +103,14 @@ class Talk:
         self.writer.write(line + b"\r\n")
 
     def run(self) -> None:
+        with self.host.lock:
+            self.host.connections += 1
         self.reply(b"220 far.test ESMTP")
         while line := self.reader.readline():
             verb = line[:4].upper()
+            if verb in {b"MAIL", b"RCPT"}:
+                with self.host.lock:
+                    self.host.said.append(line.rstrip())
             if verb == b"QUIT":
                 self.reply(b"221 bye")
                 return
@@ -99,7 +123,10 @@ class Talk:
             elif verb == b"RCPT":
                 self.rcpt(line[8:].split(b">")[0].lstrip(b"<"))
             elif verb == b"EHLO":
-                self.reply(b"250-far.test\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES")
+                offered = b"".join(b"250-%b\r\n" % extension for extension in self.host.extensions)
+                self.reply(b"250-far.test\r\n" + offered + b"250 ENHANCEDSTATUSCODES")
+            elif verb == b"STAR":
+                self.reply(self.host.starttls)
             else:
                 self.reply(b"250 2.0.0 ok")
 
@@ -111,7 +138,7 @@ class Talk:
         with host.lock:
             known = recipient in host.seen
             host.seen.add(recipient)
-        if host.greylist and not known:
+        if recipient in host.defers or (host.greylist and not known):
             self.reply(b"451 4.7.1 greylisted, come back later")
             return
         self.recipients.append(recipient)
@@ -130,5 +157,6 @@ class Talk:
                 self.host.closes -= 1
                 return False
             self.host.taken.append(Taken(self.sender, tuple(self.recipients), b"".join(lines)))
+        time.sleep(self.host.content_seconds)
         self.reply(b"250 2.0.0 taken")
         return True

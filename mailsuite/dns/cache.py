@@ -8,6 +8,12 @@ import attrs
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces.dns import Answer, NoRecordsError
 
+OCTETS_MAX = 32 * 2**20
+"""Whoever has mail sent to domains of theirs decides how large answers are."""
+ENTRY_OCTETS = 500
+RECORD_OCTETS = 150
+"""What an entry and a record take beside their text."""
+
 
 @attrs.frozen(kw_only=True)
 class Found:
@@ -41,6 +47,16 @@ class Found:
             raise NoRecordsError(self.name, exists=self.exists, secure=self.secure)
         return Answer(name=self.name, records=self.records, secure=self.secure)
 
+    @property
+    def weight_octets(self) -> int:
+        """About how much memory it takes."""
+        return ENTRY_OCTETS + sum(map(_weight, self.records))
+
+
+def _weight(record: object) -> int:
+    fields = (record,) if isinstance(record, str | bytes) else attrs.astuple(record)  # type: ignore[arg-type]
+    return RECORD_OCTETS + sum(len(field) for field in fields if isinstance(field, str | bytes))
+
 
 class Cache:
     """
@@ -48,10 +64,13 @@ class Cache:
 
     Args:
         limit: most lookups that are remembered.
+        octets_max: about how much memory they take together.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, octets_max: int = OCTETS_MAX) -> None:
         self._limit = limit
+        self._octets_max = octets_max
+        self._octets = 0
         self._entries: OrderedDict[tuple[str, str], tuple[float, Found]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -64,15 +83,21 @@ class Cache:
             return None
         expires, found = entry
         if not now < expires <= now + found.ttl:  # the latter: the clock was put back
-            del self._entries[key]
+            self._drop(key)
             return None
         self._entries.move_to_end(key)
         return found
 
     def put(self, key: tuple[str, str], found: Found, now: float) -> None:
         """Remember; what holds for no time is forgotten at once."""
-        self._entries.pop(key, None)
-        if found.ttl > 0 and self._limit > 0:
+        self._drop(key)
+        if found.ttl > 0:
             self._entries[key] = (now + found.ttl, found)
-            if len(self._entries) > self._limit:
-                self._entries.popitem(last=False)
+            self._octets += found.weight_octets
+            while len(self._entries) > self._limit or self._octets > self._octets_max:
+                self._drop(next(iter(self._entries)))
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._octets -= entry[1].weight_octets

@@ -1,7 +1,6 @@
 """Asks resolvers, follows aliases, remembers answers."""
 
-import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -12,7 +11,9 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailsuite.dns.cache import Cache, Found
+from mailsuite.dns.response import Response
 from mailsuite.dns.settings import DNSSettings, Nameserver, parse_nameserver
+from mailsuite.dns.system import SystemNameservers
 from mailsuite.dns.transport import Exchange, ExchangeError, ForgedError, NetworkExchange
 from mailsuite.dns.wire import (
     ALIASES_MAX,
@@ -20,7 +21,6 @@ from mailsuite.dns.wire import (
     BadResponseError,
     NoEDNSError,
     Reading,
-    is_truncated,
     make_query,
     parse_response,
     read_response,
@@ -30,11 +30,10 @@ from mailsuite.observe import EventLog, background
 
 T = TypeVar("T")
 
-RESOLV_CONF = "/etc/resolv.conf"
-RESOLV_CONF_MAX_OCTETS = 64 * 1024
 FAILURE_SECONDS = 5.0  # RFC 2308 section 7: at most five minutes
 ROUNDS_MAX = 3
 """How often a resolver that is silent is asked the same."""
+NO_TIME = "no time was left"
 
 
 class _GaveUpError(Exception):
@@ -57,15 +56,19 @@ class Resolver:
     Who asks for what is being looked up already waits for that. A lookup ends in `lookup_seconds`, whatever happens.
 
     Args:
-        servers: at least one; the one that answered last is asked first.
+        servers: gives at least one; the one that answered last is asked first.
         clock: of timeouts and of what is remembered.
         exchange: asks one of them.
     """
 
     def __init__(
-        self, servers: Sequence[Nameserver], settings: DNSSettings, clock: IReactorTime, exchange: Exchange
+        self,
+        servers: Callable[[], Sequence[Nameserver]],
+        settings: DNSSettings,
+        clock: IReactorTime,
+        exchange: Exchange,
     ) -> None:
-        self._servers = tuple(servers)
+        self._servers = servers
         self._settings = settings
         self._clock = clock
         self._exchange = exchange
@@ -133,18 +136,18 @@ class Resolver:
 
     async def _ask(self, name: str, rdtype: str, deadline: float) -> Reading:
         """Ask one resolver after the other."""
-        reason = "no time was left"
+        reason = NO_TIME
+        servers = self._servers()
         useless: set[Nameserver] = set()
-        for number in range(ROUNDS_MAX * len(self._servers)):
-            place = (self._first + number) % len(self._servers)
-            server = self._servers[place]
-            seconds = min(self._settings.query_seconds, deadline - self._clock.seconds())
-            if seconds <= 0 or len(useless) == len(set(self._servers)):
+        for number in range(ROUNDS_MAX * len(servers)):
+            place = (self._first + number) % len(servers)
+            server = servers[place]
+            if self._clock.seconds() >= deadline or len(useless) == len(set(servers)):
                 break
             if server in useless:
                 continue
             try:
-                reading = await self._ask_server(server, name, rdtype, seconds)
+                reading = await self._ask_server(server, name, rdtype, deadline)
             except BadResponseError as error:
                 useless.add(server)
                 reason = f"{server.host}: {error}"
@@ -155,52 +158,40 @@ class Resolver:
                 return reading
         raise _GaveUpError(reason)
 
-    async def _ask_server(self, server: Nameserver, name: str, rdtype: str, seconds: float) -> Reading:
+    async def _ask_server(self, server: Nameserver, name: str, rdtype: str, deadline: float) -> Reading:
         try:
-            return await self._ask_once(server, name, rdtype, seconds, edns=True)
+            return await self._ask_once(server, name, rdtype, deadline, edns=True)
         except NoEDNSError:
-            return await self._ask_once(server, name, rdtype, seconds, edns=False)
+            return await self._ask_once(server, name, rdtype, deadline, edns=False)
 
-    async def _ask_once(self, server: Nameserver, name: str, rdtype: str, seconds: float, *, edns: bool) -> Reading:
+    async def _ask_once(self, server: Nameserver, name: str, rdtype: str, deadline: float, *, edns: bool) -> Reading:
         dnssec = self._settings.dnssec and server.trusted
         query = make_query(name, rdtype, dnssec=dnssec, edns=edns)
 
-        def accept(wire: bytes) -> Any:
+        def accept(wire: bytes) -> Response | None:
             return parse_response(query, wire)
 
         try:
-            response = await self._exchange.udp(server, query.wire, accept, seconds)
+            response = await self._exchange.udp(server, query.wire, accept, self._seconds(deadline))
         except ForgedError:
             response = None
-        if response is None or is_truncated(response):
-            response = await self._exchange.tcp(server, query.wire, accept, seconds)
-            if is_truncated(response):
+        if response is None or response.truncated:
+            response = await self._exchange.tcp(server, query.wire, accept, self._seconds(deadline))
+            if response.truncated:
                 raise BadResponseError("a truncated answer over TCP")
         reading = read_response(query, response)
         return reading if dnssec else _without_trust(reading)
 
+    def _seconds(self, deadline: float) -> float:
+        """Say how long to wait for one answer."""
+        left = deadline - self._clock.seconds()
+        if left <= 0:
+            raise ExchangeError(NO_TIME)
+        return min(self._settings.query_seconds, left)
+
 
 def _without_trust(reading: Reading) -> Reading:
     return attrs.evolve(reading, secure=False)
-
-
-def system_nameservers(path: str = RESOLV_CONF) -> Sequence[Nameserver]:
-    """Read whom this system asks; its own address when it does not say. Blocks for as long as a small file takes."""
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            lines = file.read(RESOLV_CONF_MAX_OCTETS).splitlines()
-    except OSError:
-        lines = []
-    found = []
-    for line in lines:
-        match line.split():
-            case ["nameserver", address, *_]:
-                try:
-                    host = ipaddress.ip_address(address)
-                except ValueError:
-                    continue
-                found.append(Nameserver(host=address, trusted=host.is_loopback))
-    return found or [Nameserver(host="127.0.0.1", trusted=True)]
 
 
 def make_resolver(settings: DNSSettings, reactor: Any) -> Resolver:
@@ -210,5 +201,6 @@ def make_resolver(settings: DNSSettings, reactor: Any) -> Resolver:
     Raises:
         ValueError: `settings.nameservers` names something else.
     """
-    servers = [parse_nameserver(text) for text in settings.nameservers] or system_nameservers()
+    named = [parse_nameserver(text) for text in settings.nameservers]
+    servers = (lambda: named) if named else SystemNameservers(reactor)
     return Resolver(servers, settings, reactor, NetworkExchange(reactor))

@@ -6,18 +6,17 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
-import dns.rdataclass
 import dns.rdatatype
-import dns.rrset
 
-from mailsuite.dns.records import make_record, name_text
+from mailsuite.dns.records import MalformedError, name_text
+from mailsuite.dns.response import Records, Response, take_apart
 from mailsuite.errors import Kind, MailError
 
 ALIASES_MAX = 8
 UDP_PAYLOAD_OCTETS = 1232
 """What passes everywhere without fragments."""
 ANSWER_MAX_OCTETS = 32 * 1024
-"""Taking apart what is larger would keep the reactor."""
+"""Taking apart what is larger would keep the reactor for longer than it may be kept."""
 TTL_MAX_SECONDS = 86400
 NEGATIVE_TTL_MAX_SECONDS = 3600  # RFC 2308 section 5: one to three hours
 
@@ -28,11 +27,14 @@ class Query:
     A question.
 
     Args:
-        message: with its id.
+        query_id: tells the response.
+        name: as names in responses are written.
         wire: its octets.
     """
 
-    message: dns.message.QueryMessage
+    query_id: int
+    name: str
+    rdtype: str
     wire: bytes
 
 
@@ -93,64 +95,57 @@ def make_query(name: str, rdtype: str, *, dnssec: bool, edns: bool = True) -> Qu
     )
     if dnssec:
         message.flags |= dns.flags.AD
-    return Query(message, message.to_wire())
+    return Query(message.id, name_text(qname), rdtype, message.to_wire())
 
 
-def parse_response(query: Query, wire: bytes) -> dns.message.Message | None:
+def parse_response(query: Query, wire: bytes) -> Response | None:
     """Take a response apart; None when it is no response to this query, but perhaps a forged one."""
     if len(wire) > ANSWER_MAX_OCTETS:
         return None
     try:
-        response = dns.message.from_wire(wire, ignore_trailing=True)
-    except (dns.exception.DNSException, ValueError):
+        return take_apart(wire, query.query_id, query.name, query.rdtype)
+    except MalformedError:
         return None
-    return response if query.message.is_response(response) else None
 
 
-def is_truncated(response: dns.message.Message) -> bool:
-    """Say whether to ask again over TCP (RFC 1035 section 4.2.1)."""
-    return bool(response.flags & dns.flags.TC)
-
-
-def read_response(query: Query, response: dns.message.Message) -> Reading:
+def read_response(query: Query, response: Response) -> Reading:
     """
     Say what a whole response says.
 
     Raises:
         BadResponseError: it says nothing about the question.
     """
-    rcode = response.rcode()
+    rcode = response.rcode
     if rcode in {dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS}:
-        raise NoEDNSError(dns.rcode.to_text(rcode))
+        raise NoEDNSError(_rcode_text(rcode))
     if rcode not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
-        raise BadResponseError(dns.rcode.to_text(rcode))
-    question = query.message.question[0]
-    name, aliases, ttl = question.name, 0, TTL_MAX_SECONDS
+        raise BadResponseError(_rcode_text(rcode))
+    name, aliases, ttl = query.name, 0, TTL_MAX_SECONDS
+    wanted = dns.rdatatype.from_text(query.rdtype)
     while True:
-        found = _rrset(response, name, question.rdtype)
+        found = response.answer.get((name, wanted))
         if found is not None:
-            text = dns.rdatatype.to_text(question.rdtype)
-            records, ttl, exists, complete = _records(text, found), min(ttl, found.ttl), True, True
+            records, ttl, exists, complete = found.values, min(ttl, found.ttl), True, True
             break
-        alias = _rrset(response, name, dns.rdatatype.CNAME)
+        alias = response.answer.get((name, dns.rdatatype.CNAME))
         if alias is None:
             records, exists = (), rcode == dns.rcode.NOERROR
-            negative = _negative_ttl(response)
+            negative = response.negative_ttl
             if exists and negative is None:
                 # RFC 2308 section 2.2: without SOA and NS there are no such records; with NS it is a referral.
-                if _is_referral(response):
+                if response.refers and not response.flags & dns.flags.AA:
                     raise BadResponseError("a referral")
                 complete = not aliases
             else:
                 complete = True
-            ttl = min(ttl, negative or 0) if complete else ttl
+            ttl = min(ttl, negative or 0, NEGATIVE_TTL_MAX_SECONDS) if complete else ttl
             break
         aliases += 1
         if aliases > ALIASES_MAX:
             raise BadResponseError("too many aliases")
-        name, ttl = alias[0].target, min(ttl, alias.ttl)
+        name, ttl = _target(alias), min(ttl, alias.ttl)
     return Reading(
-        name=name_text(name),
+        name=name,
         aliases=aliases,
         records=records,
         exists=exists,
@@ -160,21 +155,10 @@ def read_response(query: Query, response: dns.message.Message) -> Reading:
     )
 
 
-def _rrset(response: dns.message.Message, name: dns.name.Name, rdtype: int) -> dns.rrset.RRset | None:
-    return response.get_rrset(response.answer, name, dns.rdataclass.IN, dns.rdatatype.RdataType(rdtype))
+def _target(alias: Records) -> str:
+    """Say where an alias leads; of several, which must not be, the first counts."""
+    return str(alias.values[0])
 
 
-def _records(rdtype: str, found: dns.rrset.RRset) -> tuple[object, ...]:
-    return tuple(make_record(rdtype, record) for record in found)
-
-
-def _negative_ttl(response: dns.message.Message) -> int | None:
-    """Say how long to remember that there is nothing (RFC 2308 section 5); None without an SOA record."""
-    for rrset in response.authority:
-        if rrset.rdtype == dns.rdatatype.SOA:
-            return min(rrset.ttl, int(rrset[0].minimum), NEGATIVE_TTL_MAX_SECONDS)
-    return None
-
-
-def _is_referral(response: dns.message.Message) -> bool:
-    return any(rrset.rdtype == dns.rdatatype.NS for rrset in response.authority) and not (response.flags & dns.flags.AA)
+def _rcode_text(rcode: int) -> str:
+    return dns.rcode.to_text(dns.rcode.Rcode(rcode)) if rcode in set(dns.rcode.Rcode) else f"rcode {rcode}"

@@ -5,6 +5,7 @@ The record, and the report to the sender that follows from it, are one transacti
 attempt and never forgets it.
 """
 
+import math
 import random
 from collections.abc import Callable, Sequence
 
@@ -380,7 +381,7 @@ class Attempts:
                 n=result.pending.n,
                 status=_words(result),
                 finished=result.next_attempt is None,
-                next=None if result.next_attempt is None else int(result.next_attempt),
+                next=None if result.next_attempt is None else math.ceil(result.next_attempt),
                 host=result.outcome.host,
                 tried=now if result.attempted else None,
                 notice=result.notice,

@@ -238,14 +238,28 @@ class QueueService(Service):
 
     def _begin(self, queue: Attempts, pendings: Iterable[Pending]) -> None:
         grouped: dict[str, dict[int, list[Pending]]] = {}
-        for pending in pendings:
-            if (queue, pending.message_id, pending.n) not in self._places:
-                key = HERE if pending.domain == HERE else self._key_of(pending.domain)
-                grouped.setdefault(key, {}).setdefault(pending.message_id, []).append(pending)
+        for pending in self._ours(queue, pendings):
+            key = HERE if pending.domain == HERE else self._key_of(pending.domain)
+            grouped.setdefault(key, {}).setdefault(pending.message_id, []).append(pending)
         for key, messages in grouped.items():
             jobs = [_Job(queue, message_id, group) for message_id, group in messages.items()]
             for sequence in _batches(jobs, self.destinations.sequence_messages(key)):
                 self._begin_sequence(key, sequence)
+
+    def _ours(self, queue: Attempts, pendings: Iterable[Pending]) -> Sequence[Pending]:
+        """
+        Leave out what belongs to a sequence that has not ended, and give it back: the next look may find it free.
+
+        That is due again already when its pause is shorter than the rest of its sequence.
+        """
+        ours: list[Pending] = []
+        theirs: list[Pending] = []
+        for pending in pendings:
+            taken = (queue, pending.message_id, pending.n) in self._places
+            (theirs if taken else ours).append(pending)
+        if theirs:
+            _ = background(_end_leases(queue, theirs), self._log, "giving back what is under way")
+        return ours
 
     def _begin_sequence(self, key: str, jobs: Sequence[_Job]) -> None:
         self.destinations.begin(key)
@@ -277,9 +291,7 @@ class QueueService(Service):
                 self._note(key, await job.queue.try_recipients(job.message_id, job.pendings))
 
     async def _give_back(self, jobs: Sequence[_Job]) -> None:
-        pendings = [pending for job in jobs for pending in job.pendings]
-        with contextlib.suppress(MailError):  # the lease ends by itself
-            await jobs[0].queue.store.give_back(pendings)
+        await _end_leases(jobs[0].queue, [pending for job in jobs for pending in job.pendings])
 
     def _note(self, key: str, answer: Answer) -> None:
         if answer.reached is True:
@@ -317,9 +329,8 @@ class QueueService(Service):
                     self._late_again = 0.0
                     self._again = True
                 grouped: dict[int, list[Pending]] = {}
-                for pending in pendings:
-                    if (queue, pending.message_id, pending.n) not in self._places:
-                        grouped.setdefault(pending.message_id, []).append(pending)
+                for pending in self._ours(queue, pendings):
+                    grouped.setdefault(pending.message_id, []).append(pending)
                 jobs = [_Job(queue, message_id, group) for message_id, group in grouped.items()]
                 if jobs and self.running:
                     self._start(jobs, _end_waiting(jobs), "mail that waits too long", lambda: None)
@@ -372,6 +383,11 @@ class QueueService(Service):
             if is_of_spool(queue.spool.uuid, selection.queue_id):
                 return [queue]
         raise MailError(Kind.NOT_FOUND, NOT_QUEUED)
+
+
+async def _end_leases(queue: Attempts, pendings: Sequence[Pending]) -> None:
+    with contextlib.suppress(MailError):  # the lease ends by itself
+        await queue.store.give_back(pendings)
 
 
 async def _end_waiting(jobs: Sequence[_Job]) -> None:

@@ -159,32 +159,38 @@ def is_allowed(text: str, networks: Sequence[Network] = ()) -> bool:
     """
     Say whether to connect to an address that a stranger chose: a public one, or one in these networks.
 
-    An address of IPv6 that leads to one of IPv4 (RFC 4291 section 2.5.5.2, RFC 6052, RFC 3056) counts as that.
+    An address of IPv6 that is but the form of one of IPv4 (RFC 4291 section 2.5.5.2, RFC 6052) counts as that.
     """
     address = ipaddress.ip_address(text)
     if any(address in network for network in networks):
         return True
-    if any(address in network for network in _LOCAL):
+    inner = _inner(address)
+    if any(inner in network for network in _LOCAL):
         return False
-    return all(inner.is_global and not inner.is_multicast and not inner.is_reserved for inner in _inner(address))
+    return inner.is_global and not inner.is_multicast and not inner.is_reserved
 
 
 _LOCAL = (
+    # Versions of Python differ about most of these.
+    ipaddress.IPv4Network("192.0.0.0/24"),  # RFC 6890: found in one's own network
+    ipaddress.IPv4Network("192.88.99.0/24"),  # RFC 7526: relays of 6to4 that are no more
+    ipaddress.IPv6Network("2001::/23"),  # RFC 6890: tunnels and the like
+    ipaddress.IPv6Network("2002::/16"),  # RFC 7526: 6to4
+    ipaddress.IPv6Network("3fff::/20"),  # RFC 9637: documentation
     ipaddress.IPv6Network("fec0::/10"),  # RFC 3879
     ipaddress.IPv6Network("64:ff9b:1::/48"),  # RFC 8215
 )
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052 section 2.1
 
 
-def _inner(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Sequence[Any]:
-    """Give the addresses that this one leads to: what it holds, and itself unless it is but the other's form."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return [address]
-    if address.ipv4_mapped is not None:
-        return [address.ipv4_mapped]
-    if address in _NAT64:
-        return [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)]
-    return [address] if address.sixtofour is None else [address, address.sixtofour]
+def _inner(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Give the address that this one is but another form of, or itself."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
 
 
 def _check_head(response: "IResponse") -> None:

@@ -49,6 +49,7 @@ class STSPolicies:
         self._tell_failed = failed
         self._under_way: dict[str, list[Deferred[None]]] = {}
         self._failed: OrderedDict[str, float] = OrderedDict()
+        self._fetching: Deferred[None] | None = None
         self._refreshing: Deferred[None] | None = None
         self._log = EventLog(Logger("mailsuite.mta.sts_policies"))
 
@@ -88,20 +89,36 @@ class STSPolicies:
         return failed is not None and failed <= now < failed + FAILED_SECONDS
 
     async def _fetch_once(self, domain: str, policy_id: str) -> None:
-        """Fetch and keep; who wants the same meanwhile waits for this one."""
+        """
+        Fetch and keep; who wants the same meanwhile waits for this one, and who goes away does not end it.
+
+        Raises:
+            MailError: UNAVAILABLE, when what was fetched is lost: it may be a policy that forbids what we would do.
+        """
+        done: Deferred[None] = Deferred()
         waiting = self._under_way.get(domain)
-        if waiting is not None:
-            done: Deferred[None] = Deferred()
+        if waiting is None:
+            self._under_way[domain] = [done]
+            self._fetching = background(self._fetch_for_all(domain, policy_id), self._log, "fetching a policy")
+        else:
             waiting.append(done)
-            await done
-            return
-        self._under_way[domain] = []
+        await done
+
+    async def _fetch_for_all(self, domain: str, policy_id: str) -> None:
+        failure: MailError | None = MailError(Kind.UNAVAILABLE, f"the policy of {domain} cannot be fetched")
         try:
             await self._fetch_and_keep(domain, policy_id)
+            failure = None
+        except MailError as error:
+            failure = error
         finally:
             for one in self._under_way.pop(domain):
-                if not one.called:
+                if one.called:
+                    continue
+                if failure is None:
                     one.callback(None)
+                else:
+                    one.errback(failure)
 
     async def _fetch_and_keep(self, domain: str, policy_id: str) -> None:
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import extract_patterns
@@ -21,6 +22,9 @@ EXPIRED = "certificate-expired"  # these four: RFC 8460 section 4.3.1
 NOT_TRUSTED = "certificate-not-trusted"
 HOST_MISMATCH = "certificate-host-mismatch"
 VALIDATION_FAILURE = "validation-failure"
+
+CERTIFICATE_MAX_OCTETS = 24 * 1024
+"""A certificate with so many names that it is larger is for nobody: reading them would keep the reactor."""
 
 _NO_ISSUER = frozenset({2, 18, 19, 20, 21, 27})
 """Codes of OpenSSL (X509_V_ERR_...) for a chain that leads to nobody who is trusted."""
@@ -175,9 +179,15 @@ class DANEVerifier(_Verifier):
 
 def is_for(certificate: x509.Certificate, names: Sequence[str]) -> bool:
     """Say whether a certificate is for one of these host names (RFC 9525 section 6)."""
+    if len(certificate.public_bytes(Encoding.DER)) > CERTIFICATE_MAX_OCTETS:
+        return False
+    try:
+        patterns = extract_patterns(certificate)
+    except CertificateError:
+        return False
     for name in names:
         try:
-            verify_service_identity(extract_patterns(certificate), [DNS_ID(name)], [])
+            verify_service_identity(patterns, [DNS_ID(name)], [])
         except (VerificationError, CertificateError):  # the latter: it names nobody, or everybody
             continue
         return True

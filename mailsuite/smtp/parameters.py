@@ -5,6 +5,7 @@ RFC 5321 section 4.1.1.11; each keyword with the extension that defines it.
 """
 
 import datetime as dt
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -56,14 +57,17 @@ class Holding:
 
     def hold_for(self, value: bytes) -> int:
         """
-        Read HOLDFOR, and say when the message may leave, in seconds since the epoch.
+        Read HOLDFOR, and say when the message may leave, in seconds since the epoch: late by a fraction, never early.
 
         Raises:
             BadCommandError: it is no number of seconds, or too many.
         """
         if not value.isdigit() or len(value) > HOLD_MAX_DIGITS:
             raise BadCommandError(replies.SYNTAX)
-        return self._allowed(int(self.now()) + int(value))
+        seconds = int(value)
+        if seconds > self.max_seconds:
+            raise BadCommandError(replies.HOLD_OUT_OF_RANGE)
+        return math.ceil(self.now() + seconds) if seconds else int(self.now())
 
     def hold_until(self, value: bytes) -> int:
         """
@@ -79,10 +83,7 @@ class Holding:
             when = dt.datetime.fromisoformat(text.upper())
         except ValueError:
             raise BadCommandError(replies.SYNTAX) from None
-        return self._allowed(int(when.timestamp()))
-
-    def _allowed(self, release: int) -> int:
-        now = int(self.now())
+        release, now = math.ceil(when.timestamp()), int(self.now())
         if not now <= release <= now + self.max_seconds:
             raise BadCommandError(replies.HOLD_OUT_OF_RANGE)
         return release

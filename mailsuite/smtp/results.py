@@ -52,7 +52,10 @@ class Results:
     def __init__(self, count: int) -> None:
         self.outcomes: list[Outcome | None] = [None] * count
         self.elsewhere: set[int] = set()
-        """Places of deferred recipients of whom another host may be asked at once: this one took nothing for them."""
+        """
+        Places of recipients of whom another host may be asked at once: this one took nothing for them. Those that
+        failed are ones that only this host can never take.
+        """
         self.without_chunking = False
         """The host offered CHUNKING and does not know BDAT."""
         self._former: dict[int, Outcome] = {}
@@ -101,8 +104,15 @@ class Results:
         return None in self.outcomes
 
     def _remember(self, place: int, outcome: Outcome) -> None:
-        """Keep what is worth more to who reads it: a host's words rather than that another one could not be reached."""
+        """
+        Keep what is worth more to who reads it: a host's words rather than that another one could not be reached.
+
+        While one host may take the message later, it has not failed because others never will.
+        """
         former = self._former.get(place)
+        states = (former.state if former else None, outcome.state)
+        if states == (OutcomeState.DEFERRED, OutcomeState.FAILED):
+            return
         if former is None or outcome.code or not former.code or former.state is not OutcomeState.DEFERRED:
             self._former[place] = outcome
 

@@ -5,10 +5,11 @@ from typing import TypeVar, cast
 
 import dns.exception
 import dns.name
+import dns.rdata
 import dns.rdatatype
 from zope.interface import implementer
 
-from mailsuite.dns.records import make_record, name_text
+from mailsuite.dns.records import Names, name_text, read_record
 from mailsuite.dns.wire import ALIASES_MAX
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces.dns import Answer, IResolver, NoRecordsError, RecordType
@@ -64,8 +65,13 @@ class MemoryResolver:
         secure = all(is_below(each, self.secure) for each in names)
         if found.records is None:
             raise NoRecordsError(name_text(found.name), exists=found.exists, secure=secure)
-        records = tuple(cast("T", make_record(rdtype.name, record)) for record in found.records)
+        records = tuple(cast("T", _value(rdtype.name, record)) for record in found.records)
         return Answer(name=name_text(found.name), records=records, secure=secure)
+
+
+def _value(rdtype: str, record: dns.rdata.Rdata) -> object:
+    wire = record.to_wire() or b""
+    return read_record(rdtype, Names(wire), 0, len(wire))
 
 
 def is_below(name: str, zones: Collection[str]) -> bool:

@@ -180,6 +180,13 @@ def test_mail_goes_both_ways_past_a_host_that_is_down_and_as_a_policy_wants_it(s
     assert len(beta.with_subject(BOB, "there")) == 1
 
 
+def test_what_requires_tls_goes_where_a_policy_vouches_for_the_host_and_it_promises_the_same(sites):
+    alpha, beta, _ = sites
+    alpha.submit(ANN, [BOB.email], text("required"), mail_options=["REQUIRETLS"])
+    (message,) = alpha.eventually(lambda: beta.with_subject(BOB, "required"), bool)
+    assert "with ESMTPS" in message.get_all("Received")[0]
+
+
 def test_a_host_that_shows_another_name_than_the_policy_wants_gets_nothing(sites):
     alpha, beta, _ = sites
     alpha.submit(ANN, ["someone@gamma.test"], text("secret", "someone@gamma.test"))

@@ -99,7 +99,7 @@ class Bench:
     @property
     def resolver(self):
         if self._resolver is None:
-            self._resolver = Resolver(self.servers, DNSSettings(**self.settings), self.clock, self.script)
+            self._resolver = Resolver(lambda: self.servers, DNSSettings(**self.settings), self.clock, self.script)
         return self._resolver
 
     def ask(self, name, rdtype):

@@ -2,6 +2,7 @@ import dns.flags
 import dns.rcode
 import pytest
 
+from mailsuite.dns.cache import Cache, Found
 from mailsuite.dns.settings import Nameserver
 from mailsuite.dns.transport import ExchangeError, ForgedError
 from mailsuite.errors import Kind, MailError
@@ -287,3 +288,30 @@ def test_an_error_of_ours_ends_the_lookup_for_all_who_wait(bench, result, caplog
     assert error.kind is Kind.UNAVAILABLE
     bench.answer(("mx.test.", 60, "TXT", "now"))
     assert result(bench.ask("mx.test", TXT)).records == (b"now",)
+
+
+def test_what_is_remembered_has_a_size():
+    cache = Cache(1000, 100_000)
+    for number in range(30):
+        records = tuple(MXRecord(n, "x" * 250) for n in range(20))
+        cache.put((f"a{number}.test", "MX"), Found(name="a.test", records=records, ttl=60), 0)
+    assert 5 < len(cache) < 15
+    assert cache.get(("a29.test", "MX"), 0)
+    cache.put(("b.test", "TXT"), Found(name="b.test", records=(b"x" * 200_000,), ttl=60), 0)
+    assert len(cache) == 0
+    for number in range(2000):
+        cache.put((f"a{number % 7}.test", "A"), Found(name="a.test", records=("192.0.2.1",), ttl=1), number)
+        cache.get((f"a{number % 3}.test", "A"), number + 2)
+    assert 0 < len(cache) <= 7
+
+
+def test_a_lookup_is_over_when_its_time_is_whatever_way_it_goes(bench, result):
+    bench.settings = {"lookup_seconds": 4.0}
+    asked = bench.ask("mx.test", A)
+    bench.clock.advance(2.5)
+    ((waiting, accept, query),) = bench.script.open
+    waiting.callback(accept(bench.respond(query, flags=dns.flags.TC)))
+    bench.clock.advance(1.4)
+    assert result(asked) is None
+    bench.clock.advance(0.1)
+    assert result(asked).kind is Kind.UNAVAILABLE

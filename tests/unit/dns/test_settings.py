@@ -1,8 +1,9 @@
 import pytest
+from twisted.internet.task import Clock
 
 from mailsuite.dns import reverse_name
-from mailsuite.dns.resolver import system_nameservers
 from mailsuite.dns.settings import Nameserver, parse_nameserver
+from mailsuite.dns.system import LOOK_AGAIN_SECONDS, SystemNameservers, system_nameservers
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,23 @@ def test_addresses_have_names(address, name):
 def test_a_name_has_no_reverse_name():
     with pytest.raises(ValueError):
         reverse_name("mx.test")
+
+
+def test_resolvers_that_the_system_learns_of_later_are_asked(tmp_path):
+    clock, path = Clock(), tmp_path / "resolv.conf"
+    clock.advance(1000)
+    servers = SystemNameservers(clock, str(path))
+    assert [server.host for server in servers()] == ["127.0.0.1"], "there is no network yet"
+    path.write_text("nameserver 192.0.2.53\n")
+    assert [server.host for server in servers()] == ["127.0.0.1"], "nobody looks that often"
+    clock.advance(LOOK_AGAIN_SECONDS)
+    assert [server.host for server in servers()] == ["192.0.2.53"]
+    path.write_text("nameserver 192.0.2.54\nnameserver 192.0.2.55\n")
+    clock.advance(LOOK_AGAIN_SECONDS)
+    assert [server.host for server in servers()] == ["192.0.2.54", "192.0.2.55"]
+    path.unlink()
+    clock.advance(LOOK_AGAIN_SECONDS)
+    assert [server.host for server in servers()] == ["192.0.2.54", "192.0.2.55"]
+    path.write_text("nameserver 192.0.2.56\n")
+    clock.rightNow = 5.0  # the clock was put back
+    assert [server.host for server in servers()] == ["192.0.2.56"]

@@ -15,7 +15,7 @@ DAY = 86400
 
 
 class Net:
-    """Dead domains do not answer, or keep who asks waiting; others take everything."""
+    """Dead domains do not answer, or keep who asks waiting; others take everything, but for some recipients."""
 
     def __init__(self):
         self.tried = []
@@ -23,9 +23,18 @@ class Net:
         self.hanging = []
         self.dead = True
         self.answer = MISSED
+        self.later = set()
+        self.slow = set()
 
     async def __call__(self, destination, envelope, open_content):
         self.tried.append((destination.domain, [str(recipient.path) for recipient in envelope.recipients]))
+        (recipient, *_) = [str(recipient.path) for recipient in envelope.recipients]
+        if recipient in self.later:
+            self.later.remove(recipient)
+            return [LATER] * len(envelope.recipients)
+        if recipient in self.slow:
+            self.hanging.append(Deferred())
+            await self.hanging[-1]
         if not (self.dead and destination.domain.startswith("dead")):
             return [DELIVERED] * len(envelope.recipients)
         if self.hang:
@@ -306,3 +315,28 @@ def test_queues_take_turns_at_a_destination(world, far, start):
     seen = [recipients[0][:2] for _, recipients in far.tried]
     assert set(seen[:12]) >= {"q0", "q1"}
     assert len(seen) == 40
+
+
+def test_what_is_due_again_before_its_sequence_ends_is_tried_when_that_has_ended(world, far, start):
+    spool = world.spool()
+    start(spool, routes=(), retry_first_seconds=5.0, poll_seconds=2.0)
+    spool.put(world.message(spool, "known@live.test"))
+    far.later, far.slow = {"again@live.test"}, {"slow@live.test"}
+    batch = [world.message(spool, f"{name}@live.test") for name in ("again", "slow")]
+    spool.run(lambda connection: statements.insert_messages(connection, batch))
+    pass_time(world, 20, step=2)
+    assert [recipients for _, recipients in far.tried[1:]] == [["again@live.test"], ["slow@live.test"]]
+    far.hanging[0].callback(None)
+    pass_time(world, 4, step=2)
+    assert [recipients for _, recipients in far.tried[3:]] == [["again@live.test"]]
+
+
+def test_a_pause_shorter_than_a_second_is_a_second(world, far, start):
+    spool = world.spool()
+    start(spool, routes=(), retry_first_seconds=0.3)
+    far.later = {"again@live.test"}
+    spool.put(world.message(spool, "again@live.test"))
+    pass_time(world, 0.5, step=0.1)
+    assert len(far.tried) == 1
+    pass_time(world, 3, step=0.5)
+    assert len(far.tried) == 2

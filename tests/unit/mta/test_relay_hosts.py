@@ -445,6 +445,26 @@ def test_mail_that_requires_tls_is_tried_at_each_host_and_returned():
     assert world.results[0][0].enhanced == "5.7.30"
 
 
+@pytest.mark.parametrize(
+    ("words", "outcome"),
+    [
+        ([[EHLO]] * 3, (FAILED, "5.7.10")),
+        ([[ehlo(b"STARTTLS"), b"454 4.7.0 not now\r\n"]] * 3, (DEFERRED, "4.7.0")),
+        ([[REFUSED], [EHLO], [EHLO]], (DEFERRED, "4.4.1")),
+        ([[EHLO], [REFUSED], [EHLO]], (DEFERRED, "4.4.1")),
+        ([[EHLO], [EHLO], [REFUSED]], (DEFERRED, "4.4.1")),
+    ],
+)
+def test_mail_that_requires_tls_is_returned_when_no_host_has_it_and_all_were_asked(words, outcome):
+    tls = HostTLS(tls=TLSPolicy.REQUIRE, creator=object())
+    world = World(policy=Policy({host.name: tls for host in HOSTS}))
+    world.send(require_tls=True)
+    for each in words:
+        world.connect(*each)
+    (found,) = world.results[0]
+    assert (found.state, found.enhanced) == outcome
+
+
 # routes and sources
 
 

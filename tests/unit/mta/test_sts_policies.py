@@ -152,13 +152,13 @@ def test_who_wants_the_same_policy_waits_for_the_same(bench, outcome):
 
 
 def test_the_first_who_waits_may_go_away(bench, outcome):
-    bench.answer = Deferred()
+    bench.answer = answer = Deferred()
     first, second = bench.find(), bench.find()
     first.addErrback(lambda failure: None)
     first.cancel()
-    assert outcome(second) is None
-    bench.answer = body()
-    assert hosts(outcome, bench) == ("mx.d.test",)
+    answer.callback(body())
+    assert outcome(second).mx == ("mx.d.test",)
+    assert bench.fetched == ["d.test"]
 
 
 def test_a_policy_of_none_is_a_policy(bench, outcome):
@@ -179,3 +179,15 @@ def test_a_store_that_fails_is_temporary(tmp_path, outcome):
     assert isinstance(error, MailError)
     assert error.kind is Kind.UNAVAILABLE
     assert bench.fetched == []
+
+
+def test_a_policy_that_cannot_be_kept_stops_all_who_wait_for_it(bench, outcome, monkeypatch):
+    bench.answer = answer = Deferred()
+    asked = [bench.find() for _ in range(3)]
+
+    def full(domain, policy):
+        raise MailError(Kind.UNAVAILABLE, "no room")
+
+    monkeypatch.setattr(bench.store, "put_policy", full)
+    answer.callback(body())
+    assert [outcome(each).kind for each in asked] == [Kind.UNAVAILABLE] * 3

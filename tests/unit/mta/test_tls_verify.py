@@ -101,6 +101,12 @@ def bad(root, middle):
     ]
 
 
+def test_a_certificate_for_thousands_of_names_is_for_nobody(authorities, middle):
+    for count, failure in ((150, ""), (5000, HOST_MISMATCH)):
+        many = issue("many", middle, names=[NAME, *(f"{n:x}.d.test" for n in range(count))])
+        assert verify(AuthorityVerifier(authorities, NAME), many) == failure
+
+
 @pytest.mark.parametrize("number", range(9))
 @pytest.mark.parametrize("observe", [False, True])
 def test_what_is_wrong_with_a_certificate_has_a_name(authorities, root, middle, number, observe):

