@@ -27,7 +27,7 @@ CERTIFICATE_MAX_OCTETS = 24 * 1024
 """A certificate with so many names that it is larger is for nobody: reading them would keep the reactor."""
 
 _NO_ISSUER = frozenset({2, 18, 19, 20, 21, 27})
-"""Codes of OpenSSL (X509_V_ERR_...) for a chain that leads to nobody who is trusted."""
+"""Codes of OpenSSL, those of X509 verification errors, for a chain that leads to nobody who is trusted."""
 _TIME = frozenset({9, 10})
 """Likewise, for a certificate before or after its time."""
 
