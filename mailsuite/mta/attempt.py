@@ -67,19 +67,23 @@ class Answer:
     Args:
         reached: somebody answered there, or nobody did; None when nothing is known of that.
         words: what was heard, or not.
+        is_ours: it is the DNS that did not answer, which may be our own trouble.
     """
 
     reached: bool | None
     words: str = ""
+    is_ours: bool = False
 
 
 NOT_ASKED = Answer(None)
+DNS_FAILED = "4.4.3"  # RFC 3463 section 3.5: directory server failure
 
 
 def answer_of(outcomes: Sequence[Outcome]) -> Answer:
     """Say what outcomes for some recipients tell of where they go."""
     if all(_is_missed(outcome) for outcome in outcomes):
-        return Answer(False, outcomes[0].text)  # noqa: FBT003 - a value, not a switch
+        ours = all(not outcome.code and outcome.enhanced == DNS_FAILED for outcome in outcomes)
+        return Answer(False, outcomes[0].text, is_ours=ours)  # noqa: FBT003 - a value, not a switch
     if any(outcome.code or outcome.state is OutcomeState.DELIVERED for outcome in outcomes):
         return Answer(True)  # noqa: FBT003 - likewise
     return NOT_ASKED

@@ -114,8 +114,13 @@ class Destinations:
         self._change(key, proven=True, failures=0, pauses=0, until=0.0, words="", width=width)
         return standing.until > 0
 
-    def missed(self, key: str, words: str) -> Pause | None:
-        """Nobody answered there; give the pause that begins now."""
+    def missed(self, key: str, words: str, *, grows: bool = True) -> Pause | None:
+        """
+        Nobody answered there; give the pause that begins now.
+
+        Args:
+            grows: the next one is longer; False where the trouble may be ours, and end at any moment.
+        """
         standing = self._standings.get(key, UNKNOWN)
         now = self._clock()
         if key == HERE or standing.until > now:
@@ -126,7 +131,7 @@ class Destinations:
             return None
         until = now + self._pause_seconds(standing.pauses)
         self._change(
-            key, proven=False, width=1, failures=failures, pauses=standing.pauses + 1, until=until, words=words
+            key, proven=False, width=1, failures=failures, pauses=standing.pauses + grows, until=until, words=words
         )
         return self._pause(key)
 

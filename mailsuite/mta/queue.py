@@ -298,7 +298,7 @@ class QueueService(Service):
             if self.destinations.reached(key):
                 self._log.emit("queue.destination.resumed", destination=key)
         elif answer.reached is False:
-            pause = self.destinations.missed(key, answer.words)
+            pause = self.destinations.missed(key, answer.words, grows=not answer.is_ours)
             if pause is not None:
                 self._log.emit(
                     "queue.destination.paused",

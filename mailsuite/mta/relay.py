@@ -166,12 +166,12 @@ class RelayAgent:
         source = self._sources.find(envelope.sender)
         hops = await self._hops(destination, envelope, source)
         left = self._settings.addresses_max
-        for host in hops.hosts:
+        for further, host in zip(reversed(range(len(hops.hosts))), hops.hosts, strict=True):
             hop = await hops.hop(host)
             if hop.refused is not None:
                 results.settle(results.unsent, hop.refused, elsewhere=True)
             addresses = host.addresses if hop.refused is None else ()
-            for address in addresses[:left]:
+            for address in addresses[: max(1, left - further)]:  # one is left for each host that follows
                 left -= 1
                 connections = _HostConnections(self._pool, self._reactor, hop, address, source)
                 await send_over(connections, envelope, open_content, results, self._conversions)

@@ -17,7 +17,7 @@ from mailsuite.smtp.outcome import Content
 if TYPE_CHECKING:
     from twisted.python.threadpool import ThreadPool
 
-LARGE_OCTETS = 256 * 1024
+LARGE_OCTETS = 32 * 1024
 """Messages over this size are converted in a thread, and only so many at the same time."""
 
 LARGE_MAX = 4

@@ -56,6 +56,13 @@ def test_a_destination_that_never_answered_is_paused_at_once_longer_each_time(de
     assert room(destinations, "a") > 1
 
 
+def test_pauses_do_not_grow_while_the_trouble_may_be_ours(destinations, clock):
+    for _ in range(4):
+        pause = destinations.missed("a", "the DNS does not answer", grows=False)
+        assert pause.until - clock.seconds() == 60
+        clock.advance(60)
+
+
 def test_one_that_has_answered_is_given_some_patience(destinations):
     assert not destinations.reached("a")
     for _ in range(PATIENCE - 1):

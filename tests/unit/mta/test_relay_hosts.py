@@ -229,12 +229,13 @@ def test_a_hosts_words_are_worth_more_than_that_another_cannot_be_reached():
     assert world.outcomes == [(DEFERRED, 450, "mx1.far.test")]
 
 
-def test_so_many_addresses_are_tried_and_no_more():
+def test_so_many_addresses_are_tried_and_no_more_and_one_of_each_host():
     world = World(addresses_max=2)
     world.send()
     world.connect(REFUSED)
     world.connect(REFUSED)
-    assert world.outcomes == [(DEFERRED, 0, "mx1.far.test")]
+    assert [client[0] for client in world.reactor.tcpClients] == ["192.0.2.1", "192.0.2.2"]
+    assert world.outcomes == [(DEFERRED, 0, "mx2.far.test")]
 
 
 @pytest.mark.parametrize("state", [DEFERRED, FAILED])
