@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
+import attrs
 from twisted.logger import Logger
 
 from mailsuite.durable import Database, Disk, migrate
@@ -45,6 +46,8 @@ CHANGE_MAX = 2000
 
 NOT_QUEUED = "there is no such message in the queue"
 AN_OPERATOR = "an operator"
+CHANGED_STATES = {Change.RETRY: State.WAITING, Change.HOLD: State.WAITING, Change.RELEASE: State.HELD}
+"""What a change touches; a removal touches everything."""
 
 T = TypeVar("T")
 
@@ -110,11 +113,18 @@ def begin_change(connection: sqlite3.Connection, change: Change, selection: Sele
     return condition
 
 
-def tell_changed(log: EventLog, change: Change, selection: Selection, by: str) -> None:
+def _changing(connection: sqlite3.Connection, change: Change, selection: Selection) -> list[str]:
+    """Name the messages that a change will touch."""
+    state = CHANGED_STATES.get(change, selection.state)
+    if selection.state not in {None, state}:
+        return []
+    spool = statements.spool_uuid(connection)
+    touched = find(connection, attrs.evolve(selection, state=state))
+    return [format_queue_id(spool, message) for message in queue_statements.select_messages(connection, touched, 0, -1)]
+
+
+def tell_changed(log: EventLog, change: Change, queue_id: str, by: str) -> None:
     """Log what was done to one message, and who did it."""
-    if not selection.queue_id:
-        return
-    queue_id = selection.queue_id.strip().upper()
     match change:
         case Change.RETRY:
             log.emit("queue.message.retried", queue_id=queue_id, by=by)
@@ -315,8 +325,10 @@ class QueueFile:
             MailError: NOT_FOUND; CONFLICT when a message is held and was to be tried.
         """
         changed = 0
+        meant: list[str] = []
         for database in self._meant(selection):
             condition = self._in(database, lambda connection: begin_change(connection, change, selection))
+            meant.extend(self._in(database, functools.partial(_changing, change=change, selection=selection)))
             some = CHANGE_MAX
             while some == CHANGE_MAX:
                 some = self._in(
@@ -327,5 +339,6 @@ class QueueFile:
                     write=True,
                 )
                 changed += some
-        tell_changed(self._log, change, selection, self._by)
+        for queue_id in meant:
+            tell_changed(self._log, change, queue_id, self._by)
         return changed

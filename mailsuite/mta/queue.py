@@ -365,7 +365,8 @@ class QueueService(Service):
         changed = 0
         for queue in self._meant(selection):
             changed += await queue.store.change(change, selection, now)
-        tell_changed(self._log, change, selection, by)
+        if selection.queue_id:
+            tell_changed(self._log, change, selection.queue_id.strip().upper(), by)
         if change is Change.RETRY and not selection.queue_id:
             self.open_destinations([selection.domain] if selection.domain else None)
         else:

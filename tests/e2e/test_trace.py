@@ -115,8 +115,10 @@ def test_what_the_operator_does_to_the_queue_is_told(server):
     assert rows[0]["fields"]["account"] == ALICE.email
     assert rows[1]["event"] == "queue.recipient.deferred"
     name = rows[0]["queue_id"]
-    for verb in ("hold", "release", "retry", "remove"):
+    for verb in ("hold", "release", "retry"):
         server.command("queue", verb, name)
+    server.command("queue", "release", "--all")  # it is not held any more
+    server.command("queue", "remove", "--domain", "elsewhere.test")
     told = [row for row in story(server, name) if row["event"].startswith("queue.message.")]
     assert [row["event"].rpartition(".")[2] for row in told] == ["held", "released", "retried", "removed"]
     assert all(row["fields"]["by"].endswith("on the command line") for row in told)
