@@ -25,7 +25,7 @@ from mailsuite.mta.forward import delivered_to_field
 from mailsuite.mta.local import is_temporary
 from mailsuite.mta.queue_store import IQueueStore, Notice, Pending, Record
 from mailsuite.mta.relay import BROKEN_OUTCOME, Attempt, Destination, SpooledContent, find_destination
-from mailsuite.mta.reports import News, Reports
+from mailsuite.mta.reports import News, Reports, Restore
 from mailsuite.mta.retry import RetryPlan
 from mailsuite.mta.settings import QueueSettings, RouteSettings
 from mailsuite.mta.spool import Spool
@@ -150,6 +150,7 @@ class Attempts:
         hostname: str,
         attempt: Attempt,
         reported: Callable[[], None],
+        restore: Restore | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.spool = spool
@@ -162,7 +163,7 @@ class Attempts:
         self._attempt = attempt
         self._reported = reported
         self._jitter = jitter
-        self._reports = Reports(spool, accounts, settings, reactor, hostname=hostname)
+        self._reports = Reports(spool, accounts, settings, reactor, hostname=hostname, restore=restore)
         self._log = EventLog(Logger("mailsuite.mta.queue"))
 
     async def try_recipients(self, message_id: int, pendings: Sequence[Pending]) -> Answer:

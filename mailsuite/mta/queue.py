@@ -27,6 +27,7 @@ from mailsuite.mta.destinations import Destinations, Pause
 from mailsuite.mta.operations import AN_OPERATOR, NOT_QUEUED, merge_domains, merge_entries, tell_changed
 from mailsuite.mta.queue_store import HERE, NOW, Change, Counts, DomainCount, Late, Pending, QueueEntry, Selection
 from mailsuite.mta.relay import Attempt, RelayAgent, find_destination
+from mailsuite.mta.reports import Restore
 from mailsuite.mta.settings import QueueSettings, RouteSettings
 from mailsuite.mta.spool import Spool, is_of_spool
 from mailsuite.mta.spool_queue import SpoolQueue
@@ -71,6 +72,7 @@ class QueueService(Service):
         reactor: one that connects and keeps time.
         hostname: what we call ourselves, and the domain of reports.
         attempt: hands a message to the host of a route; None does it over the network.
+        restore: says where reports to reverse-paths of ours go; see `mailsuite.mta.reports.Reports`.
         jitter: 0 to 1.
     """
 
@@ -84,6 +86,7 @@ class QueueService(Service):
         *,
         hostname: str,
         attempt: Attempt | None = None,
+        restore: Restore | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
@@ -100,6 +103,7 @@ class QueueService(Service):
                 hostname=hostname,
                 attempt=attempt or RelayAgent(reactor, hostname),
                 reported=self.poke,
+                restore=restore,
                 jitter=jitter,
             )
             for spool in spools

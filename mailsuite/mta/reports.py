@@ -5,7 +5,7 @@ RFC 3461 section 5.2 says when, `mailsuite.message.dsn` writes it, and decision 
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
@@ -27,6 +27,8 @@ from mailsuite.mta.settings import QueueSettings
 from mailsuite.mta.spool import Spool
 from mailsuite.observe import EventLog
 from mailsuite.smtp.outcome import Outcome, OutcomeState
+
+Restore = Callable[[Recipient], Awaitable[Sequence[Target]]]
 
 KEYWORDS = {Action.FAILED: "FAILURE", Action.DELAYED: "DELAY"}  # RFC 3461 section 4.1; all others are SUCCESS
 LIST_PRECEDENCES = frozenset((b"list", b"bulk", b"junk"))
@@ -81,11 +83,21 @@ class Reports:
 
     Args:
         hostname: ours, and the domain of reports.
+        restore: says where a report to a reverse-path goes that we wrote ourselves for mail that we passed on; nowhere
+            when it is no such address.
     """
 
     def __init__(
-        self, spool: Spool, accounts: IAccounts, settings: QueueSettings, clock: IReactorTime, *, hostname: str
+        self,
+        spool: Spool,
+        accounts: IAccounts,
+        settings: QueueSettings,
+        clock: IReactorTime,
+        *,
+        hostname: str,
+        restore: Restore | None = None,
     ) -> None:
+        self._restore = restore
         self._spool = spool
         self._accounts = accounts
         self._settings = settings
@@ -123,7 +135,9 @@ class Reports:
 
     async def _targets(self, message: SpoolMessage, sender: Address) -> Sequence[Target]:
         try:
-            return await resolve_targets(self._accounts, Recipient(path=sender), may_relay=True)
+            recipient = Recipient(path=sender)
+            targets = () if self._restore is None else await self._restore(recipient)
+            return targets or await resolve_targets(self._accounts, recipient, may_relay=True)
         except MailError as error:
             if is_temporary(error):
                 raise

@@ -10,7 +10,7 @@ A process may have everything, some roles of its own accord, or a seat among wor
 import datetime as dt
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -31,6 +31,7 @@ from mailsuite.directory import (
     submission_rules,
 )
 from mailsuite.durable import Disk, Lane, LanePool
+from mailsuite.envelope import Recipient, Sender
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPFactory
 from mailsuite.interfaces import Account, IMailAccount, IMailReceiver
@@ -44,6 +45,7 @@ from mailsuite.mta import (
     Spool,
     Submission,
 )
+from mailsuite.mta.content import Target
 from mailsuite.mta.forward import SRS_SECRET
 from mailsuite.observe import EventLog
 from mailsuite.observe.watchdog import Watchdog
@@ -278,8 +280,20 @@ class Suite(StartedService):
             decide_tls=hops.decide_tls,
         )
         self.stops.append(("connections to other hosts", lambda: Deferred.fromCoroutine(relay.close())))
+        forwarding = make_forwarding(directory, self._reactor)
+
+        def restore(recipient: Recipient) -> Awaitable[Sequence[Target]]:
+            return forwarding.restore(recipient, Sender(path=None), self.config.receive)
+
         queue = QueueService(
-            spools, directory, config.queue, config.routes, self._reactor, hostname=hostname, attempt=relay
+            spools,
+            directory,
+            config.queue,
+            config.routes,
+            self._reactor,
+            hostname=hostname,
+            attempt=relay,
+            restore=restore,
         )
         queue.startService()
         self._queue = queue
@@ -293,7 +307,7 @@ class Suite(StartedService):
 
     def _make_receiver(self, spool: Spool, directory: Directory, store: MailStore) -> Receiver:
         config = self.config
-        forwarding = Forwarding(directory, lambda: directory.secret(SRS_SECRET), self._reactor)
+        forwarding = make_forwarding(directory, self._reactor)
         self._rules = RecipientRules(directory, forwarding, store, self._reactor, config.capture)
         return Receiver(spool, directory, config.receive, self._reactor, self._rules)
 
@@ -379,6 +393,11 @@ class Suite(StartedService):
     def certificate_fault(self) -> str:
         """What is wrong with the certificate that is there now; empty when nothing is."""
         return self._tls.fault
+
+
+def make_forwarding(directory: Directory, reactor: Any) -> Forwarding:
+    """Make what knows how mail is passed on."""
+    return Forwarding(directory, lambda: directory.secret(SRS_SECRET), reactor)
 
 
 def ensure_usable(tls: ReloadingTLS, config: Config) -> None:

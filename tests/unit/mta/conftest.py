@@ -281,13 +281,14 @@ def far():
 def start(world, far):
     services = []
 
-    def start(spool, *, routes=(ROUTE,), **settings):
+    def start(spool, *, routes=(ROUTE,), restore=None, **settings):
         service = QueueService(
             spool if isinstance(spool, list) else [spool],
             world.accounts,
             QueueSettings(**settings),
             routes,
             world.reactor,
+            restore=restore,
             hostname="mx.example.test",
             attempt=far,
             jitter=lambda: 0.0,

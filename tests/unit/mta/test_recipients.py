@@ -15,7 +15,7 @@ from mailsuite.mta.settings import OverQuota, SubmissionSettings
 from mailsuite.smtp.outcome import Outcome, OutcomeState
 from mailsuite.smtp.replies import reply_to
 
-from .conftest import loaded
+from .conftest import loaded, pending_of
 
 PEER = Peer(session="s1", ip="192.0.2.7")
 STRANGER = Sender(path=Address("ann", "far.test"))
@@ -51,10 +51,11 @@ class Door:
     settings: object
     upkeep: Upkeep
     receiver: Receiver = None
+    forwarding: Forwarding = None
 
     def open(self, spool, **capture):
         world = self.world
-        forwarding = Forwarding(world.accounts, lambda: succeed(b"s" * 32), world.reactor)
+        self.forwarding = forwarding = Forwarding(world.accounts, lambda: succeed(b"s" * 32), world.reactor)
         rules = RecipientRules(
             world.accounts, forwarding, self.upkeep, world.reactor, CaptureSettings(**capture) if capture else None
         )
@@ -252,6 +253,17 @@ def test_a_report_finds_the_way_back_to_the_sender(door, world, far, start, spoo
     assert [str(target.address) for target in loaded(spool, 3).targets] == ["ann@far.test"]
     door.send(sender.lower(), sender=NOBODY)
     assert [str(target.address) for target in loaded(spool, 5).targets] == ["ann@far.test"]
+
+
+def test_our_own_report_on_mail_that_came_back_finds_the_way_as_well(door, world, far, start, spool):
+    leads(world, "alice", forwarded=(("alice", "x@remote.test"),))
+    start(spool, restore=lambda recipient: door.forwarding.restore(recipient, NOBODY, door.settings))
+    door.send("alice@example.test")
+    [(sender, _)] = sent(far)
+    assert sender.startswith("SRS0=")
+    world.store.errors["bob@example.test"] = MailError(Kind.NOT_FOUND, "no such mailbox")
+    door.send("bob@example.test", sender=Sender(path=Address(*sender.rsplit("@", 1))))
+    assert [pending.address for pending in door.outcome(spool.run(pending_of))] == ["ann@far.test"]
 
 
 def test_what_is_no_report_or_not_ours_or_too_old_is_refused(door, world, far, start, spool):
