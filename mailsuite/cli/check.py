@@ -54,6 +54,7 @@ def _look_around(config: Config) -> None:
         *_check_addresses(config),
         *_check_database(config),
         *_check_certificate(config.tls),
+        *_check_authorities(config.next_hop.ca_file),
         *_check_keys(config),
         *_check_log(config),
     ]
@@ -85,6 +86,17 @@ def _check_certificate(settings: TLSSettings) -> Iterator[Fault]:
         load_options(settings)
     except (OSError, ValueError) as error:
         yield Fault("tls.certificate", explain_refusal(error), settings.certificate)
+
+
+def _check_authorities(path: str) -> Iterator[Fault]:
+    """Look at the authorities that vouch for other hosts, beside the system's."""
+    from mailsuite.mta.tls_verify import Authorities
+
+    if path:
+        try:
+            Authorities(path)
+        except ValueError as error:
+            yield Fault("queue.ca_file", str(error), path)
 
 
 def _certificate_notes(config: Config) -> list[str]:

@@ -51,7 +51,7 @@ class Authorities:
             try:
                 self.context.load_verify_locations(ca_file)
             except SSL.Error as error:
-                raise ValueError(f"{ca_file} holds no certificates of authorities") from error
+                raise ValueError(f"{ca_file} cannot be read, or holds no certificates of authorities") from error
 
 
 class _Verifier:

@@ -7,6 +7,8 @@ section 2); a bare CR or LF is told and never taken for a line end.
 
 import attrs
 
+from mailsuite.smtp.chunks import LineEnds
+
 COMMAND_LINE_MAX_OCTETS = 12_288  # RFC 4954 section 4: the longest line of an authentication exchange
 RUNAWAY_LINE_OCTETS = 65_536  # a line that has not ended by then is no line
 END_MARK = b"\r\n.\r\n"  # RFC 5321 section 4.1.1.4
@@ -262,20 +264,14 @@ class ContentEncoder:
     """
 
     def __init__(self) -> None:
+        self._ends = LineEnds()
         self._line_begins = True
-        self._held_cr = b""  # a CR whose LF may follow in the next piece
 
     def encode(self, octets: bytes) -> bytes:
         """Write the next octets of the content."""
-        octets = self._held_cr + octets
-        self._held_cr = b""
-        if octets.endswith(b"\r"):
-            octets, self._held_cr = octets[:-1], b"\r"
+        octets = self._ends.encode(octets)
         if not octets:
             return b""
-        ends = octets.count(_LINE_END)
-        if octets.count(b"\r") != ends or octets.count(b"\n") != ends:
-            octets = octets.replace(_LINE_END, b"\n").replace(b"\r", b"\n").replace(b"\n", _LINE_END)
         stuffed = octets.replace(_STUFFED, b"\r\n..") if _STUFFED in octets else octets
         if self._line_begins and octets.startswith(b"."):
             stuffed = b"." + stuffed
@@ -284,5 +280,4 @@ class ContentEncoder:
 
     def finish(self) -> bytes:
         """End the last line, if it has not ended, and the content."""
-        last = b"" if self._line_begins and not self._held_cr else _LINE_END
-        return last + b".\r\n"
+        return self._ends.finish() + b".\r\n"

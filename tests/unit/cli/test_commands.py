@@ -177,6 +177,14 @@ def test_check_tells_every_fault_with_its_key(run):
     assert len(run("user", "list", status=1).stderr.splitlines()) == 1
 
 
+def test_check_looks_for_the_authorities_of_other_hosts(run):
+    with run.path.open("a") as stream:
+        stream.write('[queue]\nca_file = "nowhere.pem"\n')
+    (line,) = run("check", status=1).stderr.splitlines()
+    assert "queue.ca_file" in line
+    assert "nowhere.pem cannot be read" in line
+
+
 def test_check_names_what_has_no_effect(run):
     with run.path.open("a") as stream:
         stream.write("[spam]\nenabled = false\n")
