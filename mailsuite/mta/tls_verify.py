@@ -1,5 +1,6 @@
 """Connections that verify the certificate of the host: by authorities and name, or by TLSA records."""
 
+import abc
 from collections.abc import Sequence
 
 from cryptography import x509
@@ -54,7 +55,7 @@ class Authorities:
                 raise ValueError(f"{ca_file} cannot be read, or holds no certificates of authorities") from error
 
 
-class _Verifier:
+class _Verifier(abc.ABC):
     """
     What both kinds of verification share.
 
@@ -95,9 +96,9 @@ class _Verifier:
             self.failure = VALIDATION_FAILURE
             return False
 
+    @abc.abstractmethod
     def _look(self, certificate: crypto.X509, error: int, depth: int) -> bool:
         """Say whether to go on; `error` is 0 when nothing is wrong with it."""
-        raise NotImplementedError
 
 
 @implementer(IOpenSSLClientConnectionCreator)
