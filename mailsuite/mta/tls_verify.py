@@ -72,7 +72,6 @@ class _Verifier(abc.ABC):
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: ARG002
         """Make a connection."""
-        self.failure = ""
         self._begin()
         connection = SSL.Connection(self._context, None)
         connection.set_tlsext_host_name(self._name.encode("ascii"))
@@ -81,6 +80,7 @@ class _Verifier(abc.ABC):
 
     def _begin(self) -> None:
         """Forget the last connection."""
+        self.failure = ""
 
     def _verify(self, _: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:
         """
@@ -150,6 +150,7 @@ class DANEVerifier(_Verifier):
         self._anchor: int | None = None
 
     def _begin(self) -> None:
+        super()._begin()
         self._errors = {}
         self._anchor = None
 
