@@ -6,7 +6,6 @@ import os
 import secrets
 import signal
 import smtplib
-import socket
 import ssl
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import attrs
+from free_ports import free_offset
 
 T = TypeVar("T")
 READY_SECONDS = 60
@@ -40,19 +40,6 @@ class Login:
 
     email: str
     password: str
-
-
-def free_offset(further: Collection[int] = ()) -> int:
-    """Find a port offset at which no service's port is taken, nor any of the further ones."""
-    while True:
-        offset = 10_000 + secrets.randbelow(40_000)
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in (*PORTS.values(), *further):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", offset + port))
-            except OSError:
-                continue
-            return offset
 
 
 def eventually(look: Callable[[], T], good: Callable[[T], bool], seconds: float = CONDITION_SECONDS) -> T:

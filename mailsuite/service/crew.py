@@ -21,7 +21,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.observe import EventLog
 from mailsuite.service.control import Command
 from mailsuite.service.link import GONE, Hearing, Link
-from mailsuite.service.passing import Arrival, hand_over
+from mailsuite.service.passing import Arrival, hand_over, take_back
 from mailsuite.service.reload import give
 from mailsuite.service.roles import Role
 
@@ -77,6 +77,7 @@ class Worker:
         joined: called with the link of a new process; gives what is to be called when that is gone.
         let_go: called with an account that all others should close.
         changed: called when it became ready, or ended.
+        place: takes a connection that the worker did not take before it ended, and closes it.
         commands: answers to what it asks.
     """
 
@@ -89,6 +90,7 @@ class Worker:
     joined: Callable[[Link], Callable[[], None]]
     let_go: "Callable[[Worker, int], None]"
     changed: Callable[[], None]
+    place: Callable[[str, socket.socket], None]
     commands: Mapping[str, Command] = attrs.field(factory=dict)
     ready: bool = attrs.field(default=False, init=False)
     pid: int = attrs.field(default=0, init=False)
@@ -100,6 +102,7 @@ class Worker:
     _unanswered: int = attrs.field(default=0, init=False)
     _pinging: Any = attrs.field(default=None, init=False)
     _channel: socket.socket | None = attrs.field(default=None, init=False)
+    _far_channel: socket.socket | None = attrs.field(default=None, init=False)
     _process: Any = attrs.field(default=None, init=False)
     _call: Any = attrs.field(default=None, init=False)
     _pause: float = attrs.field(default=FIRST_PAUSE_SECONDS, init=False)
@@ -151,10 +154,11 @@ class Worker:
         self._unanswered = 0
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             far_link, near_link = _sockets(socket.SOCK_STREAM, theirs, ours)
-            far_channel, channel = _sockets(socket.SOCK_SEQPACKET, theirs, ours)
+            far_channel, channel = _sockets(socket.SOCK_SEQPACKET, ours, ours)
             nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
             theirs.callback(os.close, nothing)
-            link = Link(dict(self.commands), {**self.notes, "over": self._over, "let_go": self._let_go})
+            notes = {"over": self._over, "let_go": self._let_go, "leaving": lambda _: self._take_back()}
+            link = Link(dict(self.commands), {**self.notes, **notes})
             leave = self.joined(link)
             ours.callback(leave)
             self._process = self.reactor.spawnProcess(
@@ -172,11 +176,16 @@ class Worker:
             )
             ours.pop_all()
         self.pid = self._process.pid
-        self._channel = channel
+        self._channel, self._far_channel = channel, far_channel
         self.link = link
         with near_link:
             self.reactor.adoptStreamConnection(near_link.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: link))
         return link
+
+    @property
+    def accepts(self) -> bool:
+        """Whether connections can be handed to it."""
+        return self.ready and self._channel is not None
 
     @property
     def answers(self) -> bool:
@@ -205,9 +214,7 @@ class Worker:
         self._end_pings()
         was_ready, self.ready = self.ready, False
         self._process = None
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        self._take_back()
         self.peers.clear()
         self.networks.clear()
         if self._stopping is not None:
@@ -276,8 +283,9 @@ class Worker:
         Returns:
             False when the worker cannot take it.
         """
-        if not self.ready or self._channel is None:
+        if not self.accepts:
             return False
+        assert self._channel is not None
         try:
             if not hand_over(self._channel, Arrival(number, service), accepted.fileno()):
                 return False
@@ -286,6 +294,21 @@ class Worker:
         self.peers[number] = network
         self.networks[network] += 1
         return True
+
+    def _take_back(self) -> None:
+        """Hand over no more, since it takes none any more, and give to others what it has not taken."""
+        channel, self._channel = self._channel, None
+        far, self._far_channel = self._far_channel, None
+        if channel is None or far is None:
+            return
+        with channel, far:
+            back = list(take_back(far))
+        self._over({"numbers": [arrival.number for arrival, _ in back]})
+        for arrival, accepted in back:
+            if self._stopping is None:
+                self.place(arrival.service, accepted)
+            else:
+                accepted.close()
 
     def _let_go(self, note: Mapping[str, Any]) -> None:
         self.let_go(self, note["account_id"])
@@ -327,7 +350,8 @@ def _sockets(
     far, near = socket.socketpair(socket.AF_UNIX, kind)
     theirs.callback(far.close)
     ours.callback(near.close)
-    near.setblocking(False)  # noqa: FBT003 - the socket module's signature
+    for end in (far, near):
+        end.setblocking(False)  # noqa: FBT003 - the socket module's signature
     return far, near
 
 

@@ -239,8 +239,9 @@ class Listeners:
             self._call.cancel()
             self._call = None
         self.unbind()
-        if self._arrivals is not None:
+        if self.seat is not None and self._arrivals is not None:
             self._arrivals.close()
+            self.seat.link.tell("leaving")
         ports, self._ports = self._ports, []
         await gatherResults([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
         factories, self._factories = list(self._factories.values()), {}

@@ -3,6 +3,7 @@ Accepted connections on their way from the parent, which holds the ports, to the
 
 The parent accepts and hands the descriptor over at once, with the name of the service and a number; the worker tells
 the number back when the connection has ended. So the parent knows how many connections each worker has, and from whom.
+It keeps the worker's end of the channel open as well: what the worker had not taken when it ended goes to another one.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -57,6 +58,37 @@ def hand_over(channel: socket.socket, arrival: Arrival, descriptor: int) -> bool
     except BlockingIOError:
         return False
     return True
+
+
+def take_back(far: socket.socket) -> Iterator[tuple[Arrival, socket.socket]]:
+    """
+    Take what was handed over and never came out at the other end.
+
+    Args:
+        far: that end, not blocking; nobody else reads from it any more.
+    """
+    while (received := _receive(far)) is not None:
+        arrival, accepted = received
+        if accepted is not None:
+            yield arrival, accepted
+
+
+def _receive(far: socket.socket) -> tuple[Arrival, socket.socket | None] | None:
+    """
+    Take one connection from a channel that does not block; None when no more waits.
+
+    Raises:
+        EOFError: the parent is gone.
+    """
+    try:
+        message, descriptors, _, _ = socket.recv_fds(far, MESSAGE_MAX_OCTETS, 1)
+    except (BlockingIOError, InterruptedError):
+        return None
+    if not message:
+        raise EOFError
+    number, service = json.loads(message)
+    # Without a descriptor: we have too many, and the system closed it.
+    return Arrival(number, service), socket.socket(fileno=descriptors[0]) if descriptors else None
 
 
 @implementer(IReadDescriptor)
@@ -196,17 +228,17 @@ class Arrivals:
         """Take what waits."""
         for _ in range(ACCEPTS_PER_TURN):
             try:
-                message, descriptors, _, _ = socket.recv_fds(self._channel, MESSAGE_MAX_OCTETS, 1)
-            except (BlockingIOError, InterruptedError):
+                received = _receive(self._channel)
+            except EOFError:
+                self.close()  # the link says so too
                 return
-            if not message:
-                self.close()  # the parent is gone; the link says so too
+            if received is None:
                 return
-            number, service = json.loads(message)
-            if descriptors:
-                self._begin(Arrival(number, service), socket.socket(fileno=descriptors[0]))
+            arrival, accepted = received
+            if accepted is not None:
+                self._begin(arrival, accepted)
             else:
-                self._ended(number)  # we have no descriptor left: the system closed it
+                self._ended(arrival.number)
 
     def _begin(self, arrival: Arrival, accepted: socket.socket) -> None:
         factory = self._factories.get(arrival.service)

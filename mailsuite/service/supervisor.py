@@ -81,6 +81,7 @@ class Supervisor(StartedService):
             joined=self._relay.join,
             let_go=self._let_go,
             changed=self._workers_changed,
+            place=self._place,
             commands=throttle_commands(self.throttle),
         )
 
@@ -199,7 +200,7 @@ class Supervisor(StartedService):
             service, accepted = self._unplaced[0]
             if not self._hand_over(service, accepted):
                 self.listeners.pause()
-                if any(worker.ready for worker in self.workers):
+                if any(worker.accepts for worker in self.workers):
                     self._placing = self._reactor.callLater(PLACE_AGAIN_SECONDS, self._place_waiting)
                 return
             accepted.close()

@@ -11,7 +11,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from demo_server import COMMAND, eventually, free_offset
+from demo_server import COMMAND, eventually
+from free_ports import free_offset
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"

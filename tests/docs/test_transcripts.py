@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from demo_server import free_offset
+from free_ports import free_offset
 
 sys.path.insert(0, str(Path(__file__).parent))
 

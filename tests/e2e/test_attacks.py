@@ -17,7 +17,8 @@ import threading
 import time
 
 import pytest
-from demo_server import COMMAND, READY_SECONDS, Login, eventually, free_offset
+from demo_server import COMMAND, READY_SECONDS, Login, eventually
+from free_ports import free_offset
 
 END_OF_DATA = b"\r\n.\r\n"
 TIMEOUT_SECONDS = 20

@@ -177,7 +177,7 @@ def _end(process):
 @pytest.fixture
 def made(tmp_path):
     """A folder that init made, on free ports."""
-    from demo_server import free_offset
+    from free_ports import free_offset
 
     folder, offset = tmp_path / "srv", free_offset()
     done = _run(
@@ -259,7 +259,8 @@ def test_serve_tells_every_fault_of_its_configuration(made):
 
 
 def test_without_a_certificate_the_services_with_tls_wait_and_the_others_work(tmp_path):
-    from demo_server import eventually, free_offset
+    from demo_server import eventually
+    from free_ports import free_offset
 
     folder, offset = tmp_path / "srv", free_offset()
     done = _run(
@@ -402,7 +403,7 @@ def test_a_daemon_leaves_the_terminal_and_its_process_id(made, tmp_path):
 
 
 def test_all_addresses_are_ipv4_and_ipv6_and_peers_are_shown_as_what_they_are(tmp_path):
-    from demo_server import free_offset
+    from free_ports import free_offset
 
     with socket.socket(socket.AF_INET6) as probe:
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from demo_server import CONDITION_SECONDS, Login, MadeServer, eventually
+from free_ports import free_port
 
 ANN = Login("ann@example.test", "correct horse 1")
 LETTER = "From: far@elsewhere.test\r\nSubject: hello\r\n\r\nhello\r\n"
@@ -207,12 +208,6 @@ def start_by(server: Activated, listen: str, connect) -> socket.socket:
     server.start()
     knocking.join()
     return found[0]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_systemd_hands_over_several_sockets_by_name(activated, tmp_path):

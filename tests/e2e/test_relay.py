@@ -6,11 +6,11 @@ import email.policy
 import json
 import re
 import smtplib
-import socket
 import ssl
 
 import pytest
 from demo_server import Login, MadeServer
+from free_ports import free_port
 
 from mailsuite.config.settings import TLSSettings
 from mailsuite.config.tls import write_self_signed
@@ -32,7 +32,7 @@ class Sink:
         self.answers = []
         self.recipients = {}
         self._controller = aiosmtpd_controller.Controller(self, hostname="127.0.0.1", port=0, **options)
-        self._controller.port = _free_port()
+        self._controller.port = free_port()
         self._controller.start()
         self.port = self._controller.port
 
@@ -54,12 +54,6 @@ class Sink:
 
     def stop(self):
         self._controller.stop()
-
-
-def _free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

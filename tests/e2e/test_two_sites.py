@@ -11,9 +11,10 @@ import threading
 
 import pytest
 from certificates import issue
-from demo_server import COMMAND, DemoServer, Login, free_offset
+from demo_server import COMMAND, DemoServer, Login
 from dns_server import DNSServer
 from far_hosts import FarHost
+from free_ports import free_offset
 
 ALPHA, BETA, DOWN, GREY, CLOSING, SLOW, WEB, REFUSING = (f"127.0.0.{number}" for number in range(21, 29))
 ANN, BOB = Login("ann@alpha.test", "ann-password"), Login("bob@beta.test", "bob-password")

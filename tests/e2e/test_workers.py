@@ -6,6 +6,7 @@ import imaplib
 import json
 import os
 import re
+import select
 import signal
 import smtplib
 import socket
@@ -255,6 +256,20 @@ def test_a_killed_worker_is_replaced_and_the_other_one_notices_nothing(server):
     assert after["worker-1"]["pid"] != before["worker-1"]["pid"]
     assert after["worker-1"]["restarts"] == before["worker-1"]["restarts"] + 1
     assert "service.worker.ended worker-1" in (server.folder / "log/mailsuite.log").read_text()
+
+
+def test_connections_that_a_killed_worker_did_not_take_are_served_by_the_other_one(server):
+    settle(server)
+    pid = workers(server)["worker-1"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    clients = [socket.create_connection(("127.0.0.1", server.port("smtp")), 30) for _ in range(6)]
+    greeted = eventually(lambda: select.select(clients, [], [], 0)[0], lambda found: len(found) >= 3)
+    assert len(greeted) < 6  # the others were handed to the one that stands still
+    os.kill(pid, signal.SIGKILL)
+    for client in clients:
+        with client:
+            assert client.recv(1000).startswith(b"220 ")
+    eventually(lambda: workers(server)["worker-1"], lambda found: found["uptime_seconds"] is not None)
 
 
 def test_a_worker_that_is_told_to_end_lets_its_sessions_finish_and_is_replaced(server):

@@ -6,11 +6,12 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 from email.message import EmailMessage
 from pathlib import Path
+
+from free_ports import free_port
 
 UTF8 = email.policy.default.clone(utf8=True)
 RUN_SECONDS = 60
@@ -80,13 +81,6 @@ def why_not() -> str:
     except KeyError:
         return "the system has no user postfix; Debian package postfix"
     return ""
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class Postfix:

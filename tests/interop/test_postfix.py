@@ -9,8 +9,9 @@ import subprocess
 
 import pytest
 from demo_server import CONDITION_SECONDS, Login, MadeServer, eventually
+from free_ports import free_port
 
-from .postfix_instance import HELD_DOMAIN, HOSTNAME, Postfix, free_port, why_not
+from .postfix_instance import HELD_DOMAIN, HOSTNAME, Postfix, why_not
 from .reading import read_all
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]

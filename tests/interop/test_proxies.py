@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from demo_server import CONDITION_SECONDS, Login, MadeServer, eventually
+from free_ports import free_port
 
 pytestmark = pytest.mark.interop
 
@@ -32,12 +33,6 @@ def server(tmp_path_factory):
     made.command("user", "add", ANN.email, "--password", ANN.password)
     yield made
     assert made.stop() == 0, "".join(made.output[-50:])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Proxy:

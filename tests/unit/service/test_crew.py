@@ -94,7 +94,16 @@ class Crew:
         self.config = self.newer = read("")
         self.gone = 0
         self.worker = Worker(
-            "worker-0", 0, 1, [Role.IMAP], machine, {}, lambda link: self._leave, lambda *_: None, lambda: None
+            name="worker-0",
+            number=0,
+            count=1,
+            roles=[Role.IMAP],
+            reactor=machine,
+            notes={},
+            joined=lambda link: self._leave,
+            let_go=lambda *_: None,
+            changed=lambda: None,
+            place=lambda service, accepted: accepted.close(),
         )
 
     def _leave(self):

@@ -1,7 +1,9 @@
 """The parent of worker processes, on a machine that makes none."""
 
 import base64
+import contextlib
 import datetime as dt
+import json
 import socket
 
 import pytest
@@ -91,3 +93,95 @@ def test_a_worker_that_does_not_answer_gets_no_connections_while_another_does(pa
     for worker, process in zip(parent.workers, machine.processes, strict=True):
         worker.stop()
         process.end()
+
+
+def crewed(parent, machine):
+    for worker in parent.workers:
+        Deferred.fromCoroutine(worker.start(parent.orders))
+        process = machine.processes[-1]
+        process.answer(*process.asked())
+    return machine.processes[-2:]
+
+
+def arrived(process):
+    """Serve what was handed over to a process."""
+    process.channel.setblocking(False)
+    found = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            message, (descriptor,), _, _ = socket.recv_fds(process.channel, 100, 1)
+            found.append((json.loads(message)[1], socket.socket(fileno=descriptor)))
+    return found
+
+
+def hand_over(parent, count):
+    clients = []
+    for _ in range(count):
+        client, accepted = socket.socketpair()
+        parent.listeners.place("imap", accepted)
+        clients.append(client)
+    return clients
+
+
+def tell(process, note):
+    process.link.dataReceived(json.dumps({"note": note}).encode() + b"\n")
+
+
+@pytest.mark.parametrize("way", ["killed", "leaving"])
+def test_what_a_worker_did_not_take_before_its_end_is_given_to_another(parent, machine, way):
+    first, second = crewed(parent, machine)
+    clients = hand_over(parent, 6)
+    if way == "killed":
+        first.end()
+    else:
+        first.channel.close()
+        tell(first, "leaving")
+        assert parent.workers[0].ready  # it still serves what it has
+        clients += hand_over(parent, 1)
+    served = arrived(second)
+    assert len(served) == len(clients)
+    for service, accepted in served:
+        assert service == "imap"
+        with accepted:
+            accepted.sendall(b"hello")
+    for client in clients:
+        with client:
+            assert client.recv(10) == b"hello"
+    assert len(parent.workers[0].peers) == 0
+    assert len(parent.workers[1].peers) == len(clients)
+    for worker, process in zip(parent.workers, (first, second), strict=True):
+        worker.stop()
+        if worker.ready or process is second or way == "leaving":
+            process.end()
+
+
+def test_what_nobody_can_take_waits_for_the_next_worker(parent, machine):
+    first, second = crewed(parent, machine)
+    clients = hand_over(parent, 4)
+    first.end()
+    second.end()
+    assert len(parent._unplaced) == 4
+    machine.advance(FIRST_PAUSE_SECONDS)
+    processes = machine.processes[-2:]
+    for process in processes:
+        process.answer(*process.asked())
+    served = [accepted for process in processes for _, accepted in arrived(process)]
+    assert len(served) == 4
+    for worker, process in zip(parent.workers, processes, strict=True):
+        worker.stop()
+        process.end()
+    for each in (*served, *clients):
+        each.close()
+
+
+def test_what_a_worker_did_not_take_is_closed_when_the_server_ends(parent, machine):
+    processes = crewed(parent, machine)
+    clients = hand_over(parent, 4)
+    for worker, process in zip(parent.workers, processes, strict=True):
+        worker.stop()
+        process.channel.close()
+        tell(process, "leaving")
+        process.end()
+    for client in clients:
+        with client:
+            assert client.recv(10) == b""
