@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from mailsuite.address import normalize_domain
 from mailsuite.config.faults import Fault, nearest
 from mailsuite.config.model import Config
-from mailsuite.config.networks import UNIX_PEERS, parse_network
 from mailsuite.config.ports import PORT_MAX, PORTS
 from mailsuite.dns.settings import parse_nameserver
 from mailsuite.errors import MailError
 from mailsuite.mta.settings import RelaySettings, RouteSettings, SourceSettings
+from mailsuite.peers import UNIX_PEERS, parse_network
 
 ANY_DOMAIN = "*"
 

@@ -1,6 +1,5 @@
 """What all IMAP connections share, and how many there may be."""
 
-import ipaddress
 import secrets
 from collections import Counter, deque
 
@@ -14,10 +13,11 @@ from mailsuite.imap.server import ENDED_BY_OPERATOR, IMAPServer
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.observe import EventLog
 from mailsuite.observe.sessions import OpenSession
+from mailsuite.peers import network_of
 
 MINUTE_SECONDS = 60
 NETWORKS_TRACKED_MAX = 100_000
-IPV6_PREFIX = 64  # addresses of one IPv6 network are one client
+
 LOGIN_ENDED = "this login is no longer valid"
 
 
@@ -169,16 +169,6 @@ class IMAPFactory(Factory):
         """Close every connection now."""
         for server in list(self.connections):
             server.transport.abortConnection()
-
-
-def network_of(ip: str) -> str:
-    """Name whom an address is counted for: itself, or its IPv6 network."""
-    if ":" not in ip:
-        return ip
-    try:
-        return str(ipaddress.ip_network((ip.partition("%")[0], IPV6_PREFIX), strict=False))
-    except ValueError:
-        return ip
 
 
 def _installed_reactor() -> IReactorTime:

@@ -28,20 +28,14 @@ from mailsuite.imap.session import ConnectionGone, Session, State
 from mailsuite.imap.wire import AFTER_LOGIN, BEFORE_LOGIN, CommandAssembler, Event, WireLimits
 from mailsuite.observe import background
 from mailsuite.observe.sessions import OpenSession
+from mailsuite.peers import plain_ip
 
 if TYPE_CHECKING:
     from mailsuite.imap.factory import IMAPFactory
 
-V4_MAPPED = "::ffff:"
 SHUTTING_DOWN = "the server is shutting down"
 ENDED_BY_OPERATOR = "the operator ended this connection"
 READ_AHEAD_MAX_OCTETS = 128 * 1024  # of what waits while a command runs; then reading pauses
-
-
-def plain_ip(host: str | None) -> str:
-    """Write a peer's address as it is limited and logged: v4-mapped IPv6 as IPv4, without a zone."""
-    ip = (host or "").partition("%")[0]
-    return ip[len(V4_MAPPED) :] if ip.lower().startswith(V4_MAPPED) and "." in ip else ip
 
 
 @implementer(IPushProducer)

@@ -37,6 +37,7 @@ from mailsuite.manhole.ops import Ask, Ops
 from mailsuite.manhole.session import ConsoleSession
 from mailsuite.manhole.settings import ManholeSettings
 from mailsuite.observe import EventLog
+from mailsuite.peers import plain_ip
 
 SESSION = b"session"
 CHANNELS_MAX = 10  # of one connection
@@ -45,7 +46,6 @@ KEY_EXCHANGES = [name for name in SSHServerTransport.supportedKeyExchanges if no
 CIPHERS = [name for name in SSHServerTransport.supportedCiphers if re.fullmatch(rb"aes\d+-ctr", name)]
 MACS = [name for name in SSHServerTransport.supportedMACs if b"sha2" in name]
 COMPRESSIONS = [b"none"]
-_V4_MAPPED = "::ffff:"
 
 
 class Turned(Protocol):
@@ -93,8 +93,7 @@ class ManholeTransport(SSHServerTransport):
 
     def connectionMade(self) -> None:
         """Begin; who does not log in soon is cut off."""
-        host = str(getattr(self.transport.getPeer(), "host", "") or "")
-        self.ip = host.removeprefix(_V4_MAPPED) if "." in host else host
+        self.ip = plain_ip(getattr(self.transport.getPeer(), "host", None))
         self.log = self.factory.log.bind(peer=self.ip)
         self._deadline = self.factory.clock.callLater(self.factory.settings.login_seconds, self._expired)
         super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted's is not annotated

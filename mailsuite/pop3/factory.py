@@ -1,6 +1,5 @@
 """The factory: what an embedder or a listener makes once, and what all its connections share."""
 
-import ipaddress
 import random
 import secrets
 from collections import Counter
@@ -16,14 +15,13 @@ from twisted.logger import Logger
 from mailsuite.envelope import Peer
 from mailsuite.observe import EventLog
 from mailsuite.observe.sessions import OpenSession
+from mailsuite.peers import network_of, plain_ip
 from mailsuite.pop3.grammar import encode_error
 from mailsuite.pop3.server import ENDED_BY_OPERATOR, LOGIN_ENDED, SHUTTING_DOWN, POP3Server
 from mailsuite.pop3.session import Reply, Session
 from mailsuite.pop3.settings import POP3Settings
 
-IPV6_NETWORK_BITS = 64  # what one subscriber has: RFC 6177 section 2
 TOO_MANY = Reply(encode_error("too many connections; try again later", "SYS/TEMP"))
-_V4_MAPPED = "::ffff:"
 
 
 class Turned(Protocol):
@@ -90,7 +88,7 @@ class POP3Factory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """Make the protocol for one client, or one that turns it away."""
-        ip = plain_ip(addr)
+        ip = plain_ip(getattr(addr, "host", None))
         network = network_of(ip)
         if self._draining:
             return Turned(SHUTTING_DOWN)
@@ -185,18 +183,3 @@ def _lower(counter: Counter[str], key: str) -> None:
     counter[key] -= 1
     if counter[key] <= 0:
         del counter[key]
-
-
-def plain_ip(address: IAddress | None) -> str:
-    """The textual address of a peer; v4-mapped IPv6 as IPv4; empty for a unix socket."""
-    host = str(getattr(address, "host", "") or "")
-    if host.lower().startswith(_V4_MAPPED) and "." in host:
-        return host[len(_V4_MAPPED) :]
-    return host.partition("%")[0]
-
-
-def network_of(ip: str) -> str:
-    """Whom a limit is for: an IPv4 address or the IPv6 /64 around it; empty stays empty."""
-    if ":" not in ip:
-        return ip
-    return str(ipaddress.ip_network((ip, IPV6_NETWORK_BITS), strict=False))

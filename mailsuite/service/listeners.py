@@ -14,10 +14,11 @@ from mailsuite.config import PORTS, Config
 from mailsuite.config.model import MANHOLE
 from mailsuite.config.tls import ReloadingTLS
 from mailsuite.observe import EventLog, background
+from mailsuite.peers import TrustedPeers
 from mailsuite.service.descriptors import DescriptorReserve, GuardedFactory, rest_when_exhausted
 from mailsuite.service.passing import Arrivals
 from mailsuite.service.prompt import make_prompt
-from mailsuite.service.proxy import ProxyFactory, ProxyPeers
+from mailsuite.service.proxy import ProxyFactory
 from mailsuite.service.seat import Seat
 from mailsuite.service.sockets import Bound, bind_port, explain, explain_endpoint
 
@@ -172,7 +173,7 @@ class Listeners:
     def _guard(self, service: str, factory: IProtocolFactory) -> IProtocolFactory:
         """Put what is before TLS and protocol in its place: the headers of proxies, and the end of descriptors."""
         server = self.config.server
-        peers = ProxyPeers.parse(server.proxy_peers)
+        peers = TrustedPeers.parse(server.proxy_peers)
         wanted = service in server.proxy_services if server.proxy_services else service != MANHOLE
         if peers and wanted:
             factory = ProxyFactory(factory, peers, self.reactor)

@@ -6,59 +6,19 @@ as its peer, so that limits, logs and trace fields know nothing of the proxy. Wh
 ever, and a header there is a syntax error like any other.
 """
 
-import ipaddress
-from collections.abc import Sequence
 from typing import Any
 
-import attrs
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.logger import Logger
 
-from mailsuite.config.networks import UNIX_PEERS, Network, parse_network
 from mailsuite.errors import ProtocolError
 from mailsuite.observe import EventLog
+from mailsuite.peers import UNIX_PEERS, TrustedPeers
 from mailsuite.service.proxy_header import Announced, parse_header
 
 HEADER_SECONDS = 5.0
-
-
-@attrs.frozen
-class ProxyPeers:
-    """
-    Whose headers are believed.
-
-    Args:
-        networks: of proxies; a v4-mapped IPv6 address belongs to the network of its IPv4 address.
-        unix: whether what comes by a unix socket comes from a proxy.
-    """
-
-    networks: Sequence[Network] = ()
-    unix: bool = False
-
-    @classmethod
-    def parse(cls, texts: Sequence[str]) -> "ProxyPeers":
-        """
-        Read ``server.proxy_peers``.
-
-        Raises:
-            ValueError: one of them is no network.
-        """
-        return cls(tuple(parse_network(text) for text in texts if text != UNIX_PEERS), UNIX_PEERS in texts)
-
-    def __bool__(self) -> bool:
-        return self.unix or bool(self.networks)
-
-    def __contains__(self, address: IAddress | None) -> bool:
-        if isinstance(address, UNIXAddress):
-            return self.unix
-        try:
-            ip = ipaddress.ip_address(getattr(address, "host", ""))
-        except ValueError:
-            return False
-        ip = getattr(ip, "ipv4_mapped", None) or ip
-        return any(ip in network for network in self.networks)
 
 
 class HeaderProtocol(Protocol):
@@ -131,12 +91,13 @@ class ProxyFactory(ServerFactory):
 
     Args:
         wrapped: serves who is behind the proxy, and everybody who does not come through one.
+        peers: whose headers are believed.
         clock: of the deadline for a header.
     """
 
     noisy = False
 
-    def __init__(self, wrapped: IProtocolFactory, peers: ProxyPeers, clock: Any) -> None:
+    def __init__(self, wrapped: IProtocolFactory, peers: TrustedPeers, clock: Any) -> None:
         self.wrapped = wrapped
         self.clock = clock
         self.log = EventLog(Logger("mailsuite.service.proxy"))
@@ -160,7 +121,7 @@ class ProxyFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Make what waits for a header, or what the service has for everybody else."""
-        if addr in self._peers and addr is not None:
+        if addr is not None and self._peers.include(str(getattr(addr, "host", ""))):
             return HeaderProtocol(self, addr)
         protocol: Any = self.wrapped.buildProtocol(addr)  # type: ignore[arg-type]  # None in tests, as everywhere
         made: Protocol | None = protocol

@@ -19,6 +19,7 @@ from mailsuite.directory import DirectoryDatabase, Throttle, submission_rules
 from mailsuite.durable import Disk
 from mailsuite.errors import MailError
 from mailsuite.observe.watchdog import Watchdog
+from mailsuite.peers import network_of, plain_ip
 from mailsuite.service.bus import Relay
 from mailsuite.service.control import ControlSocket
 from mailsuite.service.crew import Orders, Worker
@@ -31,7 +32,6 @@ from mailsuite.service.spools import forget_spools
 from mailsuite.service.started import StartedService
 from mailsuite.service.suite import ensure_usable, make_certificate, tell_places
 from mailsuite.service.throttling import throttle_commands
-from mailsuite.smtp.factory import network_of
 
 PLACE_AGAIN_SECONDS = 0.005
 
@@ -245,4 +245,4 @@ def _network(accepted: socket.socket) -> str:
         return ""
     if not isinstance(peer, tuple):
         return ""
-    return network_of(str(peer[0]).removeprefix("::ffff:").partition("%")[0])
+    return network_of(plain_ip(str(peer[0])))

@@ -1,6 +1,5 @@
 """Factories: what an embedder or a listener makes once, and what all their connections share."""
 
-import ipaddress
 import random
 import secrets
 from collections import Counter, deque
@@ -18,32 +17,15 @@ from mailsuite.envelope import Peer
 from mailsuite.interfaces import IMailReceiver
 from mailsuite.observe import EventLog
 from mailsuite.observe.sessions import OpenSession
+from mailsuite.peers import TrustedPeers, network_of, plain_ip
 from mailsuite.smtp import replies
 from mailsuite.smtp.replies import Reply
 from mailsuite.smtp.server import SMTPServer
 from mailsuite.smtp.session import Session
 from mailsuite.smtp.settings import SMTPSettings
-from mailsuite.smtp.xclient import TrustedPeers
 
-IPV6_NETWORK_BITS = 64  # what one subscriber has: RFC 6177 section 2
 RATE_WINDOW_SECONDS = 60
 NETWORKS_TRACKED_MAX = 100_000
-_V4_MAPPED = "::ffff:"
-
-
-def plain_ip(address: IAddress | None) -> str:
-    """The textual address of a peer; v4-mapped IPv6 as IPv4; empty for a unix socket."""
-    host = str(getattr(address, "host", "") or "")
-    if host.lower().startswith(_V4_MAPPED) and "." in host:
-        return host[len(_V4_MAPPED) :]
-    return host.partition("%")[0]
-
-
-def network_of(ip: str) -> str:
-    """Whom a limit is for: an IPv4 address or the IPv6 /64 around it; empty stays empty."""
-    if ":" not in ip:
-        return ip
-    return str(ipaddress.ip_network((ip, IPV6_NETWORK_BITS), strict=False))
 
 
 @attrs.define
@@ -190,7 +172,7 @@ class SMTPFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """Make the protocol for one peer, or one that turns it away."""
-        ip = plain_ip(addr)
+        ip = plain_ip(getattr(addr, "host", None))
         xclient = self._xclient_peers.include(ip)
         network = "" if xclient else network_of(ip)  # until a proxy says for whom it speaks, no limit is for it
         if self._drained is not None:

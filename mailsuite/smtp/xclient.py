@@ -1,12 +1,11 @@
 """
-XCLIENT, by which a proxy says for whom it speaks: who may, and what is said. Pure.
+XCLIENT, by which a proxy says for whom it speaks. Pure.
 
 Postfix's protocol extension of that name. LOGIN is not offered: no proxy vouches for an account.
 """
 
 import ipaddress
 import re
-from collections.abc import Iterable
 
 import attrs
 
@@ -16,51 +15,12 @@ from mailsuite.smtp.replies import BadCommandError
 from mailsuite.smtp.xtext import decode_xtext
 
 XCLIENT_ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "DESTADDR", "DESTPORT")
-UNIX_PEERS = "unix"
-"""Stands for whoever connects to a unix socket."""
 
 _UNKNOWN = frozenset(("[UNAVAILABLE]", "[TEMPUNAVAIL]"))
 _IPV6_PREFIX = "IPV6:"
 _NAME = re.compile(r"[A-Za-z0-9._\[\]:%-]{1,255}")
 _PORT = re.compile(r"[0-9]{1,5}")
 _PORT_MAX = 65_535
-
-
-@attrs.frozen
-class TrustedPeers:
-    """
-    Who may say XCLIENT.
-
-    Args:
-        unix: whoever comes by a unix socket.
-    """
-
-    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
-    unix: bool
-
-    @classmethod
-    def parse(cls, texts: Iterable[str]) -> "TrustedPeers":
-        """
-        Read ``xclient_peers``.
-
-        Raises:
-            ValueError: one is neither an address nor a network.
-        """
-        known = list(texts)
-        networks = tuple(ipaddress.ip_network(text) for text in known if text != UNIX_PEERS)
-        return cls(networks, UNIX_PEERS in known)
-
-    def include(self, ip: str) -> bool:
-        """Whether this peer is one of them; an empty address is that of a unix socket."""
-        if not ip:
-            return self.unix
-        if not self.networks:
-            return False
-        try:
-            address = ipaddress.ip_address(ip)
-        except ValueError:
-            return False
-        return any(address in network for network in self.networks)
 
 
 @attrs.frozen(kw_only=True)

@@ -7,8 +7,6 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.imap.factory import network_of
-from mailsuite.imap.server import plain_ip
 
 
 def test_the_greeting_names_the_capabilities(suite):
@@ -202,21 +200,6 @@ def test_connections_per_account_are_limited(make_suite):
     first.transport.loseConnection()
     assert suite.account.logouts == 2
     assert suite.connect().login().connected
-
-
-@pytest.mark.parametrize(
-    ("host", "network"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8:0:1::5", "2001:db8:0:1::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("", ""),
-        (None, ""),
-    ],
-)
-def test_whom_a_connection_is_counted_for(host, network):
-    assert network_of(plain_ip(host)) == network
 
 
 # time

@@ -5,14 +5,12 @@ import io
 
 import pytest
 from twisted.cred.portal import Portal
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.mail.interfaces import IMailboxPOP3
 from zope.interface import implementer
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import IMailAccount
-from mailsuite.pop3.factory import network_of, plain_ip
 from mailsuite.pop3.session import ALLOWED
 from mailsuite.pop3.verbs import CODES, VERBS
 
@@ -631,13 +629,6 @@ def test_an_embedder_need_not_name_the_reactor(make_factory):
 
 def test_small_replies_are_not_delayed(connect):
     assert connect().transport.no_delay is True
-
-
-def test_networks_are_an_ipv4_address_or_an_ipv6_64():
-    assert plain_ip(IPv6Address("TCP", "::ffff:192.0.2.1", 1)) == "192.0.2.1"
-    assert plain_ip(IPv4Address("TCP", "192.0.2.1", 1)) == "192.0.2.1"
-    assert plain_ip(None) == ""
-    assert network_of("2001:db8::1") == network_of("2001:db8::2") != network_of("2001:db8:0:1::1")
 
 
 # another program's realm

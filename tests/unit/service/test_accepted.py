@@ -12,10 +12,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mailsuite.config.tls import make_self_signed
 from mailsuite.imap import IMAPFactory
+from mailsuite.peers import TrustedPeers
 from mailsuite.pop3 import POP3Factory
 from mailsuite.service.descriptors import DescriptorReserve, GuardedFactory
 from mailsuite.service.prompt import PromptServer, make_prompt
-from mailsuite.service.proxy import ProxyFactory, ProxyPeers
+from mailsuite.service.proxy import ProxyFactory
 from mailsuite.smtp import SMTPFactory, SubmissionFactory
 
 LINE = b"PROXY TCP4 198.51.100.7 203.0.113.25 4711 25\r\n"
@@ -57,7 +58,7 @@ def test_the_socket_has_tcp_nodelay(name, tls, proxied, monkeypatch):
     if tls:
         factory = TLSMemoryBIOFactory(_options(), False, factory, clock=reactor)
     if proxied:
-        factory = ProxyFactory(factory, ProxyPeers.parse(["127.0.0.1"]), reactor)
+        factory = ProxyFactory(factory, TrustedPeers.parse(["127.0.0.1"]), reactor)
     port = make_prompt(Port(0, GuardedFactory(factory, RESERVE, reactor), interface="127.0.0.1", reactor=reactor))
     port.startListening()
     with socket.create_connection(("127.0.0.1", port.getHost().port)) as client:

@@ -1,28 +1,10 @@
 """What connections share: limits and the end of service."""
 
-import pytest
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.smtp.factory import network_of, plain_ip
 
 MAIL = b"MAIL FROM:<a@a.example>"
-
-
-@pytest.mark.parametrize(
-    ("address", "ip", "network"),
-    [
-        (IPv4Address("TCP", "192.0.2.1", 1), "192.0.2.1", "192.0.2.1"),
-        (IPv6Address("TCP", "::ffff:192.0.2.1", 1), "192.0.2.1", "192.0.2.1"),
-        (IPv6Address("TCP", "2001:db8::1", 1), "2001:db8::1", "2001:db8::/64"),
-        (IPv6Address("TCP", "fe80::1%eth0", 1), "fe80::1", "fe80::/64"),
-        (UNIXAddress(b"/run/x"), "", ""),
-    ],
-)
-def test_peers_are_named_by_address_and_limited_by_network(address, ip, network):
-    assert plain_ip(address) == ip
-    assert network_of(ip) == network
 
 
 def more(connection, peer="192.0.2.1"):
