@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import servers
+from held import held
 from smtp_delivered import delivered
 
 ACCOUNTS = 8  # an account is worked on by one process at a time
@@ -98,21 +99,21 @@ def receive(port: int, mail: Path, arguments: argparse.Namespace) -> float:
     return share * ACCOUNTS / (time.perf_counter() - began)
 
 
-def connected(folder: Path) -> list[int]:
-    """Give how many connections each worker has."""
+def told(folder: Path, what: str) -> list[int]:
+    """Give what ``status`` tells of each worker."""
     command = [sys.executable, "-m", "mailsuite.cli.main", "-c", str(folder / "mailsuite.toml"), "status", "--json"]
     answer = subprocess.run(command, check=True, capture_output=True)
-    return [worker["connections"] for worker in json.loads(answer.stdout)["workers"] if worker["name"] != "queue"]
+    return [worker[what] for worker in json.loads(answer.stdout)["workers"] if worker["name"] != "queue"]
 
 
 def spread(folder: Path, port: int) -> list[int]:
     """Open connections one after the other, once those of the load are over, and give how many each worker has."""
-    while any(connected(folder)):
+    while any(told(folder, "connections")):
         time.sleep(0.1)
     clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
     for client in clients:
         client.recv(1000)
-    counts = connected(folder)
+    counts = told(folder, "connections")
     for client in clients:
         client.close()
     return counts
@@ -154,6 +155,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=8000)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--hold", type=int, default=0, metavar="PERCENT", help="of a processor that each worker gets")
     arguments = parser.parse_args()
     received: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
     answered: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
@@ -161,15 +163,18 @@ def main() -> None:
         tempfile.TemporaryDirectory() as temporary,
         served(Path(temporary, "one"), 1) as one,
         served(Path(temporary, "two"), 2) as two,
+        held([*told(one[0], "pid"), *told(two[0], "pid")], arguments.hold),
     ):
-        for _ in range(arguments.rounds):
+        for number in range(arguments.rounds + 1):
             for workers, (folder, offset) in ((1, one), (2, two)):
                 before = cpu_seconds(folder)
                 rate = receive(offset + 25, folder / "data" / "mail", arguments)
                 between = cpu_seconds(folder)
-                received[workers].append((rate, (between - before) / arguments.messages))
-                rate, count = small_commands(offset + 143, arguments.connections, arguments.seconds)
-                answered[workers].append((rate, (cpu_seconds(folder) - between) / count))
+                cost = (between - before) / arguments.messages
+                answers, count = small_commands(offset + 143, arguments.connections, arguments.seconds)
+                if number:  # the first round warms up
+                    received[workers].append((rate, cost))
+                    answered[workers].append((answers, (cpu_seconds(folder) - between) / count))
         print("connections of each of two workers:", *spread(two[0], two[1] + 143))
         times = hear(two[1], 100)
     for name, found in (("messages received/s", received), ("small IMAP commands/s", answered)):

@@ -28,7 +28,11 @@ from mailsuite.store.statements import UID_BITS, UID_MASK, MailboxRow
 
 BATCH_MAX = 256
 GATHER_SECONDS = 0.003
-"""So long a batch waits for more after one of several: one transaction for five costs little more than for one."""
+"""So long a batch waits for more, once for each message but one of the batch before, and never while somebody wants
+anything else of the lane: one transaction for five messages costs little more than for one."""
+GATHER_TIMES_MAX = 8
+BUSY_SECONDS = 0.05
+"""A batch that ended longer ago says nothing of what comes."""
 
 Report = Callable[[Sequence[LocalOutcome]], None]
 _Waiting = tuple[LocalDelivery, Report]
@@ -55,9 +59,20 @@ class DeliveryLane:
 
     Args:
         touched: told an account's folder after its batch has committed, for a sync without syncfs.
+        pause: waits; a test hands in its own, and a clock.
     """
 
-    def __init__(self, accounts: OpenAccounts, touched: Callable[[str], None], log: EventLog) -> None:
+    def __init__(
+        self,
+        accounts: OpenAccounts,
+        touched: Callable[[str], None],
+        log: EventLog,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pause = pause
+        self._clock = clock
         self._accounts = accounts
         self._log = log
         self._touched = touched
@@ -65,6 +80,7 @@ class DeliveryLane:
         self._waiting: deque[_Waiting] = deque()
         self._posted = False
         self._last_size = 0
+        self._last_ended = -BUSY_SECONDS
 
     def put(self, deliveries: Sequence[LocalDelivery], report: Report) -> None:
         """Deliver soon."""
@@ -80,18 +96,27 @@ class DeliveryLane:
         return len(self._waiting)
 
     def _run(self) -> None:
-        if self._last_size > 1 and not self._accounts.lane.backlog():
-            time.sleep(GATHER_SECONDS)
+        self._gather()
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
         self._last_size = len(batch)
         try:
             self._deliver(batch)
         finally:
+            self._last_ended = self._clock()
             with self._lock:
                 again = self._posted = bool(self._waiting)
             if again:
                 self._accounts.lane.post(self._run)  # behind what others asked of the lane meanwhile
+
+    def _gather(self) -> None:
+        """Wait for more, while much comes and nobody else wants anything of the lane."""
+        if self._clock() - self._last_ended > BUSY_SECONDS:
+            return
+        for _ in range(min(self._last_size - 1, GATHER_TIMES_MAX)):
+            if self._accounts.lane.backlog():
+                return
+            self._pause(GATHER_SECONDS)
 
     def _deliver(self, batch: Sequence[_Waiting]) -> None:
         by_account: dict[int, list[LocalDelivery]] = {}
