@@ -9,7 +9,7 @@ from mailsuite.durable.boot import boot_id
 from mailsuite.durable.commit import GroupThread, InlineGroup
 from mailsuite.durable.files import Disk
 from mailsuite.durable.pools import InlineLane, Lane, LanePool
-from mailsuite.durable.sqlite import Database, Synchronous, migrate
+from mailsuite.durable.sqlite import Database, Synchronous, is_damage, migrate
 
 __all__ = [
     "Database",
@@ -21,5 +21,6 @@ __all__ = [
     "LanePool",
     "Synchronous",
     "boot_id",
+    "is_damage",
     "migrate",
 ]

@@ -22,6 +22,20 @@ OPEN_RETRY_SECONDS = 0.05
 JOURNAL_SIZE_LIMIT_OCTETS = 64 * 2**20
 
 
+_DAMAGE_CODES = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
+_DAMAGE_WORDS = ("malformed", "not a database", "disk image", "encrypted")
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error means that the file itself is broken, not that the disk is full or locked."""
+    if not isinstance(error, sqlite3.DatabaseError):
+        return False
+    code = getattr(error, "sqlite_errorcode", None)  # its lowest octet is the primary one
+    if code is not None:
+        return code & 0xFF in _DAMAGE_CODES
+    return any(words in str(error) for words in _DAMAGE_WORDS)
+
+
 class Synchronous(enum.Enum):
     """What a commit waits for."""
 

@@ -6,17 +6,19 @@ One SQLite file. All calls block: make them from one worker thread.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
-from mailsuite.durable import Database, Disk, Synchronous, migrate
+from mailsuite.durable import Database, Disk, Synchronous, is_damage, migrate
 from mailsuite.errors import Kind, MailError
 
 POLICIES_MAX = 100_000
 RESULTS_MAX = 100_000
 """Of one day."""
 RESULT_DAYS = 7
+ASIDE = ".damaged"
+"""Ending of the name of a broken file."""
 
 
 @attrs.frozen(kw_only=True)
@@ -62,10 +64,12 @@ class TLSStore:
 
     Args:
         path: made at the first call when it is not there.
+        damaged: told where a broken file was laid aside, and why; in the calling thread.
     """
 
-    def __init__(self, path: str, disk: Disk) -> None:
+    def __init__(self, path: str, disk: Disk, damaged: Callable[[str, str], None] = lambda *_: None) -> None:
         self._path = path
+        self._damaged = damaged
         self._disk = disk
         self._database: Database | None = None
 
@@ -151,13 +155,36 @@ class TLSStore:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        with _failing_neutrally(), self._get().reading() as connection:
+        with self._failing_neutrally(), self._get().reading() as connection:
             yield connection
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with _failing_neutrally(), self._get().writing() as connection:
+        with self._failing_neutrally(), self._get().writing() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def _failing_neutrally(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            if is_damage(error):
+                self._lay_aside(error)
+            raise MailError(
+                Kind.UNAVAILABLE, "what is known about TLS to other hosts cannot be read at the moment"
+            ) from error
+
+    def _lay_aside(self, error: Exception) -> None:
+        """Let the next call begin a new file: what was in the broken one is fetched again, or missing in a report."""
+        self.close()
+        aside = self._path + ASIDE
+        try:
+            self._disk.rename(self._path, aside)
+            for ending in ("-wal", "-shm"):
+                self._disk.remove(self._path + ending)
+        except OSError:
+            return  # the next call meets the damage again
+        self._damaged(aside, str(error))
 
     def _get(self) -> Database:
         if self._database is None:
@@ -170,13 +197,3 @@ class TLSStore:
                 raise
             self._database = database
         return self._database
-
-
-@contextlib.contextmanager
-def _failing_neutrally() -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise MailError(
-            Kind.UNAVAILABLE, "what is known about TLS to other hosts cannot be read at the moment"
-        ) from error

@@ -201,6 +201,11 @@ EVENTS: Mapping[str, Event] = {
         {"host": "its name", "domain": "whose mail it takes", "reason": "which policy forbids it"},
         LogLevel.warn,
     ),
+    "tls.store.damaged": Event(
+        "what is known about TLS to other hosts is damaged and was laid aside as {file}: {reason}; it is gathered anew",
+        {"file": "its path", "reason": "in SQLite's words"},
+        LogLevel.error,
+    ),
     "tls.results.lost": Event(
         "{count} results of TLS to other hosts could not be kept: {reason}",
         {"count": "how many", "reason": "one sentence"},

@@ -5,6 +5,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from twisted.logger import Logger
+
 from mailsuite.address import normalize_domain
 from mailsuite.config import Config
 from mailsuite.dns import make_resolver
@@ -17,6 +19,7 @@ from mailsuite.mta.tls_policy import TLSParts, TLSPolicies
 from mailsuite.mta.tls_report import TLSReports
 from mailsuite.mta.tls_store import TLSResult, TLSStore
 from mailsuite.mta.tls_verify import Authorities
+from mailsuite.observe import EventLog
 
 TLS_FILE = "tls.db"
 SMTP = "smtp"
@@ -42,8 +45,9 @@ class NextHops:
     def __init__(self, config: Config, reactor: Any, disk: Disk) -> None:
         settings = config.next_hop
         authorities = Authorities(settings.ca_file)
+        self._log = EventLog(Logger("mailsuite.service.next_hops"))
         self._lane = Lane("tls", reactor)
-        self._store = TLSStore(os.path.join(config.server.data_dir, TLS_FILE), disk)
+        self._store = TLSStore(os.path.join(config.server.data_dir, TLS_FILE), disk, self._tell_damaged)
         self.resolver = make_resolver(config.dns, reactor)
         self.reports = TLSReports(self._store, self._lane, reactor)
         self.find_hosts: FindHosts = MXHosts(
@@ -79,6 +83,9 @@ class NextHops:
         await self.reports.flush()
         await self._lane.run(self._store.close)
         self._lane.stop()
+
+    def _tell_damaged(self, path: str, reason: str) -> None:
+        self._log.emit("tls.store.damaged", file=path, reason=reason)
 
     def _tell_failed(self, domain: str, result: str) -> None:
         self.reports.record(TLSResult(domain=domain, policy_type="sts", result=result))

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from mailsuite.durable import InlineLane, Lane
+from mailsuite.durable import InlineLane, Lane, is_damage
 from mailsuite.errors import Kind, MailError
 from mailsuite.store import reindex, statements
-from mailsuite.store.carry import forget_previous, is_damage
+from mailsuite.store.carry import forget_previous
 from mailsuite.store.index import AccountIndex, Place, UnfinishedIndexError
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.maildir import Home, home_of

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import attrs
 
-from mailsuite.durable import Database, migrate
+from mailsuite.durable import Database, is_damage, migrate
 from mailsuite.errors import Kind, MailError
 from mailsuite.store import statements
 from mailsuite.store.index import AccountIndex, Place, Transaction, UnfinishedIndexError
@@ -23,12 +23,6 @@ from mailsuite.store.scan import notice
 from mailsuite.store.statements import MailboxRow
 
 ENDINGS = ("", "-wal", "-shm")
-_DAMAGE = ("malformed", "not a database", "disk image", "encrypted")
-
-
-def is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether an error means that the index itself is broken, not that the disk is full or locked."""
-    return any(words in str(error) for words in _DAMAGE)
 
 
 def check_integrity(database: Database) -> bool:

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
+from mailsuite.durable import is_damage
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body, LocalDelivery, LocalOutcome
 from mailsuite.message.summary import Summary, summarize
 from mailsuite.observe import EventLog
 from mailsuite.store import maildir, statements
 from mailsuite.store.accounts import OpenAccounts, neutral_error
-from mailsuite.store.carry import is_damage
 from mailsuite.store.content import place_file, stage_message, summarize_file
 from mailsuite.store.flags import check_flags
 from mailsuite.store.index import AccountIndex, Transaction

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailsuite.durable import Disk, InlineLane, Lane, LanePool, boot_id
+from mailsuite.durable import Disk, InlineLane, Lane, LanePool, boot_id, is_damage
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import (
     Account,
@@ -30,7 +30,6 @@ from mailsuite.interfaces import (
 from mailsuite.observe import EventLog
 from mailsuite.store import boots, reindex
 from mailsuite.store.accounts import OpenAccounts, Others, neutral_error
-from mailsuite.store.carry import is_damage
 from mailsuite.store.changes import ChangeBus, Publisher
 from mailsuite.store.delivery import DeliveryLane
 from mailsuite.store.expire import expire, usage

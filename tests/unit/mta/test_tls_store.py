@@ -1,3 +1,4 @@
+import os
 import sqlite3
 
 import pytest
@@ -7,7 +8,7 @@ from mailsuite.durable import Disk, InlineLane
 from mailsuite.errors import Kind, MailError
 from mailsuite.mta import tls_store
 from mailsuite.mta.tls_report import FLUSH_SECONDS, PENDING_MAX, TLSReports
-from mailsuite.mta.tls_store import RESULT_DAYS, KnownPolicy, TLSResult, TLSStore
+from mailsuite.mta.tls_store import ASIDE, RESULT_DAYS, KnownPolicy, TLSResult, TLSStore
 from mailsuite.testing import FaultyDisk
 
 DAY = 20_000
@@ -105,6 +106,50 @@ def test_a_disk_that_fails_is_temporary(path):
         disk.heal()
         assert store.policy("d.test") is None
         store.close()
+
+
+@pytest.mark.parametrize("place", [0, 4096])
+def test_a_broken_file_is_laid_aside_and_begun_anew(path, place):
+    store = TLSStore(path, Disk())
+    store.put_policy("d.test", known())
+    store.close()
+    with open(path, "r+b") as stream:
+        stream.seek(place)
+        stream.write(b"\xaa" * (os.path.getsize(path) - place))
+    told = []
+    store = TLSStore(path, Disk(), lambda *damage: told.append(damage))
+    with pytest.raises(MailError) as caught:
+        store.policy("d.test")
+    assert caught.value.kind is Kind.UNAVAILABLE
+    ((aside, reason),) = told
+    assert aside == path + ASIDE
+    assert reason
+    assert os.path.exists(aside)
+    assert store.policy("d.test") is None
+    store.put_policy("d.test", known())
+    store.close()
+    store = TLSStore(path, Disk())
+    assert store.policy("d.test") == known()
+    store.close()
+
+
+def test_a_broken_file_that_cannot_be_laid_aside_stays_temporary(path):
+    with open(path, "wb") as stream:
+        stream.write(b"\xaa" * 8192)
+    told = []
+    disk = FaultyDisk(fail_at=1, operations={"rename"}, lasting=True)
+    store = TLSStore(path, disk, lambda *damage: told.append(damage))
+    for _ in range(2):
+        with pytest.raises(MailError) as caught:
+            store.policy("d.test")
+        assert caught.value.kind is Kind.UNAVAILABLE
+    assert told == []
+    disk.heal()
+    with pytest.raises(MailError):
+        store.policy("d.test")
+    assert len(told) == 1
+    assert store.policy("d.test") is None
+    store.close()
 
 
 def test_a_database_of_a_newer_version_is_left_alone(store, path):
