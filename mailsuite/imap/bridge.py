@@ -184,6 +184,9 @@ class TwistedAccount:
             uidvalidity=int(counts.get("UIDVALIDITY", mailbox.getUIDValidity())),
             highest_modseq=0,
             size_octets=sum(message.getSize() for message in messages.values()),
+            deleted_octets=sum(
+                message.getSize() for message in messages.values() if DELETED_FLAG in shown_flags(message)
+            ),
         )
 
     async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:

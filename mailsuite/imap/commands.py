@@ -2,7 +2,8 @@
 One value per IMAP command: what a client asked for, with nothing left of how it was written.
 
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
-RFC 5161 (ENABLE), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8438 (STATUS=SIZE).
+RFC 5161 (ENABLE), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8438 (STATUS=SIZE), RFC 9208
+(QUOTA).
 """
 
 import enum
@@ -27,6 +28,10 @@ class StatusItem(enum.Enum):
     UNSEEN = b"UNSEEN"
     DELETED = b"DELETED"
     SIZE = b"SIZE"
+    DELETED_STORAGE = b"DELETED-STORAGE"
+    """RFC 9208 section 4.1.4: octets."""
+    APPENDLIMIT = b"APPENDLIMIT"
+    """RFC 7889 section 4: octets."""
 
 
 class ListSelection(enum.Enum):
@@ -266,6 +271,24 @@ class Namespace(Command):
     """RFC 2342 section 5."""
 
     name: ClassVar[str] = "NAMESPACE"
+
+
+@attrs.frozen
+class GetQuota(Command):
+    """RFC 9208 section 4.1.1."""
+
+    name: ClassVar[str] = "GETQUOTA"
+
+    root: bytes
+
+
+@attrs.frozen
+class GetQuotaRoot(Command):
+    """RFC 9208 section 4.1.2."""
+
+    name: ClassVar[str] = "GETQUOTAROOT"
+
+    mailbox: str
 
 
 @attrs.frozen

@@ -407,6 +407,11 @@ def _store(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     return commands.Store(tag, messages, mode, flags, silent, uid)
 
 
+def _get_quota(tag: bytes, tokens: Tokens) -> Command:
+    tokens.space()
+    return commands.GetQuota(tag, tokens.astring("a quota root"))
+
+
 def _copy(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     return commands.Copy(tag, _messages(tokens), _mailbox(tokens), uid)
 
@@ -468,6 +473,8 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"APPEND": _append,
     b"ENABLE": _enable,
     b"NAMESPACE": _bare(commands.Namespace),
+    b"GETQUOTA": _get_quota,
+    b"GETQUOTAROOT": _of_mailbox(commands.GetQuotaRoot),
     b"IDLE": _bare(commands.Idle),
     b"CHECK": _bare(commands.Check),
     b"CLOSE": _bare(commands.Close),

@@ -249,6 +249,22 @@ def namespace_line() -> bytes:
     return b'* NAMESPACE (("" "%b")) NIL NIL\r\n' % SEPARATOR.encode("ascii")
 
 
+def quota_root_line(name: str, root: bytes) -> bytes:
+    """Say which quota root a mailbox belongs to (RFC 9208 section 4.2.2)."""
+    return b"* QUOTAROOT %b %b\r\n" % (mailbox(name), astring(root))
+
+
+def quota_line(root: bytes, resources: Iterable[tuple[bytes, int, int]]) -> bytes:
+    """
+    Say how much of a quota root is used (RFC 9208 section 4.2.1).
+
+    Args:
+        resources: name, use and limit of each.
+    """
+    shown = b" ".join(b"%b %d %d" % resource for resource in resources)
+    return b"* QUOTA %b (%b)\r\n" % (astring(root), shown)
+
+
 def append_uid_code(uidvalidity: int, uids: Iterable[int]) -> bytes:
     """Say which UIDs appended messages have (RFC 4315 section 3)."""
     return b"APPENDUID %d %b" % (uidvalidity, encode_set(uids))

@@ -51,6 +51,8 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Namespace: _AFTER_LOGIN,
     commands.Status: _AFTER_LOGIN,
     commands.Append: _AFTER_LOGIN,
+    commands.GetQuota: _AFTER_LOGIN,
+    commands.GetQuotaRoot: _AFTER_LOGIN,
     commands.Idle: _AFTER_LOGIN,
     commands.Check: _SELECTED,
     commands.Close: _SELECTED,
@@ -77,6 +79,9 @@ _LATER = (
     b"SPECIAL-USE",
     b"CREATE-SPECIAL-USE",
     b"STATUS=SIZE",
+    b"QUOTA",
+    b"QUOTA=RES-STORAGE",
+    b"QUOTA=RES-MESSAGE",
 )
 
 
@@ -198,6 +203,7 @@ class Session:
                 words.append(b"LOGINDISABLED")
         else:
             words += _LATER
+            words.append(b"APPENDLIMIT=%d" % self.settings.literal_max_octets)
         return words
 
     @property

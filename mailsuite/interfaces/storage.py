@@ -88,7 +88,12 @@ class MailboxEntry:
 
 @attrs.frozen(kw_only=True)
 class MailboxStatus:
-    """What STATUS tells (RFC 3501 section 6.3.10, RFC 8438 section 3.1)."""
+    """
+    What STATUS tells (RFC 3501 section 6.3.10, RFC 8438 section 3.1).
+
+    Args:
+        deleted_octets: of the messages that `deleted` counts (RFC 9208 section 4.1.4).
+    """
 
     messages: int
     recent: int
@@ -98,6 +103,7 @@ class MailboxStatus:
     uidvalidity: int
     highest_modseq: int
     size_octets: int
+    deleted_octets: int = 0
 
 
 @attrs.frozen(kw_only=True)

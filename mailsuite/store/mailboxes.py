@@ -86,6 +86,7 @@ def status(index: AccountIndex, name: str) -> MailboxStatus:
         uidvalidity=row.uidvalidity,
         highest_modseq=row.modseq,
         size_octets=row.octets,
+        deleted_octets=statements.deleted_octets(index.connection, row) if row.deleted else 0,
     )
 
 

@@ -345,6 +345,7 @@ class MemoryAccount:
             uidvalidity=box.uidvalidity,
             highest_modseq=box.modseq,
             size_octets=sum(len(message.content) for message in messages),
+            deleted_octets=sum(len(message.content) for message in messages if "\\Deleted" in message.flags),
         )
 
     async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:

@@ -368,6 +368,16 @@ def deleted_uids(connection: Connection, row: MailboxRow) -> list[int]:
     ]
 
 
+def deleted_octets(connection: Connection, row: MailboxRow) -> int:
+    r"""Add up the sizes of messages that carry ``\Deleted``."""
+    (octets,) = connection.execute(
+        "SELECT TOTAL(message.size) FROM state JOIN message ON message.id = state.id"
+        " WHERE state.id BETWEEN ? AND ? AND state.flags & 4",
+        (row.first_id, row.last_id),
+    ).fetchone()
+    return int(octets)
+
+
 # files
 
 

@@ -558,10 +558,11 @@ def test_status_counts(bench):
     status = bench.go(bench.account().status("INBOX"))
     assert (status.messages, status.unseen, status.deleted, status.uidnext) == (2, 1, 1, 3)
     assert status.size_octets == len(ONE) + len(TWO)
+    assert status.deleted_octets == len(TWO)
     assert status.highest_modseq == bench.go(bench.mailbox().snapshot()).highest_modseq
     bench.go(bench.mailbox().store_flags([1, 2], StoreMode.REPLACE, frozenset({SEEN}), None))
     status = bench.go(bench.account().status("INBOX"))
-    assert (status.unseen, status.deleted) == (0, 0)
+    assert (status.unseen, status.deleted, status.deleted_octets) == (0, 0, 0)
     assert refused(bench, lambda: bench.account().status("none")) is Kind.NOT_FOUND
 
 

@@ -449,6 +449,12 @@ def test_a_quota_binds_deliveries_and_uploads(demo, account):
     demo.command("user", "quota", login.email, "1M")
     with demo.imap(login) as client:
         assert client.append("INBOX", None, None, big.encode())[0] == "OK"
+        _, ((root, *_), (quota, *_)) = client.getquotaroot("INBOX")
+        assert (root, quota) == (b'INBOX ""', b'"" (STORAGE 3 1024)')
+        client.select()
+        client.store("1", "+FLAGS", "\\Deleted")
+        _, (status,) = client.status("INBOX", "(DELETED DELETED-STORAGE)")
+        assert status == b"INBOX (DELETED 1 DELETED-STORAGE %d)" % len(big)
 
 
 # TLS

@@ -34,7 +34,7 @@ async def _write_status(session: Session, name: str, items: Sequence[commands.St
         counts = await session.avatar.status(name)
     except MailError:
         return  # RFC 5819 section 2: no STATUS for a mailbox that cannot be counted
-    session.connection.write(responses.status_line(name, count(items, counts)))
+    session.connection.write(responses.status_line(name, count(session, items, counts)))
     await session.connection.drained()
 
 

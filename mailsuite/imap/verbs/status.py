@@ -11,11 +11,11 @@ from mailsuite.interfaces import MailboxStatus
 async def status(session: Session, command: commands.Status) -> Reply:
     """STATUS (RFC 3501 section 6.3.10)."""
     counts = await session.avatar.status(command.mailbox)
-    session.connection.write(responses.status_line(command.mailbox, count(command.items, counts)))
+    session.connection.write(responses.status_line(command.mailbox, count(session, command.items, counts)))
     return Reply("STATUS completed")
 
 
-def count(items: Sequence[StatusItem], counts: MailboxStatus) -> dict[StatusItem, int]:
+def count(session: Session, items: Sequence[StatusItem], counts: MailboxStatus) -> dict[StatusItem, int]:
     """Pick what the client asked for, in its order."""
     known = {
         StatusItem.MESSAGES: counts.messages,
@@ -25,5 +25,7 @@ def count(items: Sequence[StatusItem], counts: MailboxStatus) -> dict[StatusItem
         StatusItem.UNSEEN: counts.unseen,
         StatusItem.DELETED: counts.deleted,
         StatusItem.SIZE: counts.size_octets,
+        StatusItem.DELETED_STORAGE: counts.deleted_octets,
+        StatusItem.APPENDLIMIT: session.settings.literal_max_octets,
     }
     return {item: known[item] for item in items}

@@ -86,6 +86,7 @@ class FakeAccount:
         self.gate = None  # a Deferred that the next operation waits for
         self.failure = None  # what the next operation raises
         self.limit = 0
+        self.messages_max = 0
         self.files = []
         self.logouts = 0
         self._ids = 0
@@ -156,6 +157,7 @@ class FakeAccount:
             uidvalidity=7,
             highest_modseq=box.modseq,
             size_octets=sum(len(message.content) for message in box.messages.values()),
+            deleted_octets=sum(len(each.content) for each in box.messages.values() if "\\Deleted" in each.flags),
         )
 
     async def create(self, name, special_use):
@@ -201,7 +203,8 @@ class FakeAccount:
 
     async def quota(self):
         used = sum(len(message.content) for box in self.boxes.values() for message in box.messages.values())
-        return {"STORAGE": (used, self.limit)} if self.limit else {}
+        messages = sum(len(box.messages) for box in self.boxes.values())
+        return {"STORAGE": (used, self.limit), "MESSAGES": (messages, self.messages_max)}
 
     def logout(self):
         self.logouts += 1
