@@ -274,6 +274,15 @@ class Namespace(Command):
 
 
 @attrs.frozen
+class Compress(Command):
+    """RFC 4978 section 3; the mechanism in upper case."""
+
+    name: ClassVar[str] = "COMPRESS"
+
+    mechanism: bytes
+
+
+@attrs.frozen
 class GetQuota(Command):
     """RFC 9208 section 4.1.1."""
 

@@ -407,6 +407,11 @@ def _store(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     return commands.Store(tag, messages, mode, flags, silent, uid)
 
 
+def _compress(tag: bytes, tokens: Tokens) -> Command:
+    tokens.space()
+    return commands.Compress(tag, tokens.word("a mechanism"))
+
+
 def _get_quota(tag: bytes, tokens: Tokens) -> Command:
     tokens.space()
     return commands.GetQuota(tag, tokens.astring("a quota root"))
@@ -473,6 +478,7 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"APPEND": _append,
     b"ENABLE": _enable,
     b"NAMESPACE": _bare(commands.Namespace),
+    b"COMPRESS": _compress,
     b"GETQUOTA": _get_quota,
     b"GETQUOTAROOT": _of_mailbox(commands.GetQuotaRoot),
     b"IDLE": _bare(commands.Idle),

@@ -23,6 +23,7 @@ from zope.interface import implementer
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import responses
+from mailsuite.imap.deflate import DeflateStream
 from mailsuite.imap.dispatch import Dispatch
 from mailsuite.imap.session import ConnectionGone, Session, State
 from mailsuite.imap.wire import AFTER_LOGIN, BEFORE_LOGIN, CommandAssembler, Event, WireLimits
@@ -82,6 +83,7 @@ class IMAPServer(IMAP4Server):
         self._ip = ""
         self._account_key = ""
         self._output: list[bytes] = []
+        self._deflate: DeflateStream | None = None
         self._waits: set[Deferred[None]] = set()
         self._input: Deferred[None] | None = None
         self._room: Deferred[None] | None = None
@@ -161,12 +163,31 @@ class IMAPServer(IMAP4Server):
             return
         if self.session.state is not State.NOT_AUTHENTICATED:
             self.resetTimeout()  # type: ignore[no-untyped-call]  # Twisted's is
-        self.assembler.feed(data)
+        if self._deflate is None:
+            self.assembler.feed(data)
+        else:
+            self._deflate.feed(data)
+            self._inflate(self._deflate)
         if self._input is not None:
             self._input.callback(None)
-        if self._input is None and not self._reading_paused and self.assembler.buffered_octets > READ_AHEAD_MAX_OCTETS:
+        if self._input is None and not self._reading_paused and self._read_ahead > READ_AHEAD_MAX_OCTETS:
             self._reading_paused = True
             self.transport.pauseProducing()
+
+    @property
+    def _read_ahead(self) -> int:
+        """How many octets wait for the command that runs."""
+        return self.assembler.buffered_octets + (0 if self._deflate is None else self._deflate.waiting_octets)
+
+    def _inflate(self, deflate: DeflateStream) -> None:
+        """Give the assembler what the client wrote, as much as may wait."""
+        try:
+            while self.assembler.buffered_octets <= READ_AHEAD_MAX_OCTETS and (octets := deflate.take()):
+                self.assembler.feed(octets)
+        except ValueError as error:
+            self.log.emit("imap.session.refused", reason=str(error))
+            self.write(responses.bye("the compressed octets cannot be read"))
+            self.hang_up()
 
     def _limit_time(self, seconds: float | None) -> None:
         self.setTimeout(seconds)  # type: ignore[no-untyped-call]  # Twisted's is
@@ -192,7 +213,8 @@ class IMAPServer(IMAP4Server):
             output = self._output
             self._output = []
             if not self._hung_up:
-                self.transport.write(output[0] if len(output) == 1 else b"".join(output))
+                octets = output[0] if len(output) == 1 else b"".join(output)
+                self.transport.write(octets if self._deflate is None else self._deflate.compress(octets))
 
     async def drained(self) -> None:
         """Flush, and wait while the transport has enough."""
@@ -209,6 +231,11 @@ class IMAPServer(IMAP4Server):
     async def next_event(self) -> Event:
         """Give what the client says next."""
         while (event := self.assembler.next_event()) is None:
+            if self._deflate is not None and not self._closing:
+                buffered = self.assembler.buffered_octets
+                self._inflate(self._deflate)
+                if self.assembler.buffered_octets > buffered:
+                    continue
             self.flush()
             if self._closing:
                 raise ConnectionGone
@@ -243,6 +270,12 @@ class IMAPServer(IMAP4Server):
             raise ConnectionGone from error
         finally:
             self._waits.discard(wait)
+
+    def start_deflate(self) -> None:
+        """Send what was written; what follows is compressed both ways (RFC 4978 section 3)."""
+        self.flush()
+        self._deflate = DeflateStream()
+        self.session.compressed = True
 
     def start_tls(self) -> None:
         """Begin TLS: what was known of the client is forgotten (RFC 3501 section 6.2.1)."""

@@ -51,6 +51,7 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Namespace: _AFTER_LOGIN,
     commands.Status: _AFTER_LOGIN,
     commands.Append: _AFTER_LOGIN,
+    commands.Compress: _AFTER_LOGIN,
     commands.GetQuota: _AFTER_LOGIN,
     commands.GetQuotaRoot: _AFTER_LOGIN,
     commands.Idle: _AFTER_LOGIN,
@@ -122,6 +123,9 @@ class Connection(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Wait; 0 lets other connections have their turn. Raises ConnectionGone."""
 
+    def start_deflate(self) -> None:
+        """Send what was written; what follows is compressed, both ways."""
+
     def start_tls(self) -> None:
         """Begin TLS; octets that came after STARTTLS are refused before."""
 
@@ -143,6 +147,7 @@ class Session:
     Args:
         ip: of the client; empty for a unix socket.
         tls: the connection is encrypted.
+        compressed: COMPRESS is active.
         can_start_tls: STARTTLS would work.
         enabled: what ENABLE switched on.
         command: the last one that could be read.
@@ -156,6 +161,7 @@ class Session:
     session_id: str = ""
     ip: str = ""
     tls: bool = False
+    compressed: bool = False
     can_start_tls: bool = False
     state: State = State.NOT_AUTHENTICATED
     account: IMailAccount | None = None
@@ -203,6 +209,8 @@ class Session:
                 words.append(b"LOGINDISABLED")
         else:
             words += _LATER
+            if not self.compressed:
+                words.append(b"COMPRESS=DEFLATE")
             words.append(b"APPENDLIMIT=%d" % self.settings.literal_max_octets)
         return words
 

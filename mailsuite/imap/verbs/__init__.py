@@ -7,6 +7,7 @@ from mailsuite.imap import commands
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.verbs import (
     any_state,
+    compress,
     copy,
     expunge,
     fetch,
@@ -43,6 +44,7 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Lsub: listing.lsub,
     commands.Namespace: any_state.namespace,
     commands.Status: status.status,
+    commands.Compress: compress.compress,
     commands.GetQuota: quota.get_quota,
     commands.GetQuotaRoot: quota.get_quota_root,
     commands.Idle: idle.idle,

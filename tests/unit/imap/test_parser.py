@@ -30,6 +30,7 @@ COMMANDS = [
     (b"a EXPUNGE", commands.Expunge(b"a")),
     (b"a NAMESPACE", commands.Namespace(b"a")),
     (b"a IDLE", commands.Idle(b"a")),
+    (b"a compress deflate", commands.Compress(b"a", b"DEFLATE")),
     (b'a GETQUOTA ""', commands.GetQuota(b"a", b"")),
     (b"a GETQUOTA {2+}\r\na ", commands.GetQuota(b"a", b"a ")),
     (b"a getquotaroot inbox", commands.GetQuotaRoot(b"a", "INBOX")),
