@@ -67,9 +67,11 @@ class MXHosts:
         if domain.startswith("["):
             return [self._literal(domain)]
         records, secure = await self._records(domain)
-        reached = self._without_loops(domain, await self._reach(self._in_order(records)))
+        records = self._in_order(records)
+        unasked = [_Reached(record, unknown=True) for record in records[HOSTS_MAX:]]
+        reached = self._without_loops(domain, [*await self._reach(records[:HOSTS_MAX]), *unasked])
         hosts = list(_hosts(reached, secure=secure))
-        if hosts:
+        if any(host.addresses for host in hosts):
             return hosts
         if any(host.unknown for host in reached):
             raise _deferred(f"the DNS does not answer for the hosts of {domain}")
@@ -111,7 +113,7 @@ class MXHosts:
     def _in_order(self, records: Sequence[MXRecord]) -> Sequence[MXRecord]:
         shuffled = list(records)
         self._random.shuffle(shuffled)
-        return sorted(shuffled, key=lambda record: record.preference)[:HOSTS_MAX]
+        return sorted(shuffled, key=lambda record: record.preference)
 
     async def _reach(self, records: Sequence[MXRecord]) -> Sequence[_Reached]:
         asking = [Deferred.fromCoroutine(self._reach_one(record)) for record in records]
@@ -159,13 +161,13 @@ class MXHosts:
 
 
 def _hosts(reached: Sequence[_Reached], *, secure: bool) -> Iterator[Host]:
-    """Make hosts of those that have addresses, as many as are worth a try."""
+    """Make hosts of those that have addresses, as many as are worth a try, and of those that may have some."""
     room = ADDRESSES_MAX
     for host in reached:
-        addresses = [address for address in host.addresses if not _plain(address).is_unspecified][:room]
-        if addresses:
-            room -= len(addresses)
-            yield Host(name=host.record.host, addresses=tuple(addresses), secure=secure and host.secure)
+        addresses = [address for address in host.addresses if not _plain(address).is_unspecified]
+        if addresses or host.unknown:
+            yield Host(name=host.record.host, addresses=tuple(addresses[:room]), secure=secure and host.secure)
+        room -= len(addresses[:room])
 
 
 def _by_turns(families: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -37,7 +37,7 @@ class Host:
 
     Args:
         name: as its MX record says, in the form of `mailsuite.address.normalize_domain`; or an address literal.
-        addresses: IPv4 and IPv6 addresses in the order in which to try them; at least one.
+        addresses: IPv4 and IPv6 addresses in the order in which to try them; none when the host cannot be tried now.
         secure: DNSSEC vouches for everything that led here (RFC 7672 section 2.2); False when nobody validates.
     """
 
@@ -52,6 +52,8 @@ class FindHosts(Protocol):
     async def __call__(self, domain: str) -> Sequence[Host]:
         """
         Give the hosts in the order in which to try them; those of equal preference are shuffled anew each time.
+
+        One of them at least has an address. Others may have none: those could take the message at another time.
 
         Raises:
             UnreachableError: there is no such domain, it takes no mail, or the DNS does not answer.

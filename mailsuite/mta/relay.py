@@ -27,6 +27,7 @@ from mailsuite.mta.source import Source, Sources
 from mailsuite.observe import EventLog
 from mailsuite.smtp.client import NOT_REACHED, send_over
 from mailsuite.smtp.connection import Connection, without_chunking
+from mailsuite.smtp.envelope_commands import requires_tls
 from mailsuite.smtp.opening import NotOpenedError, open_connection
 from mailsuite.smtp.outcome import Content, Outcome, OutcomeState
 from mailsuite.smtp.outgoing import Conversions
@@ -165,8 +166,9 @@ class RelayAgent:
     ) -> None:
         source = self._sources.find(envelope.sender)
         hops = await self._hops(destination, envelope, source)
+        hosts = [host for host in hops.hosts if host.addresses]
         left = self._settings.addresses_max
-        for further, host in zip(reversed(range(len(hops.hosts))), hops.hosts, strict=True):
+        for further, host in zip(reversed(range(len(hosts))), hosts, strict=True):
             hop = await hops.hop(host)
             if hop.refused is not None:
                 results.settle(results.unsent, hop.refused, elsewhere=True)
@@ -179,8 +181,13 @@ class RelayAgent:
                 if not results.reopen():
                     return
             results.name_host(host.name)
-            if left <= 0 or not results.reopen():
+            if not results.reopen():
                 return
+            if left <= 0 and further:
+                results.keep_hoping()
+                return
+        if len(hosts) < len(hops.hosts):
+            results.keep_hoping()
 
     async def _hops(self, destination: Destination, envelope: Envelope, source: Source) -> Hops:
         route, settings = destination.route, self._settings
@@ -196,7 +203,7 @@ class RelayAgent:
             self._decide_tls,
             settings,
             source,
-            require_tls=envelope.sender.require_tls,
+            require_tls=requires_tls(envelope.sender),
         )
 
 

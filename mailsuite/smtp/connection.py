@@ -9,7 +9,7 @@ from mailsuite.envelope import Envelope, Recipient
 from mailsuite.errors import MailError
 from mailsuite.message.convert import NotConvertibleError
 from mailsuite.smtp.dialogue import Dialogue
-from mailsuite.smtp.envelope_commands import encode_mail
+from mailsuite.smtp.envelope_commands import encode_mail, requires_tls
 from mailsuite.smtp.grammar import encode_path
 from mailsuite.smtp.offered import Offered
 from mailsuite.smtp.outcome import Content, Outcome, OutcomeState
@@ -19,7 +19,8 @@ from mailsuite.smtp.results import Results, deferred
 from mailsuite.smtp.settings import ClientSettings
 from mailsuite.smtp.transaction import Transaction
 
-REQUIRETLS_STATUS = "5.7.30"  # RFC 8689 section 5
+NO_TLS_STATUS = "5.7.10"  # RFC 8689 section 4.2.1: encryption needed
+NO_REQUIRETLS_STATUS = "5.7.30"  # RFC 8689 section 4.2.1: REQUIRETLS support required
 
 _Place = tuple[int, Recipient]
 
@@ -110,10 +111,8 @@ class Connection:
         places: Sequence[int],
     ) -> None:
         sender = envelope.sender
-        if sender.require_tls and not self._keeps_tls():
-            text = "the host does not promise TLS on the whole way"
-            results.settle(places, Outcome(OutcomeState.FAILED, 0, REQUIRETLS_STATUS, text))
-            results.elsewhere.update(places)  # RFC 8689 section 4.2.1: another host may
+        if requires_tls(sender) and (refused := self._breaks_tls()) is not None:
+            results.settle(places, refused, elsewhere=True)  # RFC 8689 section 4.2.1: another host may do better
             return
         waiting, smtputf8 = self._nameable(envelope, results, places)
         if not waiting:
@@ -172,9 +171,18 @@ class Connection:
         finally:
             outgoing.close()
 
-    def _keeps_tls(self) -> bool:
-        """RFC 8689 section 4.2.1: the host's certificate was verified, and it says that it will do the same."""
-        return self.encrypted and self._settings.verifies and self.offered.requiretls
+    def _breaks_tls(self) -> Outcome | None:
+        """
+        Say why a message that requires TLS may not go here: RFC 8689 section 4.2.1.
+
+        The host's certificate must be verified, and it must say that it will do the same.
+        """
+        if not (self.encrypted and self._settings.verifies):
+            return no_tls("the connection has no TLS with a verified certificate")
+        if not self.offered.requiretls:
+            text = "the host does not promise TLS on the whole way"
+            return Outcome(OutcomeState.FAILED, 0, NO_REQUIRETLS_STATUS, text)
+        return None
 
     def _nameable(self, envelope: Envelope, results: Results, places: Sequence[int]) -> tuple[list[_Place], bool]:
         """
@@ -223,6 +231,15 @@ class Connection:
             else:
                 left.append((place, recipient))
         return group, left
+
+
+def no_tls(reason: str) -> Outcome:
+    """
+    Make the outcome of a message that requires TLS at a host with which that cannot be had.
+
+    Its sender is told, and does not wait for the host to learn it: RFC 8689 section 4.2.1.
+    """
+    return Outcome(OutcomeState.FAILED, 0, NO_TLS_STATUS, clean(f"the message requires TLS: {reason}"))
 
 
 def without_chunking(settings: ClientSettings) -> ClientSettings:

@@ -47,6 +47,16 @@ def encode_mail(sender: Sender, offered: Offered, *, size_octets: int, body: Bod
     return b" ".join(words) + b"\r\n"
 
 
+def requires_tls(sender: Sender) -> bool:
+    """
+    Say whether a message may go nowhere but where TLS is kept.
+
+    A report with REQUIRETLS asks for it where it can be had, and is not lost where not: RFC 8689 section 4.2.1 and
+    section 5.
+    """
+    return sender.require_tls and sender.path is not None
+
+
 def encode_rcpt(recipient: Recipient, offered: Offered, *, smtputf8: bool) -> bytes:
     """
     Write RCPT.

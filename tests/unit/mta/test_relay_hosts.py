@@ -2,6 +2,7 @@
 
 import attrs
 import pytest
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectionDone
@@ -144,8 +145,8 @@ class World:
     def say(self, *words):
         said = b""
         for word in words:
-            if word is None:
-                self.protocols[-1].connectionLost(Failure(ConnectionDone()))
+            if word is None or isinstance(word, Exception):
+                self.protocols[-1].connectionLost(Failure(word or ConnectionDone()))
                 continue
             for each in word if isinstance(word, list) else [word]:
                 self.protocols[-1].dataReceived(each)
@@ -443,7 +444,11 @@ def test_mail_that_requires_tls_is_tried_at_each_host_and_returned():
     for _ in range(3):
         world.connect(EHLO)
     assert world.outcomes == [(FAILED, 0, "mx2.far.test")]
-    assert world.results[0][0].enhanced == "5.7.30"
+    assert world.results[0][0].enhanced == "5.7.10"
+
+
+BAD_CERTIFICATE = SSL.Error([("SSL routines", "", "certificate verify failed")])
+SHAKES = [ehlo(b"STARTTLS"), b"220 go\r\n"]
 
 
 @pytest.mark.parametrize(
@@ -454,6 +459,14 @@ def test_mail_that_requires_tls_is_tried_at_each_host_and_returned():
         ([[REFUSED], [EHLO], [EHLO]], (DEFERRED, "4.4.1")),
         ([[EHLO], [REFUSED], [EHLO]], (DEFERRED, "4.4.1")),
         ([[EHLO], [EHLO], [REFUSED]], (DEFERRED, "4.4.1")),
+        ([[*SHAKES, BAD_CERTIFICATE]] * 3, (FAILED, "5.7.10")),
+        ([[*SHAKES, SSL.Error([("SSL routines", "", "sslv3 alert handshake failure")])]] * 3, (FAILED, "5.7.10")),
+        ([[*SHAKES, SSL.Error([("SSL routines", "", "tlsv1 alert internal error")])]] * 3, (DEFERRED, "4.7.5")),
+        ([[*SHAKES, BAD_CERTIFICATE], [EHLO], [*SHAKES, BAD_CERTIFICATE]], (FAILED, "5.7.10")),
+        ([[*SHAKES, None]] * 3, (DEFERRED, "4.7.5")),
+        ([[*SHAKES, None], [EHLO], [*SHAKES, BAD_CERTIFICATE]], (DEFERRED, "4.7.5")),
+        ([[*SHAKES, BAD_CERTIFICATE], [EHLO], [*SHAKES, None]], (DEFERRED, "4.7.5")),
+        ([[*SHAKES, BAD_CERTIFICATE], [REFUSED], [EHLO]], (DEFERRED, "4.4.1")),
     ],
 )
 def test_mail_that_requires_tls_is_returned_when_no_host_has_it_and_all_were_asked(words, outcome):
@@ -464,6 +477,45 @@ def test_mail_that_requires_tls_is_returned_when_no_host_has_it_and_all_were_ask
         world.connect(*each)
     (found,) = world.results[0]
     assert (found.state, found.enhanced) == outcome
+
+
+LATER = Host(name="mx3.far.test", addresses=())
+
+
+@pytest.mark.parametrize(
+    ("hosts", "addresses_max", "outcome"),
+    [
+        (HOSTS, 2, (FAILED, "5.7.10", "mx2.far.test")),
+        (HOSTS, 1, (DEFERRED, "4.7.0", "mx1.far.test")),
+        ((*HOSTS, LATER), 2, (DEFERRED, "4.7.0", "mx2.far.test")),
+        ((LATER, *HOSTS), 2, (DEFERRED, "4.7.0", "mx2.far.test")),
+    ],
+)
+def test_mail_that_requires_tls_waits_while_a_host_was_not_tried(hosts, addresses_max, outcome):
+    tls = HostTLS(tls=TLSPolicy.REQUIRE, creator=object())
+    world = World(hosts, Policy({host.name: tls for host in HOSTS}), addresses_max=addresses_max)
+    world.send(require_tls=True)
+    for _ in range(min(2, addresses_max)):
+        world.connect(*SHAKES, BAD_CERTIFICATE)
+    (found,) = world.results[0]
+    assert (found.state, found.enhanced, found.host) == outcome
+
+
+def test_a_report_on_mail_that_requires_tls_goes_wherever_it_can():
+    world = World(policy=Policy())
+    world.send(sender="", require_tls=True)
+    assert not world.policy.required
+    assert b"MAIL FROM:<>\r\n" in world.connect(ehlo(b"REQUIRETLS"))  # which nobody may offer in the clear
+    world.say(*TAKES[1:])
+    assert world.outcomes == [(DELIVERED, 250, "mx1.far.test")]
+
+
+def test_a_report_on_mail_that_requires_tls_asks_for_it_where_it_is_offered():
+    world = World(policy=Policy())
+    world.send(sender="", require_tls=True)
+    world.connect(*SHAKES)
+    world.protocols[-1].handshakeCompleted()
+    assert b"MAIL FROM:<> REQUIRETLS\r\n" in world.say(ehlo(b"REQUIRETLS")[1])
 
 
 # routes and sources

@@ -642,7 +642,7 @@ def test_mail_that_requires_tls_goes_only_where_that_is_promised(far):
     host = far(*PIPELINED, "REQUIRETLS")
     assert host.send(require_tls=True) == b""
     (outcome,) = host.results.outcomes
-    assert (outcome.state, outcome.enhanced, host.results.elsewhere) == (FAILED, "5.7.30", {0})
+    assert (outcome.state, outcome.enhanced, host.results.elsewhere) == (FAILED, "5.7.10", {0})
     assert host.connection.reusable
 
 
@@ -655,6 +655,15 @@ def test_mail_that_requires_tls_over_verified_tls(far, promised):
     said = host.send(require_tls=True)
     assert said.startswith(b"MAIL FROM:<a@a.example> REQUIRETLS\r\n" if promised else b"")
     assert bool(said) == promised
+    if not promised:
+        (outcome,) = host.results.outcomes
+        assert (outcome.state, outcome.enhanced, host.results.elsewhere) == (FAILED, "5.7.30", {0})
+
+
+def test_a_host_without_the_tls_that_is_required_has_a_status_for_now(far):
+    (opened,) = far(tls=TLSPolicy.REQUIRE).opened
+    assert (opened.value.outcome.enhanced, opened.value.lacks_tls) == ("4.7.0", True)  # 4.7.4 would be for good
+    opened.cleanFailure()
 
 
 @pytest.mark.parametrize(
