@@ -54,6 +54,7 @@ class Connection:
         self.messages = 0
         self._dialogue = dialogue
         self._settings = settings
+        self._domains: set[str] = set()
         self._dirty = False
         self._usable = True
 
@@ -148,8 +149,7 @@ class Connection:
             except MailError as error:
                 results.settle(places, Outcome(OutcomeState.FAILED, 0, "5.1.7", error.detail))
                 return
-            while waiting and self.reusable:
-                group, waiting = self._next_group(waiting)
+            while self.reusable and (group := self._take_group(waiting)):
                 transaction = Transaction(
                     self._dialogue,
                     self.offered,
@@ -167,7 +167,7 @@ class Connection:
                     self.abort()  # half a message must not be taken for the whole: no QUIT
                     return
                 self._dirty = transaction.dirty
-                waiting = transaction.too_many + waiting
+                waiting[:0] = transaction.too_many
         finally:
             outgoing.close()
 
@@ -214,23 +214,29 @@ class Connection:
             found.append((place, recipient))
         return found, needed
 
-    def _next_group(self, waiting: list[_Place]) -> tuple[list[_Place], list[_Place]]:
-        """Take as many recipients as fit into one transaction: RFC 9422 section 4."""
+    def _take_group(self, waiting: list[_Place]) -> list[_Place]:
+        """
+        Take as many recipients from those that wait as fit into one transaction: RFC 9422 section 4.
+
+        Where nobody fits since the connection carried mail for as many domains as it may, it ends.
+        """
         most = self.offered.recipients_max or len(waiting)
         domains_max = self.offered.domains_max
-        if not domains_max:
-            return waiting[:most], waiting[most:]
         group: list[_Place] = []
         left: list[_Place] = []
-        domains: set[str] = set()
         for place, recipient in waiting:
             domain = recipient.path.domain
-            if len(group) < most and (domain in domains or len(domains) < domains_max):
-                domains.add(domain)
+            fits = not domains_max or domain in self._domains or len(self._domains) < domains_max
+            if fits and len(group) < most:
                 group.append((place, recipient))
+                if domains_max:
+                    self._domains.add(domain)
             else:
                 left.append((place, recipient))
-        return group, left
+        if left and not group:
+            self.leave()
+        waiting[:] = left
+        return group
 
 
 def no_tls(reason: str) -> Outcome:

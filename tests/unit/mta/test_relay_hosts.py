@@ -391,6 +391,21 @@ def test_a_host_that_takes_one_recipient_a_connection_gets_as_many():
     assert world.tried == [("192.0.2.1", 25)] * 2
 
 
+def test_a_host_that_takes_one_domain_a_connection_gets_as_many():
+    route = Destination(domain="*", route=RouteSettings(domain="*", host="192.0.2.1"))
+    world = World()
+    limited = ehlo(b"LIMITS RCPTDOMAINMAX=1")
+    world.send("b@b.test", "c@c.test", destination=route)
+    assert b"RCPT TO:<b@b.test>\r\nDATA" in world.connect(limited)
+    world.say(OK * 2 + b"354 go\r\n", b"250 ok\r\n")
+    assert b"RCPT TO:<c@c.test>\r\nDATA" in world.connect(limited)
+    world.say(OK * 2 + b"354 go\r\n", b"250 ok\r\n")
+    world.send("b@b.test", destination=route)
+    world.connect(limited, OK * 2 + b"354 go\r\n", b"250 ok\r\n")
+    assert [outcome[0] for outcome in world.outcomes] == [DELIVERED]
+    assert len(world.tried) == 3
+
+
 # TLS
 
 
