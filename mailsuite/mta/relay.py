@@ -18,7 +18,7 @@ from mailsuite.envelope import Envelope
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body
 from mailsuite.mta.content import SpoolMessage
-from mailsuite.mta.hops import Hop, Hops, RouteHops, client_settings, find_domain_hops, find_route_host, make_endpoint
+from mailsuite.mta.hops import Hop, Hops, client_settings, find_domain_hops, find_route_hops, make_endpoint
 from mailsuite.mta.next_hop import DecideTLS, FindHosts, UnreachableError
 from mailsuite.mta.pool import ConnectionPool
 from mailsuite.mta.route import NO_ROUTE, find_route
@@ -192,9 +192,8 @@ class RelayAgent:
     async def _hops(self, destination: Destination, envelope: Envelope, source: Source) -> Hops:
         route, settings = destination.route, self._settings
         if route is not None:
-            host = await find_route_host(self._reactor, route.host, settings.connect_seconds)
             client = client_settings(route, source.helo_name, settings, verify=self._verify)
-            return RouteHops(host, route.port, client)
+            return await find_route_hops(self._reactor, route, self._decide_tls, client)
         if self._find_hosts is None:
             raise UnreachableError(NO_ROUTE_OUTCOME)
         return await find_domain_hops(

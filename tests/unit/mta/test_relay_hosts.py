@@ -6,7 +6,7 @@ from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectionDone
-from twisted.internet.interfaces import ITLSTransport
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, ITLSTransport
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -79,6 +79,7 @@ class Policy:
 
     by_host: dict = attrs.field(factory=dict)
     told: list = attrs.field(factory=list)
+    domains: list = attrs.field(factory=list)
     required: bool = False
 
     async def host(self, host):
@@ -113,7 +114,7 @@ class World:
         return self.hosts
 
     async def decide_tls(self, domain, *, require):
-        assert domain == "far.test"
+        self.policy.domains.append(domain)
         self.policy.required = require
         return self.policy
 
@@ -544,6 +545,49 @@ def test_the_addresses_of_a_routes_host_are_tried_in_turn():
     assert world.tried == [("192.0.2.7", 2525), ("192.0.2.8", 2525)]
     world.connect(*TAKES)
     assert world.outcomes == [(DELIVERED, 250, "relay.test")]
+
+
+@pytest.mark.parametrize("host", ["relay.test", "Relay.TEST"])
+def test_the_host_of_a_route_has_the_policy_of_its_own_name(host):
+    verifier = object()
+    world = World(policy=Policy({"relay.test": HostTLS(tls=TLSPolicy.REQUIRE, creator=verifier, identity="sts")}))
+    world.reactor.nameResolver = Resolver(relay=("192.0.2.7",), Relay=("192.0.2.7",))
+    world.send(destination=Destination(domain="*", route=RouteSettings(domain="*", host=host)))
+    assert world.policy.domains == ["relay.test"]
+    world.connect(EHLO)
+    assert [(outcome.state, outcome.enhanced) for outcome in world.results[0]] == [(DEFERRED, "4.7.0")]
+    world.send(destination=Destination(domain="*", route=RouteSettings(domain="*", host=host)))
+    world.connect(*SHAKES)
+    assert world.protocols[-1].transport.creator is verifier
+    assert world.policy.told == [("relay.test", "starttls-not-supported")]
+
+
+def test_the_host_of_a_route_that_its_own_policy_refuses_is_not_asked():
+    refused = Outcome(DEFERRED, 0, "4.7.5", "not in the policy")
+    world = World(policy=Policy({"relay.test": HostTLS(tls=TLSPolicy.REQUIRE, refused=refused)}))
+    for tls in ("opportunistic", "require"):
+        world.send(destination=Destination(domain="*", route=RouteSettings(domain="*", host="relay.test", tls=tls)))
+        assert world.outcomes == [(DEFERRED, 0, "relay.test")]
+    assert world.tried == []
+
+
+def test_what_a_routes_operator_wants_of_certificates_stays():
+    world = World(policy=Policy({"relay.test": HostTLS(tls=TLSPolicy.REQUIRE, creator=object())}))
+    route = RouteSettings(domain="*", host="relay.test", tls=TLSPolicy.REQUIRE)
+    world.send(destination=Destination(domain="*", route=route))
+    world.connect(*SHAKES)
+    assert IOpenSSLClientConnectionCreator.providedBy(world.protocols[-1].transport.creator)
+
+
+@pytest.mark.parametrize(
+    ("host", "tls"), [("192.0.2.7", "opportunistic"), ("relay", "opportunistic"), ("relay.test", "none")]
+)
+def test_a_route_without_a_policy_domain_is_as_its_operator_says(host, tls):
+    world = World(policy=Policy())
+    world.send(destination=Destination(domain="*", route=RouteSettings(domain="*", host=host, tls=tls)))
+    world.connect(*TAKES)
+    assert [outcome[0] for outcome in world.outcomes] == [DELIVERED]
+    assert world.policy.domains == []
 
 
 def test_a_routes_host_without_address_defers():
