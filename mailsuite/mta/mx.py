@@ -17,6 +17,8 @@ from mailsuite.smtp.outcome import Outcome, OutcomeState
 HOSTS_MAX = 20
 ADDRESSES_MAX = 40
 NULL_MX = "."  # RFC 7505 section 3
+LOOPS_STATUS = "5.4.6"
+"""What others say as well; RFC 3463 section 3.5 meant it for failures that pass, and has none for this."""
 
 _IPV6_TAG = "[ipv6:"
 
@@ -88,7 +90,7 @@ class MXHosts:
         if address is None or tagged != (":" in text):
             raise _failed("5.1.2", f"{domain} is no address literal")
         if address in self._own_addresses or address.is_unspecified:
-            raise _failed("5.4.6", f"mail for {domain} loops back to this server")
+            raise _failed(LOOPS_STATUS, f"mail for {domain} loops back to this server")
         if (AAAA if address.version == 6 else A) not in self._types:  # noqa: PLR2004 - IPv6
             raise _failed("5.4.4", f"this server does not use addresses such as {domain}")
         return Host(name=domain, addresses=(str(address),))
@@ -151,7 +153,7 @@ class MXHosts:
         ours = [host.record.preference for host in reached if self._is_ours(host)]
         left = [host for host in reached if not ours or host.record.preference < min(ours)]
         if ours and not left:
-            raise _failed("5.4.6", f"mail for {domain} loops back to this server")
+            raise _failed(LOOPS_STATUS, f"mail for {domain} loops back to this server")
         return left
 
     def _is_ours(self, host: _Reached) -> bool:

@@ -21,6 +21,9 @@ from mailsuite.smtp.transaction import Transaction
 
 NO_TLS_STATUS = "5.7.10"  # RFC 8689 section 4.2.1: encryption needed
 NO_REQUIRETLS_STATUS = "5.7.30"  # RFC 8689 section 4.2.1: REQUIRETLS support required
+# RFC 6531 section 4.2
+NO_UTF8_ADDRESS = Outcome(OutcomeState.FAILED, 0, "5.6.7", "the host does not take internationalized addresses")
+NO_UTF8_HEADER = Outcome(OutcomeState.FAILED, 0, "5.6.9", "the host does not take internationalized mail")
 
 _Place = tuple[int, Recipient]
 
@@ -144,7 +147,12 @@ class Connection:
                 return
             try:
                 mail = encode_mail(
-                    sender, self.offered, size_octets=outgoing.size_octets, body=outgoing.body, smtputf8=smtputf8
+                    sender,
+                    self.offered,
+                    size_octets=outgoing.size_octets,
+                    body=outgoing.body,
+                    smtputf8=smtputf8,
+                    logged_in=bool(self._settings.username),
                 )
             except MailError as error:
                 results.settle(places, Outcome(OutcomeState.FAILED, 0, "5.1.7", error.detail))
@@ -192,11 +200,8 @@ class Connection:
             Those with their places, and whether MAIL gets SMTPUTF8.
         """
         sender = envelope.sender
-        needed = sender.smtputf8 or (sender.path is not None and not sender.path.is_ascii)
-        if needed and not self.offered.smtputf8:
-            text = "the host does not take internationalized mail"
-            results.settle(places, Outcome(OutcomeState.FAILED, 0, "5.6.7", text))
-            return [], False
+        from_ascii = sender.path is None or sender.path.is_ascii
+        needed = sender.smtputf8 or not from_ascii
         found = []
         for place in places:
             recipient = envelope.recipients[place]
@@ -205,12 +210,14 @@ class Connection:
             except MailError as error:
                 results.settle([place], Outcome(OutcomeState.FAILED, 0, "5.1.3", error.detail))
                 continue
-            if not recipient.path.is_ascii:
-                if not self.offered.smtputf8:
-                    text = "the host does not take internationalized addresses"
-                    results.settle([place], Outcome(OutcomeState.FAILED, 0, "5.6.7", text))
+            if not self.offered.smtputf8:
+                if not (from_ascii and recipient.path.is_ascii):
+                    results.settle([place], NO_UTF8_ADDRESS)
                     continue
-                needed = True
+                if needed:
+                    results.settle([place], NO_UTF8_HEADER)
+                    continue
+            needed = needed or not recipient.path.is_ascii
             found.append((place, recipient))
         return found, needed
 

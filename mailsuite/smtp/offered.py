@@ -16,7 +16,8 @@ class Offered:
 
     Args:
         size_octets: the longest message; 0 is no limit, or none that was told.
-        mechanisms: of AUTH.
+        auth: AUTH as RFC 4954 has it.
+        mechanisms: of AUTH, however it is written.
         messages_max: transactions on one connection; 0 is no limit. RFC 9422 section 4.1.
         recipients_max: recipients of one transaction; 0 likewise. RFC 9422 section 4.2.
         domains_max: domains of the recipients of one connection; 0 likewise. RFC 9422 section 4.3.
@@ -32,6 +33,7 @@ class Offered:
     requiretls: bool = False
     size: bool = False
     size_octets: int = 0
+    auth: bool = False
     mechanisms: frozenset[str] = frozenset()
     messages_max: int = 0
     recipients_max: int = 0
@@ -64,6 +66,7 @@ def parse_offered(lines: Sequence[str]) -> Offered:
         requiretls="REQUIRETLS" in words,  # RFC 8689
         size="SIZE" in words,  # RFC 1870
         size_octets=_size(words.get("SIZE", "")),
+        auth="AUTH" in words,  # RFC 4954
         mechanisms=frozenset(mechanisms),
         messages_max=limits.get("MAILMAX", 0),
         recipients_max=limits.get("RCPTMAX", 0),
