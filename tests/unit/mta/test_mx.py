@@ -2,6 +2,7 @@ from random import Random
 
 import pytest
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.mta.mx import ADDRESSES_MAX, HOSTS_MAX, MXHosts
 from mailsuite.mta.next_hop import Host, UnreachableError
 from mailsuite.mta.settings import NextHopSettings
@@ -245,3 +246,66 @@ def test_security_needs_the_whole_way(find):
         "alias.test": {"CNAME": ["mx1.test."]},
     }
     assert not find(half, secure={"d.test", "alias.test"})[0].secure
+
+
+ALIAS = {**mx((10, "alias.test")), "alias.test": {"CNAME": ["mx1.test."]}}
+
+
+@pytest.mark.parametrize(
+    ("secure", "bases"),
+    [
+        ({"d.test", "alias.test", "mx1.test"}, ("mx1.test", "alias.test")),
+        ({"d.test", "alias.test"}, ("alias.test",)),
+        ({"d.test", "mx1.test"}, ()),
+        ({"d.test"}, ()),
+        ({"alias.test", "mx1.test"}, ()),
+    ],
+)
+def test_a_host_that_is_an_alias_may_have_tlsa_records_under_either_name(find, secure, bases):
+    assert find(ALIAS, secure=secure)[0].bases == bases
+
+
+def test_a_host_of_one_family_has_its_tlsa_records_at_the_end_of_its_aliases(find):
+    six = {**ALIAS, "mx1.test": {"AAAA": ["2001:db8::1"]}}
+    assert find(six, secure={"test"})[0].bases == ("mx1.test", "alias.test")
+    assert find(mx((10, "mx1.test")), secure={"test"})[0].bases == ("mx1.test",)
+    assert find(mx((10, "mx1.test")), secure={"d.test"})[0].bases == ()
+
+
+def test_a_domain_that_is_an_alias_and_its_own_host_may_have_tlsa_records_under_either_name(find):
+    records = {"d.test": {"CNAME": ["e.test."]}, "e.test": {"A": ["192.0.2.9"]}}
+    (host,) = find(records, secure={"test"})
+    assert (host.name, host.bases, host.expanded_domain) == ("e.test", ("e.test", "d.test"), "e.test")
+    (host,) = find(records, secure={"d.test"})
+    assert (host.bases, host.expanded_domain) == ((), "")
+    (host,) = find({"d.test": {"A": ["192.0.2.9"]}}, secure={"test"})
+    assert (host.bases, host.expanded_domain) == (("d.test",), "d.test")
+
+
+def test_where_the_aliases_of_a_domain_lead_is_told_when_it_is_secure(find):
+    records = {"d.test": {"CNAME": ["e.test."]}, "e.test": {"MX": ["10 mx1.test."]}}
+    assert find(records, secure={"test"})[0].expanded_domain == "e.test"
+    assert find(records, secure={"d.test", "mx1.test"})[0].expanded_domain == ""
+
+
+class NoAliases(MemoryResolver):
+    """Knows addresses, and does not answer when it is asked for aliases or IPv4."""
+
+    async def resolve(self, name, rdtype):
+        """Answer, or not."""
+        if rdtype.name in {"CNAME", "A"}:
+            raise MailError(Kind.UNAVAILABLE)
+        return await super().resolve(name, rdtype)
+
+
+def test_a_host_whose_alias_cannot_be_looked_up_waits(outcome):
+    records = {**ALIAS, "mx1.test": {"AAAA": ["2001:db8::1"]}}
+
+    def find(secure):
+        resolver = NoAliases(records, secure=secure)
+        find_hosts = MXHosts(resolver, NextHopSettings(), own_names=(), own_addresses=(), random=Keep())
+        return outcome(find_hosts("d.test"))
+
+    assert deferred(find({"d.test", "alias.test"}))
+    assert find({"test"})[0].bases == ("mx1.test", "alias.test")  # an A record that fails does not hide its end
+    assert find(())[0].bases == ()
