@@ -36,7 +36,8 @@ RECORD_AGAIN_SECONDS = 5.0
 
 LOCALLY_DELIVERED = Outcome(OutcomeState.DELIVERED, 0, "2.0.0", "delivered")
 EXPANDED = Outcome(OutcomeState.DELIVERED, 0, "2.0.0", "goes on to several addresses")
-LOOPED_OUTCOME = Outcome(OutcomeState.FAILED, 0, "5.4.6", "mail forwarding loop")  # RFC 3463 section 3.5
+LOOPED_OUTCOME = Outcome(OutcomeState.FAILED, 0, "5.4.6", "mail forwarding loop")
+"""What others say as well; RFC 3463 section 3.5 meant it for failures that pass, and has none for this."""
 NOT_TRIED = "nobody could be asked yet"
 UNREADABLE = "the message in the spool cannot be read"
 LOCAL_STATUS = {Kind.OVER_QUOTA: "2.2", Kind.NOT_FOUND: "1.1", Kind.TOO_LARGE: "3.4", Kind.DENIED: "7.1"}

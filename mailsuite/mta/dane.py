@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import attrs
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import TLSA, A, IResolver, NoRecordsError, TLSARecord
+from mailsuite.interfaces import TLSA, IResolver, NoRecordsError, TLSARecord
 from mailsuite.mta.next_hop import Host
 
 PORT = 25
@@ -59,14 +59,12 @@ class TLSASet:
 
 async def find_tlsa(resolver: IResolver, host: Host) -> TLSASet | None:
     """
-    Find the TLSA records of a host that was itself found securely; None when DNSSEC says that there are none.
-
-    The name at the end of the host's aliases comes first, then its own (RFC 7672 section 2.2.3).
+    Find the TLSA records of a host; None when DNSSEC says that there are none (RFC 7672 section 2.2.3).
 
     Raises:
         MailError: UNAVAILABLE; the host must not be used now (RFC 7672 section 2.1.2).
     """
-    for base in dict.fromkeys((await _canonical(resolver, host.name), host.name)):
+    for base in host.bases:
         try:
             answer = await resolver.resolve(f"_{PORT}._tcp.{base}", TLSA)
         except NoRecordsError:
@@ -79,17 +77,6 @@ async def find_tlsa(resolver: IResolver, host: Host) -> TLSASet | None:
             records = answer.records[:RECORDS_MAX]
             return TLSASet(base=base, usable=usable(records), text=tuple(map(_text, records)))
     return None
-
-
-async def _canonical(resolver: IResolver, name: str) -> str:
-    """Follow the aliases of a host; they were followed a moment ago, so this asks nobody."""
-    try:
-        answer = await resolver.resolve(name, A)
-    except NoRecordsError as error:
-        return error.name if error.secure else name
-    except MailError:
-        return name
-    return answer.name if answer.secure else name
 
 
 def usable(records: Sequence[TLSARecord]) -> tuple[TLSARecord, ...]:

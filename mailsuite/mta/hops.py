@@ -23,6 +23,8 @@ from twisted.internet.interfaces import (
 from twisted.internet.ssl import optionsForClientTLS
 from zope.interface import implementer
 
+from mailsuite.address import normalize_domain
+from mailsuite.errors import MailError
 from mailsuite.mta.next_hop import DecideTLS, DomainTLS, FindHosts, Host, HostTLS, UnreachableError
 from mailsuite.mta.settings import RelaySettings, RouteSettings
 from mailsuite.mta.source import Source
@@ -69,16 +71,26 @@ class RouteHops:
 
     Args:
         settings: as `client_settings` made them.
+        tls: what the host's owner wants; None leaves it at what the route's operator wants.
     """
 
-    def __init__(self, host: Host, port: int, settings: ClientSettings) -> None:
+    def __init__(self, host: Host, port: int, settings: ClientSettings, tls: DomainTLS | None = None) -> None:
         self.hosts: Sequence[Host] = (host,)
         self._port = port
         self._settings = settings
+        self._tls = tls
 
     async def hop(self, host: Host) -> Hop:
         """Say how it is to be spoken to."""
-        return Hop(host=host, port=self._port, settings=self._settings)
+        hop = Hop(host=host, port=self._port, settings=self._settings)
+        if self._tls is None:
+            return hop
+        host_tls = await self._tls.host(host)
+        hop = attrs.evolve(hop, refused=host_tls.refused, tell=_teller(self._tls, host))
+        if self._settings.tls is TLSPolicy.REQUIRE:
+            return hop  # the operator has said how the certificate is verified
+        settings = attrs.evolve(self._settings, tls=host_tls.tls, tls_creator=host_tls.creator)
+        return attrs.evolve(hop, settings=settings, tls_identity=host_tls.identity)
 
 
 class DomainHops:
@@ -114,7 +126,11 @@ class DomainHops:
         )
         if domain_tls is None:
             return hop
-        return attrs.evolve(hop, tell=lambda failure: domain_tls.tell(host, failure))
+        return attrs.evolve(hop, tell=_teller(domain_tls, host))
+
+
+def _teller(tls: DomainTLS, host: Host) -> Callable[[str], None]:
+    return lambda failure: tls.tell(host, failure)
 
 
 async def find_domain_hops(
@@ -190,6 +206,36 @@ def make_endpoint(
     """Make what connects to one address."""
     kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
     return kind(reactor, address, port, timeout=seconds, bindAddress=bind_address)
+
+
+async def find_route_hops(
+    reactor: Any, route: RouteSettings, decide_tls: DecideTLS | None, settings: ClientSettings
+) -> RouteHops:
+    """
+    Find the host of a route and what its owner wants of TLS.
+
+    The name of the host is the policy domain (RFC 8461 section 3.4); an address has no policies, nor has a name that
+    is but one label. ``tls = "none"`` is an operator's word that it goes without.
+
+    Args:
+        settings: as `client_settings` made them.
+
+    Raises:
+        UnreachableError: it has no address at the moment.
+    """
+    host = await find_route_host(reactor, route.host, settings.connect_seconds)
+    domain = "" if _is_address(route.host) else _domain(route.host)
+    if decide_tls is None or settings.tls is TLSPolicy.NONE or "." not in domain:
+        return RouteHops(host, route.port, settings)
+    tls = await decide_tls(domain, require=False)  # where REQUIRETLS asks for more, the connection is what tells
+    return RouteHops(attrs.evolve(host, name=domain), route.port, settings, tls)
+
+
+def _domain(name: str) -> str:
+    try:
+        return normalize_domain(name.removesuffix("."))
+    except MailError:
+        return ""
 
 
 async def find_route_host(reactor: Any, name: str, seconds: float) -> Host:

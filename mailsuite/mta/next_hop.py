@@ -37,13 +37,19 @@ class Host:
 
     Args:
         name: as its MX record says, in the form of `mailsuite.address.normalize_domain`; or an address literal.
-        addresses: IPv4 and IPv6 addresses in the order in which to try them; at least one.
+        addresses: IPv4 and IPv6 addresses in the order in which to try them; none when the host cannot be tried now.
         secure: DNSSEC vouches for everything that led here (RFC 7672 section 2.2); False when nobody validates.
+        bases: names whose TLSA records tell its certificate, the best first (RFC 7672 section 2.2.3); none where
+            DNSSEC vouches for none.
+        expanded_domain: where the aliases of the domain lead to that mail is for; empty when DNSSEC does not vouch for
+            that.
     """
 
     name: str
     addresses: tuple[str, ...]
     secure: bool = False
+    bases: tuple[str, ...] = ()
+    expanded_domain: str = ""
 
 
 class FindHosts(Protocol):
@@ -52,6 +58,8 @@ class FindHosts(Protocol):
     async def __call__(self, domain: str) -> Sequence[Host]:
         """
         Give the hosts in the order in which to try them; those of equal preference are shuffled anew each time.
+
+        One of them at least has an address. Others may have none: those could take the message at another time.
 
         Raises:
             UnreachableError: there is no such domain, it takes no mail, or the DNS does not answer.

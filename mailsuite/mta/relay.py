@@ -18,7 +18,7 @@ from mailsuite.envelope import Envelope
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body
 from mailsuite.mta.content import SpoolMessage
-from mailsuite.mta.hops import Hop, Hops, RouteHops, client_settings, find_domain_hops, find_route_host, make_endpoint
+from mailsuite.mta.hops import Hop, Hops, client_settings, find_domain_hops, find_route_hops, make_endpoint
 from mailsuite.mta.next_hop import DecideTLS, FindHosts, UnreachableError
 from mailsuite.mta.pool import ConnectionPool
 from mailsuite.mta.route import NO_ROUTE, find_route
@@ -27,6 +27,7 @@ from mailsuite.mta.source import Source, Sources
 from mailsuite.observe import EventLog
 from mailsuite.smtp.client import NOT_REACHED, send_over
 from mailsuite.smtp.connection import Connection, without_chunking
+from mailsuite.smtp.envelope_commands import requires_tls
 from mailsuite.smtp.opening import NotOpenedError, open_connection
 from mailsuite.smtp.outcome import Content, Outcome, OutcomeState
 from mailsuite.smtp.outgoing import Conversions
@@ -165,8 +166,9 @@ class RelayAgent:
     ) -> None:
         source = self._sources.find(envelope.sender)
         hops = await self._hops(destination, envelope, source)
+        hosts = [host for host in hops.hosts if host.addresses]
         left = self._settings.addresses_max
-        for further, host in zip(reversed(range(len(hops.hosts))), hops.hosts, strict=True):
+        for further, host in zip(reversed(range(len(hosts))), hosts, strict=True):
             hop = await hops.hop(host)
             if hop.refused is not None:
                 results.settle(results.unsent, hop.refused, elsewhere=True)
@@ -179,15 +181,19 @@ class RelayAgent:
                 if not results.reopen():
                     return
             results.name_host(host.name)
-            if left <= 0 or not results.reopen():
+            if not results.reopen():
                 return
+            if left <= 0 and further:
+                results.keep_hoping()
+                return
+        if len(hosts) < len(hops.hosts):
+            results.keep_hoping()
 
     async def _hops(self, destination: Destination, envelope: Envelope, source: Source) -> Hops:
         route, settings = destination.route, self._settings
         if route is not None:
-            host = await find_route_host(self._reactor, route.host, settings.connect_seconds)
             client = client_settings(route, source.helo_name, settings, verify=self._verify)
-            return RouteHops(host, route.port, client)
+            return await find_route_hops(self._reactor, route, self._decide_tls, client)
         if self._find_hosts is None:
             raise UnreachableError(NO_ROUTE_OUTCOME)
         return await find_domain_hops(
@@ -196,7 +202,7 @@ class RelayAgent:
             self._decide_tls,
             settings,
             source,
-            require_tls=envelope.sender.require_tls,
+            require_tls=requires_tls(envelope.sender),
         )
 
 

@@ -16,8 +16,8 @@ from mailsuite.mta.tls_store import KnownPolicy, TLSStore
 from mailsuite.observe import EventLog, background
 
 RECORD_LABEL = "_mta-sts"
-REFRESH_SECONDS = 86400.0  # RFC 8461 section 10.2: about once a day
-FAILED_SECONDS = 300.0  # RFC 8461 section 3.3: not more than every five minutes
+REFRESH_SECONDS = 86400.0  # RFC 8461 section 3.3: about once a day
+FAILED_SECONDS = 300.0  # RFC 8461 section 3.3: for each id, not more than every five minutes
 FAILED_MAX = 10_000
 
 
@@ -48,7 +48,7 @@ class STSPolicies:
         self._clock = clock
         self._tell_failed = failed
         self._under_way: dict[str, list[Deferred[None]]] = {}
-        self._failed: OrderedDict[str, float] = OrderedDict()
+        self._failed: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._fetching: Deferred[None] | None = None
         self._refreshing: Deferred[None] | None = None
         self._log = EventLog(Logger("mailsuite.mta.sts_policies"))
@@ -58,7 +58,8 @@ class STSPolicies:
         Give the policy in force; None when there is none.
 
         One that is known holds until it expires, whatever the DNS says (RFC 8461 section 5.1). When another one is
-        announced it is fetched first; the known one stays if that fails.
+        announced it is fetched first; the known one stays if that fails. About once a day it is fetched again, also
+        when no record announces it any more, which may be an attacker's doing (RFC 8461 section 10.2).
 
         Raises:
             MailError: UNAVAILABLE, when it cannot be told whether one is known.
@@ -68,12 +69,13 @@ class STSPolicies:
         now = self._clock.seconds()
         if known is not None and now >= known.expires:
             known = None
-        if announced is not None and not self._failed_lately(domain, now):
-            if known is None or known.policy_id != announced:
-                await self._fetch_once(domain, announced)
+        wanted = announced or (known.policy_id if known is not None else "")
+        if wanted and not self._failed_lately(domain, wanted, now):
+            if known is None or known.policy_id != wanted:
+                await self._fetch_once(domain, wanted)
                 known = await self._lane.run(self._store.policy, domain) or known
             elif now - known.fetched > REFRESH_SECONDS and domain not in self._under_way:
-                self._refreshing = background(self._fetch_once(domain, announced), self._log, "refreshing a policy")
+                self._refreshing = background(self._fetch_once(domain, wanted), self._log, "refreshing a policy")
         return None if known is None else self._parse(domain, known)
 
     async def _announced(self, domain: str) -> str | None:
@@ -84,8 +86,8 @@ class STSPolicies:
             return None
         return parse_record(answer.records)
 
-    def _failed_lately(self, domain: str, now: float) -> bool:
-        failed = self._failed.get(domain)
+    def _failed_lately(self, domain: str, policy_id: str, now: float) -> bool:
+        failed = self._failed.get((domain, policy_id))
         return failed is not None and failed <= now < failed + FAILED_SECONDS
 
     async def _fetch_once(self, domain: str, policy_id: str) -> None:
@@ -125,19 +127,19 @@ class STSPolicies:
             body = await self._fetch(domain)
             policy = parse_policy(body)
         except (FetchError, ProtocolError) as error:
-            self._note_failed(domain)
+            self._note_failed(domain, policy_id)
             self._log.emit("sts.policy.refused", domain=domain, reason=error.detail)
             self._tell_failed(domain, error.result if isinstance(error, FetchError) else "sts-policy-invalid")
             return
-        self._failed.pop(domain, None)
+        self._failed.pop((domain, policy_id), None)
         now = self._clock.seconds()
         known = KnownPolicy(policy_id=policy_id, body=body, fetched=now, expires=now + policy.max_age_seconds)
         await self._lane.run(self._store.put_policy, domain, known)
         self._log.emit("sts.policy.fetched", domain=domain, mode=policy.mode.value, hosts=list(policy.mx))
 
-    def _note_failed(self, domain: str) -> None:
-        self._failed[domain] = self._clock.seconds()
-        self._failed.move_to_end(domain)
+    def _note_failed(self, domain: str, policy_id: str) -> None:
+        self._failed[domain, policy_id] = self._clock.seconds()
+        self._failed.move_to_end((domain, policy_id))
         if len(self._failed) > FAILED_MAX:
             self._failed.popitem(last=False)
 

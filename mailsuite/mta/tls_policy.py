@@ -82,7 +82,7 @@ class DomainPolicy:
 
         What is refused here is reported here: `tell` is for hosts that were tried.
         """
-        if host.secure and not host.name.startswith("["):
+        if host.bases:
             try:
                 tlsa = await find_tlsa(self._parts.resolver, host)
             except MailError:
@@ -93,15 +93,20 @@ class DomainPolicy:
                 self._tlsa[host.name] = tlsa
                 if tlsa.usable:
                     # RFC 8461 section 2: MTA-STS never overrides DANE
-                    names = dict.fromkeys((tlsa.base, host.name, self._domain))
+                    names = self._reference_identifiers(host, tlsa.base)
                     text = " ".join(("dane", *names, *tlsa.text))
-                    return self._verified(host, DANEVerifier(tlsa, tuple(names)), text)
+                    return self._verified(host, DANEVerifier(tlsa, names), text)
         if self._unknown:
             return self._refuse(host, "4.3.0", "whether its domain has an MTA-STS policy cannot be told")
         decided = self._by_policy(host)
         if decided.refused is None and decided.tls is TLSPolicy.OPPORTUNISTIC and host.name in self._tlsa:
             return attrs.evolve(decided, tls=TLSPolicy.REQUIRE)  # RFC 7672 section 2.2: records, but none is usable
         return decided
+
+    def _reference_identifiers(self, host: Host, base: str) -> tuple[str, ...]:
+        """Give the names that the certificate below a trust anchor may be for: RFC 7672 section 3.2.2."""
+        names = dict.fromkeys((base, *host.bases, self._domain, host.expanded_domain))
+        return tuple(name for name in names if name)
 
     def _by_policy(self, host: Host) -> HostTLS:
         """Decide by MTA-STS (RFC 8461 section 5), and by what the message wants."""

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import extract_patterns
-from service_identity.hazmat import DNS_ID, verify_service_identity
+from service_identity.hazmat import DNS_ID, DNSPattern, verify_service_identity
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import CertificateOptions, platformTrust
 from twisted.logger import Logger
@@ -176,15 +177,23 @@ class DANEVerifier(_Verifier):
         below = [error for depth, error in self._errors.items() if depth < self._anchor]
         if below:
             return _failure(below[0])
-        return "" if is_for(certificate.to_cryptography(), self._names) else HOST_MISMATCH
+        return "" if is_for(certificate.to_cryptography(), self._names, common_name=True) else HOST_MISMATCH
 
 
-def is_for(certificate: x509.Certificate, names: Sequence[str]) -> bool:
-    """Say whether a certificate is for one of these host names (RFC 9525 section 6)."""
+def is_for(certificate: x509.Certificate, names: Sequence[str], *, common_name: bool = False) -> bool:
+    """
+    Say whether a certificate is for one of these host names (RFC 9525 section 6).
+
+    Args:
+        common_name: the common name counts where it has no DNS name among its alternative ones (RFC 7672
+            section 3.2.3).
+    """
     if len(certificate.public_bytes(Encoding.DER)) > CERTIFICATE_MAX_OCTETS:
         return False
     try:
         patterns = extract_patterns(certificate)
+        if common_name and not any(isinstance(pattern, DNSPattern) for pattern in patterns):
+            patterns = _common_name(certificate)
     except CertificateError:
         return False
     for name in names:
@@ -194,6 +203,13 @@ def is_for(certificate: x509.Certificate, names: Sequence[str]) -> bool:
             continue
         return True
     return False
+
+
+def _common_name(certificate: x509.Certificate) -> Sequence[DNSPattern]:
+    """Give the most specific common name as a name of hosts."""
+    found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[-1:]
+    words = [one.value for one in found if isinstance(one.value, str) and one.value.isascii()]
+    return [DNSPattern.from_bytes(word.encode("ascii")) for word in words]
 
 
 def _failure(error: int) -> str:

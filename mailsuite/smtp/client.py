@@ -10,16 +10,15 @@ from typing import Protocol
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 
 from mailsuite.envelope import Envelope
-from mailsuite.smtp.connection import Connection, without_chunking
-from mailsuite.smtp.opening import NOT_OFFERED, NotOpenedError, open_connection
-from mailsuite.smtp.outcome import Content, Outcome, OutcomeState
+from mailsuite.smtp.connection import Connection, no_tls, without_chunking
+from mailsuite.smtp.envelope_commands import requires_tls
+from mailsuite.smtp.opening import NotOpenedError, open_connection
+from mailsuite.smtp.outcome import Content, Outcome
 from mailsuite.smtp.outgoing import Conversions
 from mailsuite.smtp.results import Results, deferred
 from mailsuite.smtp.settings import ClientSettings
 
 NOT_REACHED = deferred("4.4.2", "not reached")
-# RFC 8689 section 4.2.1: the sender is told, and does not wait for a host to learn TLS.
-NO_TLS = Outcome(OutcomeState.FAILED, 0, "5.7.10", "the message requires TLS and the host does not offer it")
 
 
 class Connections(Protocol):
@@ -104,8 +103,8 @@ async def send_over(
         try:
             connection = await connections.take(chunking=chunking)
         except NotOpenedError as error:
-            never = envelope.sender.require_tls and error.tls_failure == NOT_OFFERED and not error.outcome.code
-            results.settle(unsent, NO_TLS if never else error.outcome, elsewhere=True)
+            never = error.lacks_tls and requires_tls(envelope.sender)
+            results.settle(unsent, no_tls(error.outcome.text) if never else error.outcome, elsewhere=True)
             return
         is_new = connection.messages == 0
         try:

@@ -9,7 +9,7 @@ from mailsuite.envelope import Envelope, Recipient
 from mailsuite.errors import MailError
 from mailsuite.message.convert import NotConvertibleError
 from mailsuite.smtp.dialogue import Dialogue
-from mailsuite.smtp.envelope_commands import encode_mail
+from mailsuite.smtp.envelope_commands import encode_mail, requires_tls
 from mailsuite.smtp.grammar import encode_path
 from mailsuite.smtp.offered import Offered
 from mailsuite.smtp.outcome import Content, Outcome, OutcomeState
@@ -19,7 +19,11 @@ from mailsuite.smtp.results import Results, deferred
 from mailsuite.smtp.settings import ClientSettings
 from mailsuite.smtp.transaction import Transaction
 
-REQUIRETLS_STATUS = "5.7.30"  # RFC 8689 section 5
+NO_TLS_STATUS = "5.7.10"  # RFC 8689 section 4.2.1: encryption needed
+NO_REQUIRETLS_STATUS = "5.7.30"  # RFC 8689 section 4.2.1: REQUIRETLS support required
+# RFC 6531 section 4.2
+NO_UTF8_ADDRESS = Outcome(OutcomeState.FAILED, 0, "5.6.7", "the host does not take internationalized addresses")
+NO_UTF8_HEADER = Outcome(OutcomeState.FAILED, 0, "5.6.9", "the host does not take internationalized mail")
 
 _Place = tuple[int, Recipient]
 
@@ -53,6 +57,7 @@ class Connection:
         self.messages = 0
         self._dialogue = dialogue
         self._settings = settings
+        self._domains: set[str] = set()
         self._dirty = False
         self._usable = True
 
@@ -110,10 +115,8 @@ class Connection:
         places: Sequence[int],
     ) -> None:
         sender = envelope.sender
-        if sender.require_tls and not self._keeps_tls():
-            text = "the host does not promise TLS on the whole way"
-            results.settle(places, Outcome(OutcomeState.FAILED, 0, REQUIRETLS_STATUS, text))
-            results.elsewhere.update(places)  # RFC 8689 section 4.2.1: another host may
+        if requires_tls(sender) and (refused := self._breaks_tls()) is not None:
+            results.settle(places, refused, elsewhere=True)  # RFC 8689 section 4.2.1: another host may do better
             return
         waiting, smtputf8 = self._nameable(envelope, results, places)
         if not waiting:
@@ -144,13 +147,17 @@ class Connection:
                 return
             try:
                 mail = encode_mail(
-                    sender, self.offered, size_octets=outgoing.size_octets, body=outgoing.body, smtputf8=smtputf8
+                    sender,
+                    self.offered,
+                    size_octets=outgoing.size_octets,
+                    body=outgoing.body,
+                    smtputf8=smtputf8,
+                    logged_in=bool(self._settings.username),
                 )
             except MailError as error:
                 results.settle(places, Outcome(OutcomeState.FAILED, 0, "5.1.7", error.detail))
                 return
-            while waiting and self.reusable:
-                group, waiting = self._next_group(waiting)
+            while self.reusable and (group := self._take_group(waiting)):
                 transaction = Transaction(
                     self._dialogue,
                     self.offered,
@@ -168,13 +175,22 @@ class Connection:
                     self.abort()  # half a message must not be taken for the whole: no QUIT
                     return
                 self._dirty = transaction.dirty
-                waiting = transaction.too_many + waiting
+                waiting[:0] = transaction.too_many
         finally:
             outgoing.close()
 
-    def _keeps_tls(self) -> bool:
-        """RFC 8689 section 4.2.1: the host's certificate was verified, and it says that it will do the same."""
-        return self.encrypted and self._settings.verifies and self.offered.requiretls
+    def _breaks_tls(self) -> Outcome | None:
+        """
+        Say why a message that requires TLS may not go here: RFC 8689 section 4.2.1.
+
+        The host's certificate must be verified, and it must say that it will do the same.
+        """
+        if not (self.encrypted and self._settings.verifies):
+            return no_tls("the connection has no TLS with a verified certificate")
+        if not self.offered.requiretls:
+            text = "the host does not promise TLS on the whole way"
+            return Outcome(OutcomeState.FAILED, 0, NO_REQUIRETLS_STATUS, text)
+        return None
 
     def _nameable(self, envelope: Envelope, results: Results, places: Sequence[int]) -> tuple[list[_Place], bool]:
         """
@@ -184,11 +200,8 @@ class Connection:
             Those with their places, and whether MAIL gets SMTPUTF8.
         """
         sender = envelope.sender
-        needed = sender.smtputf8 or (sender.path is not None and not sender.path.is_ascii)
-        if needed and not self.offered.smtputf8:
-            text = "the host does not take internationalized mail"
-            results.settle(places, Outcome(OutcomeState.FAILED, 0, "5.6.7", text))
-            return [], False
+        from_ascii = sender.path is None or sender.path.is_ascii
+        needed = sender.smtputf8 or not from_ascii
         found = []
         for place in places:
             recipient = envelope.recipients[place]
@@ -197,32 +210,49 @@ class Connection:
             except MailError as error:
                 results.settle([place], Outcome(OutcomeState.FAILED, 0, "5.1.3", error.detail))
                 continue
-            if not recipient.path.is_ascii:
-                if not self.offered.smtputf8:
-                    text = "the host does not take internationalized addresses"
-                    results.settle([place], Outcome(OutcomeState.FAILED, 0, "5.6.7", text))
+            if not self.offered.smtputf8:
+                if not (from_ascii and recipient.path.is_ascii):
+                    results.settle([place], NO_UTF8_ADDRESS)
                     continue
-                needed = True
+                if needed:
+                    results.settle([place], NO_UTF8_HEADER)
+                    continue
+            needed = needed or not recipient.path.is_ascii
             found.append((place, recipient))
         return found, needed
 
-    def _next_group(self, waiting: list[_Place]) -> tuple[list[_Place], list[_Place]]:
-        """Take as many recipients as fit into one transaction: RFC 9422 section 4."""
+    def _take_group(self, waiting: list[_Place]) -> list[_Place]:
+        """
+        Take as many recipients from those that wait as fit into one transaction: RFC 9422 section 4.
+
+        Where nobody fits since the connection carried mail for as many domains as it may, it ends.
+        """
         most = self.offered.recipients_max or len(waiting)
         domains_max = self.offered.domains_max
-        if not domains_max:
-            return waiting[:most], waiting[most:]
         group: list[_Place] = []
         left: list[_Place] = []
-        domains: set[str] = set()
         for place, recipient in waiting:
             domain = recipient.path.domain
-            if len(group) < most and (domain in domains or len(domains) < domains_max):
-                domains.add(domain)
+            fits = not domains_max or domain in self._domains or len(self._domains) < domains_max
+            if fits and len(group) < most:
                 group.append((place, recipient))
+                if domains_max:
+                    self._domains.add(domain)
             else:
                 left.append((place, recipient))
-        return group, left
+        if left and not group:
+            self.leave()
+        waiting[:] = left
+        return group
+
+
+def no_tls(reason: str) -> Outcome:
+    """
+    Make the outcome of a message that requires TLS at a host with which that cannot be had.
+
+    Its sender is told, and does not wait for the host to learn it: RFC 8689 section 4.2.1.
+    """
+    return Outcome(OutcomeState.FAILED, 0, NO_TLS_STATUS, clean(f"the message requires TLS: {reason}"))
 
 
 def without_chunking(settings: ClientSettings) -> ClientSettings:

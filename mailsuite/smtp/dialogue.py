@@ -62,11 +62,13 @@ class TLSFailedError(NoReplyError):
 
     Args:
         result: how, as RFC 8460 section 4.3 names it.
+        certain: TLS itself said so, and not the network or the clock: it will be the same the next time.
     """
 
-    def __init__(self, text: str, result: str = "validation-failure") -> None:
+    def __init__(self, text: str, result: str = "validation-failure", *, certain: bool = False) -> None:
         super().__init__(text)
         self.result = result
+        self.certain = certain
 
 
 class ReplyReader:
@@ -118,21 +120,33 @@ class ReplyReader:
         return reply
 
 
+_NOTHING_IN_COMMON = (
+    "alert handshake failure",
+    "alert insufficient security",
+    "alert protocol version",
+    "key too small",
+    "no shared cipher",
+    "unsupported protocol",
+)
+"""Words of OpenSSL for hosts whose TLS is not ours."""
+
+
 def handshake_error(reason: BaseException | None) -> TLSFailedError:
     """Say why a handshake failed, and how RFC 8460 section 4.3 calls that."""
     from OpenSSL import SSL
     from service_identity import VerificationError
 
     if isinstance(reason, VerificationError):
-        return TLSFailedError("the certificate is not for this host", "certificate-host-mismatch")
+        return TLSFailedError("the certificate is not for this host", "certificate-host-mismatch", certain=True)
     if isinstance(reason, SSL.Error):
         words = clean(" ".join(str(item) for entry in reason.args[:1] for item in _last(entry)))
         if "expired" in words:
-            return TLSFailedError("the certificate has expired", "certificate-expired")
+            return TLSFailedError("the certificate has expired", "certificate-expired", certain=True)
         if "certificate verify failed" in words:
-            return TLSFailedError("the certificate is not trusted")  # who verified it knows why
+            return TLSFailedError("the certificate is not trusted", certain=True)  # who verified it knows why
         if words:
-            return TLSFailedError(f"the TLS handshake failed: {words}")
+            certain = any(each in words for each in _NOTHING_IN_COMMON)
+            return TLSFailedError(f"the TLS handshake failed: {words}", certain=certain)
     return TLSFailedError("the TLS handshake failed")
 
 

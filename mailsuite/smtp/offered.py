@@ -1,10 +1,12 @@
 """What a host says it can, in its reply to EHLO."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import attrs
 
-NUMBER_MAX_DIGITS = 20  # RFC 1870 section 4
+SIZE_MAX_DIGITS = 20  # RFC 1870 section 4
+_LIMIT = re.compile(r"[1-9][0-9]{0,5}")  # RFC 9422 section 4.1, section 4.2 and section 4.3
 
 
 @attrs.frozen(kw_only=True)
@@ -14,10 +16,11 @@ class Offered:
 
     Args:
         size_octets: the longest message; 0 is no limit, or none that was told.
-        mechanisms: of AUTH.
+        auth: AUTH as RFC 4954 has it.
+        mechanisms: of AUTH, however it is written.
         messages_max: transactions on one connection; 0 is no limit. RFC 9422 section 4.1.
         recipients_max: recipients of one transaction; 0 likewise. RFC 9422 section 4.2.
-        domains_max: domains of the recipients of one transaction; 0 likewise. RFC 9422 section 4.3.
+        domains_max: domains of the recipients of one connection; 0 likewise. RFC 9422 section 4.3.
     """
 
     pipelining: bool = False
@@ -30,6 +33,7 @@ class Offered:
     requiretls: bool = False
     size: bool = False
     size_octets: int = 0
+    auth: bool = False
     mechanisms: frozenset[str] = frozenset()
     messages_max: int = 0
     recipients_max: int = 0
@@ -61,7 +65,8 @@ def parse_offered(lines: Sequence[str]) -> Offered:
         starttls="STARTTLS" in words,  # RFC 3207
         requiretls="REQUIRETLS" in words,  # RFC 8689
         size="SIZE" in words,  # RFC 1870
-        size_octets=_number(words.get("SIZE", "")),
+        size_octets=_size(words.get("SIZE", "")),
+        auth="AUTH" in words,  # RFC 4954
         mechanisms=frozenset(mechanisms),
         messages_max=limits.get("MAILMAX", 0),
         recipients_max=limits.get("RCPTMAX", 0),
@@ -70,10 +75,11 @@ def parse_offered(lines: Sequence[str]) -> Offered:
 
 
 def _limits(text: str) -> Mapping[str, int]:
+    """Read limits; one that is malformed is as if it was not there (RFC 9422 section 3.7)."""
     pairs = (word.partition("=") for word in text.split())
-    return {name.upper(): _number(value) for name, _, value in pairs}
+    return {name.upper(): int(value) for name, _, value in pairs if _LIMIT.fullmatch(value)}
 
 
-def _number(text: str) -> int:
+def _size(text: str) -> int:
     digits = text.strip()
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= NUMBER_MAX_DIGITS else 0
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= SIZE_MAX_DIGITS else 0

@@ -29,12 +29,14 @@ class NotOpenedError(Exception):
     Args:
         outcome: of all recipients, at this host; always temporary.
         tls_failure: if TLS was the reason, a result type of RFC 8460 section 4.3.
+        lacks_tls: the host was reached, and TLS as it should be cannot be had with it, now or later.
     """
 
-    def __init__(self, outcome: Outcome, tls_failure: str = "") -> None:
+    def __init__(self, outcome: Outcome, tls_failure: str = "", *, lacks_tls: bool = False) -> None:
         super().__init__(outcome)
         self.outcome = outcome
         self.tls_failure = tls_failure
+        self.lacks_tls = lacks_tls
 
 
 async def open_connection(
@@ -57,7 +59,7 @@ async def open_connection(
     except TLSFailedError as error:
         failure = error.result
         if settings.tls is not TLSPolicy.OPPORTUNISTIC or settings.implicit_tls:
-            raise NotOpenedError(deferred("4.7.5", str(error)), failure) from error
+            raise NotOpenedError(deferred("4.7.5", str(error)), failure, lacks_tls=error.certain) from error
     in_the_clear = attrs.evolve(settings, tls=TLSPolicy.NONE)
     try:
         connection = await _open(endpoint, in_the_clear, reactor)
@@ -90,7 +92,11 @@ async def _open(endpoint: IStreamClientEndpoint, settings: ClientSettings, react
         raise
     return Connection(
         opening.dialogue,
-        opening.offered if settings.chunking else attrs.evolve(opening.offered, chunking=False),
+        attrs.evolve(
+            opening.offered,
+            chunking=opening.offered.chunking and settings.chunking,
+            requiretls=opening.offered.requiretls and opening.encrypted,  # RFC 8689 section 4.2.1: after STARTTLS
+        ),
         settings,
         reactor,
         encrypted=opening.encrypted,
@@ -163,7 +169,7 @@ class _Opening:
         if not self.offered.starttls:
             if required:
                 text = "TLS is required and the host does not offer it"
-                raise NotOpenedError(deferred("4.7.4", text), NOT_OFFERED)
+                raise NotOpenedError(deferred("4.7.0", text), NOT_OFFERED, lacks_tls=True)
             self.tls_failure = NOT_OFFERED
             return
         reply = await self._command(b"STARTTLS")

@@ -10,6 +10,7 @@ from mailsuite.smtp.replies import clean
 
 TOO_MANY = 452  # RFC 5321 section 4.5.3.1.10
 TOO_MANY_OF_OLD = 552
+OTHER_SECURITY = "4.7.0"  # RFC 3463 section 3.8: what failed for good is TLS as a message requires it
 TOO_MANY_STATUS = frozenset({"", "4.5.3", "5.5.3"})  # RFC 3463 section 3.6
 
 
@@ -115,6 +116,12 @@ class Results:
             return
         if former is None or outcome.code or not former.code or former.state is not OutcomeState.DEFERRED:
             self._former[place] = outcome
+
+    def keep_hoping(self) -> None:
+        """There are hosts that were not asked: that those that were will never take the message is not the end."""
+        for place, former in self._former.items():
+            if former.state is OutcomeState.FAILED:
+                self._former[place] = attrs.evolve(former, state=OutcomeState.DEFERRED, enhanced=OTHER_SECURITY)
 
     def finish(self, otherwise: Outcome) -> Sequence[Outcome]:
         """Give an outcome for each: where nobody else was left to ask, the former one."""

@@ -253,7 +253,7 @@ class Transaction:
                 self._dialogue.ensure_quiet()
                 self._dialogue.write(b".\r\n")
                 await self._reply(self._settings.end_of_data_seconds)
-        elif reply.code < 400:  # noqa: PLR2004 - it must be an error: RFC 3030 section 2
+        elif reply.code < 400:  # noqa: PLR2004 - without a recipient, no host can have taken it
             raise NoReplyError("the host took a message for nobody")
         elif reply.code in NO_SUCH_COMMAND:
             raise NoReplyError("the host offered CHUNKING and does not know BDAT")

@@ -1,5 +1,6 @@
 import hashlib
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,13 +12,13 @@ from mailsuite.mta.next_hop import Host
 from mailsuite.testing import MemoryResolver
 
 DATA = "ab" * 32
-HOST = Host(name="mx.test", addresses=("192.0.2.1",), secure=True)
+HOST = Host(name="mx.test", addresses=("192.0.2.1",), secure=True, bases=("mx.test",))
 RECORD = TLSARecord(3, 1, 1, b"\xab" * 32)
 
 
-def find(outcome, records, *, secure=("test",), failing=()):
-    resolver = MemoryResolver({"mx.test": {"A": ["192.0.2.1"]}, **records}, secure=secure, failing=failing)
-    return outcome(find_tlsa(resolver, HOST))
+def find(outcome, records, *, secure=("test",), failing=(), bases=("mx.test",)):
+    resolver = MemoryResolver(records, secure=secure, failing=failing)
+    return outcome(find_tlsa(resolver, attrs.evolve(HOST, bases=bases)))
 
 
 def test_records_are_found_below_the_host(outcome):
@@ -41,19 +42,14 @@ def test_no_answer_is_no_permission(outcome):
     assert error.kind is Kind.UNAVAILABLE
 
 
-def test_the_end_of_aliases_comes_first(outcome):
-    alias = {"mx.test": {"CNAME": ["real.test."]}, "real.test": {"A": ["192.0.2.1"]}}
+def test_the_next_base_is_tried_where_there_are_no_secure_records(outcome):
+    bases = ("real.test", "mx.test")
     at_both = {"_25._tcp.mx.test": {"TLSA": [f"3 0 1 {DATA}"]}, "_25._tcp.real.test": {"TLSA": [f"3 1 1 {DATA}"]}}
-    assert find(outcome, {**alias, **at_both}).base == "real.test"
-    assert find(outcome, {**alias, "_25._tcp.mx.test": {"TLSA": [f"3 1 1 {DATA}"]}}).base == "mx.test"
-    six = {"mx.test": {"CNAME": ["real.test."]}, "real.test": {"AAAA": ["2001:db8::1"]}}
-    assert find(outcome, {**six, **at_both}).base == "real.test"
-
-
-def test_an_alias_that_dnssec_does_not_vouch_for_is_not_followed(outcome):
-    alias = {"mx.test": {"CNAME": ["real.other."]}, "real.other": {"A": ["192.0.2.1"]}}
-    records = {"_25._tcp.real.other": {"TLSA": [f"3 1 1 {DATA}"]}, "_25._tcp.mx.test": {"TLSA": [f"3 1 1 {DATA}"]}}
-    assert find(outcome, {**alias, **records}).base == "mx.test"
+    assert find(outcome, at_both, bases=bases).base == "real.test"
+    assert find(outcome, {"_25._tcp.mx.test": {"TLSA": [f"3 1 1 {DATA}"]}}, bases=bases).base == "mx.test"
+    assert find(outcome, at_both, bases=bases, secure=["mx.test"]).base == "mx.test"
+    assert isinstance(find(outcome, at_both, bases=bases, failing={"_25._tcp.real.test"}), MailError)
+    assert find(outcome, at_both, bases=()) is None
 
 
 @pytest.mark.parametrize("usage", range(6))

@@ -2,6 +2,7 @@ from random import Random
 
 import pytest
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.mta.mx import ADDRESSES_MAX, HOSTS_MAX, MXHosts
 from mailsuite.mta.next_hop import Host, UnreachableError
 from mailsuite.mta.settings import NextHopSettings
@@ -121,7 +122,8 @@ def test_no_answer_is_temporary(find):
 
 
 def test_what_resolves_is_used_when_the_rest_does_not(find):
-    assert names(find(mx((10, "mx1.test"), (20, "mx2.test")), failing={"mx1.test"})) == ["mx2.test"]
+    found = find(mx((10, "mx1.test"), (20, "mx2.test")), failing={"mx1.test"})
+    assert found == [Host(name="mx1.test", addresses=()), Host(name="mx2.test", addresses=("192.0.2.2",))]
     assert deferred(find(mx((10, "mx1.test"), (20, "nowhere.test")), failing={"mx1.test"}))
 
 
@@ -211,10 +213,14 @@ def test_many_hosts_and_addresses_are_cut(find):
     records = mx(*((n, f"h{n}.test") for n in range(60)))
     many = {f"h{n}.test": {"A": [f"10.0.{n}.{m}" for m in range(9)]} for n in range(60)}
     hosts = find({**records, **many})
-    assert names(hosts) == ["h0.test", "h1.test", "h2.test", "h3.test", "h4.test"]
+    assert names(hosts) == [f"h{n}.test" for n in range(60)]
+    assert [len(host.addresses) for host in hosts] == [9] * 4 + [4] + [0] * 55
     assert sum(len(host.addresses) for host in hosts) == ADDRESSES_MAX
     few = {f"h{n}.test": {"A": [f"10.0.{n}.1"]} for n in range(60)}
-    assert names(find({**records, **few})) == [f"h{n}.test" for n in range(HOSTS_MAX)]
+    hosts = find({**records, **few})
+    assert names(hosts) == [f"h{n}.test" for n in range(60)]
+    assert [len(host.addresses) for host in hosts] == [1] * HOSTS_MAX + [0] * 40
+    assert deferred(find(records))  # the rest were not asked about
 
 
 def test_a_name_that_no_host_has_is_no_host(find):
@@ -240,3 +246,66 @@ def test_security_needs_the_whole_way(find):
         "alias.test": {"CNAME": ["mx1.test."]},
     }
     assert not find(half, secure={"d.test", "alias.test"})[0].secure
+
+
+ALIAS = {**mx((10, "alias.test")), "alias.test": {"CNAME": ["mx1.test."]}}
+
+
+@pytest.mark.parametrize(
+    ("secure", "bases"),
+    [
+        ({"d.test", "alias.test", "mx1.test"}, ("mx1.test", "alias.test")),
+        ({"d.test", "alias.test"}, ("alias.test",)),
+        ({"d.test", "mx1.test"}, ()),
+        ({"d.test"}, ()),
+        ({"alias.test", "mx1.test"}, ()),
+    ],
+)
+def test_a_host_that_is_an_alias_may_have_tlsa_records_under_either_name(find, secure, bases):
+    assert find(ALIAS, secure=secure)[0].bases == bases
+
+
+def test_a_host_of_one_family_has_its_tlsa_records_at_the_end_of_its_aliases(find):
+    six = {**ALIAS, "mx1.test": {"AAAA": ["2001:db8::1"]}}
+    assert find(six, secure={"test"})[0].bases == ("mx1.test", "alias.test")
+    assert find(mx((10, "mx1.test")), secure={"test"})[0].bases == ("mx1.test",)
+    assert find(mx((10, "mx1.test")), secure={"d.test"})[0].bases == ()
+
+
+def test_a_domain_that_is_an_alias_and_its_own_host_may_have_tlsa_records_under_either_name(find):
+    records = {"d.test": {"CNAME": ["e.test."]}, "e.test": {"A": ["192.0.2.9"]}}
+    (host,) = find(records, secure={"test"})
+    assert (host.name, host.bases, host.expanded_domain) == ("e.test", ("e.test", "d.test"), "e.test")
+    (host,) = find(records, secure={"d.test"})
+    assert (host.bases, host.expanded_domain) == ((), "")
+    (host,) = find({"d.test": {"A": ["192.0.2.9"]}}, secure={"test"})
+    assert (host.bases, host.expanded_domain) == (("d.test",), "d.test")
+
+
+def test_where_the_aliases_of_a_domain_lead_is_told_when_it_is_secure(find):
+    records = {"d.test": {"CNAME": ["e.test."]}, "e.test": {"MX": ["10 mx1.test."]}}
+    assert find(records, secure={"test"})[0].expanded_domain == "e.test"
+    assert find(records, secure={"d.test", "mx1.test"})[0].expanded_domain == ""
+
+
+class NoAliases(MemoryResolver):
+    """Knows addresses, and does not answer when it is asked for aliases or IPv4."""
+
+    async def resolve(self, name, rdtype):
+        """Answer, or not."""
+        if rdtype.name in {"CNAME", "A"}:
+            raise MailError(Kind.UNAVAILABLE)
+        return await super().resolve(name, rdtype)
+
+
+def test_a_host_whose_alias_cannot_be_looked_up_waits(outcome):
+    records = {**ALIAS, "mx1.test": {"AAAA": ["2001:db8::1"]}}
+
+    def find(secure):
+        resolver = NoAliases(records, secure=secure)
+        find_hosts = MXHosts(resolver, NextHopSettings(), own_names=(), own_addresses=(), random=Keep())
+        return outcome(find_hosts("d.test"))
+
+    assert deferred(find({"d.test", "alias.test"}))
+    assert find({"test"})[0].bases == ("mx1.test", "alias.test")  # an A record that fails does not hide its end
+    assert find(())[0].bases == ()

@@ -2,10 +2,11 @@
 
 import attrs
 import pytest
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectionDone
-from twisted.internet.interfaces import ITLSTransport
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, ITLSTransport
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -78,6 +79,7 @@ class Policy:
 
     by_host: dict = attrs.field(factory=dict)
     told: list = attrs.field(factory=list)
+    domains: list = attrs.field(factory=list)
     required: bool = False
 
     async def host(self, host):
@@ -112,7 +114,7 @@ class World:
         return self.hosts
 
     async def decide_tls(self, domain, *, require):
-        assert domain == "far.test"
+        self.policy.domains.append(domain)
         self.policy.required = require
         return self.policy
 
@@ -144,8 +146,8 @@ class World:
     def say(self, *words):
         said = b""
         for word in words:
-            if word is None:
-                self.protocols[-1].connectionLost(Failure(ConnectionDone()))
+            if word is None or isinstance(word, Exception):
+                self.protocols[-1].connectionLost(Failure(word or ConnectionDone()))
                 continue
             for each in word if isinstance(word, list) else [word]:
                 self.protocols[-1].dataReceived(each)
@@ -390,6 +392,21 @@ def test_a_host_that_takes_one_recipient_a_connection_gets_as_many():
     assert world.tried == [("192.0.2.1", 25)] * 2
 
 
+def test_a_host_that_takes_one_domain_a_connection_gets_as_many():
+    route = Destination(domain="*", route=RouteSettings(domain="*", host="192.0.2.1"))
+    world = World()
+    limited = ehlo(b"LIMITS RCPTDOMAINMAX=1")
+    world.send("b@b.test", "c@c.test", destination=route)
+    assert b"RCPT TO:<b@b.test>\r\nDATA" in world.connect(limited)
+    world.say(OK * 2 + b"354 go\r\n", b"250 ok\r\n")
+    assert b"RCPT TO:<c@c.test>\r\nDATA" in world.connect(limited)
+    world.say(OK * 2 + b"354 go\r\n", b"250 ok\r\n")
+    world.send("b@b.test", destination=route)
+    world.connect(limited, OK * 2 + b"354 go\r\n", b"250 ok\r\n")
+    assert [outcome[0] for outcome in world.outcomes] == [DELIVERED]
+    assert len(world.tried) == 3
+
+
 # TLS
 
 
@@ -443,7 +460,11 @@ def test_mail_that_requires_tls_is_tried_at_each_host_and_returned():
     for _ in range(3):
         world.connect(EHLO)
     assert world.outcomes == [(FAILED, 0, "mx2.far.test")]
-    assert world.results[0][0].enhanced == "5.7.30"
+    assert world.results[0][0].enhanced == "5.7.10"
+
+
+BAD_CERTIFICATE = SSL.Error([("SSL routines", "", "certificate verify failed")])
+SHAKES = [ehlo(b"STARTTLS"), b"220 go\r\n"]
 
 
 @pytest.mark.parametrize(
@@ -454,6 +475,14 @@ def test_mail_that_requires_tls_is_tried_at_each_host_and_returned():
         ([[REFUSED], [EHLO], [EHLO]], (DEFERRED, "4.4.1")),
         ([[EHLO], [REFUSED], [EHLO]], (DEFERRED, "4.4.1")),
         ([[EHLO], [EHLO], [REFUSED]], (DEFERRED, "4.4.1")),
+        ([[*SHAKES, BAD_CERTIFICATE]] * 3, (FAILED, "5.7.10")),
+        ([[*SHAKES, SSL.Error([("SSL routines", "", "sslv3 alert handshake failure")])]] * 3, (FAILED, "5.7.10")),
+        ([[*SHAKES, SSL.Error([("SSL routines", "", "tlsv1 alert internal error")])]] * 3, (DEFERRED, "4.7.5")),
+        ([[*SHAKES, BAD_CERTIFICATE], [EHLO], [*SHAKES, BAD_CERTIFICATE]], (FAILED, "5.7.10")),
+        ([[*SHAKES, None]] * 3, (DEFERRED, "4.7.5")),
+        ([[*SHAKES, None], [EHLO], [*SHAKES, BAD_CERTIFICATE]], (DEFERRED, "4.7.5")),
+        ([[*SHAKES, BAD_CERTIFICATE], [EHLO], [*SHAKES, None]], (DEFERRED, "4.7.5")),
+        ([[*SHAKES, BAD_CERTIFICATE], [REFUSED], [EHLO]], (DEFERRED, "4.4.1")),
     ],
 )
 def test_mail_that_requires_tls_is_returned_when_no_host_has_it_and_all_were_asked(words, outcome):
@@ -464,6 +493,45 @@ def test_mail_that_requires_tls_is_returned_when_no_host_has_it_and_all_were_ask
         world.connect(*each)
     (found,) = world.results[0]
     assert (found.state, found.enhanced) == outcome
+
+
+LATER = Host(name="mx3.far.test", addresses=())
+
+
+@pytest.mark.parametrize(
+    ("hosts", "addresses_max", "outcome"),
+    [
+        (HOSTS, 2, (FAILED, "5.7.10", "mx2.far.test")),
+        (HOSTS, 1, (DEFERRED, "4.7.0", "mx1.far.test")),
+        ((*HOSTS, LATER), 2, (DEFERRED, "4.7.0", "mx2.far.test")),
+        ((LATER, *HOSTS), 2, (DEFERRED, "4.7.0", "mx2.far.test")),
+    ],
+)
+def test_mail_that_requires_tls_waits_while_a_host_was_not_tried(hosts, addresses_max, outcome):
+    tls = HostTLS(tls=TLSPolicy.REQUIRE, creator=object())
+    world = World(hosts, Policy({host.name: tls for host in HOSTS}), addresses_max=addresses_max)
+    world.send(require_tls=True)
+    for _ in range(min(2, addresses_max)):
+        world.connect(*SHAKES, BAD_CERTIFICATE)
+    (found,) = world.results[0]
+    assert (found.state, found.enhanced, found.host) == outcome
+
+
+def test_a_report_on_mail_that_requires_tls_goes_wherever_it_can():
+    world = World(policy=Policy())
+    world.send(sender="", require_tls=True)
+    assert not world.policy.required
+    assert b"MAIL FROM:<>\r\n" in world.connect(ehlo(b"REQUIRETLS"))  # which nobody may offer in the clear
+    world.say(*TAKES[1:])
+    assert world.outcomes == [(DELIVERED, 250, "mx1.far.test")]
+
+
+def test_a_report_on_mail_that_requires_tls_asks_for_it_where_it_is_offered():
+    world = World(policy=Policy())
+    world.send(sender="", require_tls=True)
+    world.connect(*SHAKES)
+    world.protocols[-1].handshakeCompleted()
+    assert b"MAIL FROM:<> REQUIRETLS\r\n" in world.say(ehlo(b"REQUIRETLS")[1])
 
 
 # routes and sources
@@ -477,6 +545,49 @@ def test_the_addresses_of_a_routes_host_are_tried_in_turn():
     assert world.tried == [("192.0.2.7", 2525), ("192.0.2.8", 2525)]
     world.connect(*TAKES)
     assert world.outcomes == [(DELIVERED, 250, "relay.test")]
+
+
+@pytest.mark.parametrize("host", ["relay.test", "Relay.TEST"])
+def test_the_host_of_a_route_has_the_policy_of_its_own_name(host):
+    verifier = object()
+    world = World(policy=Policy({"relay.test": HostTLS(tls=TLSPolicy.REQUIRE, creator=verifier, identity="sts")}))
+    world.reactor.nameResolver = Resolver(relay=("192.0.2.7",), Relay=("192.0.2.7",))
+    world.send(destination=Destination(domain="*", route=RouteSettings(domain="*", host=host)))
+    assert world.policy.domains == ["relay.test"]
+    world.connect(EHLO)
+    assert [(outcome.state, outcome.enhanced) for outcome in world.results[0]] == [(DEFERRED, "4.7.0")]
+    world.send(destination=Destination(domain="*", route=RouteSettings(domain="*", host=host)))
+    world.connect(*SHAKES)
+    assert world.protocols[-1].transport.creator is verifier
+    assert world.policy.told == [("relay.test", "starttls-not-supported")]
+
+
+def test_the_host_of_a_route_that_its_own_policy_refuses_is_not_asked():
+    refused = Outcome(DEFERRED, 0, "4.7.5", "not in the policy")
+    world = World(policy=Policy({"relay.test": HostTLS(tls=TLSPolicy.REQUIRE, refused=refused)}))
+    for tls in ("opportunistic", "require"):
+        world.send(destination=Destination(domain="*", route=RouteSettings(domain="*", host="relay.test", tls=tls)))
+        assert world.outcomes == [(DEFERRED, 0, "relay.test")]
+    assert world.tried == []
+
+
+def test_what_a_routes_operator_wants_of_certificates_stays():
+    world = World(policy=Policy({"relay.test": HostTLS(tls=TLSPolicy.REQUIRE, creator=object())}))
+    route = RouteSettings(domain="*", host="relay.test", tls=TLSPolicy.REQUIRE)
+    world.send(destination=Destination(domain="*", route=route))
+    world.connect(*SHAKES)
+    assert IOpenSSLClientConnectionCreator.providedBy(world.protocols[-1].transport.creator)
+
+
+@pytest.mark.parametrize(
+    ("host", "tls"), [("192.0.2.7", "opportunistic"), ("relay", "opportunistic"), ("relay.test", "none")]
+)
+def test_a_route_without_a_policy_domain_is_as_its_operator_says(host, tls):
+    world = World(policy=Policy())
+    world.send(destination=Destination(domain="*", route=RouteSettings(domain="*", host=host, tls=tls)))
+    world.connect(*TAKES)
+    assert [outcome[0] for outcome in world.outcomes] == [DELIVERED]
+    assert world.policy.domains == []
 
 
 def test_a_routes_host_without_address_defers():

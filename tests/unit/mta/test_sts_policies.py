@@ -88,11 +88,12 @@ def test_a_known_policy_holds_until_it_expires_whatever_the_dns_says(bench, outc
     assert hosts(outcome, bench) == ("mx.d.test",)
     bench.resolver.failing.add("_mta-sts.d.test")
     bench.begin()
+    bench.answer = FetchError("sts-policy-fetch-error", "x")
     bench.clock.advance(AGE - 1)
     assert hosts(outcome, bench) == ("mx.d.test",)
     bench.clock.advance(1)
     assert hosts(outcome, bench) is None
-    assert bench.fetched == ["d.test"]
+    assert bench.fetched == ["d.test"] * 2
 
 
 def test_another_id_means_another_policy(bench, outcome):
@@ -139,6 +140,41 @@ def test_a_policy_is_fetched_again_after_a_day_while_mail_goes_on(bench, outcome
     bench.clock.advance(AGE - 1)
     bench.announce("")
     assert hosts(outcome, bench) == ("mx2.d.test",)
+
+
+@pytest.mark.parametrize("lost", ["gone", "silent"])
+def test_a_policy_is_fetched_again_after_a_day_though_its_record_is_gone(bench, outcome, lost):
+    assert hosts(outcome, bench)
+    bench.announce("")
+    if lost == "silent":
+        bench.resolver.failing.add("_mta-sts.d.test")
+    bench.clock.advance(REFRESH_SECONDS)
+    assert hosts(outcome, bench) == ("mx.d.test",)
+    assert len(bench.fetched) == 1
+    bench.clock.advance(1)
+    bench.answer = body("mx2.d.test")
+    assert outcome(bench.find()) is not None
+    assert hosts(outcome, bench) == ("mx2.d.test",)
+    assert len(bench.fetched) == 2
+    bench.clock.advance(AGE - 1)
+    bench.answer = FetchError("sts-policy-fetch-error", "x")
+    for _ in range(3):
+        assert hosts(outcome, bench) == ("mx2.d.test",)
+    assert len(bench.fetched) == 3
+    bench.clock.advance(FAILED_SECONDS)
+    assert outcome(bench.find()) is None  # it has expired
+    assert len(bench.fetched) == 3
+
+
+def test_another_id_is_fetched_at_once_whatever_failed_before(bench, outcome):
+    bench.answer = FetchError("sts-policy-fetch-error", "x")
+    for policy_id in ("1", "2", "1", "2"):
+        bench.announce(policy_id)
+        assert outcome(bench.find()) is None
+    assert len(bench.fetched) == 2
+    bench.announce("3")
+    bench.answer = body()
+    assert hosts(outcome, bench) == ("mx.d.test",)
 
 
 def test_who_wants_the_same_policy_waits_for_the_same(bench, outcome):

@@ -1,3 +1,4 @@
+import attrs
 import pytest
 
 from mailsuite.errors import Kind, MailError
@@ -10,7 +11,9 @@ from mailsuite.smtp.settings import TLSPolicy
 from mailsuite.testing import MemoryResolver
 
 MX = Host(name="mx.d.test", addresses=("192.0.2.1",))
-SECURE = Host(name="mx.d.test", addresses=("192.0.2.1",), secure=True)
+SECURE = Host(
+    name="mx.d.test", addresses=("192.0.2.1",), secure=True, bases=("mx.d.test",), expanded_domain="real.d.test"
+)
 LITERAL = Host(name="[192.0.2.1]", addresses=("192.0.2.1",))
 GOOD = "3 1 1 " + "ab" * 32
 USELESS = "1 1 1 " + "ab" * 32
@@ -142,6 +145,14 @@ def test_dane_comes_before_sts(bench):
     bench.domain.tell(SECURE, "validation-failure")
     assert bench.told == [("tlsa", "validation-failure")]
     assert bench.reports.recorded[0].policy == (GOOD,)
+
+
+def test_a_trust_anchors_certificate_is_for_the_base_the_domain_or_where_that_leads(bench):
+    anchor = "2 0 1 " + "ab" * 32
+    found = bench.host(attrs.evolve(SECURE, bases=("real.mx.test", "mx.d.test")), tlsa=[anchor])
+    assert found.identity.split()[1:5] == ["mx.d.test", "real.mx.test", "d.test", "real.d.test"]
+    found = bench.host(attrs.evolve(SECURE, name="insecure.test", expanded_domain=""), tlsa=[anchor])
+    assert found.identity.split()[1:4] == ["mx.d.test", "d.test", "2"]
 
 
 def test_dane_needs_a_host_that_was_found_securely(bench):

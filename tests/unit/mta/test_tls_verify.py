@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from OpenSSL import SSL, crypto
 
 from mailsuite.interfaces import TLSARecord
@@ -209,6 +210,29 @@ def test_a_trust_anchor_does_not_vouch_for_another_name(middle):
     domain = issue("domain-below", middle, names=["d.test"])
     assert verify(dane(record(2, 0, 1, middle)), domain) == ""
     assert verify(dane(record(2, 0, 1, middle), names=[NAME]), domain) == HOST_MISMATCH
+
+
+def alternative(*names):
+    return x509.SubjectAlternativeName(list(names))
+
+
+@pytest.mark.parametrize(
+    ("common_name", "others", "failure"),
+    [
+        (NAME, [], ""),
+        ("*.d.test", [], ""),
+        (NAME, [x509.RFC822Name("postmaster@d.test"), x509.UniformResourceIdentifier("https://d.test/")], ""),
+        (NAME, [x509.DNSName("other.test")], HOST_MISMATCH),
+        ("other.test", [], HOST_MISMATCH),
+        ("m*.d.test", [], HOST_MISMATCH),
+        ("The Mail Host", [], HOST_MISMATCH),
+        ("mx.d.test ü", [], HOST_MISMATCH),
+        ("192.0.2.1", [], HOST_MISMATCH),
+    ],
+)
+def test_below_a_trust_anchor_a_common_name_counts_where_there_is_no_dns_name(middle, common_name, others, failure):
+    leaf = issue(common_name, middle, extensions=[alternative(*others)] if others else [])
+    assert verify(dane(record(2, 0, 1, middle)), leaf) == failure
 
 
 def test_below_a_trust_anchor_dates_and_signatures_count(root, middle):

@@ -416,7 +416,18 @@ def test_plain_login(sending):
     conversation = sending(username=b"u", password=b"p", allow_cleartext=True)
     conversation.hear(b"220 hi\r\n")
     assert conversation.hear(b"250-x\r\n250 AUTH LOGIN PLAIN\r\n") == b"AUTH PLAIN AHUAcA==\r\n"
-    assert conversation.hear(b"235 ok\r\n").startswith(b"MAIL ")
+    assert conversation.hear(b"235 ok\r\n") == b"MAIL FROM:<a@a.example> AUTH=<>\r\n"
+
+
+def test_who_logged_in_here_is_not_told_there(sending):
+    sender = Sender(path=Address("a", "a.example"), auth="secret@a.example")
+    conversation = sending(sender=sender)
+    conversation.hear(b"220 hi\r\n")
+    assert conversation.hear(b"250-x\r\n250 AUTH PLAIN\r\n") == b"MAIL FROM:<a@a.example>\r\n"
+    conversation = sending(sender=sender, username=b"u", password=b"p", allow_cleartext=True)
+    conversation.hear(b"220 hi\r\n")
+    conversation.hear(b"250-x\r\n250 AUTH=PLAIN\r\n")
+    assert conversation.hear(b"235 ok\r\n") == b"MAIL FROM:<a@a.example>\r\n"  # as of old, without the parameter
 
 
 def test_login_login(sending):
@@ -425,7 +436,7 @@ def test_login_login(sending):
     assert conversation.hear(b"250-x\r\n250 AUTH LOGIN\r\n") == b"AUTH LOGIN\r\n"
     assert conversation.hear(b"334 VXNlcm5hbWU6\r\n") == b"dQ==\r\n"
     assert conversation.hear(b"334 UGFzc3dvcmQ6\r\n") == b"cA==\r\n"
-    assert conversation.hear(b"235 ok\r\n").startswith(b"MAIL ")
+    assert conversation.hear(b"235 ok\r\n") == b"MAIL FROM:<a@a.example> AUTH=<>\r\n"
 
 
 def test_no_password_goes_out_in_the_clear(sending):
@@ -479,6 +490,16 @@ def test_internationalized_mail_fails_where_smtputf8_is_unknown(sending):
     conversation.hear(b"220 hi\r\n")
     assert conversation.hear(PLAIN) == b"QUIT\r\n"
     assert (conversation.states, conversation.outcome.enhanced) == ([FAILED], "5.6.7")
+
+
+def test_mail_whose_header_is_internationalized_has_a_status_of_its_own(sending):
+    conversation = sending(
+        "b@b.example", "jürgen@b.example", sender=Sender(path=Address("a", "a.example"), smtputf8=True)
+    )
+    conversation.hear(b"220 hi\r\n")
+    assert conversation.hear(PLAIN) == b"QUIT\r\n"
+    assert conversation.states == [FAILED, FAILED]
+    assert [outcome.enhanced for outcome in conversation.results[0]] == ["5.6.9", "5.6.7"]
 
 
 @pytest.mark.parametrize("text", ["a\r\nRCPT TO:<x", "a\nb", "a\x00", "\udcff"])

@@ -364,9 +364,11 @@ def test_too_many_when_there_is_but_one_is_no_question_of_number(far):
     ("limits", "groups"),
     [
         ("RCPTMAX=2", [[b"a@b.test", b"b@c.test"], [b"c@b.test"]]),
-        ("RCPTDOMAINMAX=1", [[b"a@b.test", b"c@b.test"], [b"b@c.test"]]),
         ("rcptmax=1 X=y RCPTDOMAINMAX=2", [[b"a@b.test"], [b"b@c.test"], [b"c@b.test"]]),
-        ("RCPTMAX=no", [[b"a@b.test", b"b@c.test", b"c@b.test"]]),
+        *(
+            (f"RCPTMAX={malformed} MAILMAX={malformed}", [[b"a@b.test", b"b@c.test", b"c@b.test"]])
+            for malformed in ("no", "0", "01", "-1", "+1", "1.", "\u0661")
+        ),
     ],
 )
 def test_limits_that_a_host_announces_are_kept(far, limits, groups):
@@ -378,6 +380,29 @@ def test_limits_that_a_host_announces_are_kept(far, limits, groups):
         host.hear(OK * (len(group) + 1) + GO)
         said = host.hear(TAKEN)
     assert host.states == [DELIVERED] * 3
+
+
+def test_a_connection_is_for_so_many_domains_and_no_more(far):
+    host = far(*PIPELINED, "LIMITS RCPTDOMAINMAX=2")
+    for path in ("a@b.test", "a@c.test", "b@b.test"):
+        assert f"RCPT TO:<{path}>".encode() in host.send(path)
+        host.hear(OK * 2 + GO)
+        host.hear(TAKEN)
+        assert host.states == [DELIVERED]
+    said = host.send("a@d.test", "b@c.test")
+    assert b"RCPT TO:<b@c.test>\r\nDATA" in said
+    assert b"d.test" not in said
+    host.hear(OK * 2 + GO)
+    assert host.hear(TAKEN) == b"QUIT\r\n"
+    assert host.states == [None, DELIVERED]
+    assert not host.connection.reusable
+
+
+@pytest.mark.parametrize(("word", "limit"), [("999999", 999_999), ("1000000", 0), ("1", 1), ("00", 0), ("", 0)])
+def test_limits_have_six_digits_at_most(word, limit):
+    offered = parse_offered([f"LIMITS MAILMAX={word} RCPTMAX={word} RCPTDOMAINMAX={word}", "SIZE 00012345678"])
+    assert (offered.messages_max, offered.recipients_max, offered.domains_max) == (limit,) * 3
+    assert offered.size_octets == 12_345_678
 
 
 # BDAT
@@ -642,7 +667,7 @@ def test_mail_that_requires_tls_goes_only_where_that_is_promised(far):
     host = far(*PIPELINED, "REQUIRETLS")
     assert host.send(require_tls=True) == b""
     (outcome,) = host.results.outcomes
-    assert (outcome.state, outcome.enhanced, host.results.elsewhere) == (FAILED, "5.7.30", {0})
+    assert (outcome.state, outcome.enhanced, host.results.elsewhere) == (FAILED, "5.7.10", {0})
     assert host.connection.reusable
 
 
@@ -655,6 +680,15 @@ def test_mail_that_requires_tls_over_verified_tls(far, promised):
     said = host.send(require_tls=True)
     assert said.startswith(b"MAIL FROM:<a@a.example> REQUIRETLS\r\n" if promised else b"")
     assert bool(said) == promised
+    if not promised:
+        (outcome,) = host.results.outcomes
+        assert (outcome.state, outcome.enhanced, host.results.elsewhere) == (FAILED, "5.7.30", {0})
+
+
+def test_a_host_without_the_tls_that_is_required_has_a_status_for_now(far):
+    (opened,) = far(tls=TLSPolicy.REQUIRE).opened
+    assert (opened.value.outcome.enhanced, opened.value.lacks_tls) == ("4.7.0", True)  # 4.7.4 would be for good
+    opened.cleanFailure()
 
 
 @pytest.mark.parametrize(
