@@ -111,6 +111,17 @@ def test_a_large_message_comes_back_as_its_header(world, far, start):
     assert list(report.iter_parts())[2].get_content_type() == "text/rfc822-headers"
 
 
+@pytest.mark.parametrize(("require_tls", "kind"), [(True, b"text/rfc822-headers"), (False, b"message/rfc822")])
+def test_a_report_on_mail_that_requires_tls_requires_it_and_holds_no_body(world, far, queue, require_tls, kind):
+    far.answers["x@remote.test"] = FAILED
+    send(world, queue, "x@remote.test", sender="a@remote.test", ret="FULL", require_tls=require_tls)
+    _, (_, envelope, octets) = far.got
+    assert envelope.sender.path is None
+    assert envelope.sender.require_tls is require_tls
+    assert b"Content-Type: " + kind in octets
+    assert (b"body" in octets) is not require_tls
+
+
 def test_addresses_of_utf8_come_back_as_the_sender_can_read_them(world, far, queue):
     far.answers["jürgen@remote.test"] = FAILED
     send(world, queue, "jürgen@remote.test")
