@@ -20,12 +20,12 @@ from mailsuite.smtp.xtext import decode_orcpt, decode_xtext
 SIZE_MAX_DIGITS = 20  # RFC 1870 section 4
 AUTH_MAX_OCTETS = 500  # RFC 4954 section 3
 ENVID_MAX_OCTETS = 100  # RFC 3461 section 4.4
-HOLD_MAX_DIGITS = 9  # RFC 4865
 NOTIFY_NEVER = "NEVER"  # RFC 3461 section 4.1
 NOTIFY_CONDITIONS = frozenset(("SUCCESS", "FAILURE", "DELAY"))
 RETURNS = frozenset((b"FULL", b"HDRS"))  # RFC 3461 section 4.3
 
 _KEYWORD = re.compile(rb"[A-Za-z0-9][A-Za-z0-9-]*")
+_HOLD_SECONDS = re.compile(rb"[1-9][0-9]{0,8}")  # RFC 4865 section 3: future-release-integer
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.IGNORECASE | re.ASCII)
 
 
@@ -62,12 +62,12 @@ class Holding:
         Raises:
             BadCommandError: it is no number of seconds, or too many.
         """
-        if not value.isdigit() or len(value) > HOLD_MAX_DIGITS:
+        if not _HOLD_SECONDS.fullmatch(value):
             raise BadCommandError(replies.SYNTAX)
         seconds = int(value)
         if seconds > self.max_seconds:
             raise BadCommandError(replies.HOLD_OUT_OF_RANGE)
-        return math.ceil(self.now() + seconds) if seconds else int(self.now())
+        return math.ceil(self.now() + seconds)
 
     def hold_until(self, value: bytes) -> int:
         """
@@ -212,11 +212,8 @@ def rcpt_fields(text: bytes, *, smtputf8: bool) -> dict[str, Any]:
 
 
 def _notify(value: bytes) -> str:
-    """Read NOTIFY: NEVER alone, or some of the conditions, each once (RFC 3461 section 4.1)."""
+    """Read NOTIFY: NEVER alone, or some of the conditions, even one of them twice (RFC 3461 section 4.1)."""
     text = value.upper().decode("ascii", "replace")
-    conditions = text.split(",")
-    if text != NOTIFY_NEVER and not (
-        NOTIFY_CONDITIONS.issuperset(conditions) and len(set(conditions)) == len(conditions)
-    ):
+    if text != NOTIFY_NEVER and not NOTIFY_CONDITIONS.issuperset(text.split(",")):
         raise BadCommandError(replies.SYNTAX)
     return text
