@@ -86,6 +86,13 @@ def test_addresses_in_utf8_are_compared_as_a_labels(talk):
     assert transaction.recipients == ["δοκιμή@xn--hxajbheg2az3al.example"]
 
 
+def test_an_address_in_utf8_without_the_parameter_is_refused_for_what_it_is_of(talk):
+    connection = talk().hello()
+    assert connection.say("MAIL FROM:<jürgen@a.example>".encode()).startswith(b"550 5.6.7 ")
+    assert connection.codes(MAIL) == [250]
+    assert connection.say("RCPT TO:<jörg@b.example>".encode()).startswith(b"553 5.6.7 ")
+
+
 @pytest.mark.parametrize(
     ("argument", "address", "utf8"),
     [
@@ -103,7 +110,7 @@ def test_vrfy_may_ask_for_utf8(argument, address, utf8):
 @pytest.mark.parametrize(
     ("argument", "reply"),
     [
-        ("jörg@b.example", replies.NEEDS_SMTPUTF8),
+        ("jörg@b.example", replies.ANSWER_NEEDS_SMTPUTF8),
         ("SMTPUTF8", replies.BAD_RECIPIENT),
         ("b@b.example NOTIFY=NEVER", replies.BAD_RECIPIENT),
         ("<b@b.example> NOTIFY=NEVER", replies.UNKNOWN_PARAMETER),
@@ -120,7 +127,7 @@ def test_vrfy_answers_in_utf8_only_who_asks_for_it(talk):
     connection = talk(vrfy=True).hello()
     answer = connection.say("VRFY jörg@b.example SMTPUTF8".encode())
     assert answer == "250 2.0.0 <jörg@b.example>\r\n".encode()
-    assert connection.say("VRFY jörg@b.example".encode()).startswith(b"553 5.6.7 ")
+    assert connection.say("VRFY jörg@b.example".encode()).startswith(b"550 5.6.8 ")
     assert connection.say(b"VRFY b@b.example") == b"250 2.0.0 <b@b.example>\r\n"
     assert connection.codes(b"VRFY <unknown@b.example>") == [550]
 
