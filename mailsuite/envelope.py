@@ -12,7 +12,7 @@ from mailsuite.address import Address
 
 
 class Body(enum.Enum):
-    """What the sender says of the content (RFC 6152 section 3, RFC 3030 section 2)."""
+    """What the sender says of the content (RFC 6152 section 3, RFC 3030 section 3)."""
 
     SEVEN_BIT = "7BIT"
     EIGHT_BIT_MIME = "8BITMIME"

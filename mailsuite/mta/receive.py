@@ -36,8 +36,9 @@ NUL = b"\x00"
 HEADER_END = b"\r\n\r\n"
 LINE_END = b"\r\n"
 
-LOOP = Reply(554, "5.4.6", ("too many hops: the message is in a loop",))  # RFC 5321 section 6.3, RFC 3463 section 3.5
-FORWARDING_LOOP = Reply(554, "5.4.6", ("mail forwarding loop",))  # RFC 3463 section 3.5
+# RFC 3463 section 3.5 has X.4.6 for what passes; a loop does not, and other servers say 5.4.6 as well.
+LOOP = Reply(554, "5.4.6", ("too many hops: the message is in a loop",))  # RFC 5321 section 6.3
+FORWARDING_LOOP = Reply(554, "5.4.6", ("mail forwarding loop",))
 BUSY_PAUSE_SECONDS = 0.02
 HEADER_ID_MAX = 998  # octets of a Message-ID that are remembered: a line (RFC 5322 section 2.1.1)
 NO_ROOM_CODE = 452  # RFC 5321 section 4.2.3

@@ -96,6 +96,7 @@ class LMTPServer(SMTPServer):
     """One connection that speaks LMTP."""
 
     verbs = LMTP_VERBS
+    hellos = SMTPServer.hellos | {b"LHLO"}
     content_class = LMTPContent
 
 

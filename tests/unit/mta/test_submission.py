@@ -331,7 +331,7 @@ def test_far_above_a_limit_messages_are_refused_for_now(world, settings, outcome
     submission = make(world, settings, throttle=throttle)
     *_, held, refused = [send(outcome, submission, HEAD + b"\r\n", "far@remote.test") for _ in range(3)]
     assert held.note
-    assert (refused.reply.code, refused.reply.enhanced) == (452, "4.7.1")
+    assert (refused.reply.code, refused.reply.enhanced) == (452, "4.7.0")
     assert "limit of 1 messages an hour" in refused.reply.text
     assert "60 minutes" in refused.reply.text
     assert len(releases(world, outcome)) == 2
