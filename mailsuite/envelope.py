@@ -58,6 +58,8 @@ class Sender:
         envelope_id: the ENVID parameter without its escapes; printable ASCII (RFC 3461 section 4.4).
         ret: the RET parameter, ``FULL`` or ``HDRS``; empty when it was not said (RFC 3461 section 4.3).
         release: when it may leave, in seconds since the epoch (RFC 4865); 0 at once.
+        hold: the HOLDFOR or HOLDUNTIL parameter as reports repeat it, ``for;seconds`` or ``until;date`` (RFC 4865
+            section 5.1.2); empty when neither was said.
     """
 
     path: Address | None
@@ -69,6 +71,7 @@ class Sender:
     ret: str = ""
     require_tls: bool = False
     release: int = 0
+    hold: str = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -76,6 +76,7 @@ class Report:
         arrived: when we accepted the message, in seconds since the epoch.
         until: when a delayed message is given up.
         envelope_id: the ENVID parameter, decoded (RFC 3461 section 4.4).
+        hold: how long the sender wanted it to be held, ``for;seconds`` or ``until;date`` (RFC 4865 section 5.1.2).
         token: for the Message-ID and the boundary; unique, and in no message yet.
         utf8: the sender's side took part in SMTPUTF8, so it can read RFC 6533's types.
     """
@@ -89,6 +90,7 @@ class Report:
     now: float
     until: float = 0.0
     envelope_id: str = ""
+    hold: str = ""
     token: str
     utf8: bool = False
 
@@ -200,6 +202,8 @@ def _status(report: Report, *, utf8: bool) -> bytes:
     if report.envelope_id:
         lines.insert(0, f"Original-Envelope-Id: {clean(report.envelope_id)}")  # RFC 3461 section 6.3
     lines.append(f"Arrival-Date: {format_date(report.arrived)}")
+    if report.hold:
+        lines.append(f"Future-Release-Request: {clean(report.hold)}")  # RFC 4865 section 5.1.2
     for item in report.recipients:
         lines.extend(("", *_fields(item, report, utf8=utf8)))
     kind = "message/global-delivery-status" if utf8 else "message/delivery-status"

@@ -133,6 +133,7 @@ def encode_envelope(message: SpoolMessage) -> bytes:
         "ret": sender.ret,
         **({"requiretls": True} if sender.require_tls else {}),
         **({"release": sender.release} if sender.release else {}),
+        **({"hold": sender.hold} if sender.hold else {}),
         "trace": message.trace_octets,
         "size": message.size_octets,
         "targets": [
@@ -176,6 +177,7 @@ def decode_message(message_id: int, received: int, envelope: bytes, content: byt
                 ret=document["ret"],
                 require_tls=document.get("requiretls", False),
                 release=document.get("release", 0),
+                hold=document.get("hold", ""),
             ),
             targets=tuple(_decode_target(*fields) for fields in document["targets"]),
             content=content if isinstance(content, bytes) else Body(content, document["size"]),

@@ -168,6 +168,7 @@ class Reports:
                 now=now,
                 until=max(item.until for item in news),
                 envelope_id=message.sender.envelope_id,
+                hold=message.sender.hold,
                 token=uuid.uuid4().hex,
                 utf8=message.sender.smtputf8,
             )

@@ -55,6 +55,17 @@ class Holding:
         latest = dt.datetime.fromtimestamp(int(self.now()) + self.max_seconds, dt.UTC)
         return f"FUTURERELEASE {self.max_seconds} {latest:%Y-%m-%dT%H:%M:%SZ}"
 
+    def hold(self, keyword: bytes, value: bytes) -> dict[str, Any]:
+        """
+        Read HOLDFOR or HOLDUNTIL, as fields of `mailsuite.envelope.Sender`.
+
+        Raises:
+            BadCommandError: with the reply.
+        """
+        release = self.hold_for(value) if keyword == b"HOLDFOR" else self.hold_until(value)
+        kind = "for" if keyword == b"HOLDFOR" else "until"
+        return {"release": release, "hold": f"{kind};{value.decode('ascii')}"}
+
     def hold_for(self, value: bytes) -> int:
         """
         Read HOLDFOR, and say when the message may leave, in seconds since the epoch: late by a fraction, never early.
@@ -179,7 +190,7 @@ def mail_fields(text: bytes, holding: Holding | None) -> dict[str, Any]:
         elif keyword in HOLDS and value is not None and holding is not None:
             if "release" in fields:  # one of them: RFC 4865
                 raise BadCommandError(replies.SYNTAX)
-            fields["release"] = holding.hold_for(value) if keyword == b"HOLDFOR" else holding.hold_until(value)
+            fields.update(holding.hold(keyword, value))
         elif keyword in MAIL_FLAGS or keyword in MAIL_VALUES or (keyword in HOLDS and holding is not None):
             raise BadCommandError(replies.SYNTAX)
         else:

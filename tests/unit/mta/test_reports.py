@@ -84,6 +84,16 @@ def test_the_sender_decides_whether_it_hears_of_a_failure(world, far, queue, not
         assert per_recipient["Original-Recipient"] == "rfc822; x@remote.test"
 
 
+@pytest.mark.parametrize("hold", ["for;3600", "until;2027-01-15T09:00:00Z", ""])
+def test_a_report_repeats_how_long_the_sender_wanted_it_to_be_held(world, far, queue, hold):
+    # RFC 4865 section 5.1.2
+    far.answers["x@remote.test"] = FAILED
+    send(world, queue, "x@remote.test", hold=hold)
+    (report,) = reports(world)
+    per_message, _ = list(report.iter_parts())[1].get_payload()
+    assert per_message.get_all("Future-Release-Request", []) == ([hold] if hold else [])
+
+
 def test_failures_of_one_attempt_are_one_report(world, far, queue):
     far.answers = {"a@remote.test": FAILED, "b@remote.test": FAILED}
     send(world, queue, "a@remote.test", "b@remote.test", "c@remote.test")

@@ -198,7 +198,9 @@ def test_the_longest_time_is_announced(holding):
     ],
 )
 def test_when_a_message_may_leave(holding, parameter, release):
-    assert parse_mail(b"FROM:<a@a.example> " + parameter, holding=holding).release == release
+    sender = parse_mail(b"FROM:<a@a.example> " + parameter, holding=holding)
+    kind, _, value = parameter.decode().partition("=")
+    assert (sender.release, sender.hold) == (release, f"{kind[4:].lower()};{value}")
 
 
 @pytest.mark.parametrize(
