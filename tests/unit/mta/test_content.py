@@ -31,6 +31,7 @@ senders = st.builds(
     envelope_id=texts,
     ret=texts,
     require_tls=st.booleans(),
+    tls_optional=st.booleans(),
     release=st.integers(0, 2**40),
     hold=texts,
 )
