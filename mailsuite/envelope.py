@@ -12,7 +12,7 @@ from mailsuite.address import Address
 
 
 class Body(enum.Enum):
-    """What the sender says of the content (RFC 6152 section 3, RFC 3030 section 2)."""
+    """What the sender says of the content (RFC 6152 section 3, RFC 3030 section 3)."""
 
     SEVEN_BIT = "7BIT"
     EIGHT_BIT_MIME = "8BITMIME"
@@ -55,9 +55,13 @@ class Sender:
         path: None is the null reverse-path ``<>``.
         size_octets: the SIZE parameter; 0 when not declared.
         require_tls: the REQUIRETLS parameter (RFC 8689).
+        tls_optional: what the receiving domain wants of TLS is to be ignored; not a parameter but the header field
+            ``TLS-Required: No``, which counts without that parameter only (RFC 8689 section 4.1).
         envelope_id: the ENVID parameter without its escapes; printable ASCII (RFC 3461 section 4.4).
         ret: the RET parameter, ``FULL`` or ``HDRS``; empty when it was not said (RFC 3461 section 4.3).
         release: when it may leave, in seconds since the epoch (RFC 4865); 0 at once.
+        hold: the HOLDFOR or HOLDUNTIL parameter as reports repeat it, ``for;seconds`` or ``until;date`` (RFC 4865
+            section 5.1.2); empty when neither was said.
     """
 
     path: Address | None
@@ -68,7 +72,9 @@ class Sender:
     envelope_id: str = ""
     ret: str = ""
     require_tls: bool = False
+    tls_optional: bool = False
     release: int = 0
+    hold: str = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -19,6 +19,8 @@ RETURNED_HEADER_MAX_OCTETS = 64 * 1024
 WORDS_MAX_CHARACTERS = 900
 """Keeps each line of the report below 998 octets (RFC 5322 section 2.1.1), four octets a character at worst."""
 LINE_MAX_OCTETS = 998
+GLOBAL = "message/global"
+"""The types of RFC 6533 section 4 begin so; unlike other messages they may be encoded (RFC 6532 section 3.7)."""
 
 STATUS_UNKNOWN = {"2": "2.0.0", "4": "4.0.0", "5": "5.0.0"}  # RFC 3463 section 3.1
 STATUS_EXPIRED = "4.4.7"  # RFC 3463 section 3.5: delivery time expired
@@ -76,6 +78,7 @@ class Report:
         arrived: when we accepted the message, in seconds since the epoch.
         until: when a delayed message is given up.
         envelope_id: the ENVID parameter, decoded (RFC 3461 section 4.4).
+        hold: how long the sender wanted it to be held, ``for;seconds`` or ``until;date`` (RFC 4865 section 5.1.2).
         token: for the Message-ID and the boundary; unique, and in no message yet.
         utf8: the sender's side took part in SMTPUTF8, so it can read RFC 6533's types.
     """
@@ -89,6 +92,7 @@ class Report:
     now: float
     until: float = 0.0
     envelope_id: str = ""
+    hold: str = ""
     token: str
     utf8: bool = False
 
@@ -200,13 +204,15 @@ def _status(report: Report, *, utf8: bool) -> bytes:
     if report.envelope_id:
         lines.insert(0, f"Original-Envelope-Id: {clean(report.envelope_id)}")  # RFC 3461 section 6.3
     lines.append(f"Arrival-Date: {format_date(report.arrived)}")
+    if report.hold:
+        lines.append(f"Future-Release-Request: {clean(report.hold)}")  # RFC 4865 section 5.1.2
     for item in report.recipients:
         lines.extend(("", *_fields(item, report, utf8=utf8)))
     kind = "message/global-delivery-status" if utf8 else "message/delivery-status"
     text = "\r\n".join(lines) + "\r\n"
     # RFC 3464 section 2.1: the ASCII type holds nothing else, and no encoding either.
     octets = text.encode("utf-8", "replace") if utf8 else text.encode("ascii", "replace")
-    return _part_head(kind, octets) + octets
+    return _part(kind, octets, report)
 
 
 def _fields(item: Reported, report: Report, *, utf8: bool) -> Iterator[str]:
@@ -264,13 +270,13 @@ def _returned(report: Report, *, utf8: bool) -> bytes:
     if report.whole and fields_as_lines(content):
         kind = "message/rfc822" if header.isascii() else "message/global"
         if header.isascii() or utf8:
-            return _part_head(kind, content) + content + (b"" if content.endswith(b"\r\n") else b"\r\n")
+            return _part(kind, content if content.endswith(b"\r\n") else content + b"\r\n", report)
     lines = _cut_lines(header[:RETURNED_HEADER_MAX_OCTETS])
     if lines.isascii():
-        return _part_head("text/rfc822-headers", lines) + lines
+        return _part("text/rfc822-headers", lines, report)
     if utf8:
-        return _part_head("message/global-headers", lines) + lines
-    return b"Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + _quoted(lines)
+        return _part("message/global-headers", lines, report)
+    return _encoded("text/rfc822-headers", lines)
 
 
 def fields_as_lines(content: bytes) -> bool:
@@ -284,9 +290,17 @@ def fields_as_lines(content: bytes) -> bool:
     return all(len(line) <= LINE_MAX_OCTETS for line in content.split(b"\r\n"))
 
 
-def _part_head(kind: str, octets: bytes) -> bytes:
+def _part(kind: str, octets: bytes, report: Report) -> bytes:
+    """Write a part as it is, or encoded where the report goes on its way without SMTPUTF8 (RFC 6533 section 4.5)."""
+    if kind.startswith(GLOBAL) and report.sender.is_ascii and not octets.isascii():
+        return _encoded(kind, octets)
     encoding = "7bit" if octets.isascii() else "8bit"
-    return f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n".encode("ascii")
+    return f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n".encode("ascii") + octets
+
+
+def _encoded(kind: str, octets: bytes) -> bytes:
+    head = f"Content-Type: {kind}\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    return head.encode("ascii") + _quoted(octets)
 
 
 def _cut_lines(octets: bytes) -> bytes:

@@ -41,7 +41,7 @@ def refusal(grant: Grant) -> Reply:
     """Refuse a message for now: RFC 5321 section 4.2.3, RFC 3463 section 3.8."""
     minutes = max(1, math.ceil(grant.wait_seconds / _MINUTE_SECONDS))
     words = f"limit of {limit_in_words(grant)}, and enough waits already; try again in {minutes} minutes"
-    return Reply(452, "4.7.1", (words,))
+    return Reply(452, "4.7.0", (words,))
 
 
 def make_notice(

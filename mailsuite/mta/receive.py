@@ -18,7 +18,7 @@ from mailsuite.envelope import Body as BodyType
 from mailsuite.envelope import Peer, Recipient, Sender
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body, IAccounts, IBinaryMailReceiver, IMailTransaction, Receipt
-from mailsuite.message.header import FIELDS_MAX, Field, first_value, parse_fields
+from mailsuite.message.header import FIELDS_MAX, Field, all_values, first_value, parse_fields
 from mailsuite.message.received import received_field, return_path_field
 from mailsuite.mta.body import SpoolBody
 from mailsuite.mta.content import SpoolMessage, Target
@@ -35,9 +35,11 @@ from mailsuite.smtp.replies import BARE_NEWLINE, NUL_IN_CONTENT, Reply
 NUL = b"\x00"
 HEADER_END = b"\r\n\r\n"
 LINE_END = b"\r\n"
+TLS_REQUIRED = b"tls-required"
 
-LOOP = Reply(554, "5.4.6", ("too many hops: the message is in a loop",))  # RFC 5321 section 6.3, RFC 3463 section 3.5
-FORWARDING_LOOP = Reply(554, "5.4.6", ("mail forwarding loop",))  # RFC 3463 section 3.5
+# RFC 3463 section 3.5 has X.4.6 for what passes; a loop does not, and other servers say 5.4.6 as well.
+LOOP = Reply(554, "5.4.6", ("too many hops: the message is in a loop",))  # RFC 5321 section 6.3
+FORWARDING_LOOP = Reply(554, "5.4.6", ("mail forwarding loop",))
 BUSY_PAUSE_SECONDS = 0.02
 HEADER_ID_MAX = 998  # octets of a Message-ID that are remembered: a line (RFC 5322 section 2.1.1)
 NO_ROOM_CODE = 452  # RFC 5321 section 4.2.3
@@ -163,6 +165,8 @@ class Transaction:
         if sum(name == b"received" for name, _ in fields) >= self.settings.hops_max:
             raise RefusedMail(Kind.DENIED, LOOP)
         self._look_for_loops(fields)
+        if is_tls_optional(fields) and not self.sender.require_tls:
+            self.sender = attrs.evolve(self.sender, tls_optional=True)
         self.header_id = (first_value(fields, b"message-id") or b"")[:HEADER_ID_MAX].decode("ascii", "replace")
         return self.take_header(header, fields, rest)
 
@@ -281,6 +285,11 @@ class Transaction:
         self._header = None
         if body is not None:
             body.abort()
+
+
+def is_tls_optional(fields: Sequence[Field]) -> bool:
+    """Whether a header section says ``TLS-Required: No``, and once (RFC 8689 section 3)."""
+    return [value.lower() for value in all_values(fields, TLS_REQUIRED)] == [b"no"]
 
 
 def ensure_text(header: bytes) -> None:

@@ -22,7 +22,8 @@ USAGE_MAX = 10_000
 ANSWER_SECONDS = 2.0
 """Who does not say by then how full a mailbox is lets mail in."""
 
-FULL = Reply(552, "5.2.2", ("mailbox full",))  # RFC 5321 section 4.2.3, RFC 3463 section 3.3
+# RFC 3463 section 3.3 has X.2.2 for what passes: an operator who wants it otherwise (``over_quota``) says it so.
+FULL = Reply(552, "5.2.2", ("mailbox full",))  # RFC 5321 section 4.2.3
 
 
 class RecipientRules:

@@ -196,10 +196,12 @@ class RelayAgent:
             return await find_route_hops(self._reactor, route, self._decide_tls, client)
         if self._find_hosts is None:
             raise UnreachableError(NO_ROUTE_OUTCOME)
+        # RFC 8689 section 8.4: as if there were neither DANE nor MTA-STS; TLS is used where it can be, as everywhere.
+        decide_tls = None if envelope.sender.tls_optional else self._decide_tls
         return await find_domain_hops(
             destination.domain,
             self._find_hosts,
-            self._decide_tls,
+            decide_tls,
             settings,
             source,
             require_tls=requires_tls(envelope.sender),

@@ -148,8 +148,10 @@ class Reports:
     async def _report(
         self, message: SpoolMessage, sender: Address, header: bytes, targets: Sequence[Target], news: Sequence[News]
     ) -> SpoolMessage:
-        # RFC 3461 section 4.3: the whole message comes back only with what failed.
-        whole = news[0].action is Action.FAILED and message.sender.ret.upper() == "FULL"
+        # RFC 3461 section 4.3: the whole message comes back only with what failed. RFC 8689 section 5: of a message
+        # that requires TLS never, and what is told of it is protected as it is.
+        require_tls = message.sender.require_tls
+        whole = news[0].action is Action.FAILED and message.sender.ret.upper() == "FULL" and not require_tls
         most = self._settings.returned_max_octets
         content = header
         if whole and message.size_octets - message.trace_octets <= most:
@@ -166,6 +168,7 @@ class Reports:
                 now=now,
                 until=max(item.until for item in news),
                 envelope_id=message.sender.envelope_id,
+                hold=message.sender.hold,
                 token=uuid.uuid4().hex,
                 utf8=message.sender.smtputf8,
             )
@@ -177,6 +180,7 @@ class Reports:
                 path=None,
                 body=BodyType.SEVEN_BIT if octets.isascii() else BodyType.EIGHT_BIT_MIME,
                 smtputf8=not sender.is_ascii,
+                require_tls=require_tls,
             ),
             targets=tuple(targets),
             content=octets,

@@ -71,7 +71,7 @@ class QueueSettings:
         lifetime_seconds: age at which mail is returned to its sender; RFC 5321 section 4.5.4.1 asks for 4 to 5 days.
         bounce_lifetime_seconds: the same for mail with the null reverse-path, which is then dropped.
         warn_seconds: age at which the sender is told once that mail is late; 0 tells nobody.
-        returned_max_octets: longest message that comes back whole when its sender asks for that; RFC 3461 section 4.3.
+        returned_max_octets: longest message that comes back whole when its sender asks for that; RFC 3461 section 6.2.
         destination_max: most attempts under way for one destination.
         attempts_max: most attempts under way in all; a part of them is kept from destinations that do not answer.
         pause_first_seconds: how long a destination is left alone when it cannot be reached; each time twice as long.

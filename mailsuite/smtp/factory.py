@@ -101,7 +101,7 @@ def _lower(counter: Counter[str], key: str) -> None:
 
 
 class Turned(Protocol):
-    """Tells a peer that it is turned away, and why."""
+    """Tells a peer in the place of the greeting that it is turned away, and why (RFC 5321 section 3.8)."""
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
@@ -109,7 +109,7 @@ class Turned(Protocol):
     def connectionMade(self) -> None:
         """Say it and close."""
         assert self.transport is not None
-        self.transport.write(self._reply.encoded)
+        self.transport.write(self._reply.plain().encoded)
         self.transport.loseConnection()
 
 

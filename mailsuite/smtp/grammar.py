@@ -139,6 +139,8 @@ def parse_vrfy(argument: bytes) -> tuple[Recipient, bool]:
     path, space, last = argument.rpartition(b" ")
     smtputf8 = bool(space) and last.upper() == b"SMTPUTF8"
     path = path.rstrip(b" ") if smtputf8 else argument
+    if not smtputf8 and not path.isascii():
+        raise BadCommandError(replies.ANSWER_NEEDS_SMTPUTF8)
     if not path.startswith(b"<"):
         path = b"<" + path + b">"
     return parse_rcpt(b"TO:" + path, smtputf8=smtputf8, esmtp=False), smtputf8
@@ -188,7 +190,7 @@ def parse_path(path: bytes, *, smtputf8: bool, bad: Reply) -> Address:
     if len(path) > PATH_MAX_OCTETS:
         raise BadCommandError(bad)
     if not path.isascii() and not smtputf8:
-        raise BadCommandError(replies.NEEDS_SMTPUTF8)
+        raise BadCommandError(replies.SENDER_NEEDS_SMTPUTF8 if bad is replies.BAD_SENDER else replies.NEEDS_SMTPUTF8)
     if match := _PLAIN_PATH.fullmatch(path):
         local, domain = match.groups()
         if local[0] == 46 or local[-1] == 46 or b".." in local:  # noqa: PLR2004 - a dot

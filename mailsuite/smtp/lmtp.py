@@ -26,6 +26,7 @@ from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.smtp.verbs import VERBS, Answer, Verb
 
 LMTP_BANNER = "LMTP"
+NO_ANSWER = replies.OK.times(0)
 
 
 def lhlo(session: Session, argument: bytes) -> Reply:
@@ -74,9 +75,17 @@ class LMTPContent(Content):
         return self._for_each(super().end_data(end))
 
     def end_chunk(self, end: EndOfChunk) -> Answer:
-        """The octets of BDAT have come: only the last ones are answered for each recipient."""
+        """
+        The octets of BDAT have come: only the last ones are answered for each recipient.
+
+        Where none was taken they are not answered at all (RFC 2033 section 4.3): a client that has sent all in one
+        piece would take an answer for that to its next command.
+        """
         for_each = self.chunk.last and self.of_message
         answer = super().end_chunk(end)
+        if self.chunk.last and answer is replies.RECIPIENT_FIRST:
+            self.session.end_transaction()
+            return NO_ANSWER
         return self._for_each(answer) if for_each else answer
 
     def _for_each(self, answer: Answer) -> Answer:
@@ -96,6 +105,7 @@ class LMTPServer(SMTPServer):
     """One connection that speaks LMTP."""
 
     verbs = LMTP_VERBS
+    hellos = SMTPServer.hellos | {b"LHLO"}
     content_class = LMTPContent
 
 

@@ -20,12 +20,12 @@ from mailsuite.smtp.xtext import decode_orcpt, decode_xtext
 SIZE_MAX_DIGITS = 20  # RFC 1870 section 4
 AUTH_MAX_OCTETS = 500  # RFC 4954 section 3
 ENVID_MAX_OCTETS = 100  # RFC 3461 section 4.4
-HOLD_MAX_DIGITS = 9  # RFC 4865
 NOTIFY_NEVER = "NEVER"  # RFC 3461 section 4.1
 NOTIFY_CONDITIONS = frozenset(("SUCCESS", "FAILURE", "DELAY"))
 RETURNS = frozenset((b"FULL", b"HDRS"))  # RFC 3461 section 4.3
 
 _KEYWORD = re.compile(rb"[A-Za-z0-9][A-Za-z0-9-]*")
+_HOLD_SECONDS = re.compile(rb"[1-9][0-9]{0,8}")  # RFC 4865 section 3: future-release-integer
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.IGNORECASE | re.ASCII)
 
 
@@ -55,6 +55,17 @@ class Holding:
         latest = dt.datetime.fromtimestamp(int(self.now()) + self.max_seconds, dt.UTC)
         return f"FUTURERELEASE {self.max_seconds} {latest:%Y-%m-%dT%H:%M:%SZ}"
 
+    def hold(self, keyword: bytes, value: bytes) -> dict[str, Any]:
+        """
+        Read HOLDFOR or HOLDUNTIL, as fields of `mailsuite.envelope.Sender`.
+
+        Raises:
+            BadCommandError: with the reply.
+        """
+        release = self.hold_for(value) if keyword == b"HOLDFOR" else self.hold_until(value)
+        kind = "for" if keyword == b"HOLDFOR" else "until"
+        return {"release": release, "hold": f"{kind};{value.decode('ascii')}"}
+
     def hold_for(self, value: bytes) -> int:
         """
         Read HOLDFOR, and say when the message may leave, in seconds since the epoch: late by a fraction, never early.
@@ -62,12 +73,12 @@ class Holding:
         Raises:
             BadCommandError: it is no number of seconds, or too many.
         """
-        if not value.isdigit() or len(value) > HOLD_MAX_DIGITS:
+        if not _HOLD_SECONDS.fullmatch(value):
             raise BadCommandError(replies.SYNTAX)
         seconds = int(value)
         if seconds > self.max_seconds:
             raise BadCommandError(replies.HOLD_OUT_OF_RANGE)
-        return math.ceil(self.now() + seconds) if seconds else int(self.now())
+        return math.ceil(self.now() + seconds)
 
     def hold_until(self, value: bytes) -> int:
         """
@@ -179,7 +190,7 @@ def mail_fields(text: bytes, holding: Holding | None) -> dict[str, Any]:
         elif keyword in HOLDS and value is not None and holding is not None:
             if "release" in fields:  # one of them: RFC 4865
                 raise BadCommandError(replies.SYNTAX)
-            fields["release"] = holding.hold_for(value) if keyword == b"HOLDFOR" else holding.hold_until(value)
+            fields.update(holding.hold(keyword, value))
         elif keyword in MAIL_FLAGS or keyword in MAIL_VALUES or (keyword in HOLDS and holding is not None):
             raise BadCommandError(replies.SYNTAX)
         else:
@@ -212,11 +223,8 @@ def rcpt_fields(text: bytes, *, smtputf8: bool) -> dict[str, Any]:
 
 
 def _notify(value: bytes) -> str:
-    """Read NOTIFY: NEVER alone, or some of the conditions, each once (RFC 3461 section 4.1)."""
+    """Read NOTIFY: NEVER alone, or some of the conditions, even one of them twice (RFC 3461 section 4.1)."""
     text = value.upper().decode("ascii", "replace")
-    conditions = text.split(",")
-    if text != NOTIFY_NEVER and not (
-        NOTIFY_CONDITIONS.issuperset(conditions) and len(set(conditions)) == len(conditions)
-    ):
+    if text != NOTIFY_NEVER and not NOTIFY_CONDITIONS.issuperset(text.split(",")):
         raise BadCommandError(replies.SYNTAX)
     return text

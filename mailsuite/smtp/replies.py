@@ -77,6 +77,10 @@ class Reply:
         object.__setattr__(reply, "encoded", self.encoded * count)
         return reply
 
+    def plain(self) -> "Reply":
+        """The same without its enhanced code: a greeting, or an answer to HELO or EHLO (RFC 2034 section 4)."""
+        return attrs.evolve(self, enhanced="") if self.enhanced else self
+
     def saying(self, text: str) -> "Reply":
         """The same codes with other words; with an empty text the reply itself."""
         return Reply(self.code, self.enhanced, (text,)) if text else self
@@ -150,13 +154,13 @@ TOO_MANY_FAILED_LOGINS = _reply(421, "4.7.0", "too many failed logins, closing")
 TOO_MANY_UNKNOWN = _reply(421, "4.7.0", "too many unknown recipients, closing")  # RFC 5321 section 7.1
 TOO_MANY_CONNECTIONS = _reply(421, "4.7.0", "too many connections from you, try again later")  # RFC 5321 section 7.8
 TOO_MANY_MESSAGES = _reply(421, "4.7.0", "enough for this connection, open another")  # RFC 5321 section 7.8
-BAD_LINES = _reply(421, "4.5.2", "too many bad lines, closing")  # RFC 5321 section 4.5.3.1.4
+BAD_LINES = _reply(421, "4.5.0", "too many bad lines, closing")  # RFC 5321 section 4.5.3.1.4
 UNAVAILABLE = _reply(451, "4.3.0", "temporary trouble here, try again later")  # RFC 5321 section 4.2.3
 CONFLICT = _reply(451, "4.3.0", "something changed meanwhile, try again")  # RFC 5321 section 4.2.3
 OVER_QUOTA = _reply(452, "4.2.2", "mailbox full")  # RFC 5321 section 4.2.3, RFC 3463 section 3.3
 TOO_MANY_RECIPIENTS = _reply(452, "4.5.3", "too many recipients for one message")  # RFC 5321 section 4.5.3.1.10
 TLS_UNAVAILABLE = _reply(454, "4.7.0", "TLS is not available now")  # RFC 3207 section 4
-LOGIN_UNAVAILABLE = _reply(454, "4.7.0", "cannot check logins now, try again later")  # RFC 4954 section 4.7.2
+LOGIN_UNAVAILABLE = _reply(454, "4.7.0", "cannot check logins now, try again later")  # RFC 4954 section 6
 
 # 5yz: no
 UNKNOWN_COMMAND = _reply(500, "5.5.1", "command not recognised")  # RFC 5321 section 4.2.4
@@ -190,13 +194,15 @@ NOT_WHILE_MAIL = _reply(503, "5.5.1", "not during a mail transaction")  # RFC 49
 NOT_AFTER_LOGIN = _reply(503, "5.5.1", "not after authentication")  # RFC 3207 section 4.2
 UNKNOWN_MECHANISM = _reply(504, "5.5.4", "authentication mechanism not offered")  # RFC 4954 section 4
 TLS_FIRST = _reply(530, "5.7.0", "say STARTTLS first")  # RFC 3207 section 4
-REQUIRETLS_IN_CLEAR = _reply(530, "5.7.10", "REQUIRETLS needs TLS here as well")  # RFC 8689 section 4.1
+REQUIRETLS_IN_CLEAR = _reply(530, "5.7.10", "REQUIRETLS needs TLS here as well")  # RFC 8689 section 2
 LOGIN_FIRST = _reply(530, "5.7.0", "authentication required")  # RFC 4954 section 6
 LOGIN_FAILED = _reply(535, "5.7.8", "authentication failed")  # RFC 4954 section 6
 ENCRYPTION_FIRST = _reply(538, "5.7.11", "encryption required for authentication")  # RFC 4954 section 6
 NO_SUCH_MAILBOX = _reply(550, "5.1.1", "no such mailbox")  # RFC 5321 section 4.2.3
 BARE_NEWLINE = _reply(550, "5.5.2", "the message holds a bare CR or LF")  # RFC 5321 section 2.3.8
 NUL_IN_CONTENT = _reply(550, "5.6.0", "the message holds a NUL octet")  # RFC 5321 section 4.5.2, RFC 5322 section 2.2
+SENDER_NEEDS_SMTPUTF8 = _reply(550, "5.6.7", "a non-ASCII address needs SMTPUTF8")  # RFC 6531 section 3.5: of MAIL
+ANSWER_NEEDS_SMTPUTF8 = _reply(550, "5.6.8", "the answer needs SMTPUTF8")  # RFC 6531 section 3.7.4.2
 DENIED = _reply(550, "5.7.1", "not allowed")  # RFC 5321 section 4.2.3
 EXISTS = _reply(550, "5.7.1", "already there")  # RFC 5321 section 4.2.3
 INVALID = _reply(550, "5.6.0", "the message is not acceptable")  # RFC 3463 section 3.7
@@ -205,8 +211,8 @@ TOO_LARGE = _reply(552, "5.3.4", "message too big")  # RFC 1870 section 6.1
 CHUNK_TOO_LARGE = _reply(552, "5.3.4", "far more than the biggest message, closing")  # RFC 1870 section 6.1
 SENDER_INVALID = _reply(553, "5.1.7", "that sender address is not acceptable")  # RFC 5321 section 4.2.3
 RECIPIENT_INVALID = _reply(553, "5.1.3", "that recipient address is not acceptable")  # RFC 5321 section 4.2.3
-NEEDS_SMTPUTF8 = _reply(553, "5.6.7", "a non-ASCII address needs SMTPUTF8")  # RFC 6531 section 3.5
-NO_BINARY = _reply(554, "5.6.1", "BINARYMIME is not taken here")  # RFC 3030 section 3, RFC 3463 section 3.7
+NEEDS_SMTPUTF8 = _reply(553, "5.6.7", "a non-ASCII address needs SMTPUTF8")  # RFC 6531 section 3.5: of RCPT
+NO_BINARY = _reply(554, "5.6.1", "BINARYMIME is not taken here")  # RFC 3463 section 3.7
 PIPELINING_ABUSE = _reply(554, "5.5.1", "you did not wait for the reply")  # RFC 2920 section 3.1
 UNKNOWN_PARAMETER = _reply(555, "5.5.4", "parameter not recognised")  # RFC 5321 section 4.1.1.11
 

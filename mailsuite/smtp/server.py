@@ -60,6 +60,7 @@ class SMTPServer(ESMTP):
     """
 
     verbs: Mapping[bytes, Verb] = VERBS
+    hellos: frozenset[bytes] = frozenset((b"HELO", b"EHLO"))
     content_class: type[Content] = Content
     transport: Any  # TCP, TLS, a unix socket or a test's: what each offers is asked of its interfaces
 
@@ -81,6 +82,7 @@ class SMTPServer(ESMTP):
         self._waiting_for: Deferred[None] | None = None  # the last thing that made it so
         self._running = False  # `_run` is on the stack
         self._greeted = False
+        self._said_hello = False  # by the command that is not answered yet
         self._closing = False
         self._lost = False
         self._handshaking = False
@@ -285,6 +287,7 @@ class SMTPServer(ESMTP):
 
     def _command(self, line: bytes) -> None:
         session = self.session
+        self._said_hello = session.exchange is None and line.partition(b" ")[0].upper() in self.hellos
         if session.broken:
             self._answer(replies.GIVING_UP)
             return
@@ -343,7 +346,7 @@ class SMTPServer(ESMTP):
 
     def _abuse(self, place: str) -> None:
         self.session.log.emit("smtp.pipelining.refused", place=place)
-        self._out.append(replies.PIPELINING_ABUSE.encoded)
+        self._put(replies.PIPELINING_ABUSE)
         self._close()
 
     def _answer(self, answer: Answer) -> None:
@@ -447,7 +450,7 @@ class SMTPServer(ESMTP):
 
     def _send(self, reply: Reply) -> None:
         """Queue a reply for the next write, and do what its code says."""
-        self._out.append(reply.encoded)
+        self._put(reply)
         if reply.code == 250:  # noqa: PLR2004 - by far the most frequent
             if self._farewell is not None and self.session.transaction is None:
                 self._out.append(self._farewell.encoded)
@@ -460,6 +463,13 @@ class SMTPServer(ESMTP):
             self.authenticated = True
         elif reply.code in {221, 421} or reply is replies.BAD_CHUNK or reply is replies.CHUNK_TOO_LARGE:
             self._close()
+
+    def _put(self, reply: Reply) -> None:
+        """Queue a reply; in the place of the greeting, or to HELO and EHLO, it has no enhanced code."""
+        if self._said_hello or not self._greeted:
+            self._said_hello = False
+            reply = reply.plain()
+        self._out.append(reply.encoded)
 
     def _flush(self) -> None:
         """Write the replies of one read at once."""

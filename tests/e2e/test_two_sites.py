@@ -257,3 +257,17 @@ def test_who_does_not_exist_is_returned_and_the_others_are_delivered(sites):
     assert [message.recipients for message in far["refusing"].taken] == [(b"somebody@refusing.test",)]
     story = alpha.command("trace", "--recipient", "nobody@refusing.test").stdout
     assert "ann@alpha.test" in story
+
+
+def test_what_says_that_tls_is_optional_goes_past_a_policy(sites):
+    # RFC 8689 section 3; the host that it reaches has no such mailbox, and says so
+    alpha, _, _ = sites
+    message = "TLS-Required: No\r\n" + text("optional", "other@gamma.test")
+    alpha.submit(ANN, ["other@gamma.test"], message)
+
+    def told():
+        reports = alpha.with_subject(ANN, "Undelivered mail returned to its sender")
+        return [report for report in reports if "<other@gamma.test>" in report.as_string()]
+
+    (report,) = alpha.eventually(told, bool)
+    assert "Diagnostic-Code: smtp; 550 5.7.1" in report.as_string()

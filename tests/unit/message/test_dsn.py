@@ -1,5 +1,6 @@
 import email
 import email.policy
+import quopri
 
 import attrs
 import pytest
@@ -164,7 +165,8 @@ def test_a_body_of_eight_bits_says_so():
 
 def test_senders_of_utf8_get_the_global_types():
     jurgen = attrs.evolve(FAILED, address=Address("jürgen", "far.test"), words="kein Benutzer «jürgen»")
-    octets = report(jurgen, content="Subject: grüße\r\n".encode(), utf8=True)
+    sender = Address("älice", "example.test")
+    octets = report(jurgen, content="Subject: grüße\r\n".encode(), sender=sender)
     assert b"Content-Type: message/global-delivery-status\r\n" in octets
     assert b"Content-Type: message/global-headers\r\n" in octets
     assert "Final-Recipient: utf-8; jürgen@far.test\r\n".encode() in octets
@@ -172,6 +174,23 @@ def test_senders_of_utf8_get_the_global_types():
     assert "«jürgen»" in text.get_content()
     whole = report(jurgen, content="Subject: grüße\r\n\r\nx\r\n".encode(), whole=True, utf8=True)
     assert b"Content-Type: message/global\r\n" in whole
+
+
+def test_what_goes_to_an_address_in_ascii_needs_no_smtputf8_on_its_way():
+    # RFC 6533 section 4.5
+    jurgen = attrs.evolve(FAILED, address=Address("jürgen", "far.test"), words="kein Benutzer «jürgen»")
+    content = "Subject: grüße\r\n\r\n" + "straße" * 30 + "\r\n--x"
+    octets = report(jurgen, content=content.encode(), whole=True, utf8=True)
+    assert octets.isascii()
+    status, returned = octets.split(b"--report-token\r\n")[2:]
+    for part, kind in ((status, b"message/global-delivery-status"), (returned, b"message/global")):
+        head = b"Content-Type: %s\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" % kind
+        assert part.startswith(head)
+    assert "Final-Recipient: utf-8; jürgen@far.test\r\n".encode() in quopri.decodestring(status)
+    assert f"\r\n\r\n{content}\r\n".encode() in quopri.decodestring(returned)
+    header_only = report(jurgen, content="Subject: grüße\r\n".encode(), utf8=True)
+    assert header_only.isascii()
+    assert b"Content-Type: message/global-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n" in header_only
 
 
 def test_others_get_ascii_only():
@@ -250,5 +269,8 @@ def test_whatever_it_holds_it_is_valid(recipients, action, sender, content, whol
     if status.get_content_type() == "message/delivery-status":
         assert [group["Action"] for group in status.get_payload()[1:]] == [action.value] * len(recipients)
     else:
-        lines = octets.partition(b"message/global-delivery-status")[2].partition(b"--report-token")[0].split(b"\r\n")
+        fields = octets.partition(b"message/global-delivery-status")[2].partition(b"--report-token")[0]
+        encoded = fields.startswith(b"\r\nContent-Transfer-Encoding: quoted-printable")
+        assert encoded or not sender.isascii() or fields.isascii()
+        lines = (quopri.decodestring(fields) if encoded else fields).split(b"\r\n")
         assert lines.count(f"Action: {action.value}".encode()) == len(recipients)

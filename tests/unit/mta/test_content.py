@@ -30,6 +30,10 @@ senders = st.builds(
     auth=texts,
     envelope_id=texts,
     ret=texts,
+    require_tls=st.booleans(),
+    tls_optional=st.booleans(),
+    release=st.integers(0, 2**40),
+    hold=texts,
 )
 messages = st.builds(
     SpoolMessage,

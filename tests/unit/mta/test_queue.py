@@ -412,6 +412,21 @@ def test_a_message_for_several_destinations_is_left_between_two_of_them(world, f
     assert [each.address for each in pending(spool)] == ["b@remote.test"]
 
 
+def test_what_a_message_asks_of_tls_goes_with_each_of_its_targets(world, far, start):
+    # RFC 8689 section 4.1: all instances are tagged alike
+    spool = world.spool()
+    start(spool)
+    message = world.message(spool, "a@remote.test", "b@remote.test")
+    targets = (message.targets[0], attrs.evolve(message.targets[1], sender=Address.parse("srs@example.test")))
+    sender = attrs.evolve(message.sender, tls_optional=True)
+    spool.put(attrs.evolve(message, targets=targets, sender=sender))
+    senders = [envelope.sender for _, envelope, _ in far.got]
+    assert [(str(sender.path), sender.tls_optional) for sender in senders] == [
+        ("s@far.test", True),
+        ("srs@example.test", True),
+    ]
+
+
 def test_stopping_ends_though_the_disk_fails_while_an_attempt_that_was_given_up_is_recorded(world, far, start):
     disk = FaultyDisk(operations={"commit"})
     spool = world.spool(disk)

@@ -22,7 +22,7 @@ from mailsuite.interfaces import (
 from mailsuite.mta import Receiver
 from mailsuite.smtp.replies import reply_to
 
-from .conftest import loaded
+from .conftest import loaded, pending_of
 
 PEER = Peer(session="s1", ip="192.0.2.7", helo="client.far.test", esmtp=True)
 SENDER = Sender(path=Address("sender", "far.test"))
@@ -218,6 +218,32 @@ def test_who_hears_of_nothing_by_a_list_hears_of_a_recipient_of_its_own(world, r
         ("alice@example.test", ""),
         ("bob@example.test", "NEVER"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "require_tls", "optional"),
+    [
+        (b"TLS-Required: No\r\n", False, True),
+        (b"tls-required:\r\n no\r\n", False, True),
+        (b"TLS-Required: No\r\n", True, False),
+        (b"TLS-Required: Yes\r\n", False, False),
+        (b"TLS-Required: No, really\r\n", False, False),
+        (b"TLS-Required:\r\n", False, False),
+        (b"TLS-Required: No\r\nTLS-Required: No\r\n", False, False),
+        (b"", False, False),
+    ],
+)
+@pytest.mark.parametrize("cut", [1, 10**9])
+def test_the_header_may_say_that_tls_is_optional(world, receiver, outcome, fields, require_tls, optional, cut):
+    # RFC 8689 section 4.1: the parameter of MAIL goes before the field
+    resolution = Resolution(kind=ResolutionKind.LOCAL, remote=(Address("x", "remote.test"),))
+    world.accounts.aliases["out@example.test"] = resolution
+    sender = attrs.evolve(SENDER, require_tls=require_tls)
+    message = fields + MESSAGE + b"TLS-Required: No\r\n"
+    send(outcome, receiver, message, "out@example.test", sender=sender, cut=cut)
+    (pending,) = outcome(receiver._spool.run(pending_of))
+    kept = loaded(receiver._spool, pending.message_id).sender
+    assert (kept.require_tls, kept.tls_optional) == (require_tls, optional)
 
 
 def test_an_alias_that_leads_elsewhere_is_queued(world, receiver, outcome):

@@ -429,6 +429,21 @@ def test_when_all_hosts_are_refused_the_refusal_is_the_outcome():
     assert world.tried == []
 
 
+def test_mail_for_which_tls_is_optional_goes_as_if_nobody_wanted_anything_of_it():
+    # RFC 8689 sections 3 and 8.4
+    refused = Outcome(DEFERRED, 0, "4.7.5", "not in the policy")
+    policy = Policy({host.name: HostTLS(tls=TLSPolicy.REQUIRE, refused=refused) for host in HOSTS})
+    world = World(policy=policy)
+    world.send(tls_optional=True)
+    assert world.connect(ehlo(b"STARTTLS")).endswith(b"STARTTLS\r\n"), "it is used where it is offered"
+    world.say(b"454 not now\r\n")
+    world.say(*TAKES[1:])
+    assert world.outcomes == [(DELIVERED, 250, "mx1.far.test")]
+    assert policy.told == []
+    world.send()
+    assert world.outcomes == [(DEFERRED, 0, "mx2.far.test")]
+
+
 def test_how_tls_went_is_told():
     creator = object()
     tls = HostTLS(tls=TLSPolicy.REQUIRE, creator=creator)

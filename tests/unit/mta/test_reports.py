@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import quopri
 
 import attrs
 import pytest
@@ -84,6 +85,16 @@ def test_the_sender_decides_whether_it_hears_of_a_failure(world, far, queue, not
         assert per_recipient["Original-Recipient"] == "rfc822; x@remote.test"
 
 
+@pytest.mark.parametrize("hold", ["for;3600", "until;2027-01-15T09:00:00Z", ""])
+def test_a_report_repeats_how_long_the_sender_wanted_it_to_be_held(world, far, queue, hold):
+    # RFC 4865 section 5.1.2
+    far.answers["x@remote.test"] = FAILED
+    send(world, queue, "x@remote.test", hold=hold)
+    (report,) = reports(world)
+    per_message, _ = list(report.iter_parts())[1].get_payload()
+    assert per_message.get_all("Future-Release-Request", []) == ([hold] if hold else [])
+
+
 def test_failures_of_one_attempt_are_one_report(world, far, queue):
     far.answers = {"a@remote.test": FAILED, "b@remote.test": FAILED}
     send(world, queue, "a@remote.test", "b@remote.test", "c@remote.test")
@@ -111,13 +122,25 @@ def test_a_large_message_comes_back_as_its_header(world, far, start):
     assert list(report.iter_parts())[2].get_content_type() == "text/rfc822-headers"
 
 
+@pytest.mark.parametrize(("require_tls", "kind"), [(True, b"text/rfc822-headers"), (False, b"message/rfc822")])
+def test_a_report_on_mail_that_requires_tls_requires_it_and_holds_no_body(world, far, queue, require_tls, kind):
+    far.answers["x@remote.test"] = FAILED
+    send(world, queue, "x@remote.test", sender="a@remote.test", ret="FULL", require_tls=require_tls)
+    _, (_, envelope, octets) = far.got
+    assert envelope.sender.path is None
+    assert envelope.sender.require_tls is require_tls
+    assert b"Content-Type: " + kind in octets
+    assert (b"body" in octets) is not require_tls
+
+
 def test_addresses_of_utf8_come_back_as_the_sender_can_read_them(world, far, queue):
     far.answers["jürgen@remote.test"] = FAILED
     send(world, queue, "jürgen@remote.test")
     send(world, queue, "jürgen@remote.test", smtputf8=True)
     plain, utf8 = world.store.of(ALICE)
     assert rb"Final-Recipient: utf-8; j\x{FC}rgen@remote.test" in plain
-    assert "Final-Recipient: utf-8; jürgen@remote.test".encode() in utf8
+    assert "Final-Recipient: utf-8; jürgen@remote.test".encode() in quopri.decodestring(utf8)
+    assert utf8.isascii(), "it goes without SMTPUTF8 (RFC 6533 section 4.5)"
 
 
 # delays

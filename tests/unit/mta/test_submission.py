@@ -225,6 +225,15 @@ def test_eight_bit_text_becomes_seven_bit_before_it_is_kept(world, submission, o
     assert loaded(world.spools[0], kept.message_id).sender.body is Body.SEVEN_BIT
 
 
+def test_that_tls_is_optional_is_kept_and_told_to_the_next_host(world, submission, outcome):
+    # RFC 8689 section 4.3
+    send(outcome, submission, HEAD + b"TLS-Required: No\r\n\r\nbody\r\n", "far@remote.test")
+    (kept,) = outcome(world.spools[0].run(pending_of))
+    message = loaded(world.spools[0], kept.message_id)
+    assert message.sender.tls_optional
+    assert b"\r\nTLS-Required: No\r\n" in message.content
+
+
 def test_it_stays_as_it_is_where_that_is_wanted(world, settings, outcome):
     submission = make(world, settings, downgrade=False)
     message = HEAD + b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -331,7 +340,7 @@ def test_far_above_a_limit_messages_are_refused_for_now(world, settings, outcome
     submission = make(world, settings, throttle=throttle)
     *_, held, refused = [send(outcome, submission, HEAD + b"\r\n", "far@remote.test") for _ in range(3)]
     assert held.note
-    assert (refused.reply.code, refused.reply.enhanced) == (452, "4.7.1")
+    assert (refused.reply.code, refused.reply.enhanced) == (452, "4.7.0")
     assert "limit of 1 messages an hour" in refused.reply.text
     assert "60 minutes" in refused.reply.text
     assert len(releases(world, outcome)) == 2

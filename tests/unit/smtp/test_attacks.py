@@ -196,7 +196,7 @@ def test_the_body_behind_a_refused_data_is_never_run_as_commands(talk):
 def test_who_talks_before_the_greeting_is_turned_away(talk):
     connection = talk(greet_delay_seconds=2)
     assert connection.read() == b""
-    assert connection.codes(b"EHLO a") == [554]
+    assert connection.say(b"EHLO a") == b"554 you did not wait for the reply\r\n"
     assert connection.closed
     connection.clock.advance(3)
     assert connection.read() == b""

@@ -125,7 +125,7 @@ def test_postmaster_needs_no_domain(name):
 
 def test_utf8_address_needs_the_parameter():
     path = "<jürgen@bücher.example>".encode()
-    assert refusal(parse_mail, b"FROM:" + path) is replies.NEEDS_SMTPUTF8
+    assert refusal(parse_mail, b"FROM:" + path) is replies.SENDER_NEEDS_SMTPUTF8
     assert refusal(parse_rcpt, b"TO:" + path, smtputf8=False) is replies.NEEDS_SMTPUTF8
     sender = parse_mail(b"FROM:" + path + b" SMTPUTF8")
     assert sender.path == Address("jürgen", "xn--bcher-kva.example")

@@ -40,10 +40,10 @@ def ready(lmtp):
 
 def test_lhlo_takes_the_place_of_ehlo(lmtp):
     connection = lmtp()
-    assert connection.say(b"EHLO client.example") == b"500 5.5.1 this is LMTP, say LHLO\r\n"
+    assert connection.say(b"EHLO client.example") == b"500 this is LMTP, say LHLO\r\n"
     assert connection.say(b"HELO client.example").startswith(b"500 ")
     assert connection.codes(MAIL) == [503]
-    assert connection.codes(b"LHLO") == [501]
+    assert connection.say(b"LHLO") == b"501 say your host name\r\n"
     announced = connection.say(b"LHLO client.example").splitlines()
     assert announced[0] == b"250-mx.example"
     assert {b"250-PIPELINING", b"250-ENHANCEDSTATUSCODES", b"250-8BITMIME", b"250-CHUNKING"} < set(announced)
@@ -128,11 +128,22 @@ def test_a_refused_message_in_chunks_is_answered_for_each_at_its_end(ready, code
     assert codes_of(connection.feed(stream)) == [550, 550, 550, 550, 503, 250]
 
 
-def test_chunks_without_a_recipient_have_one_reply(lmtp, codes_of):
+def test_the_last_chunk_without_a_recipient_has_no_reply(lmtp, codes_of):
+    # RFC 2033 section 4.3: as many as there are recipients
     connection = lmtp()
     connection.say(b"LHLO client.example")
-    assert connection.codes(MAIL, rcpt(b"unknown")) == [250, 550]
-    assert codes_of(connection.feed(b"BDAT 1 LAST\r\na")) == [503]
+    lines = MAIL + b"\r\n" + rcpt(b"unknown") + b"\r\n"
+    assert codes_of(connection.feed(lines + b"BDAT 1 LAST\r\na" + MAIL + b"\r\n")) == [250, 550, 250]
+    assert codes_of(connection.feed(b"BDAT 0 LAST\r\n")) == []
+    assert codes_of(connection.feed(lines + b"BDAT 1\r\naBDAT 1 LAST\r\nbNOOP\r\n")) == [250, 550, 503, 250]
+    assert connection.receiver.committed == []
+    assert connection.server.session.errors == 1
+
+
+def test_chunks_outside_a_transaction_have_one_reply(lmtp, codes_of):
+    connection = lmtp()
+    connection.say(b"LHLO client.example")
+    assert codes_of(connection.feed(b"BDAT 1\r\naBDAT 1 LAST\r\nbNOOP\r\n")) == [503, 503, 250]
 
 
 def test_tls_and_delays_are_for_strangers_only(lmtp):

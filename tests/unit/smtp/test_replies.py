@@ -25,6 +25,17 @@ def test_codes_agree_with_their_enhanced_codes(name):
     assert re.fullmatch(rb"(?:\d{3}[- ][\x20-\x7e]*\r\n)+", reply.encoded)
 
 
+@pytest.mark.parametrize("name", [name for name, reply in ALL.items() if 400 <= reply.code < 500])
+def test_no_temporary_reply_has_a_detail_that_is_for_permanent_ones_only(name):
+    # RFC 3463 sections 3.6 and 3.8
+    assert ALL[name].enhanced[2:] not in {"5.1", "5.2", "5.4", "7.1", "7.2", "7.3", "7.4"}
+
+
+def test_a_reply_without_its_enhanced_code():
+    assert replies.SHUTTING_DOWN.plain().encoded == b"421 shutting down, try again soon\r\n"
+    assert replies.SEND_CONTENT.plain() is replies.SEND_CONTENT
+
+
 def test_lines_are_joined_with_a_hyphen_and_each_has_the_enhanced_code():
     assert Reply(550, "5.7.1", ("a", "b")).encoded == b"550-5.7.1 a\r\n550 5.7.1 b\r\n"
 

@@ -122,7 +122,7 @@ def test_commit_is_waited_for(talk, receiver):
         ([b"EHLO a", MAIL + b" XX=1"], 555),
         ([b"HELO a", MAIL + b" SIZE=1"], 555),
         ([b"EHLO a", MAIL, RCPT + b" XX=1"], 555),
-        ([b"EHLO a", "MAIL FROM:<ä@a.example>".encode()], 553),
+        ([b"EHLO a", "MAIL FROM:<ä@a.example>".encode()], 550),
         ([b"EHLO a", MAIL, "RCPT TO:<ä@a.example>".encode()], 553),
         ([b"EHLO a", MAIL + b" SIZE=99999999999"], 552),
         ([b"FROB"], 500),
@@ -142,6 +142,42 @@ def test_what_is_refused(talk, lines, code):
         assert connection.codes(line) == [250]
     assert connection.codes(lines[-1]) == [code]
     assert not connection.closed
+
+
+@pytest.mark.parametrize("hello", [b"HELO", b"EHLO", b"ehlo"])
+def test_no_answer_to_a_hello_has_an_enhanced_code(talk, hello):
+    # RFC 2034 section 4
+    connection = talk(errors_max=4)
+    connection.read()
+    assert connection.say(hello) == b"501 say your host name\r\n"
+    assert connection.say(hello + b"X a").startswith(b"500 5.5.1 ")
+    assert connection.say(hello) == b"501 say your host name\r\n"
+    assert connection.say(b"NOOP") == b"250 2.0.0 ok\r\n"
+    assert connection.say(hello) == b"421 too many errors, closing\r\n"
+
+
+def test_who_says_hello_to_a_server_that_stops_reads_no_enhanced_code(talk):
+    connection = talk(greet_delay_seconds=2)
+    connection.server.drain()
+    assert connection.read() == b"421 shutting down, try again soon\r\n"
+
+    connection = talk().hello()
+    connection.say(MAIL)
+    connection.server.drain()
+    reply = b"250 mx.example\r\n421 4.3.2 shutting down, try again soon\r\n"
+    assert connection.say(b"HELO a") == reply, "what follows the answer is none to HELO"
+
+
+def test_who_does_not_wait_for_the_answer_to_ehlo_reads_no_enhanced_code(talk):
+    connection = talk()
+    connection.read()
+    assert connection.say(b"EHLO a", b"NOOP") == b"554 you did not wait for the reply\r\n"
+
+
+def test_a_line_of_authentication_is_no_hello(talk, portal):
+    connection = talk(portal=portal, allow_cleartext=True).hello()
+    assert connection.codes(b"AUTH PLAIN") == [334]
+    assert connection.say(b"EHLO").startswith(b"501 5.")
 
 
 @pytest.mark.parametrize(
