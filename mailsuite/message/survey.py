@@ -1,5 +1,7 @@
 """What the octets of a message ask of a host that is to take them."""
 
+from mailsuite.message.header import first_value, header_extent, parse_fields
+
 LINE_MAX_OCTETS = 998  # RFC 5321 section 4.5.3.1.6, without the CRLF
 _WITH_LINE_END = LINE_MAX_OCTETS + 2
 
@@ -43,3 +45,22 @@ def has_long_line(octets: bytes) -> bool:
     survey = Survey()
     survey.feed(octets)
     return survey.long_lines
+
+
+def is_internationalized(beginning: bytes, *, eight_bit: bool) -> bool:
+    """
+    Say whether header fields of a message may hold UTF-8, at any level (RFC 6532 section 3): it then needs SMTPUTF8.
+
+    Args:
+        beginning: the first octets; where they end within the header, or parts follow that have headers of their own,
+            they may.
+        eight_bit: some octet of the whole message is not ASCII.
+    """
+    if not eight_bit:
+        return False
+    end, _ = header_extent(beginning, 0, len(beginning))
+    header = beginning[:end]
+    if end == len(beginning) or not header.isascii():
+        return True
+    content_type = (first_value(parse_fields(header), b"content-type") or b"").lower()
+    return content_type.startswith((b"multipart/", b"message/"))

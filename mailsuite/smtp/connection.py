@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import attrs
 from twisted.internet.interfaces import IReactorTime
 
-from mailsuite.envelope import Envelope, Recipient
+from mailsuite.envelope import Envelope, Recipient, Sender
 from mailsuite.errors import MailError
 from mailsuite.message.convert import NotConvertibleError
 from mailsuite.smtp.dialogue import Dialogue
@@ -13,7 +13,7 @@ from mailsuite.smtp.envelope_commands import encode_mail, requires_tls
 from mailsuite.smtp.grammar import encode_path
 from mailsuite.smtp.offered import Offered
 from mailsuite.smtp.outcome import Content, Outcome, OutcomeState
-from mailsuite.smtp.outgoing import Conversions, prepare
+from mailsuite.smtp.outgoing import Conversions, Outgoing, prepare
 from mailsuite.smtp.replies import clean
 from mailsuite.smtp.results import Results, deferred
 from mailsuite.smtp.settings import ClientSettings
@@ -121,29 +121,12 @@ class Connection:
         waiting, smtputf8 = self._nameable(envelope, results, places)
         if not waiting:
             return
-        try:
-            outgoing = await prepare(
-                open_content,
-                sender,
-                self.offered,
-                conversions,
-                wait_seconds=self._settings.content_seconds,
-            )
-        except NotConvertibleError as error:
-            # RFC 6152 section 3: convert it or give it back; RFC 3463 section 3.7 has the status for the latter.
-            text = f"the host does not take 8-bit mail, and it cannot be converted: {error}"
-            results.settle(places, Outcome(OutcomeState.FAILED, 0, "5.6.3", clean(text)))
-            return
-        except MailError as error:
-            results.settle(places, deferred("4.3.0", error.detail))
-            return
-        except OSError:
-            results.settle(places, deferred("4.3.0", "the message could not be read"))
+        outgoing = await self._prepared(open_content, sender, conversions, results, places)
+        if outgoing is None:
             return
         try:
-            if 0 < self.offered.size_octets < outgoing.size_octets:
-                text = f"the host takes messages up to {self.offered.size_octets} octets"
-                results.settle(places, Outcome(OutcomeState.FAILED, 552, "5.3.4", text))  # RFC 1870 section 6.1
+            if (refused := self._cannot_take(outgoing, sender)) is not None:
+                results.settle(places, refused)
                 return
             try:
                 mail = encode_mail(
@@ -179,6 +162,42 @@ class Connection:
         finally:
             outgoing.close()
 
+    async def _prepared(
+        self,
+        open_content: Callable[[], Content],
+        sender: Sender,
+        conversions: Conversions,
+        results: Results,
+        places: Sequence[int],
+    ) -> Outgoing | None:
+        """Bring the message into a form that the host takes; None, and the outcome noted, where that cannot be."""
+        try:
+            return await prepare(
+                open_content,
+                sender,
+                self.offered,
+                conversions,
+                wait_seconds=self._settings.content_seconds,
+            )
+        except NotConvertibleError as error:
+            # RFC 6152 section 3: convert it or give it back; RFC 3463 section 3.7 has the status for the latter.
+            text = f"the host does not take 8-bit mail, and it cannot be converted: {error}"
+            results.settle(places, Outcome(OutcomeState.FAILED, 0, "5.6.3", clean(text)))
+        except MailError as error:
+            results.settle(places, deferred("4.3.0", error.detail))
+        except OSError:
+            results.settle(places, deferred("4.3.0", "the message could not be read"))
+        return None
+
+    def _cannot_take(self, outgoing: Outgoing, sender: Sender) -> Outcome | None:
+        """Say why the host cannot be given this content."""
+        if sender.smtputf8 and not self.offered.smtputf8 and outgoing.internationalized:
+            return NO_UTF8_HEADER
+        if 0 < self.offered.size_octets < outgoing.size_octets:
+            text = f"the host takes messages up to {self.offered.size_octets} octets"
+            return Outcome(OutcomeState.FAILED, 552, "5.3.4", text)  # RFC 1870 section 6.1
+        return None
+
     def _breaks_tls(self) -> Outcome | None:
         """
         Say why a message that requires TLS may not go here: RFC 8689 section 4.2.1.
@@ -196,6 +215,8 @@ class Connection:
         """
         Find the recipients that this host can be told, and note the outcome of the others: RFC 6531 section 3.5.
 
+        A sender that said SMTPUTF8 may not have needed it; whether the content does is found out later.
+
         Returns:
             Those with their places, and whether MAIL gets SMTPUTF8.
         """
@@ -210,16 +231,12 @@ class Connection:
             except MailError as error:
                 results.settle([place], Outcome(OutcomeState.FAILED, 0, "5.1.3", error.detail))
                 continue
-            if not self.offered.smtputf8:
-                if not (from_ascii and recipient.path.is_ascii):
-                    results.settle([place], NO_UTF8_ADDRESS)
-                    continue
-                if needed:
-                    results.settle([place], NO_UTF8_HEADER)
-                    continue
+            if not self.offered.smtputf8 and not (from_ascii and recipient.path.is_ascii):
+                results.settle([place], NO_UTF8_ADDRESS)
+                continue
             needed = needed or not recipient.path.is_ascii
             found.append((place, recipient))
-        return found, needed
+        return found, needed and self.offered.smtputf8
 
     def _take_group(self, waiting: list[_Place]) -> list[_Place]:
         """

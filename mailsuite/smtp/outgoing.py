@@ -10,7 +10,7 @@ from twisted.internet.threads import deferToThreadPool
 
 from mailsuite.envelope import Body, Sender
 from mailsuite.errors import Kind, MailError
-from mailsuite.message.survey import Survey
+from mailsuite.message.survey import Survey, is_internationalized
 from mailsuite.smtp.offered import Offered
 from mailsuite.smtp.outcome import Content
 
@@ -101,9 +101,13 @@ class Outgoing:
         first: the first octets.
         size_octets: of all.
         body: what MAIL says of them.
+
+    Attributes:
+        internationalized: header fields may hold UTF-8.
     """
 
     def __init__(self, first: bytes, size_octets: int, body: Body, open_content: Callable[[], Content]) -> None:
+        self.internationalized = False
         self.first = first
         self.size_octets = size_octets
         self.body = body
@@ -139,7 +143,7 @@ async def prepare(
     wait_seconds: float,
 ) -> Outgoing:
     """
-    Find out what a message needs of a host, and change it if the host does not have that.
+    Find out what a message needs of a host, and change it if the host does not have that; header fields stay.
 
     Raises:
         NotConvertibleError: it cannot be changed without breaking it.
@@ -152,15 +156,30 @@ async def prepare(
     if len(first) < content.size:
         while octets := await content.read():
             survey.feed(octets)
+    outgoing = await _fit(open_content, first, content.size, survey, sender, offered, conversions, wait_seconds)
+    outgoing.internationalized = is_internationalized(first, eight_bit=survey.eight_bit)
+    return outgoing
+
+
+async def _fit(
+    open_content: Callable[[], Content],
+    first: bytes,
+    size_octets: int,
+    survey: Survey,
+    sender: Sender,
+    offered: Offered,
+    conversions: Conversions,
+    wait_seconds: float,
+) -> Outgoing:
     binary = sender.body is Body.BINARY_MIME
     if binary and offered.chunking and offered.binary_mime:
-        return Outgoing(first, content.size, Body.BINARY_MIME, open_content)
+        return Outgoing(first, size_octets, Body.BINARY_MIME, open_content)
     seven_bit = not offered.eight_bit_mime
     if binary or survey.long_lines or (seven_bit and survey.eight_bit):
         return await _convert(open_content, conversions, seven_bit=seven_bit, binary=binary, wait_seconds=wait_seconds)
     eight_bit = survey.eight_bit or sender.body is Body.EIGHT_BIT_MIME
     body = Body.EIGHT_BIT_MIME if eight_bit and not seven_bit else Body.SEVEN_BIT
-    return Outgoing(first, content.size, body, open_content)
+    return Outgoing(first, size_octets, body, open_content)
 
 
 async def _convert(

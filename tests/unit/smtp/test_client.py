@@ -492,14 +492,34 @@ def test_internationalized_mail_fails_where_smtputf8_is_unknown(sending):
     assert (conversation.states, conversation.outcome.enhanced) == ([FAILED], "5.6.7")
 
 
-def test_mail_whose_header_is_internationalized_has_a_status_of_its_own(sending):
+EIGHT_BIT = b"250-x\r\n250 8BITMIME\r\n"
+
+
+@pytest.mark.parametrize("hello", [PLAIN, EIGHT_BIT])
+def test_mail_whose_header_is_internationalized_has_a_status_of_its_own(sending, hello):
     conversation = sending(
-        "b@b.example", "jürgen@b.example", sender=Sender(path=Address("a", "a.example"), smtputf8=True)
+        "b@b.example",
+        "jürgen@b.example",
+        sender=Sender(path=Address("a", "a.example"), smtputf8=True),
+        content=lambda: Pieces("Subject: für dich\r\n\r\nhallo\r\n".encode()),
     )
     conversation.hear(b"220 hi\r\n")
-    assert conversation.hear(PLAIN) == b"QUIT\r\n"
+    assert conversation.hear(hello) == b"QUIT\r\n"
     assert conversation.states == [FAILED, FAILED]
     assert [outcome.enhanced for outcome in conversation.results[0]] == ["5.6.9", "5.6.7"]
+
+
+@pytest.mark.parametrize("content", [b"Subject: x\r\n\r\nx\r\n", "Subject: x\r\n\r\ngrün\r\n".encode()])
+def test_a_sender_that_said_smtputf8_without_need_is_served_by_any_host(sending, content):
+    conversation = sending(
+        sender=Sender(path=Address("a", "a.example"), smtputf8=True), content=lambda: Pieces(content)
+    )
+    conversation.hear(b"220 hi\r\n")
+    assert conversation.hear(EIGHT_BIT).startswith(b"MAIL FROM:<a@a.example>")
+    assert b"SMTPUTF8" not in conversation.hear(OK)
+    for octets in (OK, b"354 go\r\n", OK):
+        conversation.hear(octets)
+    assert conversation.states == [DELIVERED]
 
 
 @pytest.mark.parametrize("text", ["a\r\nRCPT TO:<x", "a\nb", "a\x00", "\udcff"])
