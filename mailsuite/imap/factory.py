@@ -1,7 +1,6 @@
 """What all IMAP connections share, and how many there may be."""
 
 import secrets
-from collections import Counter, deque
 
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
@@ -9,14 +8,12 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
+from mailsuite.connections import ConnectionTable
 from mailsuite.imap.server import ENDED_BY_OPERATOR, IMAPServer
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.observe import EventLog
 from mailsuite.observe.sessions import OpenSession
 from mailsuite.peers import network_of
-
-MINUTE_SECONDS = 60
-NETWORKS_TRACKED_MAX = 100_000
 
 LOGIN_ENDED = "this login is no longer valid"
 
@@ -48,9 +45,7 @@ class IMAPFactory(Factory):
         self.clock: IReactorTime = reactor or _installed_reactor()
         self.log = EventLog(Logger(namespace="mailsuite.imap"))
         self.connections: set[IMAPServer] = set()
-        self._per_address: Counter[str] = Counter()
-        self._per_account: Counter[str] = Counter()
-        self._recent: dict[str, deque[float]] = {}
+        self._table = ConnectionTable(self.settings.connection_limits, self.clock.seconds)
         self._draining = False
         self._drained: list[Deferred[None]] = []
         self._deadline: IDelayedCall | None = None
@@ -62,6 +57,7 @@ class IMAPFactory(Factory):
     def reconfigure(self, settings: IMAPSettings) -> None:
         """Give new connections other settings; those that are open keep theirs."""
         self.settings = settings
+        self._table.limits = settings.connection_limits
 
     def buildProtocol(self, addr: IAddress | None) -> IMAPServer:
         """Make the server of one connection."""
@@ -76,35 +72,17 @@ class IMAPFactory(Factory):
         """Count a connection; False when its address has too many, or the server is shutting down."""
         if self._draining:
             return False
-        key = network_of(ip)
-        if self.settings.rates and (
-            len(self.connections) >= self.settings.connections_max
-            or (ip and (self._per_address[key] >= self.settings.connections_per_address or self._too_often(key)))
-        ):
+        if not self._table.admit(network_of(ip)):
             self.log.emit("imap.connection.refused", peer=ip or "unix")
             return False
-        self._per_address[key] += 1
         self.connections.add(server)
         return True
 
-    def _too_often(self, network: str) -> bool:
-        now = self.clock.seconds()
-        if len(self._recent) > NETWORKS_TRACKED_MAX:
-            self._recent = {key: times for key, times in self._recent.items() if times[-1] > now - MINUTE_SECONDS}
-        times = self._recent.setdefault(network, deque())
-        while times and times[0] <= now - MINUTE_SECONDS:
-            times.popleft()
-        if len(times) >= self.settings.connections_per_minute_max:
-            return True
-        times.append(now)
-        return False
-
     def enter_account(self, email: str) -> bool:
         """Count a login; False when the account has too many connections."""
-        if self.settings.rates and self._per_account[email] >= self.settings.connections_per_account:
+        if not self._table.join_account(email):
             self.log.emit("imap.account.refused", account=email)
             return False
-        self._per_account[email] += 1
         return True
 
     def leave(self, server: IMAPServer, ip: str, email: str) -> bool:
@@ -112,11 +90,9 @@ class IMAPFactory(Factory):
         if server not in self.connections:
             return False
         self.connections.discard(server)
-        for counts, key in ((self._per_address, network_of(ip)), (self._per_account, email)):
-            if key in counts:
-                counts[key] -= 1
-                if counts[key] <= 0:
-                    del counts[key]
+        self._table.leave(network_of(ip))
+        if email:
+            self._table.leave_account(email)
         if self._draining and not self.connections:
             self._finish_draining()
         return True

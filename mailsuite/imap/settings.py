@@ -2,6 +2,8 @@
 
 import attrs
 
+from mailsuite.connections import ConnectionLimits
+
 MIB = 2**20
 
 
@@ -61,3 +63,15 @@ class IMAPSettings:
     connections_per_account: int = 20
     keywords_max: int = 1000
     search_seconds: float = 10.0
+
+    @property
+    def connection_limits(self) -> ConnectionLimits | None:
+        """What is allowed of connections; None where `rates` is off."""
+        if not self.rates:
+            return None
+        return ConnectionLimits(
+            total=self.connections_max,
+            per_network=self.connections_per_address,
+            per_account=self.connections_per_account,
+            per_minute=self.connections_per_minute_max,
+        )

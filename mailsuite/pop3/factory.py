@@ -2,7 +2,6 @@
 
 import random
 import secrets
-from collections import Counter
 from collections.abc import Callable
 from typing import cast
 
@@ -12,6 +11,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.logger import Logger
 
+from mailsuite.connections import ConnectionTable
 from mailsuite.envelope import Peer
 from mailsuite.observe import EventLog
 from mailsuite.observe.sessions import OpenSession
@@ -72,8 +72,7 @@ class POP3Factory(ServerFactory):
         self.clock = reactor
         self.log = log or EventLog(Logger(namespace=__name__))
         self.jitter = jitter
-        self._networks: Counter[str] = Counter()
-        self._accounts: Counter[str] = Counter()
+        self.connections = ConnectionTable(settings.connection_limits, reactor.seconds)
         self._live: set[POP3Server] = set()
         self._drained: list[Deferred[None]] = []
         self._draining = False
@@ -85,6 +84,7 @@ class POP3Factory(ServerFactory):
     def reconfigure(self, settings: POP3Settings) -> None:
         """Give new connections other settings; those that are open keep theirs."""
         self.settings = settings
+        self.connections.limits = settings.connection_limits
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """Make the protocol for one client, or one that turns it away."""
@@ -92,24 +92,22 @@ class POP3Factory(ServerFactory):
         network = network_of(ip)
         if self._draining:
             return Turned(SHUTTING_DOWN)
-        if not self._admits(network):
+        if not self.connections.admit(network):
             self.log.emit("pop3.connection.refused", peer=ip or "unix")
             return Turned(TOO_MANY)
-        self._networks[network] += 1
         name = secrets.token_hex(6)
         joined: list[str] = []
 
         def join(account: str) -> bool:
-            if self.settings.rates and self._accounts[account] >= self.settings.connections_per_account_max:
+            if not self.connections.join_account(account):
                 return False
-            self._accounts[account] += 1
             joined.append(account)
             return True
 
         def ended(server: POP3Server) -> None:
-            _lower(self._networks, network)
+            self.connections.leave(network)
             for account in joined:
-                _lower(self._accounts, account)
+                self.connections.leave_account(account)
             self._live.discard(server)
             self._tell_drained()
 
@@ -164,22 +162,8 @@ class POP3Factory(ServerFactory):
         for server in list(self._live):
             server.transport.abortConnection()
 
-    def _admits(self, network: str) -> bool:
-        settings = self.settings
-        if not settings.rates:
-            return True
-        if len(self._live) >= settings.connections_max:
-            return False
-        return not network or self._networks[network] < settings.connections_per_network_max
-
     def _tell_drained(self) -> None:
         if self._draining and not self._live:
             drained, self._drained = self._drained, []
             for waiting in drained:
                 waiting.callback(None)
-
-
-def _lower(counter: Counter[str], key: str) -> None:
-    counter[key] -= 1
-    if counter[key] <= 0:
-        del counter[key]

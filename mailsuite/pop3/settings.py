@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import attrs
 
+from mailsuite.connections import ConnectionLimits
+
 
 @attrs.frozen(kw_only=True)
 class POP3Settings:
@@ -45,3 +47,14 @@ class POP3Settings:
     connections_max: int = 5000
     connections_per_network_max: int = 50
     connections_per_account_max: int = 20
+
+    @property
+    def connection_limits(self) -> ConnectionLimits | None:
+        """What is allowed of connections; None where `rates` is off."""
+        if not self.rates:
+            return None
+        return ConnectionLimits(
+            total=self.connections_max,
+            per_network=self.connections_per_network_max,
+            per_account=self.connections_per_account_max,
+        )

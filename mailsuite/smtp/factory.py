@@ -2,7 +2,6 @@
 
 import random
 import secrets
-from collections import Counter, deque
 from collections.abc import Callable
 from typing import cast
 
@@ -13,6 +12,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.logger import Logger
 
+from mailsuite.connections import ConnectionTable
 from mailsuite.envelope import Peer
 from mailsuite.interfaces import IMailReceiver
 from mailsuite.observe import EventLog
@@ -23,81 +23,6 @@ from mailsuite.smtp.replies import Reply
 from mailsuite.smtp.server import SMTPServer
 from mailsuite.smtp.session import Session
 from mailsuite.smtp.settings import SMTPSettings
-
-RATE_WINDOW_SECONDS = 60
-NETWORKS_TRACKED_MAX = 100_000
-
-
-@attrs.define
-class ConnectionTable:
-    """
-    Who is connected, and how often lately.
-
-    Unix sockets have no address and are not limited by it.
-    """
-
-    settings: SMTPSettings
-    clock: IReactorTime
-    total: int = attrs.field(default=0, init=False)
-    _networks: Counter[str] = attrs.field(factory=Counter, init=False)
-    _accounts: Counter[str] = attrs.field(factory=Counter, init=False)
-    _recent: dict[str, deque[float]] = attrs.field(factory=dict, init=False)
-
-    def admit(self, network: str) -> bool:
-        """Count a new connection; False, and not counted, when it is one too many."""
-        settings = self.settings
-        if settings.rates and (self.total >= settings.connections_max or self._is_one_too_many(network)):
-            return False
-        self.total += 1
-        self._networks[network] += 1
-        return True
-
-    def _is_one_too_many(self, network: str) -> bool:
-        return bool(network) and (
-            self._networks[network] >= self.settings.connections_per_network_max or self._too_often(network)
-        )
-
-    def move(self, network: str, other: str) -> bool:
-        """Count a connection for another network; False, and nothing changed, when that has too many."""
-        if self.settings.rates and self._is_one_too_many(other):
-            return False
-        _lower(self._networks, network)
-        self._networks[other] += 1
-        return True
-
-    def leave(self, network: str) -> None:
-        """A counted connection has ended."""
-        self.total -= 1
-        _lower(self._networks, network)
-
-    def join_account(self, account: str) -> bool:
-        """Count a login; False, and not counted, when the account has too many connections."""
-        if self.settings.rates and self._accounts[account] >= self.settings.connections_per_account_max:
-            return False
-        self._accounts[account] += 1
-        return True
-
-    def leave_account(self, account: str) -> None:
-        """A counted login has ended."""
-        _lower(self._accounts, account)
-
-    def _too_often(self, network: str) -> bool:
-        now = self.clock.seconds()
-        if network not in self._recent and len(self._recent) >= NETWORKS_TRACKED_MAX:
-            self._recent.pop(next(iter(self._recent)))
-        times = self._recent.setdefault(network, deque())
-        while times and times[0] <= now - RATE_WINDOW_SECONDS:
-            times.popleft()
-        if len(times) >= self.settings.connections_per_minute_max:
-            return True
-        times.append(now)
-        return False
-
-
-def _lower(counter: Counter[str], key: str) -> None:
-    counter[key] -= 1
-    if counter[key] <= 0:
-        del counter[key]
 
 
 class Turned(Protocol):
@@ -156,7 +81,7 @@ class SMTPFactory(ServerFactory):
         self.clock = reactor
         self.log = log or EventLog(Logger())
         self.jitter = jitter
-        self.connections = ConnectionTable(settings, reactor)
+        self.connections = ConnectionTable(settings.connection_limits, reactor.seconds)
         self._xclient_peers = TrustedPeers.parse(settings.xclient_peers)
         self._live: set[SMTPServer] = set()
         self._drained: Deferred[None] | None = None
@@ -167,7 +92,8 @@ class SMTPFactory(ServerFactory):
 
     def reconfigure(self, settings: SMTPSettings) -> None:
         """Give new connections other settings; those that are open keep theirs."""
-        self.settings = self.connections.settings = settings
+        self.settings = settings
+        self.connections.limits = settings.connection_limits
         self._xclient_peers = TrustedPeers.parse(settings.xclient_peers)
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:

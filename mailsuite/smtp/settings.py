@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from mailsuite.connections import ConnectionLimits
+
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 
@@ -100,6 +102,18 @@ class SMTPSettings:
     data_grace_seconds: float = MINUTE_SECONDS
     data_min_octets_per_second: int = 500
     write_stall_seconds: float = MINUTE_SECONDS
+
+    @property
+    def connection_limits(self) -> ConnectionLimits | None:
+        """What is allowed of connections; None where `rates` is off."""
+        if not self.rates:
+            return None
+        return ConnectionLimits(
+            total=self.connections_max,
+            per_network=self.connections_per_network_max,
+            per_account=self.connections_per_account_max,
+            per_minute=self.connections_per_minute_max,
+        )
 
 
 class TLSPolicy(enum.Enum):

@@ -364,7 +364,7 @@ def test_a_login_that_is_finished_after_the_client_has_gone_is_undone(suite):
     waiting.callback(None)
     client.settle()
     assert suite.account.logouts == 1
-    assert not suite.factory._per_account
+    assert not suite.factory._table._accounts
 
 
 # the end
