@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,13 @@ def test_importing_the_package_brings_no_storage_no_web_and_no_reactor():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_capability_has_its_row_in_the_documentation(suite):
+    page = (Path(__file__).parents[3] / "docs" / "imap.rst").read_text(encoding="utf-8")
+    rows = {line.split()[0] for line in page.splitlines() if line[:1].isupper()}
+    client = suite.connect()
+    words = {word.decode() for word in client.received().partition(b"]")[0].split()[3:]}
+    words |= {word.decode() for word in client.login().ok(b"CAPABILITY")[0].split()[2:]}
+    names = {word.partition("=")[0] + "=" if word.startswith(("AUTH=", "APPENDLIMIT=")) else word for word in words}
+    assert not names - rows
