@@ -2,7 +2,7 @@
 One value per IMAP command: what a client asked for, with nothing left of how it was written.
 
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
-RFC 5161 (ENABLE), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8438 (STATUS=SIZE).
+RFC 4731 (ESEARCH), RFC 5161 (ENABLE), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8438 (STATUS=SIZE).
 """
 
 import enum
@@ -44,6 +44,15 @@ class ListReturn(enum.Enum):
     SUBSCRIBED = b"SUBSCRIBED"
     CHILDREN = b"CHILDREN"
     SPECIAL_USE = b"SPECIAL-USE"
+
+
+class SearchReturn(enum.Enum):
+    """What an extended SEARCH asks to be told (RFC 4731 section 3.1)."""
+
+    MIN = b"MIN"
+    MAX = b"MAX"
+    ALL = b"ALL"
+    COUNT = b"COUNT"
 
 
 @attrs.frozen
@@ -317,12 +326,14 @@ class Search(Command):
 
     Args:
         uid: answer with UIDs.
+        returns: what the answer is to say, never empty; None asks for the answer of RFC 3501.
     """
 
     name: ClassVar[str] = "SEARCH"
 
     key: SearchKey
     uid: bool = False
+    returns: frozenset[SearchReturn] | None = None
 
 
 @attrs.frozen

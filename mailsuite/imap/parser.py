@@ -36,6 +36,7 @@ _DATE_TIME = re.compile(
 )
 _SYSTEM_FLAG = re.compile(rb'\\[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _STORE_ITEM = re.compile(rb"[+-]?[A-Za-z.]+")
+_RETURN = re.compile(rb"(?:RETURN (?=\())?", re.IGNORECASE)
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}|=")
 _MINUTES_OF_HOUR = 60
 _HOURS_OF_ZONE = 24
@@ -45,6 +46,7 @@ _SPECIAL_USES = {use.value.lower().encode("ascii"): use for use in SpecialUse}
 _STATUS_ITEMS = {item.value: item for item in commands.StatusItem}
 _LIST_SELECTIONS = {selection.value: selection for selection in commands.ListSelection}
 _LIST_RETURNS = {returned.value: returned for returned in commands.ListReturn}
+_SEARCH_RETURNS = {returned.value: returned for returned in commands.SearchReturn}
 _STORE_ITEMS = {
     mode.value.encode("ascii") + suffix: (mode, bool(suffix)) for mode in StoreMode for suffix in (b"", b".SILENT")
 }
@@ -377,9 +379,26 @@ def _enable(tag: bytes, tokens: Tokens) -> Command:
             raise BadCommandError("too many arguments")
 
 
+def _search_return(tokens: Tokens) -> commands.SearchReturn:
+    returned = _SEARCH_RETURNS.get(tokens.word("a return option"))
+    if returned is None:
+        raise BadCommandError("unknown return option of SEARCH")
+    return returned
+
+
+def _search_returns(tokens: Tokens) -> frozenset[commands.SearchReturn] | None:
+    """Read ``RETURN (MIN MAX)`` and the space after it, if it is there; an empty list asks for ALL."""
+    if not tokens.take(_RETURN, "RETURN"):
+        return None
+    returns = frozenset(_parenthesised(tokens, _search_return, empty=True))
+    tokens.space()
+    return returns or frozenset((commands.SearchReturn.ALL,))
+
+
 def _search(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     tokens.space()
-    return commands.Search(tag, parse_search(tokens), uid)
+    returns = _search_returns(tokens)
+    return commands.Search(tag, parse_search(tokens), uid, returns)
 
 
 def _fetch(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:

@@ -77,6 +77,7 @@ _LATER = (
     b"SPECIAL-USE",
     b"CREATE-SPECIAL-USE",
     b"STATUS=SIZE",
+    b"ESEARCH",
 )
 
 

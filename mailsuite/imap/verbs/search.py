@@ -6,7 +6,7 @@ from mailsuite.imap.session import Reply, Session
 
 
 async def search(session: Session, command: commands.Search) -> Reply:
-    """SEARCH (RFC 3501 section 6.4.4)."""
+    """SEARCH (RFC 3501 section 6.4.4), also extended (RFC 4731 section 3.1)."""
     selected = session.mailbox
     view = selected.view
     evaluation = Evaluation(
@@ -24,7 +24,10 @@ async def search(session: Session, command: commands.Search) -> Reply:
         return Reply("the search takes too long", status=responses.NO, code=responses.LIMIT)
     uids = view.uids
     numbers = [uids[position] for position in found] if command.uid else [position + 1 for position in found]
-    session.connection.write(responses.search_line(numbers))
+    if command.returns is None:
+        session.connection.write(responses.search_line(numbers))
+    else:
+        session.connection.write(responses.esearch_line(command.tag, command.returns, numbers, uid=command.uid))
     # RFC 5530 section 3: what somebody else expunged meanwhile is not among the answers.
     await selected.synchronise()
     return Reply("SEARCH completed", code=responses.EXPUNGEISSUED if view.has_gone else b"")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mailsuite.errors import ProtocolError
 from mailsuite.imap import commands
-from mailsuite.imap.commands import ListReturn, ListSelection, StatusItem
+from mailsuite.imap.commands import ListReturn, ListSelection, SearchReturn, StatusItem
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.parser import decode_base64, parse_append, parse_append_part, parse_command
 from mailsuite.imap.search_grammar import HasFlag, HeaderContains
@@ -68,6 +68,9 @@ COMMANDS = [
     (b"a STATUS x (MESSAGES unseen)", commands.Status(b"a", "x", (M, StatusItem.UNSEEN))),
     (b"a ENABLE condstore X-FOO", commands.Enable(b"a", (b"CONDSTORE", b"X-FOO"))),
     (b"a SEARCH SEEN", commands.Search(b"a", HasFlag("\\Seen"))),
+    (b"a SEARCH return () SEEN", commands.Search(b"a", HasFlag("\\Seen"), returns=frozenset({SearchReturn.ALL}))),
+    (b"a UID SEARCH RETURN (min COUNT) CHARSET utf-8 SEEN",
+     commands.Search(b"a", HasFlag("\\Seen"), uid=True, returns=frozenset({SearchReturn.MIN, SearchReturn.COUNT}))),
     (b"a UID SEARCH FROM {3+}\r\na)b", commands.Search(b"a", HeaderContains(b"from", "a)b"), uid=True)),
     (b"a FETCH 1:3 FLAGS", commands.Fetch(b"a", SET, FetchItems((FetchAttribute.FLAGS,)))),
     (b"a UID FETCH 3:1 (FLAGS)",
@@ -180,6 +183,14 @@ def test_no_command_is_missing_from_the_table():
         (b"a APPEND x", b"a"),
         (b'a APPEND x "message"', b"a"),
         (b"a FETCH 1 (((((FLAGS)))))", b"a"),
+        (b"a SEARCH RETURN", b"a"),
+        (b"a SEARCH RETURN ALL", b"a"),
+        (b"a SEARCH RETURN (ALL)", b"a"),
+        (b"a SEARCH RETURN (ALL) ", b"a"),
+        (b"a SEARCH RETURN (FOO) ALL", b"a"),
+        (b"a SEARCH RETURN (ALL ) ALL", b"a"),
+        (b"a SEARCH RETURN (ALL)ALL", b"a"),
+        (b"a SEARCH CHARSET UTF-8 RETURN (ALL) ALL", b"a"),
     ],
 )
 def test_a_bad_command_is_refused_under_its_tag(text, tag):

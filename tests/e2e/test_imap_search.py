@@ -1,0 +1,50 @@
+"""Searching, sorting and threading on real sockets, with the clients' words as they are sent."""
+
+import pytest
+
+MESSAGES = [
+    ("beta", "Tue, 17 Nov 2026 10:00:00 +0000", "text one\r\n"),
+    ("alpha", "Tue, 17 Nov 2026 09:00:00 +0000", "text two\r\n"),
+    ("Re: beta", "Tue, 17 Nov 2026 12:00:00 +0100", "text three\r\n"),
+]
+
+
+@pytest.fixture
+def client(demo, account):
+    with demo.imap(account()) as client:
+        for subject, date, body in MESSAGES:
+            text = f"From: a@example.test\r\nSubject: {subject}\r\nDate: {date}\r\n\r\n{body}"
+            assert client.append("INBOX", None, None, text.encode())[0] == "OK"
+        assert client.select("INBOX") == ("OK", [b"3"])
+        yield client
+
+
+def ask(client, command):
+    """Send a command that imaplib does not know; give its untagged lines, and how it ended."""
+    tag = client._new_tag()
+    client.send(tag + b" " + command + b"\r\n")
+    lines = []
+    while True:
+        line = client.readline().removesuffix(b"\r\n")
+        if line.startswith(tag + b" "):
+            return [each.replace(tag, b"TAG") for each in lines], line.removeprefix(tag + b" ")
+        lines.append(line)
+
+
+def ok(client, command):
+    lines, end = ask(client, command)
+    assert end.startswith(b"OK"), end
+    return lines
+
+
+def announced(client):
+    (line,) = ok(client, b"CAPABILITY")
+    return line.split()
+
+
+def test_a_search_returns_what_is_asked_for(client):
+    assert b"ESEARCH" in announced(client)
+    assert ok(client, b"SEARCH RETURN (MIN MAX COUNT) SUBJECT beta") == [b'* ESEARCH (TAG "TAG") MIN 1 MAX 3 COUNT 2']
+    assert ok(client, b"UID SEARCH RETURN () ALL") == [b'* ESEARCH (TAG "TAG") UID ALL 1:3']
+    assert ok(client, b"SEARCH RETURN (ALL COUNT) SUBJECT gamma") == [b'* ESEARCH (TAG "TAG") COUNT 0']
+    assert ask(client, b"SEARCH RETURN (FOO) ALL")[1].startswith(b"BAD ")
