@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from mailsuite.imap.search_grammar import (
+    Age,
     All,
     And,
     BodyContains,
@@ -40,7 +41,7 @@ EPOCH_ORDINAL = 719163  # of 1970-01-01, as `datetime.date.toordinal` counts
 
 Positions = list[int]
 Read = Callable[[int, int], bytes]
-StoredKey = InternalDate | Size | SentDate | HeaderContains | BodyContains | TextContains
+StoredKey = InternalDate | Age | Size | SentDate | HeaderContains | BodyContains | TextContains
 
 
 class OverdueError(Exception):
@@ -52,7 +53,7 @@ class Evaluation:
     One search in one mailbox.
 
     Args:
-        seconds: the clock.
+        seconds: the clock, which counts from the epoch.
         deadline: when to give up, by that clock.
         pause: lets others have their turn.
     """
@@ -71,6 +72,7 @@ class Evaluation:
         self._seconds = seconds
         self._deadline = deadline
         self._pause = pause
+        self._now = seconds()
 
     async def matching(self, key: SearchKey, candidates: Positions) -> Positions | None:
         """Give those of the candidates, ascending, that match; None when it took too long."""
@@ -109,6 +111,8 @@ class Evaluation:
                 return await self._by_column(
                     Column.INTERNAL_DATE, lambda value: on_day(value // DAY_SECONDS), candidates
                 )
+            case Age():
+                return await self._by_column(Column.INTERNAL_DATE, _age_test(key, self._now), candidates)
             case Size():
                 return await self._by_column(Column.SIZE, _size_test(key), candidates)
             case SentDate():
@@ -216,6 +220,13 @@ def _date_test(relation: Relation, day: int) -> Callable[[int], bool]:
     if relation is Relation.ON:
         return lambda value: value == day
     return lambda value: value >= day
+
+
+def _age_test(key: Age, now: float) -> Callable[[int], bool]:
+    limit = now - key.seconds
+    if key.older:
+        return lambda value: value <= limit
+    return lambda value: value >= limit
 
 
 def _size_test(key: Size) -> Callable[[int], bool]:

@@ -1,7 +1,7 @@
 """
 What SEARCH asks: keys as a tree that is shallow, and ordered so that what is cheap to test is tested first.
 
-RFC 3501 section 6.4.4.
+RFC 3501 section 6.4.4, RFC 5032 section 3 (OLDER, YOUNGER).
 """
 
 import datetime as dt
@@ -86,6 +86,22 @@ class InternalDate:
 
     relation: Relation
     day: dt.date
+
+
+@attrs.frozen
+class Age:
+    """
+    Messages that arrived at least (or at most) so long ago (RFC 5032 section 3).
+
+    Args:
+        seconds: at least 1, counted back from when the search is made.
+    """
+
+    depth: ClassVar[int] = 1
+    cost: ClassVar[Cost] = Cost.INDEX
+
+    older: bool
+    seconds: int
 
 
 @attrs.frozen
@@ -175,7 +191,7 @@ class Or:
 
 
 SearchKey = (
-    All | Numbered | HasFlag | InternalDate | SentDate | Size | HeaderContains | BodyContains | TextContains
+    All | Numbered | HasFlag | InternalDate | Age | SentDate | Size | HeaderContains | BodyContains | TextContains
     | Not | And | Or
 )  # fmt: skip
 
@@ -377,6 +393,8 @@ def _parse_other_key(word: bytes, tokens: Tokens, charset: str) -> SearchKey:
         return flag if word == b"KEYWORD" else negated(flag)
     if word in {b"LARGER", b"SMALLER"}:
         return Size(word == b"LARGER", tokens.number())
+    if word in {b"OLDER", b"YOUNGER"}:
+        return Age(word == b"OLDER", _parse_interval(tokens))
     raise BadCommandError("unknown search key")
 
 
@@ -385,6 +403,13 @@ def _parse_text(tokens: Tokens, charset: str) -> str:
         return tokens.astring("a text to search for").decode(charset)
     except UnicodeDecodeError as error:
         raise BadCommandError("a text to search for is not in the charset that was named") from error
+
+
+def _parse_interval(tokens: Tokens) -> int:
+    seconds = tokens.number()
+    if not seconds:
+        raise BadCommandError("the interval is at least one second")
+    return seconds
 
 
 def _parse_date(tokens: Tokens) -> dt.date:

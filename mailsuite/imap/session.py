@@ -78,6 +78,7 @@ _LATER = (
     b"CREATE-SPECIAL-USE",
     b"STATUS=SIZE",
     b"ESEARCH",
+    b"WITHIN",
 )
 
 

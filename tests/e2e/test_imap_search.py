@@ -48,3 +48,13 @@ def test_a_search_returns_what_is_asked_for(client):
     assert ok(client, b"UID SEARCH RETURN () ALL") == [b'* ESEARCH (TAG "TAG") UID ALL 1:3']
     assert ok(client, b"SEARCH RETURN (ALL COUNT) SUBJECT gamma") == [b'* ESEARCH (TAG "TAG") COUNT 0']
     assert ask(client, b"SEARCH RETURN (FOO) ALL")[1].startswith(b"BAD ")
+
+
+def test_a_search_by_age_counts_from_now(client):
+    assert b"WITHIN" in announced(client)
+    old = b'"17-Nov-2025 10:00:00 +0000"'
+    content = b"Subject: old\r\n\r\ntext\r\n"
+    assert ok(client, b"APPEND INBOX () %b {%d+}\r\n%b" % (old, len(content), content))
+    assert ok(client, b"SEARCH YOUNGER 3600") == [b"* SEARCH 1 2 3"]
+    assert ok(client, b"SEARCH OLDER 86400") == [b"* SEARCH 4"]
+    assert ask(client, b"SEARCH OLDER 0")[1].startswith(b"BAD ")

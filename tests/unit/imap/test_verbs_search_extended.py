@@ -1,4 +1,4 @@
-"""SEARCH with RETURN: what is told of the messages found."""
+"""SEARCH beyond RFC 3501: what is told of the messages found, and keys that came later."""
 
 import pytest
 
@@ -17,8 +17,8 @@ def tag(client):
     return b"t%d" % client._tags
 
 
-def test_the_extension_is_announced(client):
-    assert b"ESEARCH" in client.ok(b"CAPABILITY")[0].split()
+def test_the_extensions_are_announced(client):
+    assert {b"ESEARCH", b"WITHIN"} <= set(client.ok(b"CAPABILITY")[0].split())
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,37 @@ def test_an_extended_search_tells_no_expunge_either(suite, client):
     assert not [line for line in lines if line.endswith(b"EXPUNGE")]
     assert end.startswith(b"OK [EXPUNGEISSUED]")
     assert b"* 1 EXPUNGE" in client.ok(b"UID SEARCH RETURN (COUNT) ALL")
+
+
+# WITHIN
+
+
+@pytest.fixture
+def aged(suite, mail):
+    suite.clock.advance(10_000)
+    for age in (9000, 3600, 3599, 0, -5):
+        suite.account.put("INBOX", mail(str(age)), date=10_000 - age)
+    return suite.connect().login().select()
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        (b"OLDER 3600", b" 1 2"),
+        (b"YOUNGER 3600", b" 2 3 4 5"),
+        (b"OLDER 1", b" 1 2 3"),
+        (b"YOUNGER 1", b" 4 5"),
+        (b"NOT YOUNGER 3600", b" 1"),
+        (b"OLDER 3600 YOUNGER 8999", b" 2"),
+        (b"older 4294967295", b""),
+        (b"YOUNGER 4294967295", b" 1 2 3 4 5"),
+    ],
+)
+def test_age_is_counted_in_seconds_back_from_the_search(aged, keys, found):
+    """RFC 5032 section 3: both ends belong to it."""
+    assert aged.ok(b"SEARCH " + keys) == [b"* SEARCH" + found]
+
+
+def test_the_search_after_some_time_counts_from_then(suite, aged):
+    suite.clock.advance(1)
+    assert aged.ok(b"SEARCH OLDER 3600") == [b"* SEARCH 1 2 3"]
