@@ -2,8 +2,8 @@
 One value per IMAP command: what a client asked for, with nothing left of how it was written.
 
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
-RFC 4731 (ESEARCH), RFC 5161 (ENABLE), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE),
-RFC 8438 (STATUS=SIZE).
+RFC 4731 (ESEARCH), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE),
+RFC 6851 (MOVE), RFC 8438 (STATUS=SIZE).
 """
 
 import enum
@@ -48,12 +48,13 @@ class ListReturn(enum.Enum):
 
 
 class SearchReturn(enum.Enum):
-    """What an extended SEARCH asks to be told (RFC 4731 section 3.1)."""
+    """What an extended SEARCH asks to be told (RFC 4731 section 3.1), or to be kept as ``$`` (RFC 5182 section 2.1)."""
 
     MIN = b"MIN"
     MAX = b"MAX"
     ALL = b"ALL"
     COUNT = b"COUNT"
+    SAVE = b"SAVE"
 
 
 @attrs.frozen

@@ -63,6 +63,8 @@ class Dispatch:
             command = parse_command(event.pieces)
             self._session.allow(command)
         except BadCommandError as error:
+            if error.forgets and self._session.selected is not None:
+                self._session.selected.view.save(())
             self._bad(error)
             return
         self._session.command = command.name

@@ -16,7 +16,7 @@ from mailsuite.imap import commands
 from mailsuite.imap.commands import Command
 from mailsuite.imap.fetch_grammar import parse_fetch_items
 from mailsuite.imap.names import SEPARATOR, canonical_name, check_name, decode_name, decode_pattern, decode_utf7
-from mailsuite.imap.search_grammar import MONTHS, parse_search
+from mailsuite.imap.search_grammar import MONTHS, SearchKey, parse_search
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.tokens import BadCommandError, Tokens
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
@@ -30,7 +30,7 @@ SYSTEM_FLAGS = ("\\Answered", "\\Deleted", "\\Draft", "\\Flagged", "\\Seen")
 
 T = TypeVar("T")
 
-_SET = re.compile(rb"[0-9*:,]+")
+_SET = re.compile(rb"[0-9*:,]+|\$")
 _DATE_TIME = re.compile(
     rb'"([ 0-9]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"'
 )
@@ -113,7 +113,14 @@ def parse_append_part(head: tuple[bytes, ...], tag: bytes) -> commands.AppendPar
 
 def _tagged(error: ProtocolError, tag: bytes | None) -> BadCommandError:
     if isinstance(error, BadCommandError):
-        return BadCommandError(error.detail, tag=tag, status=error.status, code=error.code, close=error.close)
+        return BadCommandError(
+            error.detail,
+            tag=tag,
+            status=error.status,
+            code=error.code,
+            close=error.close,
+            forgets=error.forgets,
+        )
     return BadCommandError(error.detail, tag=tag, close=error.close)
 
 
@@ -398,7 +405,16 @@ def _search_returns(tokens: Tokens) -> frozenset[commands.SearchReturn] | None:
 def _search(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     tokens.space()
     returns = _search_returns(tokens)
-    return commands.Search(tag, parse_search(tokens), uid, returns)
+    return commands.Search(tag, _search_key(tokens, returns), uid, returns)
+
+
+def _search_key(tokens: Tokens, returns: frozenset[commands.SearchReturn] | None) -> SearchKey:
+    """Read what to search for; a refusal with NO empties what the search was to replace (RFC 5182 section 2.1)."""
+    try:
+        return parse_search(tokens)
+    except BadCommandError as error:
+        error.forgets = error.status == b"NO" and returns is not None and commands.SearchReturn.SAVE in returns
+        raise
 
 
 def _fetch(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:

@@ -18,7 +18,7 @@ KEYS_MAX = 1000
 NESTING_MAX = 64
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8"}
 
-_SET = re.compile(rb"[0-9*:,]+")
+_SET = re.compile(rb"[0-9*:,]+|\$")
 _DATE = re.compile(rb'("?)([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})\1')
 MONTHS = {name: number for number, name in enumerate(
     (b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV", b"DEC"), 1)
@@ -308,7 +308,7 @@ class _Tree:
         return key
 
 
-_WORD = re.compile(rb"[A-Za-z]+|(?=[(0-9*])")
+_WORD = re.compile(rb"[A-Za-z]+|(?=[(0-9*$])")
 _OPERATORS: dict[bytes, type[Not] | type[Or]] = {b"NOT": Not, b"OR": Or}
 
 

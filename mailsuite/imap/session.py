@@ -79,6 +79,7 @@ _LATER = (
     b"STATUS=SIZE",
     b"ESEARCH",
     b"WITHIN",
+    b"SEARCHRES",
 )
 
 

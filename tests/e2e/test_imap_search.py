@@ -58,3 +58,19 @@ def test_a_search_by_age_counts_from_now(client):
     assert ok(client, b"SEARCH YOUNGER 3600") == [b"* SEARCH 1 2 3"]
     assert ok(client, b"SEARCH OLDER 86400") == [b"* SEARCH 4"]
     assert ask(client, b"SEARCH OLDER 0")[1].startswith(b"BAD ")
+
+
+def test_what_a_search_saved_is_used_by_the_commands_after_it(client):
+    assert b"SEARCHRES" in announced(client)
+    tags = [b"s1", b"s2", b"s3"]
+    client.send(  # all in one go: this is what it is for
+        b"s1 SEARCH RETURN (SAVE) SUBJECT beta\r\ns2 UID STORE $ +FLAGS.SILENT (\\Deleted)\r\ns3 UID EXPUNGE $\r\n"
+    )
+    lines = []
+    while tags:
+        lines.append(client.readline().removesuffix(b"\r\n"))
+        if lines[-1].startswith(tags[0] + b" "):
+            assert lines[-1].startswith(tags.pop(0) + b" OK")
+    assert [line for line in lines if line.endswith(b"EXPUNGE")] == [b"* 1 EXPUNGE", b"* 2 EXPUNGE"]
+    assert ok(client, b"SEARCH $") == [b"* SEARCH"]
+    assert ok(client, b"UID SEARCH ALL") == [b"* SEARCH 2"]

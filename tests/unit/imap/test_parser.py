@@ -11,13 +11,14 @@ from mailsuite.imap import commands
 from mailsuite.imap.commands import ListReturn, ListSelection, SearchReturn, StatusItem
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.parser import decode_base64, parse_append, parse_append_part, parse_command
-from mailsuite.imap.search_grammar import HasFlag, HeaderContains
+from mailsuite.imap.search_grammar import HasFlag, HeaderContains, Numbered
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import AFTER_LOGIN, CommandAssembler, CommandReceived
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 SET = SequenceSet(((1, 3),))
+SAVED = SequenceSet((), saved=True)
 M = StatusItem.MESSAGES
 COMMANDS = [
     (b"a CAPABILITY", commands.Capability(b"a")),
@@ -80,6 +81,13 @@ COMMANDS = [
      commands.Store(b"a", SET, StoreMode.ADD, frozenset({"\\Seen", "$Junk"}), silent=True)),
     (b"a UID STORE 1:3 -FLAGS \\Deleted \\DRAFT",
      commands.Store(b"a", SET, StoreMode.REMOVE, frozenset({"\\Deleted", "\\Draft"}), uid=True)),
+    (b"a SEARCH RETURN (SAVE) $",
+     commands.Search(b"a", Numbered(SAVED, uid=False), returns=frozenset({SearchReturn.SAVE}))),
+    (b"a UID SEARCH UID $", commands.Search(b"a", Numbered(SAVED, uid=True), uid=True)),
+    (b"a FETCH $ FLAGS", commands.Fetch(b"a", SAVED, FetchItems((FetchAttribute.FLAGS,)))),
+    (b"a STORE $ FLAGS ()", commands.Store(b"a", SAVED, StoreMode.REPLACE, frozenset())),
+    (b"a UID MOVE $ x", commands.Move(b"a", SAVED, "x", uid=True)),
+    (b"a UID EXPUNGE $", commands.Expunge(b"a", SAVED)),
     (b"a COPY 1:3 x", commands.Copy(b"a", SET, "x")),
     (b"a UID COPY 1:3 x", commands.Copy(b"a", SET, "x", uid=True)),
     (b"a MOVE 1:3 x", commands.Move(b"a", SET, "x")),
@@ -184,6 +192,11 @@ def test_no_command_is_missing_from_the_table():
         (b'a APPEND x "message"', b"a"),
         (b"a FETCH 1 (((((FLAGS)))))", b"a"),
         (b"a SEARCH RETURN", b"a"),
+        (b"a COPY $,1 x", b"a"),
+        (b"a COPY 1,$ x", b"a"),
+        (b"a COPY $:* x", b"a"),
+        (b"a COPY $$ x", b"a"),
+        (b"a SEARCH $1", b"a"),
         (b"a SEARCH RETURN ALL", b"a"),
         (b"a SEARCH RETURN (ALL)", b"a"),
         (b"a SEARCH RETURN (ALL) ", b"a"),
