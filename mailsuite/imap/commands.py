@@ -2,8 +2,8 @@
 One value per IMAP command: what a client asked for, with nothing left of how it was written.
 
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
-RFC 4731 (ESEARCH), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE),
-RFC 6851 (MOVE), RFC 8438 (STATUS=SIZE).
+RFC 4731 (ESEARCH), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5256 (SORT), RFC 5258 (LIST),
+RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8438 (STATUS=SIZE).
 """
 
 import enum
@@ -15,6 +15,7 @@ import attrs
 from mailsuite.imap.fetch_grammar import FetchItems
 from mailsuite.imap.search_grammar import SearchKey
 from mailsuite.imap.sequence import SequenceSet
+from mailsuite.imap.sort_grammar import SortCriterion
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 
@@ -333,6 +334,24 @@ class Search(Command):
 
     name: ClassVar[str] = "SEARCH"
 
+    key: SearchKey
+    uid: bool = False
+    returns: frozenset[SearchReturn] | None = None
+
+
+@attrs.frozen
+class Sort(Command):
+    """
+    RFC 5256 section 3, RFC 5267 section 3.
+
+    Args:
+        uid: answer with UIDs.
+        returns: what the answer is to say, never empty; None asks for the answer of RFC 5256.
+    """
+
+    name: ClassVar[str] = "SORT"
+
+    criteria: tuple[SortCriterion, ...]
     key: SearchKey
     uid: bool = False
     returns: frozenset[SearchReturn] | None = None

@@ -25,6 +25,7 @@ from mailsuite.imap.search_grammar import (
     Size,
     TextContains,
 )
+from mailsuite.imap.turns import TURN_SECONDS, OverdueError
 from mailsuite.imap.view import RECENT_FLAG, SelectedView
 from mailsuite.interfaces import CACHED_FIELDS, Column, IMailbox
 from mailsuite.message.dates import parse_date
@@ -34,7 +35,6 @@ from mailsuite.message.text import ReadContent, contains, header_contains
 CHUNK_MESSAGES = 500
 TEXT_CHUNK_MESSAGES = 32
 HEADER_CHUNK_MESSAGES = 64  # the header fields that the index keeps of one message may be HEADER_MAX_OCTETS
-TURN_SECONDS = 0.02  # of tests, then others have their turn
 HEADER_MAX_OCTETS = 1 << 20
 DAY_SECONDS = 86400
 EPOCH_ORDINAL = 719163  # of 1970-01-01, as `datetime.date.toordinal` counts
@@ -42,10 +42,6 @@ EPOCH_ORDINAL = 719163  # of 1970-01-01, as `datetime.date.toordinal` counts
 Positions = list[int]
 Read = Callable[[int, int], bytes]
 StoredKey = InternalDate | Age | Size | SentDate | HeaderContains | BodyContains | TextContains
-
-
-class OverdueError(Exception):
-    """The search has used up its time."""
 
 
 class Evaluation:

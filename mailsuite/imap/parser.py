@@ -16,8 +16,9 @@ from mailsuite.imap import commands
 from mailsuite.imap.commands import Command
 from mailsuite.imap.fetch_grammar import parse_fetch_items
 from mailsuite.imap.names import SEPARATOR, canonical_name, check_name, decode_name, decode_pattern, decode_utf7
-from mailsuite.imap.search_grammar import MONTHS, SearchKey, parse_search
+from mailsuite.imap.search_grammar import MONTHS, SearchKey, parse_search, parse_search_criteria
 from mailsuite.imap.sequence import SequenceSet
+from mailsuite.imap.sort_grammar import parse_sort_criteria
 from mailsuite.imap.tokens import BadCommandError, Tokens
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
@@ -389,7 +390,7 @@ def _enable(tag: bytes, tokens: Tokens) -> Command:
 def _search_return(tokens: Tokens) -> commands.SearchReturn:
     returned = _SEARCH_RETURNS.get(tokens.word("a return option"))
     if returned is None:
-        raise BadCommandError("unknown return option of SEARCH")
+        raise BadCommandError("unknown return option")
     return returned
 
 
@@ -405,13 +406,23 @@ def _search_returns(tokens: Tokens) -> frozenset[commands.SearchReturn] | None:
 def _search(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     tokens.space()
     returns = _search_returns(tokens)
-    return commands.Search(tag, _search_key(tokens, returns), uid, returns)
+    return commands.Search(tag, _search_key(parse_search, tokens, returns), uid, returns)
 
 
-def _search_key(tokens: Tokens, returns: frozenset[commands.SearchReturn] | None) -> SearchKey:
+def _sort(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
+    tokens.space()
+    returns = _search_returns(tokens)
+    criteria = parse_sort_criteria(tokens)
+    tokens.space()
+    return commands.Sort(tag, criteria, _search_key(parse_search_criteria, tokens, returns), uid, returns)
+
+
+def _search_key(
+    parse: Callable[[Tokens], SearchKey], tokens: Tokens, returns: frozenset[commands.SearchReturn] | None
+) -> SearchKey:
     """Read what to search for; a refusal with NO empties what the search was to replace (RFC 5182 section 2.1)."""
     try:
-        return parse_search(tokens)
+        return parse(tokens)
     except BadCommandError as error:
         error.forgets = error.status == b"NO" and returns is not None and commands.SearchReturn.SAVE in returns
         raise
@@ -480,6 +491,7 @@ _UID_COMMANDS: Mapping[bytes, _ReadsNumbered] = {
     b"FETCH": _fetch,
     b"MOVE": _move,
     b"SEARCH": _search,
+    b"SORT": _sort,
     b"STORE": _store,
 }
 _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
@@ -509,6 +521,7 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"UNSELECT": _bare(commands.Unselect),
     b"EXPUNGE": _bare(commands.Expunge),
     b"SEARCH": _search,
+    b"SORT": _sort,
     b"FETCH": _fetch,
     b"STORE": _store,
     b"COPY": _copy,

@@ -209,13 +209,20 @@ def search_line(numbers: Sequence[int]) -> bytes:
     return b"* SEARCH " + " ".join(map(str, numbers)).encode("ascii") + b"\r\n"
 
 
+def sort_line(numbers: Sequence[int]) -> bytes:
+    """Write the answer to SORT (RFC 5256 section 4)."""
+    return b" ".join((b"* SORT", *(b"%d" % number for number in numbers))) + b"\r\n"
+
+
 def esearch_line(tag: bytes, returns: Collection[SearchReturn], numbers: Sequence[int], *, uid: bool) -> bytes:
     """
-    Write the answer to an extended SEARCH (RFC 4731 section 3.1): of no messages, only how many there are.
+    Write the answer to an extended SEARCH or SORT: of no messages, only how many there are.
+
+    RFC 4731 section 3.1, RFC 5267 section 3.
 
     Args:
         tag: of the command that this answers (RFC 4466 section 2.6.2).
-        numbers: what was found, in the order of the search.
+        numbers: what was found, in order: MIN is the first, MAX the last.
         uid: the numbers are UIDs.
     """
     words = [b'* ESEARCH (TAG "%b")' % tag]

@@ -327,6 +327,22 @@ def parse_search(tokens: Tokens) -> SearchKey:
         charset = _parse_charset(tokens)
         tokens.space()
         word = _parse_word(tokens)
+    return _parse_keys(word, tokens, charset)
+
+
+def parse_search_criteria(tokens: Tokens) -> SearchKey:
+    """
+    Read a charset without the word before it, and what to search for, to the end of the command.
+
+    Raises:
+        BadCommandError: as of `parse_search` (RFC 5256 section 5, "search-criteria").
+    """
+    charset = _parse_charset(tokens)
+    tokens.space()
+    return _parse_keys(_parse_word(tokens), tokens, charset)
+
+
+def _parse_keys(word: bytes, tokens: Tokens, charset: str) -> SearchKey:
     tree = _Tree()
     while True:
         if word in _OPERATORS:

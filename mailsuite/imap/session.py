@@ -57,6 +57,7 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Unselect: _SELECTED,
     commands.Expunge: _SELECTED,
     commands.Search: _SELECTED,
+    commands.Sort: _SELECTED,
     commands.Fetch: _SELECTED,
     commands.Store: _SELECTED,
     commands.Copy: _SELECTED,
@@ -80,6 +81,9 @@ _LATER = (
     b"ESEARCH",
     b"WITHIN",
     b"SEARCHRES",
+    b"SORT",
+    b"SORT=DISPLAY",
+    b"ESORT",
 )
 
 

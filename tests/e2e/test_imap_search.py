@@ -39,7 +39,7 @@ def ok(client, command):
 
 def announced(client):
     (line,) = ok(client, b"CAPABILITY")
-    return line.split()
+    return set(line.split())
 
 
 def test_a_search_returns_what_is_asked_for(client):
@@ -74,3 +74,13 @@ def test_what_a_search_saved_is_used_by_the_commands_after_it(client):
     assert [line for line in lines if line.endswith(b"EXPUNGE")] == [b"* 1 EXPUNGE", b"* 2 EXPUNGE"]
     assert ok(client, b"SEARCH $") == [b"* SEARCH"]
     assert ok(client, b"UID SEARCH ALL") == [b"* SEARCH 2"]
+
+
+def test_messages_are_sorted_on_the_server(client):
+    assert {b"SORT", b"SORT=DISPLAY", b"ESORT"} <= announced(client)
+    assert client.sort("(SUBJECT REVERSE DATE)", "UTF-8", "ALL") == ("OK", [b"2 3 1"])
+    assert client.uid("SORT", "(DATE)", "UTF-8", "SUBJECT beta") == ("OK", [b"1 3"])
+    assert client.sort("(REVERSE SIZE)", "US-ASCII", "ALL") == ("OK", [b"3 2 1"])
+    assert ok(client, b"UID SORT RETURN (MIN COUNT) (DISPLAYFROM DATE) UTF-8 ALL") == [
+        b'* ESEARCH (TAG "TAG") UID MIN 2 COUNT 3'
+    ]

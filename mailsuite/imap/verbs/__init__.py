@@ -16,6 +16,7 @@ from mailsuite.imap.verbs import (
     mailbox,
     search,
     select,
+    sort,
     status,
     store,
 )
@@ -48,6 +49,7 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Unselect: select.unselect,
     commands.Expunge: expunge.expunge,
     commands.Search: search.search,
+    commands.Sort: sort.sort,
     commands.Fetch: fetch.fetch,
     commands.Store: store.store,
     commands.Copy: copy.copy,

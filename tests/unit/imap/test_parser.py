@@ -13,6 +13,7 @@ from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.parser import decode_base64, parse_append, parse_append_part, parse_command
 from mailsuite.imap.search_grammar import HasFlag, HeaderContains, Numbered
 from mailsuite.imap.sequence import SequenceSet
+from mailsuite.imap.sort_grammar import SortCriterion, SortKey
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import AFTER_LOGIN, CommandAssembler, CommandReceived
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
@@ -88,6 +89,12 @@ COMMANDS = [
     (b"a STORE $ FLAGS ()", commands.Store(b"a", SAVED, StoreMode.REPLACE, frozenset())),
     (b"a UID MOVE $ x", commands.Move(b"a", SAVED, "x", uid=True)),
     (b"a UID EXPUNGE $", commands.Expunge(b"a", SAVED)),
+    (b"a SORT (REVERSE date subject) utf-8 SEEN",
+     commands.Sort(b"a", (SortCriterion(SortKey.DATE, reverse=True), SortCriterion(SortKey.SUBJECT)),
+                   HasFlag("\\Seen"))),
+    (b"a UID SORT RETURN (COUNT) (FROM) {5+}\r\nUTF-8 SEEN",
+     commands.Sort(b"a", (SortCriterion(SortKey.FROM),), HasFlag("\\Seen"), uid=True,
+                   returns=frozenset({SearchReturn.COUNT}))),
     (b"a COPY 1:3 x", commands.Copy(b"a", SET, "x")),
     (b"a UID COPY 1:3 x", commands.Copy(b"a", SET, "x", uid=True)),
     (b"a MOVE 1:3 x", commands.Move(b"a", SET, "x")),
@@ -192,6 +199,11 @@ def test_no_command_is_missing_from_the_table():
         (b'a APPEND x "message"', b"a"),
         (b"a FETCH 1 (((((FLAGS)))))", b"a"),
         (b"a SEARCH RETURN", b"a"),
+        (b"a SORT", b"a"),
+        (b"a SORT DATE UTF-8 ALL", b"a"),
+        (b"a SORT (DATE) UTF-8", b"a"),
+        (b"a SORT (DATE) UTF-8 ", b"a"),
+        (b"a SORT (DATE)UTF-8 ALL", b"a"),
         (b"a COPY $,1 x", b"a"),
         (b"a COPY 1,$ x", b"a"),
         (b"a COPY $:* x", b"a"),
@@ -223,6 +235,8 @@ def test_a_bad_command_is_refused_under_its_tag(text, tag):
         (b"a CREATE x (USE (\\Foo))", b"USEATTR"),
         (b"a STORE 1 FLAGS (" + b"k" * 51 + b")", b"LIMIT"),
         (b"a COPY 1" + b",3" * 10000 + b" x", b"LIMIT"),
+        (b"a SORT (DATE) CHARSET UTF-8 ALL", b"BADCHARSET (US-ASCII UTF-8)"),
+        (b"a SORT (DATE) x ALL", b"BADCHARSET (US-ASCII UTF-8)"),
         (b"a SEARCH CHARSET x ALL", b"BADCHARSET (US-ASCII UTF-8)"),
     ],
 )

@@ -1,0 +1,66 @@
+"""Long work of one command: in turns with what others want, and not for ever."""
+
+from collections.abc import Awaitable, Callable, Generator
+from typing import TypeVar
+
+TURN_SECONDS = 0.02  # of work, then others have their turn
+
+T = TypeVar("T")
+
+
+class OverdueError(Exception):
+    """The command has used up its time."""
+
+
+class Turns:
+    """
+    The time that one command has.
+
+    Args:
+        seconds: the clock, which counts from the epoch.
+        deadline: when to give up, by that clock.
+        pause: lets others have their turn.
+    """
+
+    def __init__(self, seconds: Callable[[], float], deadline: float, pause: Callable[[], Awaitable[None]]) -> None:
+        self.seconds = seconds
+        self.deadline = deadline
+        self.pause = pause
+        self._ends = seconds() + TURN_SECONDS
+
+    async def rest(self) -> None:
+        """
+        End this turn.
+
+        Raises:
+            OverdueError: the time is used up.
+        """
+        if self.seconds() > self.deadline:
+            raise OverdueError
+        await self.pause()
+        self._ends = self.seconds() + TURN_SECONDS
+
+    async def look(self) -> None:
+        """
+        End this turn if it has been long enough.
+
+        Raises:
+            OverdueError: the time is used up.
+        """
+        if self.seconds() > self._ends:
+            await self.rest()
+
+    async def run(self, work: Generator[None, None, T]) -> T:
+        """
+        Do work that knows nothing of clocks and can rest wherever it yields.
+
+        Raises:
+            OverdueError: the time is used up.
+        """
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            await self.look()
