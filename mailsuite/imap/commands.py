@@ -2,7 +2,7 @@
 One value per IMAP command: what a client asked for, with nothing left of how it was written.
 
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
-RFC 4731 (ESEARCH), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5256 (SORT), RFC 5258 (LIST),
+RFC 4731 (ESEARCH), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5256 (SORT, THREAD), RFC 5258 (LIST),
 RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8438 (STATUS=SIZE).
 """
 
@@ -16,6 +16,7 @@ from mailsuite.imap.fetch_grammar import FetchItems
 from mailsuite.imap.search_grammar import SearchKey
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.sort_grammar import SortCriterion
+from mailsuite.imap.threads import ThreadAlgorithm
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 
@@ -355,6 +356,22 @@ class Sort(Command):
     key: SearchKey
     uid: bool = False
     returns: frozenset[SearchReturn] | None = None
+
+
+@attrs.frozen
+class Thread(Command):
+    """
+    RFC 5256 section 3.
+
+    Args:
+        uid: answer with UIDs.
+    """
+
+    name: ClassVar[str] = "THREAD"
+
+    algorithm: ThreadAlgorithm
+    key: SearchKey
+    uid: bool = False
 
 
 @attrs.frozen

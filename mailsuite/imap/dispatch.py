@@ -13,7 +13,7 @@ from mailsuite.imap.wire import BeginMessageLiteral, CommandReceived, Continuati
 
 TURN_COMMANDS = 50  # so many commands of one client, then the others have their turn
 SERVER_BUG = Reply("internal error; it has been written down", status=responses.NO, code=responses.SERVERBUG)
-_NO_EXPUNGE = (commands.Fetch, commands.Store, commands.Search, commands.Sort)
+_NO_EXPUNGE = (commands.Fetch, commands.Store, commands.Search, commands.Sort, commands.Thread)
 
 
 class Dispatch:

@@ -19,6 +19,7 @@ from mailsuite.imap.names import SEPARATOR, canonical_name, check_name, decode_n
 from mailsuite.imap.search_grammar import MONTHS, SearchKey, parse_search, parse_search_criteria
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.sort_grammar import parse_sort_criteria
+from mailsuite.imap.threads import ThreadAlgorithm
 from mailsuite.imap.tokens import BadCommandError, Tokens
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
@@ -48,6 +49,7 @@ _STATUS_ITEMS = {item.value: item for item in commands.StatusItem}
 _LIST_SELECTIONS = {selection.value: selection for selection in commands.ListSelection}
 _LIST_RETURNS = {returned.value: returned for returned in commands.ListReturn}
 _SEARCH_RETURNS = {returned.value: returned for returned in commands.SearchReturn}
+_THREAD_ALGORITHMS = {algorithm.value: algorithm for algorithm in ThreadAlgorithm}
 _STORE_ITEMS = {
     mode.value.encode("ascii") + suffix: (mode, bool(suffix)) for mode in StoreMode for suffix in (b"", b".SILENT")
 }
@@ -417,6 +419,15 @@ def _sort(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     return commands.Sort(tag, criteria, _search_key(parse_search_criteria, tokens, returns), uid, returns)
 
 
+def _thread(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
+    tokens.space()
+    algorithm = _THREAD_ALGORITHMS.get(tokens.word("a threading algorithm"))
+    if algorithm is None:
+        raise BadCommandError("unknown threading algorithm")
+    tokens.space()
+    return commands.Thread(tag, algorithm, parse_search_criteria(tokens), uid)
+
+
 def _search_key(
     parse: Callable[[Tokens], SearchKey], tokens: Tokens, returns: frozenset[commands.SearchReturn] | None
 ) -> SearchKey:
@@ -493,6 +504,7 @@ _UID_COMMANDS: Mapping[bytes, _ReadsNumbered] = {
     b"SEARCH": _search,
     b"SORT": _sort,
     b"STORE": _store,
+    b"THREAD": _thread,
 }
 _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"CAPABILITY": _bare(commands.Capability),
@@ -522,6 +534,7 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"EXPUNGE": _bare(commands.Expunge),
     b"SEARCH": _search,
     b"SORT": _sort,
+    b"THREAD": _thread,
     b"FETCH": _fetch,
     b"STORE": _store,
     b"COPY": _copy,

@@ -58,6 +58,7 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Expunge: _SELECTED,
     commands.Search: _SELECTED,
     commands.Sort: _SELECTED,
+    commands.Thread: _SELECTED,
     commands.Fetch: _SELECTED,
     commands.Store: _SELECTED,
     commands.Copy: _SELECTED,
@@ -84,6 +85,8 @@ _LATER = (
     b"SORT",
     b"SORT=DISPLAY",
     b"ESORT",
+    b"THREAD=ORDEREDSUBJECT",
+    b"THREAD=REFERENCES",
 )
 
 

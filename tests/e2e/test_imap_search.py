@@ -84,3 +84,22 @@ def test_messages_are_sorted_on_the_server(client):
     assert ok(client, b"UID SORT RETURN (MIN COUNT) (DISPLAYFROM DATE) UTF-8 ALL") == [
         b'* ESEARCH (TAG "TAG") UID MIN 2 COUNT 3'
     ]
+
+
+def test_messages_are_put_into_conversations_on_the_server(client):
+    assert {b"THREAD=ORDEREDSUBJECT", b"THREAD=REFERENCES"} <= announced(client)
+    reply = (
+        "From: b@example.test\r\nSubject: more of alpha\r\nDate: Tue, 17 Nov 2026 13:00:00 +0000\r\n"
+        "References: <first@example.test>\r\n\r\ntext\r\n"
+    )
+    first = (
+        "From: b@example.test\r\nSubject: ALPHA\r\nDate: Tue, 17 Nov 2026 08:00:00 +0000\r\n"
+        "Message-ID: <first@example.test>\r\n\r\ntext\r\n"
+    )
+    for text in (reply, first):
+        assert client.append("INBOX", None, None, text.encode())[0] == "OK"
+    assert client.noop()[0] == "OK"
+    # The two with the subject "alpha" are equals; "Re: beta" answers "beta".
+    assert client.thread("REFERENCES", "UTF-8", "ALL") == ("OK", [b"((5 4)(2))(1 3)"])
+    assert client.uid("THREAD", "ORDEREDSUBJECT", "UTF-8", "ALL") == ("OK", [b"(5 2)(1 3)(4)"])
+    assert client.thread("REFERENCES", "UTF-8", "SUBJECT gamma") == ("OK", [b""])

@@ -19,6 +19,7 @@ from mailsuite.imap.verbs import (
     sort,
     status,
     store,
+    thread,
 )
 
 Verb = Callable[[Session, Any], Awaitable[Reply | None]]
@@ -50,6 +51,7 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Expunge: expunge.expunge,
     commands.Search: search.search,
     commands.Sort: sort.sort,
+    commands.Thread: thread.thread,
     commands.Fetch: fetch.fetch,
     commands.Store: store.store,
     commands.Copy: copy.copy,

@@ -14,6 +14,7 @@ from mailsuite.imap.parser import decode_base64, parse_append, parse_append_part
 from mailsuite.imap.search_grammar import HasFlag, HeaderContains, Numbered
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.sort_grammar import SortCriterion, SortKey
+from mailsuite.imap.threads import ThreadAlgorithm
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import AFTER_LOGIN, CommandAssembler, CommandReceived
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
@@ -95,6 +96,10 @@ COMMANDS = [
     (b"a UID SORT RETURN (COUNT) (FROM) {5+}\r\nUTF-8 SEEN",
      commands.Sort(b"a", (SortCriterion(SortKey.FROM),), HasFlag("\\Seen"), uid=True,
                    returns=frozenset({SearchReturn.COUNT}))),
+    (b"a THREAD references UTF-8 SEEN",
+     commands.Thread(b"a", ThreadAlgorithm.REFERENCES, HasFlag("\\Seen"))),
+    (b'a UID THREAD ORDEREDSUBJECT "us-ascii" SEEN',
+     commands.Thread(b"a", ThreadAlgorithm.ORDEREDSUBJECT, HasFlag("\\Seen"), uid=True)),
     (b"a COPY 1:3 x", commands.Copy(b"a", SET, "x")),
     (b"a UID COPY 1:3 x", commands.Copy(b"a", SET, "x", uid=True)),
     (b"a MOVE 1:3 x", commands.Move(b"a", SET, "x")),
@@ -200,6 +205,10 @@ def test_no_command_is_missing_from_the_table():
         (b"a FETCH 1 (((((FLAGS)))))", b"a"),
         (b"a SEARCH RETURN", b"a"),
         (b"a SORT", b"a"),
+        (b"a THREAD", b"a"),
+        (b"a THREAD FOO UTF-8 ALL", b"a"),
+        (b"a THREAD REFERENCES UTF-8", b"a"),
+        (b"a THREAD (REFERENCES) UTF-8 ALL", b"a"),
         (b"a SORT DATE UTF-8 ALL", b"a"),
         (b"a SORT (DATE) UTF-8", b"a"),
         (b"a SORT (DATE) UTF-8 ", b"a"),
@@ -236,6 +245,7 @@ def test_a_bad_command_is_refused_under_its_tag(text, tag):
         (b"a STORE 1 FLAGS (" + b"k" * 51 + b")", b"LIMIT"),
         (b"a COPY 1" + b",3" * 10000 + b" x", b"LIMIT"),
         (b"a SORT (DATE) CHARSET UTF-8 ALL", b"BADCHARSET (US-ASCII UTF-8)"),
+        (b"a THREAD REFERENCES x ALL", b"BADCHARSET (US-ASCII UTF-8)"),
         (b"a SORT (DATE) x ALL", b"BADCHARSET (US-ASCII UTF-8)"),
         (b"a SEARCH CHARSET x ALL", b"BADCHARSET (US-ASCII UTF-8)"),
     ],
