@@ -204,14 +204,16 @@ def fetch_flags_line(number: int, flags: Iterable[str], uid: int | None = None) 
 
 def search_line(numbers: Sequence[int]) -> bytes:
     """Write the answer to SEARCH."""
-    if not numbers:
-        return b"* SEARCH\r\n"
-    return b"* SEARCH " + " ".join(map(str, numbers)).encode("ascii") + b"\r\n"
+    return _numbers_line(b"* SEARCH", numbers)
+
+
+def _numbers_line(beginning: bytes, numbers: Sequence[int]) -> bytes:
+    return b" ".join(filter(None, (beginning, " ".join(map(str, numbers)).encode("ascii")))) + b"\r\n"
 
 
 def sort_line(numbers: Sequence[int]) -> bytes:
     """Write the answer to SORT (RFC 5256 section 4)."""
-    return b" ".join((b"* SORT", *(b"%d" % number for number in numbers))) + b"\r\n"
+    return _numbers_line(b"* SORT", numbers)
 
 
 def esearch_line(tag: bytes, returns: Collection[SearchReturn], numbers: Sequence[int], *, uid: bool) -> bytes:

@@ -15,7 +15,7 @@ from itertools import pairwise
 import attrs
 
 from mailsuite.imap.sorting import ordered, sent_date
-from mailsuite.imap.subjects import Subject, read_subject
+from mailsuite.imap.subjects import read_subject
 from mailsuite.message.header import Field, first_value
 
 REFERENCES_MAX = 100
@@ -28,6 +28,8 @@ PIECE_MESSAGES = 1000
 PIECE_STEPS = 4096
 
 _ROOT = -1
+_CLOSE = -1
+_SIBLING = -2
 _FIRST = slice(1)
 _LAST = slice(-REFERENCES_MAX, None)
 _MESSAGE_ID = re.compile(rb'<[ \t]*+((?:"(?:[^"\\]|\\.)*+"|[^<>"\s@]++)++@[^<>"\s@]++)[ \t]*+>')
@@ -51,23 +53,32 @@ class Forest:
     Args:
         count: how many messages there are; what has a higher number is a place without a message, above others.
         roots: where conversations begin.
-        children: of those that have some.
+        eldest: the first child of those that have one.
+        younger: the next sibling of those below others that have one.
     """
 
     count: int
     roots: list[int]
-    children: dict[int, list[int]]
+    eldest: dict[int, int]
+    younger: dict[int, int]
 
 
 class ThreadData:
-    """What is known of each message; Message-IDs are numbers, the same one for the same id."""
+    """
+    What is known of each message; Message-IDs are numbers, the same one for the same id.
+
+    Numbers lie in arrays: what holds nothing else needs no visit of the garbage collector, which visits all at once.
+    """
 
     def __init__(self) -> None:
-        self.dates: list[int] = []
-        self.subjects: list[Subject] = []
-        self.own: list[int] = []
+        self.dates = array("q")
+        self.bases: list[str] = []
+        self.replies = bytearray()
+        """Whether each message's subject is that of a reply or a forward."""
+        self.own = array("q")
         """Each message's id; -1 where it has none."""
-        self.references: list[Sequence[int]] = []
+        self._references = array("I")
+        self._ends = array("Q")
         self._numbers: dict[bytes, int] = {}
 
     def __len__(self) -> int:
@@ -81,13 +92,20 @@ class ThreadData:
     def add(self, fields: Sequence[Field], internal_date: int, algorithm: ThreadAlgorithm) -> None:
         """Take in the next message."""
         self.dates.append(sent_date(fields, internal_date))
-        self.subjects.append(read_subject(first_value(fields, b"subject")))
+        subject = read_subject(first_value(fields, b"subject"))
+        self.bases.append(subject.base)
+        self.replies.append(subject.is_reply)
         if algorithm is not ThreadAlgorithm.REFERENCES:
             return
         self.own.append(next(iter(self._ids(first_value(fields, b"message-id"), _FIRST)), -1))
         # Without a valid id in References, the first one of In-Reply-To is the only reference.
         references = self._ids(first_value(fields, b"references"), _LAST)
-        self.references.append(array("I", references or self._ids(first_value(fields, b"in-reply-to"), _FIRST)))
+        self._references.extend(references or self._ids(first_value(fields, b"in-reply-to"), _FIRST))
+        self._ends.append(len(self._references))
+
+    def references(self, message: int) -> Sequence[int]:
+        """Give the ids of what a message refers to, in its order."""
+        return self._references[self._ends[message - 1] if message else 0 : self._ends[message]]
 
     def _ids(self, value: bytes | None, wanted: slice) -> list[int]:
         """Read message ids; the same one may be written with a quoted local part and without."""
@@ -127,7 +145,7 @@ def _follow_subjects(order: Sequence[int], data: ThreadData, above: list[int]) -
     for at, message in enumerate(order):
         if not at % PIECE_MESSAGES:
             yield
-        head = first.setdefault(data.subjects[message].base, message)
+        head = first.setdefault(data.bases[message], message)
         if head != message:
             above[message] = head
 
@@ -135,7 +153,8 @@ def _follow_subjects(order: Sequence[int], data: ThreadData, above: list[int]) -
 def _follow_references(data: ThreadData, above: list[int]) -> Steps:
     """REFERENCES, steps (1) to (3): links between ids, of which only the ones with messages remain."""
     links = _Links(data.id_count)
-    for message, (own, references) in enumerate(zip(data.own, data.references, strict=True)):
+    for message, own in enumerate(data.own):
+        references = data.references(message)
         node = links.place(message, own)
         for upper, lower in pairwise(references):
             if links.parents[lower] < 0:  # an existing link stays
@@ -243,7 +262,6 @@ class _Links:
 def _gather_subjects(order: Sequence[int], data: ThreadData, above: list[int]) -> Steps:
     """REFERENCES, steps (4) and (5): conversations with the same subject become one."""
     count = len(data)
-    subjects = data.subjects
     entries = yield from _top(order, above)
     table = yield from _subject_table(entries, data)
     fresh = max((entry for entry, _ in entries), default=0) + count  # higher than every place there is
@@ -251,17 +269,17 @@ def _gather_subjects(order: Sequence[int], data: ThreadData, above: list[int]) -
     for at, (entry, first) in enumerate(entries):  # (C)
         if not at % PIECE_MESSAGES:
             yield
-        subject = subjects[first]
-        other = table.get(subject.base, entry)
+        base = data.bases[first]
+        other = table.get(base, entry)
         if other == entry:
             continue
         if entry >= count:
             moved[entry] = other  # both are places without a message: one of them is enough
-        elif other >= count or (subject.is_reply and not subjects[other].is_reply):
+        elif other >= count or (data.replies[first] and not data.replies[other]):
             above[entry] = other
         else:
             fresh += 1
-            above[entry] = above[other] = table[subject.base] = fresh
+            above[entry] = above[other] = table[base] = fresh
     if moved:
         for message, found in enumerate(above):
             if not message % PIECE_MESSAGES:
@@ -276,12 +294,12 @@ def _subject_table(entries: Sequence[tuple[int, int]], data: ThreadData) -> Gene
     for at, (entry, first) in enumerate(entries):
         if not at % PIECE_MESSAGES:
             yield
-        subject = data.subjects[first]
-        if not subject.base:
+        base = data.bases[first]
+        if not base:
             continue
-        other = table.setdefault(subject.base, entry)
-        if other < count and (entry >= count or (data.subjects[other].is_reply and not subject.is_reply)):
-            table[subject.base] = entry
+        other = table.setdefault(base, entry)
+        if other < count and (entry >= count or (data.replies[other] and not data.replies[first])):
+            table[base] = entry
     return table
 
 
@@ -305,13 +323,17 @@ def _top(order: Sequence[int], above: Sequence[int]) -> Generator[None, None, li
 def _grow(order: Sequence[int], above: Sequence[int]) -> Generator[None, None, Forest]:
     """REFERENCES, step (6): siblings in order of date."""
     entries = yield from _top(order, above)
-    children: dict[int, list[int]] = {}
-    for at, message in enumerate(order):
+    eldest: dict[int, int] = {}
+    younger: dict[int, int] = {}
+    for at, message in enumerate(reversed(order)):
         if not at % PIECE_MESSAGES:
             yield
-        if above[message] != _ROOT:
-            children.setdefault(above[message], []).append(message)
-    return Forest(len(above), [entry for entry, _ in entries], children)
+        upper = above[message]
+        if upper != _ROOT:
+            if upper in eldest:
+                younger[message] = eldest[upper]
+            eldest[upper] = message
+    return Forest(len(above), [entry for entry, _ in entries], eldest, younger)
 
 
 def write_forest(forest: Forest, numbers: Sequence[int]) -> Iterator[bytes]:
@@ -327,23 +349,25 @@ def write_forest(forest: Forest, numbers: Sequence[int]) -> Iterator[bytes]:
         gap = b""
         while pending:
             node = pending.pop()
-            if node < 0:
+            if node == _CLOSE:
                 yield b")"
-                if node < _ROOT:  # a sibling follows
-                    yield b"("
-                    gap = b""
                 continue
+            if node < 0:  # a sibling follows
+                yield b")("
+                gap = b""
+                node = _SIBLING - node
             if node < forest.count:
                 yield b"%b%d" % (gap, numbers[node])
                 gap = b" "
-            children = forest.children.get(node, ())
-            if len(children) == 1:
-                pending.append(children[0])
-            elif children:
+            younger = forest.younger.get(node)
+            if younger is not None:
+                pending.append(_SIBLING - younger)
+            child = forest.eldest.get(node)
+            if child is None:
+                continue
+            if child in forest.younger:
                 yield gap + b"("
                 gap = b""
-                pending.append(-1)
-                for child in reversed(children):
-                    pending.extend((child, -2))
-                pending.pop()
+                pending.append(_CLOSE)
+            pending.append(child)
         yield b")"

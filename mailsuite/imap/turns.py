@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import TypeVar
 
 TURN_SECONDS = 0.02  # of work, then others have their turn
+PIECE_TURN_SECONDS = 0.005  # the same, where the next piece of work may be a large one
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ class Turns:
         self.seconds = seconds
         self.deadline = deadline
         self.pause = pause
-        self._ends = seconds() + TURN_SECONDS
+        self._began = seconds()
 
     async def rest(self) -> None:
         """
@@ -38,7 +39,7 @@ class Turns:
         if self.seconds() > self.deadline:
             raise OverdueError
         await self.pause()
-        self._ends = self.seconds() + TURN_SECONDS
+        self._began = self.seconds()
 
     async def look(self) -> None:
         """
@@ -47,12 +48,12 @@ class Turns:
         Raises:
             OverdueError: the time is used up.
         """
-        if self.seconds() > self._ends:
+        if self.seconds() > self._began + TURN_SECONDS:
             await self.rest()
 
     async def run(self, work: Generator[None, None, T]) -> T:
         """
-        Do work that knows nothing of clocks and can rest wherever it yields.
+        Do work that knows nothing of clocks and can rest wherever it yields, and rest at its end.
 
         Raises:
             OverdueError: the time is used up.
@@ -62,5 +63,7 @@ class Turns:
                 next(work)
             except StopIteration as end:
                 result: T = end.value
+                await self.rest()
                 return result
-            await self.look()
+            if self.seconds() > self._began + PIECE_TURN_SECONDS:
+                await self.rest()

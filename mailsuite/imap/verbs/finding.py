@@ -58,7 +58,9 @@ async def answer(
     returns = command.returns
     saved: Sequence[int] = ()
     try:
-        found = await find(turns_of(session))
+        turns = turns_of(session)
+        found = await find(turns)
+        await turns.look()
         # RFC 5530 section 3: what somebody else expunged meanwhile is not among the answers.
         await selected.synchronise()
         saved = kept(returns, found)
