@@ -2,8 +2,8 @@
 One value per IMAP command: what a client asked for, with nothing left of how it was written.
 
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
-RFC 5161 (ENABLE), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8438 (STATUS=SIZE), RFC 9208
-(QUOTA).
+RFC 4731 (ESEARCH), RFC 4978 (COMPRESS), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5256 (SORT, THREAD),
+RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8438 (STATUS=SIZE), RFC 9208 (QUOTA).
 """
 
 import enum
@@ -15,6 +15,8 @@ import attrs
 from mailsuite.imap.fetch_grammar import FetchItems
 from mailsuite.imap.search_grammar import SearchKey
 from mailsuite.imap.sequence import SequenceSet
+from mailsuite.imap.sort_grammar import SortCriterion
+from mailsuite.imap.threads import ThreadAlgorithm
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 
@@ -49,6 +51,16 @@ class ListReturn(enum.Enum):
     SUBSCRIBED = b"SUBSCRIBED"
     CHILDREN = b"CHILDREN"
     SPECIAL_USE = b"SPECIAL-USE"
+
+
+class SearchReturn(enum.Enum):
+    """What an extended SEARCH asks to be told (RFC 4731 section 3.1), or to be kept as ``$`` (RFC 5182 section 2.1)."""
+
+    MIN = b"MIN"
+    MAX = b"MAX"
+    ALL = b"ALL"
+    COUNT = b"COUNT"
+    SAVE = b"SAVE"
 
 
 @attrs.frozen
@@ -349,10 +361,46 @@ class Search(Command):
 
     Args:
         uid: answer with UIDs.
+        returns: what the answer is to say, never empty; None asks for the answer of RFC 3501.
     """
 
     name: ClassVar[str] = "SEARCH"
 
+    key: SearchKey
+    uid: bool = False
+    returns: frozenset[SearchReturn] | None = None
+
+
+@attrs.frozen
+class Sort(Command):
+    """
+    RFC 5256 section 3, RFC 5267 section 3.
+
+    Args:
+        uid: answer with UIDs.
+        returns: what the answer is to say, never empty; None asks for the answer of RFC 5256.
+    """
+
+    name: ClassVar[str] = "SORT"
+
+    criteria: tuple[SortCriterion, ...]
+    key: SearchKey
+    uid: bool = False
+    returns: frozenset[SearchReturn] | None = None
+
+
+@attrs.frozen
+class Thread(Command):
+    """
+    RFC 5256 section 3.
+
+    Args:
+        uid: answer with UIDs.
+    """
+
+    name: ClassVar[str] = "THREAD"
+
+    algorithm: ThreadAlgorithm
     key: SearchKey
     uid: bool = False
 

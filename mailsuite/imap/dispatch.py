@@ -13,7 +13,7 @@ from mailsuite.imap.wire import BeginMessageLiteral, CommandReceived, Continuati
 
 TURN_COMMANDS = 50  # so many commands of one client, then the others have their turn
 SERVER_BUG = Reply("internal error; it has been written down", status=responses.NO, code=responses.SERVERBUG)
-_NO_EXPUNGE = (commands.Fetch, commands.Store, commands.Search)
+_NO_EXPUNGE = (commands.Fetch, commands.Store, commands.Search, commands.Sort, commands.Thread)
 
 
 class Dispatch:
@@ -63,6 +63,8 @@ class Dispatch:
             command = parse_command(event.pieces)
             self._session.allow(command)
         except BadCommandError as error:
+            if error.forgets and self._session.selected is not None:
+                self._session.selected.view.save(())
             self._bad(error)
             return
         self._session.command = command.name

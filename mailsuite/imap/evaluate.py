@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from mailsuite.imap.search_grammar import (
+    Age,
     All,
     And,
     BodyContains,
@@ -24,6 +25,7 @@ from mailsuite.imap.search_grammar import (
     Size,
     TextContains,
 )
+from mailsuite.imap.turns import TURN_SECONDS, OverdueError
 from mailsuite.imap.view import RECENT_FLAG, SelectedView
 from mailsuite.interfaces import CACHED_FIELDS, Column, IMailbox
 from mailsuite.message.dates import parse_date
@@ -33,18 +35,13 @@ from mailsuite.message.text import ReadContent, contains, header_contains
 CHUNK_MESSAGES = 500
 TEXT_CHUNK_MESSAGES = 32
 HEADER_CHUNK_MESSAGES = 64  # the header fields that the index keeps of one message may be HEADER_MAX_OCTETS
-TURN_SECONDS = 0.02  # of tests, then others have their turn
 HEADER_MAX_OCTETS = 1 << 20
 DAY_SECONDS = 86400
 EPOCH_ORDINAL = 719163  # of 1970-01-01, as `datetime.date.toordinal` counts
 
 Positions = list[int]
 Read = Callable[[int, int], bytes]
-StoredKey = InternalDate | Size | SentDate | HeaderContains | BodyContains | TextContains
-
-
-class OverdueError(Exception):
-    """The search has used up its time."""
+StoredKey = InternalDate | Age | Size | SentDate | HeaderContains | BodyContains | TextContains
 
 
 class Evaluation:
@@ -52,7 +49,7 @@ class Evaluation:
     One search in one mailbox.
 
     Args:
-        seconds: the clock.
+        seconds: the clock, which counts from the epoch.
         deadline: when to give up, by that clock.
         pause: lets others have their turn.
     """
@@ -71,6 +68,7 @@ class Evaluation:
         self._seconds = seconds
         self._deadline = deadline
         self._pause = pause
+        self._now = seconds()
 
     async def matching(self, key: SearchKey, candidates: Positions) -> Positions | None:
         """Give those of the candidates, ascending, that match; None when it took too long."""
@@ -109,6 +107,8 @@ class Evaluation:
                 return await self._by_column(
                     Column.INTERNAL_DATE, lambda value: on_day(value // DAY_SECONDS), candidates
                 )
+            case Age():
+                return await self._by_column(Column.INTERNAL_DATE, _age_test(key, self._now), candidates)
             case Size():
                 return await self._by_column(Column.SIZE, _size_test(key), candidates)
             case SentDate():
@@ -216,6 +216,13 @@ def _date_test(relation: Relation, day: int) -> Callable[[int], bool]:
     if relation is Relation.ON:
         return lambda value: value == day
     return lambda value: value >= day
+
+
+def _age_test(key: Age, now: float) -> Callable[[int], bool]:
+    limit = now - key.seconds
+    if key.older:
+        return lambda value: value <= limit
+    return lambda value: value >= limit
 
 
 def _size_test(key: Size) -> Callable[[int], bool]:

@@ -16,8 +16,10 @@ from mailsuite.imap import commands
 from mailsuite.imap.commands import Command
 from mailsuite.imap.fetch_grammar import parse_fetch_items
 from mailsuite.imap.names import SEPARATOR, canonical_name, check_name, decode_name, decode_pattern, decode_utf7
-from mailsuite.imap.search_grammar import MONTHS, parse_search
+from mailsuite.imap.search_grammar import MONTHS, SearchKey, parse_search, parse_search_criteria
 from mailsuite.imap.sequence import SequenceSet
+from mailsuite.imap.sort_grammar import parse_sort_criteria
+from mailsuite.imap.threads import ThreadAlgorithm
 from mailsuite.imap.tokens import BadCommandError, Tokens
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
@@ -30,12 +32,13 @@ SYSTEM_FLAGS = ("\\Answered", "\\Deleted", "\\Draft", "\\Flagged", "\\Seen")
 
 T = TypeVar("T")
 
-_SET = re.compile(rb"[0-9*:,]+")
+_SET = re.compile(rb"[0-9*:,]+|\$")
 _DATE_TIME = re.compile(
     rb'"([ 0-9]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"'
 )
 _SYSTEM_FLAG = re.compile(rb'\\[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _STORE_ITEM = re.compile(rb"[+-]?[A-Za-z.]+")
+_RETURN = re.compile(rb"(?:RETURN (?=\())?", re.IGNORECASE)
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}|=")
 _MINUTES_OF_HOUR = 60
 _HOURS_OF_ZONE = 24
@@ -45,6 +48,8 @@ _SPECIAL_USES = {use.value.lower().encode("ascii"): use for use in SpecialUse}
 _STATUS_ITEMS = {item.value: item for item in commands.StatusItem}
 _LIST_SELECTIONS = {selection.value: selection for selection in commands.ListSelection}
 _LIST_RETURNS = {returned.value: returned for returned in commands.ListReturn}
+_SEARCH_RETURNS = {returned.value: returned for returned in commands.SearchReturn}
+_THREAD_ALGORITHMS = {algorithm.value: algorithm for algorithm in ThreadAlgorithm}
 _STORE_ITEMS = {
     mode.value.encode("ascii") + suffix: (mode, bool(suffix)) for mode in StoreMode for suffix in (b"", b".SILENT")
 }
@@ -111,7 +116,14 @@ def parse_append_part(head: tuple[bytes, ...], tag: bytes) -> commands.AppendPar
 
 def _tagged(error: ProtocolError, tag: bytes | None) -> BadCommandError:
     if isinstance(error, BadCommandError):
-        return BadCommandError(error.detail, tag=tag, status=error.status, code=error.code, close=error.close)
+        return BadCommandError(
+            error.detail,
+            tag=tag,
+            status=error.status,
+            code=error.code,
+            close=error.close,
+            forgets=error.forgets,
+        )
     return BadCommandError(error.detail, tag=tag, close=error.close)
 
 
@@ -377,9 +389,54 @@ def _enable(tag: bytes, tokens: Tokens) -> Command:
             raise BadCommandError("too many arguments")
 
 
+def _search_return(tokens: Tokens) -> commands.SearchReturn:
+    returned = _SEARCH_RETURNS.get(tokens.word("a return option"))
+    if returned is None:
+        raise BadCommandError("unknown return option")
+    return returned
+
+
+def _search_returns(tokens: Tokens) -> frozenset[commands.SearchReturn] | None:
+    """Read ``RETURN (MIN MAX)`` and the space after it, if it is there; an empty list asks for ALL."""
+    if not tokens.take(_RETURN, "RETURN"):
+        return None
+    returns = frozenset(_parenthesised(tokens, _search_return, empty=True))
+    tokens.space()
+    return returns or frozenset((commands.SearchReturn.ALL,))
+
+
 def _search(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     tokens.space()
-    return commands.Search(tag, parse_search(tokens), uid)
+    returns = _search_returns(tokens)
+    return commands.Search(tag, _search_key(parse_search, tokens, returns), uid, returns)
+
+
+def _sort(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
+    tokens.space()
+    returns = _search_returns(tokens)
+    criteria = parse_sort_criteria(tokens)
+    tokens.space()
+    return commands.Sort(tag, criteria, _search_key(parse_search_criteria, tokens, returns), uid, returns)
+
+
+def _thread(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
+    tokens.space()
+    algorithm = _THREAD_ALGORITHMS.get(tokens.word("a threading algorithm"))
+    if algorithm is None:
+        raise BadCommandError("unknown threading algorithm")
+    tokens.space()
+    return commands.Thread(tag, algorithm, parse_search_criteria(tokens), uid)
+
+
+def _search_key(
+    parse: Callable[[Tokens], SearchKey], tokens: Tokens, returns: frozenset[commands.SearchReturn] | None
+) -> SearchKey:
+    """Read what to search for; a refusal with NO empties what the search was to replace (RFC 5182 section 2.1)."""
+    try:
+        return parse(tokens)
+    except BadCommandError as error:
+        error.forgets = error.status == b"NO" and returns is not None and commands.SearchReturn.SAVE in returns
+        raise
 
 
 def _fetch(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
@@ -455,7 +512,9 @@ _UID_COMMANDS: Mapping[bytes, _ReadsNumbered] = {
     b"FETCH": _fetch,
     b"MOVE": _move,
     b"SEARCH": _search,
+    b"SORT": _sort,
     b"STORE": _store,
+    b"THREAD": _thread,
 }
 _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"CAPABILITY": _bare(commands.Capability),
@@ -487,6 +546,8 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"UNSELECT": _bare(commands.Unselect),
     b"EXPUNGE": _bare(commands.Expunge),
     b"SEARCH": _search,
+    b"SORT": _sort,
+    b"THREAD": _thread,
     b"FETCH": _fetch,
     b"STORE": _store,
     b"COPY": _copy,

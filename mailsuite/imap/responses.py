@@ -7,12 +7,12 @@ Everything that goes to a client is built here, so that no text of ours or of an
 import datetime as dt
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import attrs
 
 from mailsuite.errors import Kind
-from mailsuite.imap.commands import StatusItem
+from mailsuite.imap.commands import SearchReturn, StatusItem
 from mailsuite.imap.names import SEPARATOR, encode_utf7
 from mailsuite.imap.sequence import encode_set
 
@@ -205,9 +205,42 @@ def fetch_flags_line(number: int, flags: Iterable[str], uid: int | None = None) 
 
 def search_line(numbers: Sequence[int]) -> bytes:
     """Write the answer to SEARCH."""
-    if not numbers:
-        return b"* SEARCH\r\n"
-    return b"* SEARCH " + " ".join(map(str, numbers)).encode("ascii") + b"\r\n"
+    return _numbers_line(b"* SEARCH", numbers)
+
+
+def _numbers_line(beginning: bytes, numbers: Sequence[int]) -> bytes:
+    return b" ".join(filter(None, (beginning, " ".join(map(str, numbers)).encode("ascii")))) + b"\r\n"
+
+
+def sort_line(numbers: Sequence[int]) -> bytes:
+    """Write the answer to SORT (RFC 5256 section 4)."""
+    return _numbers_line(b"* SORT", numbers)
+
+
+def esearch_line(tag: bytes, returns: Collection[SearchReturn], numbers: Sequence[int], *, uid: bool) -> bytes:
+    """
+    Write the answer to an extended SEARCH or SORT: of no messages, only how many there are.
+
+    RFC 4731 section 3.1, RFC 5267 section 3.
+
+    Args:
+        tag: of the command that this answers (RFC 4466 section 2.6.2).
+        numbers: what was found, in order: MIN is the first, MAX the last.
+        uid: the numbers are UIDs.
+    """
+    words = [b'* ESEARCH (TAG "%b")' % tag]
+    if uid:
+        words.append(b"UID")
+    if numbers:
+        if SearchReturn.MIN in returns:
+            words.append(b"MIN %d" % numbers[0])
+        if SearchReturn.MAX in returns:
+            words.append(b"MAX %d" % numbers[-1])
+        if SearchReturn.ALL in returns:
+            words.append(b"ALL " + encode_set(numbers))
+    if SearchReturn.COUNT in returns:
+        words.append(b"COUNT %d" % len(numbers))
+    return b" ".join(words) + b"\r\n"
 
 
 def list_line(

@@ -1,7 +1,7 @@
 """
 What SEARCH asks: keys as a tree that is shallow, and ordered so that what is cheap to test is tested first.
 
-RFC 3501 section 6.4.4.
+RFC 3501 section 6.4.4, RFC 5032 section 3 (OLDER, YOUNGER).
 """
 
 import datetime as dt
@@ -18,7 +18,7 @@ KEYS_MAX = 1000
 NESTING_MAX = 64
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8"}
 
-_SET = re.compile(rb"[0-9*:,]+")
+_SET = re.compile(rb"[0-9*:,]+|\$")
 _DATE = re.compile(rb'("?)([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})\1')
 MONTHS = {name: number for number, name in enumerate(
     (b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV", b"DEC"), 1)
@@ -86,6 +86,22 @@ class InternalDate:
 
     relation: Relation
     day: dt.date
+
+
+@attrs.frozen
+class Age:
+    """
+    Messages that arrived at least (or at most) so long ago (RFC 5032 section 3).
+
+    Args:
+        seconds: at least 1, counted back from when the search is made.
+    """
+
+    depth: ClassVar[int] = 1
+    cost: ClassVar[Cost] = Cost.INDEX
+
+    older: bool
+    seconds: int
 
 
 @attrs.frozen
@@ -175,7 +191,7 @@ class Or:
 
 
 SearchKey = (
-    All | Numbered | HasFlag | InternalDate | SentDate | Size | HeaderContains | BodyContains | TextContains
+    All | Numbered | HasFlag | InternalDate | Age | SentDate | Size | HeaderContains | BodyContains | TextContains
     | Not | And | Or
 )  # fmt: skip
 
@@ -292,7 +308,7 @@ class _Tree:
         return key
 
 
-_WORD = re.compile(rb"[A-Za-z]+|(?=[(0-9*])")
+_WORD = re.compile(rb"[A-Za-z]+|(?=[(0-9*$])")
 _OPERATORS: dict[bytes, type[Not] | type[Or]] = {b"NOT": Not, b"OR": Or}
 
 
@@ -311,6 +327,22 @@ def parse_search(tokens: Tokens) -> SearchKey:
         charset = _parse_charset(tokens)
         tokens.space()
         word = _parse_word(tokens)
+    return _parse_keys(word, tokens, charset)
+
+
+def parse_search_criteria(tokens: Tokens) -> SearchKey:
+    """
+    Read a charset without the word before it, and what to search for, to the end of the command.
+
+    Raises:
+        BadCommandError: as of `parse_search` (RFC 5256 section 5, "search-criteria").
+    """
+    charset = _parse_charset(tokens)
+    tokens.space()
+    return _parse_keys(_parse_word(tokens), tokens, charset)
+
+
+def _parse_keys(word: bytes, tokens: Tokens, charset: str) -> SearchKey:
     tree = _Tree()
     while True:
         if word in _OPERATORS:
@@ -377,6 +409,8 @@ def _parse_other_key(word: bytes, tokens: Tokens, charset: str) -> SearchKey:
         return flag if word == b"KEYWORD" else negated(flag)
     if word in {b"LARGER", b"SMALLER"}:
         return Size(word == b"LARGER", tokens.number())
+    if word in {b"OLDER", b"YOUNGER"}:
+        return Age(word == b"OLDER", _parse_interval(tokens))
     raise BadCommandError("unknown search key")
 
 
@@ -385,6 +419,13 @@ def _parse_text(tokens: Tokens, charset: str) -> str:
         return tokens.astring("a text to search for").decode(charset)
     except UnicodeDecodeError as error:
         raise BadCommandError("a text to search for is not in the charset that was named") from error
+
+
+def _parse_interval(tokens: Tokens) -> int:
+    seconds = tokens.number()
+    if not seconds:
+        raise BadCommandError("the interval is at least one second")
+    return seconds
 
 
 def _parse_date(tokens: Tokens) -> dt.date:

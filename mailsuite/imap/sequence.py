@@ -53,10 +53,12 @@ class SequenceSet:
         ranges: first and last, ascending, neither touching nor overlapping; without those that reach to ``*``.
         tail: everything from here to the largest number, and the largest number itself even if it is smaller; None
             when the client wrote no ``*``.
+        saved: the client wrote ``$``: what the last search saved (RFC 5182 section 2.1); it has no numbers here.
     """
 
     ranges: tuple[tuple[int, int], ...]
     tail: int | None = None
+    saved: bool = False
 
     @classmethod
     def parse(cls, text: bytes) -> Self:
@@ -69,6 +71,8 @@ class SequenceSet:
         if text.isdigit():
             number = _number(text)
             return cls(((number, number),))
+        if text == b"$":
+            return cls((), saved=True)
         if text.count(b",") >= RANGES_MAX:
             raise BadCommandError("too many ranges in a message set", status=b"NO", code=b"LIMIT")
         ranges: list[tuple[int, int]] = []

@@ -60,6 +60,8 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Unselect: _SELECTED,
     commands.Expunge: _SELECTED,
     commands.Search: _SELECTED,
+    commands.Sort: _SELECTED,
+    commands.Thread: _SELECTED,
     commands.Fetch: _SELECTED,
     commands.Store: _SELECTED,
     commands.Copy: _SELECTED,
@@ -83,6 +85,14 @@ _LATER = (
     b"QUOTA",
     b"QUOTA=RES-STORAGE",
     b"QUOTA=RES-MESSAGE",
+    b"ESEARCH",
+    b"WITHIN",
+    b"SEARCHRES",
+    b"SORT",
+    b"SORT=DISPLAY",
+    b"ESORT",
+    b"THREAD=ORDEREDSUBJECT",
+    b"THREAD=REFERENCES",
 )
 
 

@@ -31,6 +31,7 @@ class BadCommandError(ProtocolError):
         tag: None when it could not be read; the answer is then untagged.
         status: ``BAD``, or ``NO`` where the syntax is right and a value is refused.
         code: a response code without its brackets, or empty.
+        forgets: what the last search saved is forgotten (RFC 5182 section 2.1).
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class BadCommandError(ProtocolError):
         status: bytes = b"BAD",
         code: bytes = b"",
         close: bool = False,
+        forgets: bool = False,
     ) -> None:
         super().__init__(detail, close=close)
         self.tag = tag
         self.status = status
         self.code = code
+        self.forgets = forgets
 
 
 class Tokens:

@@ -60,6 +60,7 @@ class SelectedView:
     __slots__ = (
         "_changed",
         "_gone",
+        "_saved",
         "_told_keywords",
         "_told_recent",
         "flags",
@@ -82,6 +83,7 @@ class SelectedView:
         self.keywords = snapshot.keywords
         self._gone: set[int] = set()
         self._changed: set[int] = set()
+        self._saved = array("I")
         self.told_exists = len(self.uids)
         self._told_recent = len(self.recent)
         self._told_keywords = self.keywords
@@ -116,9 +118,28 @@ class SelectedView:
 
     def positions(self, messages: SequenceSet, *, uid: bool) -> list[range]:
         """Find messages that a client named and knows of, as ascending ranges of positions in `uids`."""
+        if messages.saved:
+            return self._saved_positions()
         if not uid:
             return messages.message_ranges(self.told_exists)
         return messages.uid_ranges(self.uids if self.told_exists == len(self.uids) else self.uids[: self.told_exists])
+
+    def _saved_positions(self) -> list[range]:
+        """Find what was saved and is still there: a UID stays what it is whatever was expunged."""
+        wanted = set(self._saved)
+        marks = bytes(map(wanted.__contains__, self.uids[: self.told_exists])) if wanted else b""
+        found: list[range] = []
+        start = marks.find(1)
+        while start >= 0:
+            end = marks.find(0, start)
+            end = len(marks) if end < 0 else end
+            found.append(range(start, end))
+            start = marks.find(1, end)
+        return found
+
+    def save(self, uids: Iterable[int]) -> None:
+        """Keep these messages as what ``$`` names from now on (RFC 5182 section 2.1)."""
+        self._saved = array("I", uids)
 
     def resolve(self, messages: SequenceSet, *, uid: bool) -> "array[int]":
         """Give the UIDs of messages that a client named, ascending; those that it does not know are passed over."""

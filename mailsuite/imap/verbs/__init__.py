@@ -18,8 +18,10 @@ from mailsuite.imap.verbs import (
     quota,
     search,
     select,
+    sort,
     status,
     store,
+    thread,
 )
 
 Verb = Callable[[Session, Any], Awaitable[Reply | None]]
@@ -53,6 +55,8 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Unselect: select.unselect,
     commands.Expunge: expunge.expunge,
     commands.Search: search.search,
+    commands.Sort: sort.sort,
+    commands.Thread: thread.thread,
     commands.Fetch: fetch.fetch,
     commands.Store: store.store,
     commands.Copy: copy.copy,

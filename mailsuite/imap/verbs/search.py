@@ -1,30 +1,10 @@
 """SEARCH and UID SEARCH."""
 
 from mailsuite.imap import commands, responses
-from mailsuite.imap.evaluate import Evaluation
 from mailsuite.imap.session import Reply, Session
+from mailsuite.imap.verbs.finding import answer, matching
 
 
 async def search(session: Session, command: commands.Search) -> Reply:
-    """SEARCH (RFC 3501 section 6.4.4)."""
-    selected = session.mailbox
-    view = selected.view
-    evaluation = Evaluation(
-        selected.mailbox,
-        view,
-        seconds=session.seconds,
-        deadline=session.seconds() + session.settings.search_seconds,
-        pause=lambda: session.connection.sleep(0),
-    )
-    candidates = list(range(view.told_exists))
-    if view.has_gone:
-        candidates = [position for position in candidates if not view.is_gone(view.uids[position])]
-    found = await evaluation.matching(command.key, candidates)
-    if found is None:
-        return Reply("the search takes too long", status=responses.NO, code=responses.LIMIT)
-    uids = view.uids
-    numbers = [uids[position] for position in found] if command.uid else [position + 1 for position in found]
-    session.connection.write(responses.search_line(numbers))
-    # RFC 5530 section 3: what somebody else expunged meanwhile is not among the answers.
-    await selected.synchronise()
-    return Reply("SEARCH completed", code=responses.EXPUNGEISSUED if view.has_gone else b"")
+    """SEARCH (RFC 3501 section 6.4.4), also extended (RFC 4731 section 3.1) and saved (RFC 5182 section 2.1)."""
+    return await answer(session, command, lambda turns: matching(session, command.key, turns), responses.search_line)

@@ -8,16 +8,19 @@ from hypothesis import strategies as st
 
 from mailsuite.errors import ProtocolError
 from mailsuite.imap import commands
-from mailsuite.imap.commands import ListReturn, ListSelection, StatusItem
+from mailsuite.imap.commands import ListReturn, ListSelection, SearchReturn, StatusItem
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.parser import decode_base64, parse_append, parse_append_part, parse_command
-from mailsuite.imap.search_grammar import HasFlag, HeaderContains
+from mailsuite.imap.search_grammar import HasFlag, HeaderContains, Numbered
 from mailsuite.imap.sequence import SequenceSet
+from mailsuite.imap.sort_grammar import SortCriterion, SortKey
+from mailsuite.imap.threads import ThreadAlgorithm
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import AFTER_LOGIN, CommandAssembler, CommandReceived
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 SET = SequenceSet(((1, 3),))
+SAVED = SequenceSet((), saved=True)
 M = StatusItem.MESSAGES
 COMMANDS = [
     (b"a CAPABILITY", commands.Capability(b"a")),
@@ -72,6 +75,9 @@ COMMANDS = [
     (b"a STATUS x (MESSAGES unseen)", commands.Status(b"a", "x", (M, StatusItem.UNSEEN))),
     (b"a ENABLE condstore X-FOO", commands.Enable(b"a", (b"CONDSTORE", b"X-FOO"))),
     (b"a SEARCH SEEN", commands.Search(b"a", HasFlag("\\Seen"))),
+    (b"a SEARCH return () SEEN", commands.Search(b"a", HasFlag("\\Seen"), returns=frozenset({SearchReturn.ALL}))),
+    (b"a UID SEARCH RETURN (min COUNT) CHARSET utf-8 SEEN",
+     commands.Search(b"a", HasFlag("\\Seen"), uid=True, returns=frozenset({SearchReturn.MIN, SearchReturn.COUNT}))),
     (b"a UID SEARCH FROM {3+}\r\na)b", commands.Search(b"a", HeaderContains(b"from", "a)b"), uid=True)),
     (b"a FETCH 1:3 FLAGS", commands.Fetch(b"a", SET, FetchItems((FetchAttribute.FLAGS,)))),
     (b"a UID FETCH 3:1 (FLAGS)",
@@ -81,6 +87,23 @@ COMMANDS = [
      commands.Store(b"a", SET, StoreMode.ADD, frozenset({"\\Seen", "$Junk"}), silent=True)),
     (b"a UID STORE 1:3 -FLAGS \\Deleted \\DRAFT",
      commands.Store(b"a", SET, StoreMode.REMOVE, frozenset({"\\Deleted", "\\Draft"}), uid=True)),
+    (b"a SEARCH RETURN (SAVE) $",
+     commands.Search(b"a", Numbered(SAVED, uid=False), returns=frozenset({SearchReturn.SAVE}))),
+    (b"a UID SEARCH UID $", commands.Search(b"a", Numbered(SAVED, uid=True), uid=True)),
+    (b"a FETCH $ FLAGS", commands.Fetch(b"a", SAVED, FetchItems((FetchAttribute.FLAGS,)))),
+    (b"a STORE $ FLAGS ()", commands.Store(b"a", SAVED, StoreMode.REPLACE, frozenset())),
+    (b"a UID MOVE $ x", commands.Move(b"a", SAVED, "x", uid=True)),
+    (b"a UID EXPUNGE $", commands.Expunge(b"a", SAVED)),
+    (b"a SORT (REVERSE date subject) utf-8 SEEN",
+     commands.Sort(b"a", (SortCriterion(SortKey.DATE, reverse=True), SortCriterion(SortKey.SUBJECT)),
+                   HasFlag("\\Seen"))),
+    (b"a UID SORT RETURN (COUNT) (FROM) {5+}\r\nUTF-8 SEEN",
+     commands.Sort(b"a", (SortCriterion(SortKey.FROM),), HasFlag("\\Seen"), uid=True,
+                   returns=frozenset({SearchReturn.COUNT}))),
+    (b"a THREAD references UTF-8 SEEN",
+     commands.Thread(b"a", ThreadAlgorithm.REFERENCES, HasFlag("\\Seen"))),
+    (b'a UID THREAD ORDEREDSUBJECT "us-ascii" SEEN',
+     commands.Thread(b"a", ThreadAlgorithm.ORDEREDSUBJECT, HasFlag("\\Seen"), uid=True)),
     (b"a COPY 1:3 x", commands.Copy(b"a", SET, "x")),
     (b"a UID COPY 1:3 x", commands.Copy(b"a", SET, "x", uid=True)),
     (b"a MOVE 1:3 x", commands.Move(b"a", SET, "x")),
@@ -184,6 +207,28 @@ def test_no_command_is_missing_from_the_table():
         (b"a APPEND x", b"a"),
         (b'a APPEND x "message"', b"a"),
         (b"a FETCH 1 (((((FLAGS)))))", b"a"),
+        (b"a SEARCH RETURN", b"a"),
+        (b"a SORT", b"a"),
+        (b"a THREAD", b"a"),
+        (b"a THREAD FOO UTF-8 ALL", b"a"),
+        (b"a THREAD REFERENCES UTF-8", b"a"),
+        (b"a THREAD (REFERENCES) UTF-8 ALL", b"a"),
+        (b"a SORT DATE UTF-8 ALL", b"a"),
+        (b"a SORT (DATE) UTF-8", b"a"),
+        (b"a SORT (DATE) UTF-8 ", b"a"),
+        (b"a SORT (DATE)UTF-8 ALL", b"a"),
+        (b"a COPY $,1 x", b"a"),
+        (b"a COPY 1,$ x", b"a"),
+        (b"a COPY $:* x", b"a"),
+        (b"a COPY $$ x", b"a"),
+        (b"a SEARCH $1", b"a"),
+        (b"a SEARCH RETURN ALL", b"a"),
+        (b"a SEARCH RETURN (ALL)", b"a"),
+        (b"a SEARCH RETURN (ALL) ", b"a"),
+        (b"a SEARCH RETURN (FOO) ALL", b"a"),
+        (b"a SEARCH RETURN (ALL ) ALL", b"a"),
+        (b"a SEARCH RETURN (ALL)ALL", b"a"),
+        (b"a SEARCH CHARSET UTF-8 RETURN (ALL) ALL", b"a"),
     ],
 )
 def test_a_bad_command_is_refused_under_its_tag(text, tag):
@@ -203,6 +248,9 @@ def test_a_bad_command_is_refused_under_its_tag(text, tag):
         (b"a CREATE x (USE (\\Foo))", b"USEATTR"),
         (b"a STORE 1 FLAGS (" + b"k" * 51 + b")", b"LIMIT"),
         (b"a COPY 1" + b",3" * 10000 + b" x", b"LIMIT"),
+        (b"a SORT (DATE) CHARSET UTF-8 ALL", b"BADCHARSET (US-ASCII UTF-8)"),
+        (b"a THREAD REFERENCES x ALL", b"BADCHARSET (US-ASCII UTF-8)"),
+        (b"a SORT (DATE) x ALL", b"BADCHARSET (US-ASCII UTF-8)"),
         (b"a SEARCH CHARSET x ALL", b"BADCHARSET (US-ASCII UTF-8)"),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mailsuite.errors import Kind
 from mailsuite.imap import responses
-from mailsuite.imap.commands import StatusItem
+from mailsuite.imap.commands import SearchReturn, StatusItem
 
 
 def test_every_kind_of_failure_has_an_answer():
@@ -81,6 +81,16 @@ def test_a_mailbox_is_an_astring_in_modified_utf7(name, octets):
         (responses.fetch_flags_line(3, set(), 7), b"* 3 FETCH (UID 7 FLAGS ())\r\n"),
         (responses.search_line([]), b"* SEARCH\r\n"),
         (responses.search_line([2, 3, 6]), b"* SEARCH 2 3 6\r\n"),
+        (responses.sort_line([]), b"* SORT\r\n"),
+        (responses.sort_line([5, 3, 4]), b"* SORT 5 3 4\r\n"),
+        (responses.esearch_line(b"A280", [SearchReturn.ALL], [5, 3, 4, 2, 1], uid=False),
+         b'* ESEARCH (TAG "A280") ALL 5,3:4,2,1\r\n'),
+        (responses.esearch_line(b"A282", [SearchReturn.MIN, SearchReturn.COUNT], [2, 10, 11], uid=False),
+         b'* ESEARCH (TAG "A282") MIN 2 COUNT 3\r\n'),
+        (responses.esearch_line(b"A283", [SearchReturn.ALL, SearchReturn.MAX], [2, 10, 11], uid=True),
+         b'* ESEARCH (TAG "A283") UID MAX 11 ALL 2,10:11\r\n'),
+        (responses.esearch_line(b"A284", list(SearchReturn), [], uid=True), b'* ESEARCH (TAG "A284") UID COUNT 0\r\n'),
+        (responses.esearch_line(b"A285", [SearchReturn.ALL], [], uid=False), b'* ESEARCH (TAG "A285")\r\n'),
         (responses.list_line(["\\HasNoChildren", "\\Sent"], "a b"),
          b'* LIST (\\HasNoChildren \\Sent) "/" "a b"\r\n'),
         (responses.list_line(["\\Noselect"], ""), b'* LIST (\\Noselect) "/" ""\r\n'),

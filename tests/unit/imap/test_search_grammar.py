@@ -7,6 +7,7 @@ import pytest
 
 from mailsuite.imap import search_grammar
 from mailsuite.imap.search_grammar import (
+    Age,
     All,
     And,
     BodyContains,
@@ -58,6 +59,8 @@ def any_of(*keys):
     ("text", "key"),
     [
         (b"ALL", All()),
+        (b"OLDER 1", Age(older=True, seconds=1)),
+        (b"younger 4294967295", Age(older=False, seconds=4294967295)),
         (b"seen", SEEN),
         (b"ANSWERED", HasFlag("\\Answered")),
         (b"DRAFT", HasFlag("\\Draft")),
@@ -158,6 +161,7 @@ def test_text_that_is_not_in_the_charset_is_refused(pieces):
         b"LARGER", b"LARGER x", b"LARGER -1", b"LARGER 4294967296", b"BEFORE 30-Feb-2020", b"BEFORE 1-Foo-2020",
         b"BEFORE 2020-01-01", b'BEFORE "1-Jan-2020', b"UID", b"UID x", b"UID 0", b"KEYWORD", b"KEYWORD (x)",
         b"KEYWORD \\Seen", b"HEADER x", b"SUBJECT", b"CHARSET", b"CHARSET UTF-8", b"1:", b"SEEN,DELETED", b"ALL\t",
+        b"OLDER", b"OLDER 0", b"YOUNGER 4294967296", b"YOUNGER -1", b"OLDER 1d",
     ],
 )  # fmt: skip
 def test_what_is_no_search_is_refused(text):

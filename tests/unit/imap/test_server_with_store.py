@@ -230,3 +230,28 @@ def test_content_that_is_no_text_is_shown_octet_for_octet(connect, suite):
     assert b"BODY[] {%d}\r\n%b)\r\nb OK " % (len(content), content) in answer
     assert b"{%d}\r\n%b)\r\nc OK " % (len(body), body) in client.send(b"c FETCH 1 BODY.PEEK[TEXT]\r\n")
     assert b"<255> {3}\r\n\xff\x00\x01)" in client.send(b"d FETCH 1 BODY.PEEK[TEXT]<255.3>\r\n")
+
+
+def test_a_large_mailbox_is_sorted_and_threaded_whole(connect):
+    """More messages than are read and sorted at once; each answers the one before it, and is smaller."""
+    client = connect()
+    count = 2100
+    parts = []
+    for number in range(count):
+        content = (
+            f"Subject: s{number % 7}\r\nMessage-ID: <{number}@x.test>\r\nReferences: <{number - 1}@x.test>\r\n"
+            f"Date: Tue, 17 Nov 2026 {number // 3600:02}:{number // 60 % 60:02}:{number % 60:02} +0000\r\n\r\n"
+        ).encode() + b"x" * (count - number)
+        parts.append(b" () {%d+}\r\n%b" % (len(content), content))
+    for start in range(0, count, 100):
+        assert b"a OK [APPENDUID " in client.send(b"a APPEND INBOX" + b"".join(parts[start : start + 100]) + b"\r\n")
+    client.select()
+    numbers = list(range(1, count + 1))
+    assert client.ok(b"SORT (REVERSE DATE) UTF-8 ALL") == [b"* SORT " + b" ".join(b"%d" % n for n in reversed(numbers))]
+    (line,) = client.ok(b"SORT (SUBJECT DATE) UTF-8 ALL")
+    assert [int(number) for number in line.split()[2:]] == sorted(numbers, key=lambda n: ((n - 1) % 7, n))
+    assert client.ok(b"SORT RETURN (MIN MAX COUNT) (SIZE) UTF-8 ALL")[0].endswith(b"MIN 2100 MAX 1 COUNT 2100")
+    (line,) = client.ok(b"THREAD REFERENCES UTF-8 ALL")
+    assert line == b"* THREAD (%b)" % b" ".join(b"%d" % number for number in numbers)
+    (line,) = client.ok(b"THREAD ORDEREDSUBJECT UTF-8 ALL")
+    assert line.count(b"(") == 7 + (count - 7)

@@ -1,0 +1,85 @@
+"""What SEARCH, SORT and THREAD have in common: messages that match, and answers that a client has chosen."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from mailsuite.imap import commands, responses
+from mailsuite.imap.commands import SearchReturn
+from mailsuite.imap.evaluate import Evaluation, Positions
+from mailsuite.imap.search_grammar import SearchKey
+from mailsuite.imap.session import Reply, Session
+from mailsuite.imap.turns import OverdueError, Turns
+
+TOO_LONG = Reply("the search takes too long", status=responses.NO, code=responses.LIMIT)
+_ENDS = frozenset((SearchReturn.MIN, SearchReturn.MAX))
+_SAVE_ALONE = frozenset((SearchReturn.SAVE,))
+_WHOLE = frozenset((SearchReturn.ALL, SearchReturn.COUNT))
+
+
+def turns_of(session: Session) -> Turns:
+    """Begin the time that a search may take."""
+    seconds = session.seconds
+    return Turns(seconds, seconds() + session.settings.search_seconds, lambda: session.connection.sleep(0))
+
+
+async def matching(session: Session, key: SearchKey, turns: Turns) -> Positions:
+    """
+    Find the messages that a client knows of, that are there, and that match.
+
+    Raises:
+        OverdueError: that takes too long.
+    """
+    selected = session.mailbox
+    view = selected.view
+    evaluation = Evaluation(selected.mailbox, view, seconds=turns.seconds, deadline=turns.deadline, pause=turns.pause)
+    candidates = list(range(view.told_exists))
+    if view.has_gone:
+        candidates = [position for position in candidates if not view.is_gone(view.uids[position])]
+    found = await evaluation.matching(key, candidates)
+    if found is None:
+        raise OverdueError
+    return found
+
+
+async def answer(
+    session: Session,
+    command: commands.Search | commands.Sort,
+    find: Callable[[Turns], Awaitable[Positions]],
+    line: Callable[[Sequence[int]], bytes],
+) -> Reply:
+    """
+    Find messages, tell of them what the client wants to know, and save them if it wants that.
+
+    Args:
+        find: gives positions in the view, in the order of the answer; may raise OverdueError.
+        line: writes the answer when nothing was chosen (RFC 3501 section 7.2.5).
+    """
+    selected = session.mailbox
+    view = selected.view
+    returns = command.returns
+    saved: Sequence[int] = ()
+    try:
+        turns = turns_of(session)
+        found = await find(turns)
+        await turns.look()
+        # RFC 5530 section 3: what somebody else expunged meanwhile is not among the answers.
+        await selected.synchronise()
+        saved = kept(returns, found)
+    except OverdueError:
+        return TOO_LONG
+    finally:
+        if returns is not None and SearchReturn.SAVE in returns:  # a search that fails empties it
+            view.save(view.uids[position] for position in saved)
+    numbers = [view.uids[position] for position in found] if command.uid else [position + 1 for position in found]
+    if returns is None:
+        session.connection.write(line(numbers))
+    elif returns != _SAVE_ALONE:
+        session.connection.write(responses.esearch_line(command.tag, returns, numbers, uid=command.uid))
+    return Reply(f"{command.name} completed", code=responses.EXPUNGEISSUED if view.has_gone else b"")
+
+
+def kept(returns: frozenset[SearchReturn] | None, found: Sequence[int]) -> Sequence[int]:
+    """Say what is saved: with MIN or MAX alone only those, otherwise everything (RFC 5182 section 2.4)."""
+    if returns is None or not returns & _ENDS or returns & _WHOLE:
+        return found
+    ends = [found[0]] if found and SearchReturn.MIN in returns else []
+    return [*ends, found[-1]] if found and SearchReturn.MAX in returns else ends
