@@ -86,6 +86,7 @@ def status(index: AccountIndex, name: str) -> MailboxStatus:
         uidvalidity=row.uidvalidity,
         highest_modseq=row.modseq,
         size_octets=row.octets,
+        mailbox_id=row.mailbox_id,
     )
 
 

@@ -77,6 +77,7 @@ class Bus:
 class FakeAccount:
     account_id = 1
     email = "alice@example.test"
+    remembers = True
 
     def __init__(self):
         self.changes = Bus()
