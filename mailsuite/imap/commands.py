@@ -2,7 +2,8 @@
 One value per IMAP command: what a client asked for, with nothing left of how it was written.
 
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
-RFC 5161 (ENABLE), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8438 (STATUS=SIZE).
+RFC 5161 (ENABLE), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE), RFC 8438
+(STATUS=SIZE).
 """
 
 import enum
@@ -18,7 +19,11 @@ from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 
 class StatusItem(enum.Enum):
-    """What STATUS can be asked for (RFC 3501 section 6.3.10, RFC 8438 section 3.1, RFC 9051 section 6.3.11)."""
+    """
+    What STATUS can be asked for.
+
+    RFC 3501 section 6.3.10, RFC 7162 section 3.1.7, RFC 8438 section 3.1, RFC 9051 section 6.3.11.
+    """
 
     MESSAGES = b"MESSAGES"
     RECENT = b"RECENT"
@@ -27,6 +32,7 @@ class StatusItem(enum.Enum):
     UNSEEN = b"UNSEEN"
     DELETED = b"DELETED"
     SIZE = b"SIZE"
+    HIGHESTMODSEQ = b"HIGHESTMODSEQ"
 
 
 class ListSelection(enum.Enum):
@@ -125,20 +131,27 @@ class Login(Command):
 
 @attrs.frozen
 class Select(Command):
-    """RFC 3501 section 6.3.1."""
+    """
+    RFC 3501 section 6.3.1.
+
+    Args:
+        condstore: the client knows MODSEQs (RFC 7162 section 3.1.8).
+    """
 
     name: ClassVar[str] = "SELECT"
 
     mailbox: str
+    condstore: bool = False
 
 
 @attrs.frozen
 class Examine(Command):
-    """RFC 3501 section 6.3.2."""
+    """RFC 3501 section 6.3.2, with what SELECT can have."""
 
     name: ClassVar[str] = "EXAMINE"
 
     mailbox: str
+    condstore: bool = False
 
 
 @attrs.frozen
@@ -332,6 +345,7 @@ class Fetch(Command):
 
     Args:
         uid: the messages are UIDs, and UID is among the items.
+        changed_since: only messages with a higher MODSEQ, which is among the items (RFC 7162 section 3.1.4.1).
     """
 
     name: ClassVar[str] = "FETCH"
@@ -339,6 +353,7 @@ class Fetch(Command):
     messages: SequenceSet
     items: FetchItems
     uid: bool = False
+    changed_since: int | None = None
 
 
 @attrs.frozen
@@ -349,6 +364,7 @@ class Store(Command):
     Args:
         uid: the messages are UIDs.
         silent: the client does not want to be told the new flags.
+        unchanged_since: only messages whose MODSEQ is not higher (RFC 7162 section 3.1.3).
     """
 
     name: ClassVar[str] = "STORE"
@@ -358,6 +374,7 @@ class Store(Command):
     flags: frozenset[str]
     silent: bool = False
     uid: bool = False
+    unchanged_since: int | None = None
 
 
 @attrs.frozen

@@ -15,6 +15,7 @@ from mailsuite.imap.search_grammar import (
     HasFlag,
     HeaderContains,
     InternalDate,
+    ModSeq,
     Not,
     Numbered,
     Or,
@@ -40,7 +41,7 @@ EPOCH_ORDINAL = 719163  # of 1970-01-01, as `datetime.date.toordinal` counts
 
 Positions = list[int]
 Read = Callable[[int, int], bytes]
-StoredKey = InternalDate | Size | SentDate | HeaderContains | BodyContains | TextContains
+StoredKey = InternalDate | Size | ModSeq | SentDate | HeaderContains | BodyContains | TextContains
 
 
 class OverdueError(Exception):
@@ -111,6 +112,8 @@ class Evaluation:
                 )
             case Size():
                 return await self._by_column(Column.SIZE, _size_test(key), candidates)
+            case ModSeq():
+                return await self._by_column(Column.MODSEQ, lambda value: value >= key.modseq, candidates)
             case SentDate():
                 on_day = _date_test(key.relation, key.day.toordinal() - EPOCH_ORDINAL)
                 return await self._by_header(functools.partial(_sent_on, on_day), candidates)

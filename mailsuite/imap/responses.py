@@ -36,6 +36,7 @@ HASCHILDREN = b"HASCHILDREN"  # RFC 9051 section 7.1
 INUSE = b"INUSE"
 LIMIT = b"LIMIT"
 NONEXISTENT = b"NONEXISTENT"
+NOMODSEQ = b"NOMODSEQ"  # RFC 7162 section 3.1.2.2
 NOPERM = b"NOPERM"
 OVERQUOTA = b"OVERQUOTA"
 PRIVACYREQUIRED = b"PRIVACYREQUIRED"
@@ -195,18 +196,47 @@ def permanent_flags_code(flags: Iterable[str]) -> bytes:
     return b"PERMANENTFLAGS " + flag_list(flags)
 
 
-def fetch_flags_line(number: int, flags: Iterable[str], uid: int | None = None) -> bytes:
-    """Say that a message has these flags; with its UID in answer to a UID command."""
-    if uid is None:
-        return b"* %d FETCH (FLAGS %b)\r\n" % (number, flag_list(flags))
-    return b"* %d FETCH (UID %d FLAGS %b)\r\n" % (number, uid, flag_list(flags))
+def fetch_flags_line(number: int, flags: Iterable[str], uid: int | None = None, modseq: int | None = None) -> bytes:
+    """Say that a message has these flags; with its UID in answer to a UID command, with its MODSEQ to who knows it."""
+    shown = b"FLAGS " + flag_list(flags)
+    if uid is not None:
+        shown = b"UID %d %b" % (uid, shown)
+    if modseq is not None:
+        shown = b"%b MODSEQ (%d)" % (shown, modseq)
+    return b"* %d FETCH (%b)\r\n" % (number, shown)
 
 
-def search_line(numbers: Sequence[int]) -> bytes:
-    """Write the answer to SEARCH."""
+def fetch_modseq_line(number: int, uid: int, modseq: int) -> bytes:
+    """Say which MODSEQ a message has now (RFC 7162 section 3.1.3)."""
+    return b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (number, uid, modseq)
+
+
+def highest_modseq_code(modseq: int) -> bytes:
+    """Say up to which MODSEQ the client knows everything (RFC 7162 section 3.1.2.1)."""
+    return b"HIGHESTMODSEQ %d" % modseq
+
+
+def highest_modseq_line(modseq: int) -> bytes:
+    """Write it in a line of its own."""
+    return untagged(OK, "highest MODSEQ", highest_modseq_code(modseq))
+
+
+def modified_code(numbers: Iterable[int]) -> bytes:
+    """Say which messages, by number or UID, a conditional STORE left alone (RFC 7162 section 3.1.3)."""
+    return b"MODIFIED " + encode_set(numbers)
+
+
+def search_line(numbers: Sequence[int], modseq: int = 0) -> bytes:
+    """
+    Write the answer to SEARCH.
+
+    Args:
+        modseq: the highest of the messages found, when the search asked for MODSEQs (RFC 7162 section 3.1.6).
+    """
     if not numbers:
         return b"* SEARCH\r\n"
-    return b"* SEARCH " + " ".join(map(str, numbers)).encode("ascii") + b"\r\n"
+    highest = b" (MODSEQ %d)" % modseq if modseq else b""
+    return b"* SEARCH " + " ".join(map(str, numbers)).encode("ascii") + highest + b"\r\n"
 
 
 def list_line(

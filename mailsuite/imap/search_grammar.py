@@ -111,6 +111,16 @@ class Size:
 
 
 @attrs.frozen
+class ModSeq:
+    """Messages whose MODSEQ is not lower (RFC 7162 section 3.1.5)."""
+
+    depth: ClassVar[int] = 1
+    cost: ClassVar[Cost] = Cost.INDEX
+
+    modseq: int
+
+
+@attrs.frozen
 class HeaderContains:
     """
     Messages with a header field that contains a text in any case.
@@ -176,7 +186,7 @@ class Or:
 
 SearchKey = (
     All | Numbered | HasFlag | InternalDate | SentDate | Size | HeaderContains | BodyContains | TextContains
-    | Not | And | Or
+    | ModSeq | Not | And | Or
 )  # fmt: skip
 
 _FLAG_KEYS = {
@@ -377,7 +387,32 @@ def _parse_other_key(word: bytes, tokens: Tokens, charset: str) -> SearchKey:
         return flag if word == b"KEYWORD" else negated(flag)
     if word in {b"LARGER", b"SMALLER"}:
         return Size(word == b"LARGER", tokens.number())
+    if word == b"MODSEQ":
+        return _parse_modseq(tokens)
     raise BadCommandError("unknown search key")
+
+
+def _parse_modseq(tokens: Tokens) -> ModSeq:
+    """Read a MODSEQ; the name and kind of one flag are passed over, since a message has but one MODSEQ."""
+    if tokens.peek() == b'"':
+        if not tokens.string().lower().startswith(b"/flags/"):
+            raise BadCommandError("expected the name of a flag")
+        tokens.space()
+        if tokens.word("priv, shared or all") not in {b"PRIV", b"SHARED", b"ALL"}:
+            raise BadCommandError("expected priv, shared or all")
+        tokens.space()
+    return ModSeq(tokens.modseq())
+
+
+def mentions(key: SearchKey, kind: type[SearchKey]) -> bool:
+    """Whether a key of this kind is anywhere in the tree."""
+    match key:
+        case And() | Or():
+            return any(mentions(each, kind) for each in key.keys)
+        case Not():
+            return mentions(key.key, kind)
+        case _:
+            return isinstance(key, kind)
 
 
 def _parse_text(tokens: Tokens, charset: str) -> str:

@@ -1,6 +1,7 @@
 """The mailbox that a session has selected, and how the session hears of its changes."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from mailsuite.imap import responses
@@ -10,6 +11,8 @@ from mailsuite.interfaces import ANY_MAILBOX, Changes, IMailAccount, IMailbox, I
 
 T = TypeVar("T")
 
+CONDSTORE = b"CONDSTORE"
+
 
 class Selected:
     """
@@ -17,12 +20,16 @@ class Selected:
 
     It listens from the beginning, so that nothing between the snapshot and the first command is missed; `view` is
     there after `look`.
+
+    Args:
+        enabled: what the client has switched on, now and later.
     """
 
     view: SelectedView
 
-    def __init__(self, account: IMailAccount, mailbox: IMailbox) -> None:
+    def __init__(self, account: IMailAccount, mailbox: IMailbox, enabled: AbstractSet[bytes] = frozenset()) -> None:
         self.mailbox = mailbox
+        self._enabled = enabled
         self.read_only: bool = mailbox.read_only
         self.on_change: Callable[[], None] | None = None
         self._newest = 0
@@ -42,6 +49,11 @@ class Selected:
             return
         if self.on_change is not None:
             self.on_change()
+
+    @property
+    def shows_modseq(self) -> bool:
+        """Whether the client is told UID and MODSEQ with all flags (RFC 7162 sections 3.1 and 3.2.4)."""
+        return CONDSTORE in self._enabled
 
     @property
     def is_behind(self) -> bool:
@@ -110,8 +122,10 @@ class Selected:
             yield responses.recent_line(notices.recent)
         if notices.keywords is not None:
             yield self.flag_lines(notices.keywords)
-        for number, message_uid, flags in notices.flags:
-            yield responses.fetch_flags_line(number, flags, message_uid if uid else None)
+        shows_modseq = self.shows_modseq
+        for number, message_uid, flags, modseq in notices.flags:
+            shown_uid = message_uid if uid or shows_modseq else None
+            yield responses.fetch_flags_line(number, flags, shown_uid, modseq if shows_modseq else None)
 
     def flag_lines(self, keywords: frozenset[str]) -> bytes:
         """Write which flags there can be, and which are kept (RFC 3501 section 7.1, PERMANENTFLAGS)."""

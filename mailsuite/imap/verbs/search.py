@@ -2,6 +2,8 @@
 
 from mailsuite.imap import commands, responses
 from mailsuite.imap.evaluate import Evaluation
+from mailsuite.imap.resync import highest_modseq
+from mailsuite.imap.search_grammar import ModSeq, mentions
 from mailsuite.imap.session import Reply, Session
 
 
@@ -9,6 +11,9 @@ async def search(session: Session, command: commands.Search) -> Reply:
     """SEARCH (RFC 3501 section 6.4.4)."""
     selected = session.mailbox
     view = selected.view
+    tells_modseq = mentions(command.key, ModSeq)
+    if tells_modseq:
+        session.use_modseq(command.tag)
     evaluation = Evaluation(
         selected.mailbox,
         view,
@@ -24,7 +29,8 @@ async def search(session: Session, command: commands.Search) -> Reply:
         return Reply("the search takes too long", status=responses.NO, code=responses.LIMIT)
     uids = view.uids
     numbers = [uids[position] for position in found] if command.uid else [position + 1 for position in found]
-    session.connection.write(responses.search_line(numbers))
+    highest = await highest_modseq(session, [uids[position] for position in found]) if tells_modseq else 0
+    session.connection.write(responses.search_line(numbers, highest))
     # RFC 5530 section 3: what somebody else expunged meanwhile is not among the answers.
     await selected.synchronise()
     return Reply("SEARCH completed", code=responses.EXPUNGEISSUED if view.has_gone else b"")

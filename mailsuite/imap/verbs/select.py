@@ -7,18 +7,24 @@ from mailsuite.imap.session import Reply, Session
 
 async def select(session: Session, command: commands.Select) -> Reply:
     """SELECT (RFC 3501 section 6.3.1)."""
-    return await _open(session, command.mailbox, read_only=False)
+    return await _open(session, command, read_only=False)
 
 
 async def examine(session: Session, command: commands.Examine) -> Reply:
     """EXAMINE (RFC 3501 section 6.3.2)."""
-    return await _open(session, command.mailbox, read_only=True)
+    return await _open(session, command, read_only=True)
 
 
-async def _open(session: Session, name: str, *, read_only: bool) -> Reply:
-    session.unselect()  # also when what follows fails
+async def _open(session: Session, command: commands.Select | commands.Examine, *, read_only: bool) -> Reply:
+    write = session.connection.write
+    if session.selected is not None:
+        session.unselect()  # also when what follows fails
+        write(responses.untagged(responses.OK, "the previous mailbox is closed", responses.CLOSED))
     account = session.avatar
-    selected = Selected(account, await account.open_mailbox(name, read_only=read_only))
+    if command.condstore and account.remembers:
+        session.use_modseq(command.tag)
+    mailbox = await account.open_mailbox(command.mailbox, read_only=read_only)
+    selected = Selected(account, mailbox, session.enabled)
     try:
         await selected.look()
     except BaseException:
@@ -26,7 +32,6 @@ async def _open(session: Session, name: str, *, read_only: bool) -> Reply:
         raise
     session.select(selected)
     view = selected.view
-    write = session.connection.write
     write(selected.flag_lines(view.keywords))
     write(responses.exists_line(len(view)))
     write(responses.recent_line(len(view.recent)))
@@ -35,6 +40,10 @@ async def _open(session: Session, name: str, *, read_only: bool) -> Reply:
         write(responses.untagged(responses.OK, "first unseen message", b"UNSEEN %d" % unseen))
     write(responses.untagged(responses.OK, "UIDs are valid", b"UIDVALIDITY %d" % view.uidvalidity))
     write(responses.untagged(responses.OK, "next UID", b"UIDNEXT %d" % view.uidnext))
+    if account.remembers:
+        write(responses.highest_modseq_line(view.modseq))
+    elif command.condstore:
+        write(responses.untagged(responses.OK, "MODSEQs are not kept", responses.NOMODSEQ))
     if selected.read_only:
         return Reply("EXAMINE completed" if read_only else "SELECT completed", code=b"READ-ONLY")
     return Reply("SELECT completed", code=b"READ-WRITE")

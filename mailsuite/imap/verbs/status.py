@@ -10,9 +10,16 @@ from mailsuite.interfaces import MailboxStatus
 
 async def status(session: Session, command: commands.Status) -> Reply:
     """STATUS (RFC 3501 section 6.3.10)."""
+    note_items(session, command.tag, command.items)
     counts = await session.avatar.status(command.mailbox)
     session.connection.write(responses.status_line(command.mailbox, count(command.items, counts)))
     return Reply("STATUS completed")
+
+
+def note_items(session: Session, tag: bytes, items: Sequence[StatusItem]) -> None:
+    """Take note of a client that asks for MODSEQs (RFC 7162 section 3.1)."""
+    if StatusItem.HIGHESTMODSEQ in items and session.avatar.remembers:
+        session.use_modseq(tag)
 
 
 def count(items: Sequence[StatusItem], counts: MailboxStatus) -> dict[StatusItem, int]:
@@ -25,5 +32,6 @@ def count(items: Sequence[StatusItem], counts: MailboxStatus) -> dict[StatusItem
         StatusItem.UNSEEN: counts.unseen,
         StatusItem.DELETED: counts.deleted,
         StatusItem.SIZE: counts.size_octets,
+        StatusItem.HIGHESTMODSEQ: counts.highest_modseq,
     }
     return {item: known[item] for item in items}

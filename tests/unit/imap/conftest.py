@@ -17,6 +17,7 @@ from mailsuite.interfaces import (
     Body,
     Changes,
     Column,
+    History,
     IMailAccount,
     IMailbox,
     MailboxChange,
@@ -51,6 +52,7 @@ class Box:
     keywords: set = attrs.Factory(set)
     recent: set = attrs.Factory(set)
     special_use: frozenset = NONE
+    forgotten: int = 0
 
 
 class Bus:
@@ -157,6 +159,7 @@ class FakeAccount:
             uidvalidity=7,
             highest_modseq=box.modseq,
             size_octets=sum(len(message.content) for message in box.messages.values()),
+            mailbox_id=box.mailbox_id,
         )
 
     async def create(self, name, special_use):
@@ -268,6 +271,16 @@ class FakeMailbox:
             keywords=frozenset(self.box.keywords),
         )
 
+    async def history(self, since_modseq):
+        await self.account.pass_gate("history")
+        messages = sorted(self.box.messages.items())
+        return History(
+            modseq=self.box.modseq,
+            flags=[(uid, m.flags, m.modseq) for uid, m in messages if m.modseq > since_modseq],
+            expunged=sorted(uid for uid, modseq in self.box.expunged if modseq > since_modseq),
+            complete=since_modseq >= self.box.forgotten,
+        )
+
     async def fetch(self, uids, columns):
         await self.account.pass_gate("fetch")
         rows = []
@@ -282,6 +295,8 @@ class FakeMailbox:
             return message.flags
         if column is Column.INTERNAL_DATE:
             return message.date
+        if column is Column.MODSEQ:
+            return message.modseq
         if column is Column.SIZE:
             return len(message.content)
         return getattr(summarize(message.content), column.value)
@@ -318,11 +333,14 @@ class FakeMailbox:
         await self.account.pass_gate("store_flags")
         self.writable()
         self.box.modseq += 1
-        rows = []
+        rows, late = [], []
         for uid in uids:
             if uid not in self.box.messages:
                 continue
             message = self.box.messages[uid]
+            if unchanged_since is not None and message.modseq > unchanged_since:
+                late.append(uid)
+                continue
             new = {
                 StoreMode.REPLACE: flags,
                 StoreMode.ADD: message.flags | flags,
@@ -333,7 +351,7 @@ class FakeMailbox:
             rows.append((uid, new, message.modseq))
         self.box.keywords |= {flag for flag in flags if not flag.startswith("\\")}
         self.account.tell(self.box)
-        return rows, []
+        return rows, late
 
     def remove(self, uids):
         self.box.modseq += 1

@@ -14,6 +14,7 @@ from mailsuite.imap.search_grammar import (
     HasFlag,
     HeaderContains,
     InternalDate,
+    ModSeq,
     Not,
     Numbered,
     Or,
@@ -21,6 +22,7 @@ from mailsuite.imap.search_grammar import (
     SentDate,
     Size,
     TextContains,
+    mentions,
     parse_search,
 )
 from mailsuite.imap.sequence import SequenceSet
@@ -58,6 +60,9 @@ def any_of(*keys):
     ("text", "key"),
     [
         (b"ALL", All()),
+        (b"MODSEQ 0", ModSeq(0)),
+        (b'modseq "/flags/\\\\draft" ALL 620162338', ModSeq(620162338)),
+        (b"OR NOT MODSEQ 7 LARGER 5", any_of(negation(ModSeq(7)), Size(True, 5))),
         (b"seen", SEEN),
         (b"ANSWERED", HasFlag("\\Answered")),
         (b"DRAFT", HasFlag("\\Draft")),
@@ -204,3 +209,16 @@ def test_the_deepest_search_allowed_has_a_tree_that_recursion_can_walk():
 
 def test_sixty_four_levels_of_parentheses_pass():
     assert parse(b"(" * 64 + b"SEEN" + b")" * 64) == SEEN
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (b"MODSEQ 5", True),
+        (b"SEEN OR DELETED NOT (SEEN MODSEQ 5)", True),
+        (b"NOT MODSEQ 5", True),
+        (b"SEEN OR DELETED NOT (SEEN LARGER 5)", False),
+    ],
+)
+def test_whether_a_kind_of_key_is_anywhere(text, answer):
+    assert mentions(parse(text), ModSeq) is answer

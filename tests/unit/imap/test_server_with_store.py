@@ -146,7 +146,8 @@ COMMANDS = st.lists(
                 b"NOOP", b"FETCH 1:* (UID FLAGS)", b"UID FETCH 1:* BODY[TEXT]", b"STORE 1 +FLAGS (\\Deleted)",
                 b"UID STORE 1:* -FLAGS (\\Deleted kw)", b"STORE 2:3 FLAGS.SILENT (\\Deleted)", b"EXPUNGE",
                 b"UID EXPUNGE 2:5", b"COPY 1 INBOX", b"UID MOVE 3 Trash", b"MOVE 1 INBOX", b"SEARCH DELETED",
-                b"APPEND INBOX {3+}\r\n\r\na",
+                b"APPEND INBOX {3+}\r\n\r\na", b"FETCH 1:* (FLAGS) (CHANGEDSINCE 3)", b"SELECT INBOX (CONDSTORE)",
+                b"STORE 1:* (UNCHANGEDSINCE 4) -FLAGS (\\Deleted)", b"FETCH 1:* (FLAGS MODSEQ)", b"SEARCH MODSEQ 3",
             ]
         ),
     ),
@@ -164,6 +165,8 @@ def test_two_clients_and_the_store_agree(make_connect, mail, kind, commands):
     counts = [int(re.search(rb"(\d+) EXISTS", b" ".join(client.ok(b"SELECT INBOX")))[1]) for client in clients]
     for who, command in [*commands, (0, b"NOOP"), (1, b"NOOP")]:
         lines, status = clients[who].run(command)
+        if command.startswith(b"SELECT"):
+            counts[who] = 0
         assert status.startswith((b"OK", b"NO")), status
         for line in lines:
             found = re.fullmatch(rb"\* (\d+) (EXPUNGE|EXISTS|FETCH.*)", line, re.DOTALL)
@@ -181,6 +184,38 @@ def test_two_clients_and_the_store_agree(make_connect, mail, kind, commands):
     assert counts == [len(line[0].split()) - 2 for line in seen]
     for client in clients:
         client.ok(b"LOGOUT")
+
+
+def modseq_of(lines):
+    return int(re.search(rb"HIGHESTMODSEQ (\d+)", b" ".join(lines))[1])
+
+
+def test_what_changed_since_a_former_session_is_found_again(connect, mail):
+    sleeper, other = connect(), connect()
+    for number in range(4):
+        append(other, mail(str(number)))
+    began = modseq_of(sleeper.ok(b"SELECT INBOX (CONDSTORE)"))
+    sleeper.ok(b"UNSELECT")
+    other.select()
+    other.ok(b"STORE 2 +FLAGS ($Work)")
+    append(other, mail("new"))
+    other.ok(b"NOOP")
+    now = modseq_of(sleeper.ok(b"SELECT INBOX"))
+    assert now == began + 2
+    assert [line for line in sleeper.ok(b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE %d)" % began) if b"FETCH" in line] == [
+        b"* 2 FETCH (UID 2 FLAGS ($Work) MODSEQ (%d))" % (began + 1),
+        b"* 5 FETCH (UID 5 FLAGS () MODSEQ (%d))" % now,
+    ]
+    assert sleeper.ok(b"FETCH 1:4 (RFC822.SIZE) (CHANGEDSINCE %d)" % began) == [
+        b"* 2 FETCH (RFC822.SIZE %d MODSEQ (%d))" % (len(mail("1")), began + 1)
+    ]
+    assert sleeper.ok(b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE %d)" % now) == []
+    assert sleeper.ok(b"SEARCH MODSEQ %d" % (began + 1)) == [b"* SEARCH 2 5 (MODSEQ %d)" % now]
+    assert sleeper.ok(b"STATUS INBOX (HIGHESTMODSEQ)") == [b"* STATUS INBOX (HIGHESTMODSEQ %d)" % now]
+    lines, status = sleeper.run(b"UID STORE 1:2 (UNCHANGEDSINCE %d) +FLAGS.SILENT (\\Seen)" % began)
+    assert lines == [b"* 1 FETCH (UID 1 MODSEQ (%d))" % (now + 1)]
+    assert status.startswith(b"OK [MODIFIED 2]")
+    assert other.ok(b"NOOP") == [b"* 1 FETCH (FLAGS (\\Seen))"]
 
 
 def test_a_keyword_is_shown_as_it_was_first_written(connect, mail):
