@@ -20,6 +20,7 @@ from mailsuite.imap.search_grammar import (
     Numbered,
     Or,
     Relation,
+    SavedDate,
     SearchKey,
     SentDate,
     Size,
@@ -41,7 +42,7 @@ EPOCH_ORDINAL = 719163  # of 1970-01-01, as `datetime.date.toordinal` counts
 
 Positions = list[int]
 Read = Callable[[int, int], bytes]
-StoredKey = InternalDate | Size | ModSeq | SentDate | HeaderContains | BodyContains | TextContains
+StoredKey = InternalDate | Size | ModSeq | SavedDate | SentDate | HeaderContains | BodyContains | TextContains
 
 
 class OverdueError(Exception):
@@ -105,11 +106,10 @@ class Evaluation:
     async def _match_stored(self, key: StoredKey, candidates: Positions) -> Positions:
         """Test what the view does not know."""
         match key:
-            case InternalDate():
+            case InternalDate() | SavedDate():
                 on_day = _date_test(key.relation, key.day.toordinal() - EPOCH_ORDINAL)
-                return await self._by_column(
-                    Column.INTERNAL_DATE, lambda value: on_day(value // DAY_SECONDS), candidates
-                )
+                column = Column.SAVED if isinstance(key, SavedDate) else Column.INTERNAL_DATE
+                return await self._by_column(column, lambda value: on_day(value // DAY_SECONDS), candidates)
             case Size():
                 return await self._by_column(Column.SIZE, _size_test(key), candidates)
             case ModSeq():

@@ -26,6 +26,7 @@ _COLUMNS = {
     FetchAttribute.BODY: Column.BODY,
     FetchAttribute.BODYSTRUCTURE: Column.BODYSTRUCTURE,
     FetchAttribute.MODSEQ: Column.MODSEQ,
+    FetchAttribute.SAVEDATE: Column.SAVED,
 }
 _FORMS = {
     FetchAttribute.UID: b"UID %d",
@@ -39,6 +40,7 @@ flag_octets = functools.lru_cache(maxsize=4096)(responses.flag_list)
 _ENCODERS: dict[FetchAttribute, Callable[..., bytes]] = {
     FetchAttribute.FLAGS: flag_octets,
     FetchAttribute.INTERNALDATE: responses.internal_date,
+    FetchAttribute.SAVEDATE: responses.internal_date,
 }
 
 

@@ -1,7 +1,7 @@
 """
 What FETCH asks for: data items, macros and body sections, each with the label of its response.
 
-RFC 3501 sections 6.4.5 and 7.4.2, RFC 7162 section 3.1.4.2.
+RFC 3501 sections 6.4.5 and 7.4.2, RFC 7162 section 3.1.4.2, RFC 8514 section 4.2.
 """
 
 import enum
@@ -37,6 +37,7 @@ class FetchAttribute(enum.Enum):
     BODY = b"BODY"
     BODYSTRUCTURE = b"BODYSTRUCTURE"
     MODSEQ = b"MODSEQ"
+    SAVEDATE = b"SAVEDATE"
 
 
 class SectionText(enum.Enum):

@@ -89,6 +89,17 @@ class InternalDate:
 
 
 @attrs.frozen
+class SavedDate:
+    """Messages by the day on which they came into the mailbox that they are in (RFC 8514 section 4.3)."""
+
+    depth: ClassVar[int] = 1
+    cost: ClassVar[Cost] = Cost.INDEX
+
+    relation: Relation
+    day: dt.date
+
+
+@attrs.frozen
 class SentDate:
     """Messages by the day in their Date field."""
 
@@ -186,7 +197,7 @@ class Or:
 
 SearchKey = (
     All | Numbered | HasFlag | InternalDate | SentDate | Size | HeaderContains | BodyContains | TextContains
-    | ModSeq | Not | And | Or
+    | ModSeq | SavedDate | Not | And | Or
 )  # fmt: skip
 
 _FLAG_KEYS = {
@@ -206,6 +217,7 @@ _NOT_FLAG_KEYS = {
     b"UNSEEN": "\\Seen",
 }
 _DATE_KEYS = {name.value.encode("ascii"): name for name in Relation}
+_SAVED_KEYS = {b"SAVED" + name: relation for name, relation in _DATE_KEYS.items()}
 _SENT_KEYS = {b"SENT" + name: relation for name, relation in _DATE_KEYS.items()}
 _TEXT_KEYS: dict[bytes, type[BodyContains] | type[TextContains]] = {b"BODY": BodyContains, b"TEXT": TextContains}
 _FIELD_KEYS = {name: name.lower() for name in (b"BCC", b"CC", b"FROM", b"SUBJECT", b"TO")}
@@ -352,6 +364,7 @@ def _parse_charset(tokens: Tokens) -> str:
 
 _LONE_KEYS: dict[bytes, SearchKey] = {
     b"ALL": All(),
+    b"SAVEDATESUPPORTED": All(),
     b"NEW": _combined(And, [HasFlag("\\Recent"), negated(HasFlag("\\Seen"))]),
     **{name: HasFlag(flag) for name, flag in _FLAG_KEYS.items()},
     **{name: negated(HasFlag(flag)) for name, flag in _NOT_FLAG_KEYS.items()},
@@ -370,6 +383,8 @@ def _parse_key(word: bytes, tokens: Tokens, charset: str) -> SearchKey:
         return HeaderContains(_FIELD_KEYS[word], _parse_text(tokens, charset))
     if word in _DATE_KEYS:
         return InternalDate(_DATE_KEYS[word], _parse_date(tokens))
+    if word in _SAVED_KEYS:
+        return SavedDate(_SAVED_KEYS[word], _parse_date(tokens))
     if word in _SENT_KEYS:
         return SentDate(_SENT_KEYS[word], _parse_date(tokens))
     return _parse_other_key(word, tokens, charset)

@@ -78,7 +78,7 @@ _LATER = (
     b"CREATE-SPECIAL-USE",
     b"STATUS=SIZE",
 )
-_REMEMBERED = (CONDSTORE,)
+_REMEMBERED = (CONDSTORE, b"SAVEDATE")
 """What an account must remember for."""
 
 

@@ -1,6 +1,7 @@
 """Clients that were away: what they are told when they come back, by a server on real sockets."""
 
 import contextlib
+import datetime as dt
 import re
 
 import pytest
@@ -64,3 +65,19 @@ def test_condstore_tells_what_changed_and_refuses_what_is_too_late(session):
     assert status.startswith(b"OK [MODIFIED 2]")
     lines = ok(other, b"NOOP")
     assert b"* 1 FETCH (FLAGS (\\Recent \\Seen))" in lines or b"* 1 FETCH (FLAGS (\\Seen))" in lines
+
+
+def test_savedate_is_when_a_message_came_into_its_mailbox(session):
+    client = session()
+    assert b"SAVEDATE" in ok(client, b"CAPABILITY")[0].split()
+    before = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    assert client.append("INBOX", None, '"01-Jan-2001 00:00:00 +0000"', MESSAGE % 1)[0] == "OK"
+    ok(client, b"SELECT INBOX")
+    (line,) = ok(client, b"FETCH 1 (SAVEDATE)")
+    (text,) = re.findall(rb'SAVEDATE "(.*)"', line)
+    saved = dt.datetime.strptime(text.decode().strip(), "%d-%b-%Y %H:%M:%S %z")
+    assert before <= saved <= dt.datetime.now(dt.UTC)
+    day = saved.strftime("%d-%b-%Y").encode()
+    assert ok(client, b"SEARCH SAVEDON " + day) == [b"* SEARCH 1"]
+    assert ok(client, b"SEARCH SAVEDBEFORE " + day) == [b"* SEARCH"]
+    assert ok(client, b"SEARCH BEFORE " + day + b" SAVEDATESUPPORTED") == [b"* SEARCH 1"]

@@ -39,6 +39,7 @@ class Message:
     flags: frozenset = NONE
     date: int = 0
     modseq: int = 1
+    saved: int = 0
 
 
 @attrs.define
@@ -295,8 +296,8 @@ class FakeMailbox:
             return message.flags
         if column is Column.INTERNAL_DATE:
             return message.date
-        if column is Column.MODSEQ:
-            return message.modseq
+        if column in {Column.MODSEQ, Column.SAVED}:
+            return getattr(message, column.value)
         if column is Column.SIZE:
             return len(message.content)
         return getattr(summarize(message.content), column.value)

@@ -19,6 +19,7 @@ from mailsuite.imap.search_grammar import (
     Numbered,
     Or,
     Relation,
+    SavedDate,
     SentDate,
     Size,
     TextContains,
@@ -61,6 +62,10 @@ def any_of(*keys):
     [
         (b"ALL", All()),
         (b"MODSEQ 0", ModSeq(0)),
+        (b"SAVEDBEFORE 28-Dec-2014", SavedDate(Relation.BEFORE, dt.date(2014, 12, 28))),
+        (b'savedon "1-jan-2015"', SavedDate(Relation.ON, dt.date(2015, 1, 1))),
+        (b"SAVEDSINCE 28-Dec-2014", SavedDate(Relation.SINCE, dt.date(2014, 12, 28))),
+        (b"SAVEDATESUPPORTED", All()),
         (b'modseq "/flags/\\\\draft" ALL 620162338', ModSeq(620162338)),
         (b"OR NOT MODSEQ 7 LARGER 5", any_of(negation(ModSeq(7)), Size(True, 5))),
         (b"seen", SEEN),
