@@ -22,7 +22,8 @@ class StatusItem(enum.Enum):
     """
     What STATUS can be asked for.
 
-    RFC 3501 section 6.3.10, RFC 7162 section 3.1.7, RFC 8438 section 3.1, RFC 9051 section 6.3.11.
+    RFC 3501 section 6.3.10, RFC 7162 section 3.1.7, RFC 8438 section 3.1, RFC 8474 section 4.3 and RFC 9051
+    section 6.3.11.
     """
 
     MESSAGES = b"MESSAGES"
@@ -33,6 +34,7 @@ class StatusItem(enum.Enum):
     DELETED = b"DELETED"
     SIZE = b"SIZE"
     HIGHESTMODSEQ = b"HIGHESTMODSEQ"
+    MAILBOXID = b"MAILBOXID"
 
 
 class ListSelection(enum.Enum):

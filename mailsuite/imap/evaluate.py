@@ -12,6 +12,7 @@ from mailsuite.imap.search_grammar import (
     All,
     And,
     BodyContains,
+    EmailId,
     HasFlag,
     HeaderContains,
     InternalDate,
@@ -42,7 +43,7 @@ EPOCH_ORDINAL = 719163  # of 1970-01-01, as `datetime.date.toordinal` counts
 
 Positions = list[int]
 Read = Callable[[int, int], bytes]
-StoredKey = InternalDate | Size | ModSeq | SavedDate | SentDate | HeaderContains | BodyContains | TextContains
+StoredKey = InternalDate | Size | ModSeq | SavedDate | EmailId | SentDate | HeaderContains | BodyContains | TextContains
 
 
 class OverdueError(Exception):
@@ -112,6 +113,8 @@ class Evaluation:
                 return await self._by_column(column, lambda value: on_day(value // DAY_SECONDS), candidates)
             case Size():
                 return await self._by_column(Column.SIZE, _size_test(key), candidates)
+            case EmailId():
+                return await self._by_column(Column.EMAIL_ID, lambda value: value == key.email_id, candidates)
             case ModSeq():
                 return await self._by_column(Column.MODSEQ, lambda value: value >= key.modseq, candidates)
             case SentDate():

@@ -27,10 +27,12 @@ _COLUMNS = {
     FetchAttribute.BODYSTRUCTURE: Column.BODYSTRUCTURE,
     FetchAttribute.MODSEQ: Column.MODSEQ,
     FetchAttribute.SAVEDATE: Column.SAVED,
+    FetchAttribute.EMAILID: Column.EMAIL_ID,
 }
 _FORMS = {
     FetchAttribute.UID: b"UID %d",
     FetchAttribute.RFC822_SIZE: b"RFC822.SIZE %d",
+    FetchAttribute.EMAILID: b"EMAILID (%b)",
     FetchAttribute.MODSEQ: b"MODSEQ (%d)",  # RFC 7162 section 7, "fetch-mod-resp"
 }
 
@@ -41,6 +43,7 @@ _ENCODERS: dict[FetchAttribute, Callable[..., bytes]] = {
     FetchAttribute.FLAGS: flag_octets,
     FetchAttribute.INTERNALDATE: responses.internal_date,
     FetchAttribute.SAVEDATE: responses.internal_date,
+    FetchAttribute.THREADID: lambda _: b"NIL",  # RFC 8474 section 5.2: no threads are kept
 }
 
 

@@ -1,7 +1,7 @@
 """
 What FETCH asks for: data items, macros and body sections, each with the label of its response.
 
-RFC 3501 sections 6.4.5 and 7.4.2, RFC 7162 section 3.1.4.2, RFC 8514 section 4.2.
+RFC 3501 sections 6.4.5 and 7.4.2, RFC 7162 section 3.1.4.2, RFC 8474 section 5.3, RFC 8514 section 4.2.
 """
 
 import enum
@@ -38,6 +38,8 @@ class FetchAttribute(enum.Enum):
     BODYSTRUCTURE = b"BODYSTRUCTURE"
     MODSEQ = b"MODSEQ"
     SAVEDATE = b"SAVEDATE"
+    EMAILID = b"EMAILID"
+    THREADID = b"THREADID"
 
 
 class SectionText(enum.Enum):

@@ -260,9 +260,24 @@ def list_line(
     return line + (b' ("CHILDINFO" (%b))\r\n' % options if options else b"\r\n")
 
 
-def status_line(name: str, values: Mapping[StatusItem, int]) -> bytes:
+def mailbox_id(uidvalidity: int, number: int) -> bytes:
+    """
+    Write the permanent id of a mailbox, in parentheses (RFC 8474 section 4).
+
+    Args:
+        number: the store's; with the UIDVALIDITY it is never given again, even when an index was lost.
+    """
+    return b"(F%x-%x)" % (uidvalidity, number)
+
+
+def mailbox_id_code(uidvalidity: int, number: int) -> bytes:
+    """Say which permanent id a mailbox has (RFC 8474 sections 4.1 and 4.2)."""
+    return b"MAILBOXID " + mailbox_id(uidvalidity, number)
+
+
+def status_line(name: str, values: Mapping[StatusItem, bytes]) -> bytes:
     """Write the answer to STATUS, with the values in their order."""
-    shown = b" ".join(b"%b %d" % (item.value, value) for item, value in values.items())
+    shown = b" ".join(b"%b %b" % (item.value, value) for item, value in values.items())
     return b"* STATUS %b (%b)\r\n" % (mailbox(name), shown)
 
 

@@ -19,6 +19,7 @@ NESTING_MAX = 64
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8"}
 
 _SET = re.compile(rb"[0-9*:,]+")
+_OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")  # RFC 8474 section 7, "objectid"
 _DATE = re.compile(rb'("?)([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})\1')
 MONTHS = {name: number for number, name in enumerate(
     (b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV", b"DEC"), 1)
@@ -132,6 +133,16 @@ class ModSeq:
 
 
 @attrs.frozen
+class EmailId:
+    """Messages whose content has this permanent id (RFC 8474 section 6)."""
+
+    depth: ClassVar[int] = 1
+    cost: ClassVar[Cost] = Cost.INDEX
+
+    email_id: bytes
+
+
+@attrs.frozen
 class HeaderContains:
     """
     Messages with a header field that contains a text in any case.
@@ -197,7 +208,7 @@ class Or:
 
 SearchKey = (
     All | Numbered | HasFlag | InternalDate | SentDate | Size | HeaderContains | BodyContains | TextContains
-    | ModSeq | SavedDate | Not | And | Or
+    | ModSeq | SavedDate | EmailId | Not | And | Or
 )  # fmt: skip
 
 _FLAG_KEYS = {
@@ -404,6 +415,10 @@ def _parse_other_key(word: bytes, tokens: Tokens, charset: str) -> SearchKey:
         return Size(word == b"LARGER", tokens.number())
     if word == b"MODSEQ":
         return _parse_modseq(tokens)
+    if word in {b"EMAILID", b"THREADID"}:
+        object_id = tokens.take(_OBJECT_ID, "an id")
+        # RFC 8474 section 5.2: where no threads are kept, THREADID matches nothing.
+        return EmailId(object_id) if word == b"EMAILID" else negated(All())
     raise BadCommandError("unknown search key")
 
 

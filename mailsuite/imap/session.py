@@ -78,7 +78,7 @@ _LATER = (
     b"CREATE-SPECIAL-USE",
     b"STATUS=SIZE",
 )
-_REMEMBERED = (CONDSTORE, b"SAVEDATE")
+_REMEMBERED = (CONDSTORE, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""
 
 

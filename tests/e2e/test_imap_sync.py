@@ -81,3 +81,20 @@ def test_savedate_is_when_a_message_came_into_its_mailbox(session):
     assert ok(client, b"SEARCH SAVEDON " + day) == [b"* SEARCH 1"]
     assert ok(client, b"SEARCH SAVEDBEFORE " + day) == [b"* SEARCH"]
     assert ok(client, b"SEARCH BEFORE " + day + b" SAVEDATESUPPORTED") == [b"* SEARCH 1"]
+
+
+def test_objectid_names_mailboxes_and_messages_for_good(session):
+    client = session()
+    assert b"OBJECTID" in ok(client, b"CAPABILITY")[0].split()
+    _, status = ask(client, b"CREATE foo")
+    (mailbox,) = re.findall(rb"^OK \[MAILBOXID \(([A-Za-z0-9_-]+)\)\]", status)
+    ok(client, b"RENAME foo bar")
+    assert ok(client, b"STATUS bar (MAILBOXID)") == [b"* STATUS bar (MAILBOXID (%b))" % mailbox]
+    append(client, 2)
+    ok(client, b"SELECT INBOX")
+    lines = ok(client, b"FETCH 1:2 (EMAILID THREADID)")
+    emails = [re.search(rb"\(EMAILID \(([A-Za-z0-9_-]+)\) THREADID NIL\)", line)[1] for line in lines]
+    assert len(set(emails)) == 2
+    ok(client, b"MOVE 2 bar")
+    assert b"* OK [MAILBOXID (%b)] permanent id" % mailbox in ok(client, b"SELECT bar")
+    assert ok(client, b"SEARCH EMAILID " + emails[1]) == [b"* SEARCH 1"]

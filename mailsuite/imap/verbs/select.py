@@ -42,6 +42,8 @@ async def _open(session: Session, command: commands.Select | commands.Examine, *
     write(responses.untagged(responses.OK, "next UID", b"UIDNEXT %d" % view.uidnext))
     if account.remembers:
         write(responses.highest_modseq_line(view.modseq))
+        code = responses.mailbox_id_code(view.uidvalidity, mailbox.mailbox_id)
+        write(responses.untagged(responses.OK, "permanent id", code))
     elif command.condstore:
         write(responses.untagged(responses.OK, "MODSEQs are not kept", responses.NOMODSEQ))
     if selected.read_only:

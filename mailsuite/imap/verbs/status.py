@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mailsuite.imap import commands, responses
 from mailsuite.imap.commands import StatusItem
 from mailsuite.imap.session import Reply, Session
+from mailsuite.imap.tokens import BadCommandError
 from mailsuite.interfaces import MailboxStatus
 
 
@@ -17,12 +18,19 @@ async def status(session: Session, command: commands.Status) -> Reply:
 
 
 def note_items(session: Session, tag: bytes, items: Sequence[StatusItem]) -> None:
-    """Take note of a client that asks for MODSEQs (RFC 7162 section 3.1)."""
+    """
+    Take note of a client that asks for MODSEQs (RFC 7162 section 3.1).
+
+    Raises:
+        BadCommandError: it asks for ids, and the account has none.
+    """
+    if StatusItem.MAILBOXID in items and not session.avatar.remembers:
+        raise BadCommandError("mailboxes of this account have no permanent ids", tag=tag)
     if StatusItem.HIGHESTMODSEQ in items and session.avatar.remembers:
         session.use_modseq(tag)
 
 
-def count(items: Sequence[StatusItem], counts: MailboxStatus) -> dict[StatusItem, int]:
+def count(items: Sequence[StatusItem], counts: MailboxStatus) -> dict[StatusItem, bytes]:
     """Pick what the client asked for, in its order."""
     known = {
         StatusItem.MESSAGES: counts.messages,
@@ -34,4 +42,6 @@ def count(items: Sequence[StatusItem], counts: MailboxStatus) -> dict[StatusItem
         StatusItem.SIZE: counts.size_octets,
         StatusItem.HIGHESTMODSEQ: counts.highest_modseq,
     }
-    return {item: known[item] for item in items}
+    shown = {item: b"%d" % value for item, value in known.items()}
+    shown[StatusItem.MAILBOXID] = responses.mailbox_id(counts.uidvalidity, counts.mailbox_id)
+    return {item: shown[item] for item in items}

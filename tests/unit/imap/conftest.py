@@ -40,6 +40,7 @@ class Message:
     date: int = 0
     modseq: int = 1
     saved: int = 0
+    email_id: bytes = b"M0"
 
 
 @attrs.define
@@ -296,7 +297,7 @@ class FakeMailbox:
             return message.flags
         if column is Column.INTERNAL_DATE:
             return message.date
-        if column in {Column.MODSEQ, Column.SAVED}:
+        if column in {Column.MODSEQ, Column.SAVED, Column.EMAIL_ID}:
             return getattr(message, column.value)
         if column is Column.SIZE:
             return len(message.content)

@@ -11,6 +11,7 @@ from mailsuite.imap.search_grammar import (
     And,
     BodyContains,
     Cost,
+    EmailId,
     HasFlag,
     HeaderContains,
     InternalDate,
@@ -62,6 +63,8 @@ def any_of(*keys):
     [
         (b"ALL", All()),
         (b"MODSEQ 0", ModSeq(0)),
+        (b"EMAILID M6d99_-x", EmailId(b"M6d99_-x")),
+        (b"THREADID T64b", negation(All())),
         (b"SAVEDBEFORE 28-Dec-2014", SavedDate(Relation.BEFORE, dt.date(2014, 12, 28))),
         (b'savedon "1-jan-2015"', SavedDate(Relation.ON, dt.date(2015, 1, 1))),
         (b"SAVEDSINCE 28-Dec-2014", SavedDate(Relation.SINCE, dt.date(2014, 12, 28))),

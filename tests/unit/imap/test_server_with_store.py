@@ -218,6 +218,42 @@ def test_what_changed_since_a_former_session_is_found_again(connect, mail):
     assert other.ok(b"NOOP") == [b"* 1 FETCH (FLAGS (\\Seen))"]
 
 
+def test_ids_stay_through_rename_copy_and_move(connect, mail):
+    client = connect()
+
+    def ids(name):
+        (line,) = client.ok(b"STATUS %b (MAILBOXID)" % name)
+        return re.search(rb"MAILBOXID \((F[0-9a-f-]+)\)", line)[1]
+
+    append(client, mail("one"))
+    append(client, mail("one"))
+    _, status = client.run(b"CREATE foo")
+    foo = ids(b"foo")
+    assert b"[MAILBOXID (%b)]" % foo in status
+    client.ok(b"CREATE foo/below")
+    below = ids(b"foo/below")
+    client.ok(b"RENAME foo bar")
+    assert (ids(b"bar"), ids(b"bar/below")) == (foo, below)
+    client.ok(b"CREATE foo")
+    assert len({ids(b"foo"), ids(b"bar"), ids(b"bar/below"), ids(b"INBOX")}) == 4
+    client.ok(b"DELETE bar/below")
+    client.ok(b"CREATE bar/below")
+    assert ids(b"bar/below") != below
+    client.select()
+    emails = [line.split()[-1] for line in client.ok(b"FETCH 1:2 EMAILID")]
+    assert len(set(emails)) == 2
+    client.ok(b"COPY 1 bar")
+    client.ok(b"MOVE 2 bar")
+    inbox = ids(b"INBOX")
+    client.ok(b"RENAME INBOX old")  # which makes a mailbox (RFC 8474 section 8.2)
+    assert ids(b"INBOX") == inbox != ids(b"old")
+    client.ok(b"SELECT bar")
+    assert [line.split()[-1] for line in client.ok(b"FETCH 1:2 EMAILID")] == emails
+    assert client.ok(b"SEARCH EMAILID " + emails[1].strip(b"()")) == [b"* SEARCH 2"]
+    client.ok(b"SELECT old")
+    assert client.ok(b"SEARCH EMAILID " + emails[0].strip(b"()")) == [b"* SEARCH 1"]
+
+
 def test_a_keyword_is_shown_as_it_was_first_written(connect, mail):
     client = connect().select()
     client.send(b"a APPEND INBOX (Work) {%d+}\r\n%b\r\n" % (len(mail()), mail()))
