@@ -2,7 +2,7 @@
 One value per IMAP command: what a client asked for, with nothing left of how it was written.
 
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
-RFC 5161 (ENABLE), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE), RFC 8438
+RFC 5161 (ENABLE), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE, QRESYNC), RFC 8438
 (STATUS=SIZE).
 """
 
@@ -132,18 +132,37 @@ class Login(Command):
 
 
 @attrs.frozen
+class Resync:
+    """
+    What a client that comes back knows of a mailbox (RFC 7162 section 3.2.5).
+
+    Args:
+        modseq: up to which it knows everything.
+        known_uids: of what it wants to hear; None is all.
+        known_pairs: some sequence numbers and, in the same order, their UIDs; as many of these as of those.
+    """
+
+    uidvalidity: int
+    modseq: int
+    known_uids: SequenceSet | None = None
+    known_pairs: tuple[SequenceSet, SequenceSet] | None = None
+
+
+@attrs.frozen
 class Select(Command):
     """
     RFC 3501 section 6.3.1.
 
     Args:
         condstore: the client knows MODSEQs (RFC 7162 section 3.1.8).
+        resync: what it knows from a former session.
     """
 
     name: ClassVar[str] = "SELECT"
 
     mailbox: str
     condstore: bool = False
+    resync: Resync | None = None
 
 
 @attrs.frozen
@@ -154,6 +173,7 @@ class Examine(Command):
 
     mailbox: str
     condstore: bool = False
+    resync: Resync | None = None
 
 
 @attrs.frozen
@@ -348,6 +368,7 @@ class Fetch(Command):
     Args:
         uid: the messages are UIDs, and UID is among the items.
         changed_since: only messages with a higher MODSEQ, which is among the items (RFC 7162 section 3.1.4.1).
+        vanished: also tell which are gone since (RFC 7162 section 3.2.6).
     """
 
     name: ClassVar[str] = "FETCH"
@@ -356,6 +377,7 @@ class Fetch(Command):
     items: FetchItems
     uid: bool = False
     changed_since: int | None = None
+    vanished: bool = False
 
 
 @attrs.frozen

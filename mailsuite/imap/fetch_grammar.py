@@ -17,7 +17,7 @@ PART_DEPTH_MAX = 64
 FIELDS_MAX = 1000
 _CACHED_MAX_OCTETS = 512
 
-_MODIFIER = b" (CHANGEDSINCE "  # changes from one command to the next, so that there is nothing to keep
+_MODIFIER = b"CHANGEDSINCE "  # changes from one command to the next, so that there is nothing to keep
 
 _ITEM = re.compile(rb"[A-Za-z0-9.]+")
 _PART = re.compile(rb"[1-9][0-9]{0,9}(?:\.[1-9][0-9]{0,9})*")

@@ -15,7 +15,7 @@ from mailsuite.errors import ProtocolError
 from mailsuite.imap import commands
 from mailsuite.imap.commands import Command
 from mailsuite.imap.fetch_grammar import parse_fetch_items
-from mailsuite.imap.modifiers import parse_changed_since, parse_select_parameters, parse_unchanged_since
+from mailsuite.imap.modifiers import parse_fetch_modifiers, parse_select_parameters, parse_unchanged_since
 from mailsuite.imap.names import SEPARATOR, canonical_name, check_name, decode_name, decode_pattern, decode_utf7
 from mailsuite.imap.search_grammar import MONTHS, parse_search
 from mailsuite.imap.sequence import SequenceSet
@@ -255,11 +255,15 @@ def _login(tag: bytes, tokens: Tokens) -> Command:
 
 
 def _select(tag: bytes, tokens: Tokens) -> Command:
-    return commands.Select(tag, _mailbox(tokens), parse_select_parameters(tokens))
+    mailbox = _mailbox(tokens)
+    parameters = parse_select_parameters(tokens)
+    return commands.Select(tag, mailbox, parameters.condstore, parameters.resync)
 
 
 def _examine(tag: bytes, tokens: Tokens) -> Command:
-    return commands.Examine(tag, _mailbox(tokens), parse_select_parameters(tokens))
+    mailbox = _mailbox(tokens)
+    parameters = parse_select_parameters(tokens)
+    return commands.Examine(tag, mailbox, parameters.condstore, parameters.resync)
 
 
 def _create(tag: bytes, tokens: Tokens) -> Command:
@@ -397,7 +401,8 @@ def _fetch(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     items = parse_fetch_items(tokens, uid=uid)
     if tokens.at_end():
         return commands.Fetch(tag, messages, items, uid)
-    return commands.Fetch(tag, messages, items.with_modseq(), uid, parse_changed_since(tokens))
+    modifiers = parse_fetch_modifiers(tokens)
+    return commands.Fetch(tag, messages, items.with_modseq(), uid, modifiers.changed_since, modifiers.vanished)
 
 
 def _store(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:

@@ -14,7 +14,7 @@ import attrs
 from mailsuite.errors import Kind
 from mailsuite.imap.commands import StatusItem
 from mailsuite.imap.names import SEPARATOR, encode_utf7
-from mailsuite.imap.sequence import encode_set
+from mailsuite.imap.sequence import encode_ranges, encode_set
 
 OK = b"OK"
 NO = b"NO"
@@ -219,6 +219,17 @@ def highest_modseq_code(modseq: int) -> bytes:
 def highest_modseq_line(modseq: int) -> bytes:
     """Write it in a line of its own."""
     return untagged(OK, "highest MODSEQ", highest_modseq_code(modseq))
+
+
+def vanished_line(ranges: Iterable[tuple[int, int]], *, earlier: bool = False) -> bytes:
+    """
+    Say which UIDs are gone (RFC 7162 section 3.2.10).
+
+    Args:
+        ranges: at least one.
+        earlier: before the client was told how many messages there are, so that it must not count them.
+    """
+    return b"* VANISHED %b%b\r\n" % (b"(EARLIER) " if earlier else b"", encode_ranges(ranges))
 
 
 def modified_code(numbers: Iterable[int]) -> bytes:

@@ -7,6 +7,7 @@ RFC 3501 section 6.4.4.
 import datetime as dt
 import enum
 import re
+from collections.abc import Iterator
 from typing import ClassVar
 
 import attrs
@@ -434,15 +435,26 @@ def _parse_modseq(tokens: Tokens) -> ModSeq:
     return ModSeq(tokens.modseq())
 
 
-def mentions(key: SearchKey, kind: type[SearchKey]) -> bool:
-    """Whether a key of this kind is anywhere in the tree."""
+def leaves(key: SearchKey) -> Iterator[SearchKey]:
+    """Give the keys that stand alone, wherever they are in the tree."""
     match key:
         case And() | Or():
-            return any(mentions(each, kind) for each in key.keys)
+            for each in key.keys:
+                yield from leaves(each)
         case Not():
-            return mentions(key.key, kind)
+            yield from leaves(key.key)
         case _:
-            return isinstance(key, kind)
+            yield key
+
+
+def mentions(key: SearchKey, kind: type[SearchKey]) -> bool:
+    """Whether a key of this kind is anywhere in the tree."""
+    return any(isinstance(leaf, kind) for leaf in leaves(key))
+
+
+def names_numbers(key: SearchKey) -> bool:
+    """Whether sequence numbers are asked for: while they are, none may change (RFC 7162 section 3.2.10.2)."""
+    return any(isinstance(leaf, Numbered) and not leaf.uid for leaf in leaves(key))
 
 
 def _parse_text(tokens: Tokens, charset: str) -> str:

@@ -8,7 +8,7 @@ import attrs
 from twisted.cred.portal import Portal
 
 from mailsuite.imap import commands, responses
-from mailsuite.imap.selected import CONDSTORE, Selected
+from mailsuite.imap.selected import CONDSTORE, QRESYNC, Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
@@ -78,7 +78,7 @@ _LATER = (
     b"CREATE-SPECIAL-USE",
     b"STATUS=SIZE",
 )
-_REMEMBERED = (CONDSTORE, b"SAVEDATE", b"OBJECTID")
+_REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""
 
 
@@ -217,6 +217,16 @@ class Session:
             self.enabled.add(CONDSTORE)
             if self.selected is not None:
                 self.connection.write(responses.highest_modseq_line(self.selected.view.told_modseq))
+
+    def need_qresync(self, tag: bytes) -> None:
+        """
+        Check that the client has switched QRESYNC on.
+
+        Raises:
+            BadCommandError: it has not (RFC 7162 section 3.2.3).
+        """
+        if QRESYNC not in self.enabled:
+            raise BadCommandError("ENABLE QRESYNC comes first", tag=tag)
 
     @property
     def avatar(self) -> IMailAccount:

@@ -34,6 +34,7 @@ class Notices:
 
     Args:
         expunged: sequence numbers, each as it is when the ones before it are gone.
+        vanished: the UIDs of the same messages, ascending.
         exists: the number of messages, or None when the client knows it.
         recent: the number of messages with ``\Recent``, or None when the client knows it.
         keywords: all keywords of the mailbox, or None when the client knows them.
@@ -41,6 +42,7 @@ class Notices:
     """
 
     expunged: Sequence[int] = ()
+    vanished: Sequence[int] = ()
     exists: int | None = None
     recent: int | None = None
     keywords: frozenset[str] | None = None
@@ -263,7 +265,11 @@ class SelectedView:
         Args:
             expunge: whether sequence numbers may change now; if not, expunged messages wait.
         """
-        expunged = self._remove_gone() if expunge and self._gone else ()
+        expunged: Sequence[int] = ()
+        vanished: Sequence[int] = ()
+        if expunge and self._gone:
+            vanished = sorted(self._gone)
+            expunged = self._remove_gone()
         exists = recent = keywords = None
         if self.told_exists != len(self.uids):
             exists = self.told_exists = len(self.uids)
@@ -272,7 +278,14 @@ class SelectedView:
         if self._told_keywords != self.keywords:
             keywords = self._told_keywords = self.keywords
         flags = tuple(self._flag_notices()) if self._changed else ()
-        return Notices(expunged=expunged, exists=exists, recent=recent, keywords=keywords, flags=flags)
+        return Notices(
+            expunged=expunged,
+            vanished=vanished[: len(expunged)],  # the last of them may have come after what the client knows
+            exists=exists,
+            recent=recent,
+            keywords=keywords,
+            flags=flags,
+        )
 
     def keyword_notice(self) -> frozenset[str] | None:
         """Give all keywords when there are some that the client was not told, and count them as told."""

@@ -98,3 +98,65 @@ def test_objectid_names_mailboxes_and_messages_for_good(session):
     ok(client, b"MOVE 2 bar")
     assert b"* OK [MAILBOXID (%b)] permanent id" % mailbox in ok(client, b"SELECT bar")
     assert ok(client, b"SEARCH EMAILID " + emails[1]) == [b"* SEARCH 1"]
+
+
+def resync(client, uidvalidity, since):
+    lines = ok(client, b"SELECT INBOX (QRESYNC (%d %d))" % (uidvalidity, since))
+    return [line for line in lines if b"VANISHED" in line or b" FETCH " in line]
+
+
+def test_qresync_tells_what_went_and_what_changed_in_one_pass(session):
+    sleeper, other = session(), session()
+    assert b"QRESYNC" in ok(sleeper, b"CAPABILITY")[0].split()
+    append(other, 6)
+    assert ok(sleeper, b"ENABLE QRESYNC") == [b"* ENABLED QRESYNC"]
+    lines = ok(sleeper, b"SELECT INBOX")
+    began = modseq(lines)
+    (uidvalidity,) = map(int, re.findall(rb"\[UIDVALIDITY (\d+)\]", b"\n".join(lines)))
+    ok(other, b"SELECT INBOX")
+    ok(other, b"STORE 2,4 +FLAGS.SILENT (\\Deleted)")
+    ok(other, b"EXPUNGE")
+    lines, status = ask(sleeper, b"NOOP")
+    assert lines[0] == b"* VANISHED 2,4"
+    assert status.startswith(b"OK [HIGHESTMODSEQ %d]" % (began + 2))
+    sleeper.logout()
+    ok(other, b"STORE 3 +FLAGS.SILENT ($Work)")
+    awake = session()
+    ok(awake, b"ENABLE QRESYNC")
+    changed = b"* 3 FETCH (UID 5 FLAGS ($Work) MODSEQ (%d))" % (began + 3)
+    assert resync(awake, uidvalidity, began) == [b"* VANISHED (EARLIER) 2,4", changed]
+    assert resync(awake, uidvalidity, began + 2) == [changed]
+    assert resync(awake, uidvalidity + 1, began) == []
+    assert ask(awake, b"SELECT Sent")[0][0].startswith(b"* OK [CLOSED]")
+    ok(awake, b"SELECT INBOX")
+    assert ok(awake, b"UID FETCH 1:5 (UID) (CHANGEDSINCE %d VANISHED)" % (began + 3)) == []
+    ok(awake, b"UID STORE 1 +FLAGS.SILENT (\\Deleted)")
+    lines, status = ask(awake, b"UID EXPUNGE 1")
+    assert lines == [b"* VANISHED 1"]
+    assert status.startswith(b"OK [HIGHESTMODSEQ %d]" % (began + 5))
+
+
+@pytest.mark.slow
+def test_ten_thousand_changes_are_told_to_who_slept(session):
+    sleeper, other = session(), session()
+    for _ in range(10):
+        messages = b" ".join(b"{%d+}\r\n%b" % (len(MESSAGE), MESSAGE) for _ in range(1000))
+        ok(other, b"APPEND INBOX " + messages)
+    ok(sleeper, b"ENABLE QRESYNC")
+    lines = ok(sleeper, b"SELECT INBOX")
+    began = modseq(lines)
+    (uidvalidity,) = map(int, re.findall(rb"\[UIDVALIDITY (\d+)\]", b"\n".join(lines)))
+    sleeper.logout()
+    ok(other, b"SELECT INBOX")
+    ok(other, b"STORE 1:5000 +FLAGS.SILENT (\\Deleted)")
+    ok(other, b"EXPUNGE")
+    ok(other, b"STORE 1:5000 +FLAGS.SILENT (\\Seen)")
+    awake = session()
+    ok(awake, b"ENABLE QRESYNC")
+    lines = resync(awake, uidvalidity, began)
+    vanished = [line for line in lines if b"VANISHED (EARLIER)" in line]
+    assert lines[: len(vanished)] == vanished
+    ranges = [pair.split(b":") for line in vanished for pair in line.split()[-1].split(b",")]
+    assert [uid for pair in ranges for uid in range(int(pair[0]), int(pair[-1]) + 1)] == list(range(1, 5001))
+    assert len(lines) == len(vanished) + 5000
+    assert lines[-1].startswith(b"* 5000 FETCH (UID 10000 FLAGS (\\Seen) MODSEQ (")

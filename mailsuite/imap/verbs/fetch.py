@@ -10,9 +10,10 @@ from mailsuite.imap.ahead import Ahead
 from mailsuite.imap.bodies import write_bodies
 from mailsuite.imap.fetch_format import Plan, Row, flag_octets, plan_for, row_uid
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
-from mailsuite.imap.resync import changed_rows
+from mailsuite.imap.resync import changed_rows, write_vanished
 from mailsuite.imap.sections import answer, cached_fields, needs_content
 from mailsuite.imap.session import Reply, Session
+from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.view import SEEN_FLAG
 from mailsuite.interfaces import History, StoreMode
 
@@ -26,6 +27,10 @@ WRITE_OCTETS = 64 * 1024
 async def fetch(session: Session, command: commands.Fetch) -> Reply:
     """FETCH (RFC 3501 section 6.4.5), also of what changed since a MODSEQ (RFC 7162 section 3.1.4.1)."""
     selected = session.mailbox
+    if command.vanished and not command.uid:
+        raise BadCommandError("VANISHED is for UID FETCH", tag=command.tag)  # RFC 7162 section 3.2.6
+    if command.vanished:
+        session.need_qresync(command.tag)
     if FetchAttribute.MODSEQ in command.items.attributes:
         session.use_modseq(command.tag)
     plan = plan_for(command.items)
@@ -33,25 +38,37 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
         await selected.synchronise()  # flags come from the view
         session.connection.write(selected.keyword_notice())
     if command.changed_since is not None:
-        history = await selected.mailbox.history(command.changed_since)
-        named = selected.view.positions(command.messages, uid=command.uid)
-        if plan.from_history:
-            await write_changed(session, plan, named, history)
-            return Reply("FETCH completed")
-        uids = array("I")
-        for rows in changed_rows(selected.view, named, history):
-            uids.extend(uid for uid, _, _ in rows)
-            await session.connection.sleep(0)
+        uids = await _tell_changed(session, command, plan, command.changed_since)
     else:
         uids = selected.view.resolve(command.messages, uid=command.uid)
     if plan.from_view:
         await _write_from_view(session, plan, uids)
         return Reply("FETCH completed")
     missing = await _Fetching(session, command.items, plan).run(uids)
+    if FetchAttribute.MODSEQ in command.items.attributes:
+        # Who saw a MODSEQ takes it that everything up to it was told, also what went (RFC 7162 section 3.2).
+        await selected.synchronise(always=True)
     if missing:
         # RFC 5530 section 3: some of it is not there, since somebody else expunged it.
         return Reply("some of the messages are expunged", code=responses.EXPUNGEISSUED)
     return Reply("FETCH completed")
+
+
+async def _tell_changed(session: Session, command: commands.Fetch, plan: Plan, since: int) -> "array[int]":
+    """Write what a history tells of the messages named; give the UIDs of those whose answers need more than that."""
+    selected = session.mailbox
+    history = await selected.mailbox.history(since)
+    if command.vanished:
+        await write_vanished(session, history, command.messages.resolve(selected.view.uidnext - 1))
+    named = selected.view.positions(command.messages, uid=command.uid)
+    uids = array("I")
+    if plan.from_history:
+        await write_changed(session, plan, named, history)
+        return uids
+    for rows in changed_rows(selected.view, named, history):
+        uids.extend(uid for uid, _, _ in rows)
+        await session.connection.sleep(0)
+    return uids
 
 
 async def write_changed(session: Session, plan: Plan, named: Sequence[range], history: History) -> None:

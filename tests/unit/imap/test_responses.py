@@ -87,6 +87,8 @@ def test_a_mailbox_is_an_astring_in_modified_utf7(name, octets):
         (responses.mailbox_id_code(0x6A, 18), b"MAILBOXID (F6a-12)"),
         (responses.status_line("x", {StatusItem.MAILBOXID: responses.mailbox_id(2**32 - 1, 2**40)}),
          b"* STATUS x (MAILBOXID (Fffffffff-10000000000))\r\n"),
+        (responses.vanished_line([(405, 405), (407, 410)]), b"* VANISHED 405,407:410\r\n"),
+        (responses.vanished_line([(1, 2)], earlier=True), b"* VANISHED (EARLIER) 1:2\r\n"),
         (responses.search_line([], 5), b"* SEARCH\r\n"),
         (responses.search_line([2, 5], 917162500), b"* SEARCH 2 5 (MODSEQ 917162500)\r\n"),
         (responses.search_line([]), b"* SEARCH\r\n"),

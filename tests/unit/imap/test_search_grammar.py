@@ -25,6 +25,7 @@ from mailsuite.imap.search_grammar import (
     Size,
     TextContains,
     mentions,
+    names_numbers,
     parse_search,
 )
 from mailsuite.imap.sequence import SequenceSet
@@ -230,3 +231,11 @@ def test_sixty_four_levels_of_parentheses_pass():
 )
 def test_whether_a_kind_of_key_is_anywhere(text, answer):
     assert mentions(parse(text), ModSeq) is answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [(b"1:3", True), (b"UID 1:3", False), (b"OR SEEN NOT (DELETED 4)", True), (b"OR SEEN NOT (DELETED UID 4)", False)],
+)
+def test_whether_sequence_numbers_are_asked_for(text, answer):
+    assert names_numbers(parse(text)) is answer

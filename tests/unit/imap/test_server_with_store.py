@@ -148,6 +148,7 @@ COMMANDS = st.lists(
                 b"UID EXPUNGE 2:5", b"COPY 1 INBOX", b"UID MOVE 3 Trash", b"MOVE 1 INBOX", b"SEARCH DELETED",
                 b"APPEND INBOX {3+}\r\n\r\na", b"FETCH 1:* (FLAGS) (CHANGEDSINCE 3)", b"SELECT INBOX (CONDSTORE)",
                 b"STORE 1:* (UNCHANGEDSINCE 4) -FLAGS (\\Deleted)", b"FETCH 1:* (FLAGS MODSEQ)", b"SEARCH MODSEQ 3",
+                b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE 2)",
             ]
         ),
     ),
@@ -301,3 +302,85 @@ def test_content_that_is_no_text_is_shown_octet_for_octet(connect, suite):
     assert b"BODY[] {%d}\r\n%b)\r\nb OK " % (len(content), content) in answer
     assert b"{%d}\r\n%b)\r\nc OK " % (len(body), body) in client.send(b"c FETCH 1 BODY.PEEK[TEXT]\r\n")
     assert b"<255> {3}\r\n\xff\x00\x01)" in client.send(b"d FETCH 1 BODY.PEEK[TEXT]<255.3>\r\n")
+
+
+class Cache:
+    """What a client keeps from one session to the next, by the rules of RFC 7162 section 6."""
+
+    def __init__(self):
+        self.uidvalidity = 0
+        self.modseq = 0
+        self.flags = {}
+
+    def learn(self, lines):
+        text = b"\n".join(lines)
+        told = [int(each) for each in re.findall(rb"HIGHESTMODSEQ (\d+)\]", text)]
+        seen = [int(each) for each in re.findall(rb"MODSEQ \((\d+)\)", text)]
+        for uids in re.findall(rb"VANISHED (?:\(EARLIER\) )?([0-9:,]+)", text):
+            for pair in uids.split(b","):
+                first, _, last = pair.partition(b":")
+                for uid in range(int(first), int(last or first) + 1):
+                    self.flags.pop(uid, None)
+        for line in lines:
+            uid = re.search(rb"[( ]UID (\d+)", line)
+            flags = re.search(rb"FLAGS \(([^)]*)\)", line)
+            if b" FETCH (" in line and uid and flags:
+                self.flags[int(uid[1])] = frozenset(flags[1].split()) - {b"\\Recent"}
+        self.modseq = told[-1] if told else max([self.modseq, *seen])
+
+    def open(self, client):
+        client.ok(b"ENABLE QRESYNC")
+        if not self.uidvalidity:
+            lines, status = client.run(b"SELECT INBOX")
+            self.uidvalidity = int(re.search(rb"UIDVALIDITY (\d+)", b" ".join(lines))[1])
+            lines += client.ok(b"UID FETCH 1:* (FLAGS MODSEQ)")
+        else:
+            lines, status = client.run(b"SELECT INBOX (QRESYNC (%d %d))" % (self.uidvalidity, self.modseq))
+        assert status.startswith(b"OK")
+        self.learn([*lines, status])
+
+
+OF_SLEEPER = [
+    b"NOOP", b"FETCH 1:* (UID FLAGS)", b"UID FETCH 1:* (FLAGS MODSEQ)", b"FETCH 1:* (UID MODSEQ)", b"STORE 1 +FLAGS (kw)",
+    b"STORE 1:* +FLAGS.SILENT (\\Deleted)", b"STORE 2 FLAGS ()", b"UID EXPUNGE 1:3", b"MOVE 1 Trash", b"SEARCH ALL",
+    b"UID FETCH 1:* BODY[TEXT]", b"UID SEARCH 1:*", b"STORE 1:* (UNCHANGEDSINCE 6) FLAGS (own)",
+]  # fmt: skip
+OF_OTHERS = [
+    b"STORE 1 +FLAGS (\\Flagged)", b"STORE 2:3 +FLAGS (\\Deleted)", b"EXPUNGE", b"MOVE 2 INBOX", b"COPY 1 INBOX",
+    b"MOVE 1 Trash", b"STORE 1:* -FLAGS (\\Deleted kw)", b"APPEND INBOX {3+}\r\n\r\na", b"UID FETCH 1:* BODY[TEXT]",
+]  # fmt: skip
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("sleeper"), st.sampled_from(OF_SLEEPER)),
+        st.tuples(st.just("other"), st.sampled_from(OF_OTHERS)),
+        st.just(("lost", b"")),
+    ),
+    max_size=20,
+)
+
+
+@given(st.sampled_from(["memory", "maildir"]), STEPS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_client_missed_it_hears_when_it_comes_back(make_connect, mail, kind, steps):
+    connect = make_connect(kind)
+    other = connect().select()
+    for number in range(5):
+        append(other, mail(str(number)))
+    cache, sleeper = Cache(), connect()
+    cache.open(sleeper)
+    for who, command in [*steps, ("lost", b"")]:
+        if who == "other":
+            other.run(command)
+        elif who == "sleeper":
+            lines, status = sleeper.run(command)
+            if b"FETCH" in command and b"MODSEQ" not in command:
+                # What the client asked for without a MODSEQ may be newer than what it knows.
+                lines = [line for line in lines if b" FETCH (" not in line or b"MODSEQ" in line]
+            cache.learn([*lines, status])
+        else:
+            sleeper.transport.loseConnection()
+            sleeper = connect()
+            cache.open(sleeper)
+            truth = Cache()
+            truth.open(connect())
+            assert cache.flags == truth.flags, steps

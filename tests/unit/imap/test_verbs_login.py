@@ -125,6 +125,8 @@ def test_enable_says_what_was_enabled_and_passes_over_the_rest(client):
     client.login()
     assert client.ok(b"ENABLE X-NOTHING IDLE") == [b"* ENABLED"]
     assert client.ok(b"ENABLE X-NOTHING CONDSTORE condstore") == [b"* ENABLED CONDSTORE"]
+    assert client.ok(b"ENABLE QRESYNC") == [b"* ENABLED QRESYNC"]
+    assert client.ok(b"ENABLE QRESYNC CONDSTORE") == [b"* ENABLED QRESYNC CONDSTORE"]
 
 
 def test_namespace(client):

@@ -209,6 +209,10 @@ def test_a_client_that_believes_everything_it_is_told_knows_the_mailbox(steps):
 
 def test_the_told_modseq_stays_behind_what_is_held_back():
     view = make_view()
+    view.apply(changes(expunged=[20, 40], added=[50]))
+    view.apply(changes(expunged=[50]))
+    assert list(view.notices(expunge=True).vanished) == [20, 40]  # nobody was told of 50
+    view = make_view()
     view.apply(changes(modseq=105, flags=[(20, SEEN)]))
     assert view.told_modseq == 105
     view.apply(changes(modseq=107, expunged=[10]))
