@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from mailsuite.imap import commands, responses
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import Reply, Session
+from mailsuite.imap.view import SelectedView
 from mailsuite.interfaces import StoreMode
 
 ROWS_PER_TURN = 1000
@@ -56,13 +57,29 @@ def _lines(
     view = selected.view
     shows_modseq = selected.shows_modseq
     for uid, flags, modseq in rows:
+        # A client that wants silence must still hear what others changed at the same time (RFC 3501 section 6.4.6).
+        expected = command.silent and _is_expected(view, uid, flags, command)
         number = view.note_flags(uid, flags)
-        if number and not command.silent:
+        if number and not expected:
             shown_uid = uid if command.uid or shows_modseq else None
             shown = view.shown_flags(uid, flags)
             yield responses.fetch_flags_line(number, shown, shown_uid, modseq if shows_modseq else None)
         elif number and shows_modseq:
             yield responses.fetch_modseq_line(number, uid, modseq)
+
+
+def _is_expected(view: SelectedView, uid: int, flags: frozenset[str], command: commands.Store) -> bool:
+    """Whether a client that knows the flags of the view can tell by itself which they are now."""
+    position = view.index(uid)
+    if position < 0:
+        return True
+    chosen = frozenset(map(str.lower, command.flags))
+    known = frozenset(map(str.lower, view.flags[position]))
+    if command.mode is StoreMode.ADD:
+        chosen = known | chosen
+    elif command.mode is StoreMode.REMOVE:
+        chosen = known - chosen
+    return chosen == frozenset(map(str.lower, flags))
 
 
 def refused_keywords(session: Session, flags: frozenset[str]) -> Reply | None:
