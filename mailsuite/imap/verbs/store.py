@@ -1,12 +1,14 @@
 """STORE and UID STORE."""
 
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 
 from mailsuite.imap import commands, responses
+from mailsuite.imap.resync import FlagRow
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.view import SelectedView
-from mailsuite.interfaces import StoreMode
+from mailsuite.interfaces import Changes, StoreMode
 
 ROWS_PER_TURN = 1000
 
@@ -29,9 +31,7 @@ async def store(session: Session, command: commands.Store) -> Reply:
     uids = view.resolve(command.messages, uid=command.uid)
     if not uids:
         return Reply("no such messages; nothing stored")
-    (rows, late), changes = await selected.changing(
-        selected.mailbox.store_flags(uids, command.mode, command.flags, command.unchanged_since)
-    )
+    rows, late, changes = await _store(selected, command, uids)
     for start in range(0, len(rows), ROWS_PER_TURN):
         turn = rows[start : start + ROWS_PER_TURN]
         view.note_keywords(frozenset().union(*(flags for _, flags, _ in turn)))  # as they are written, others' as well
@@ -50,9 +50,41 @@ async def store(session: Session, command: commands.Store) -> Reply:
     return Reply("some of the messages changed meanwhile" if late else "STORE completed", code=modified)
 
 
-def _lines(
-    selected: Selected, command: commands.Store, rows: Sequence[tuple[int, frozenset[str], int]]
-) -> Iterator[bytes]:
+async def _store(
+    selected: Selected, command: commands.Store, uids: Sequence[int]
+) -> tuple[Sequence[FlagRow], Sequence[int], Changes]:
+    """
+    Store; give what became of the messages, the UIDs of those left alone, and what changed in the mailbox.
+
+    A message has but one MODSEQ. So that nobody is refused because of a flag that is none of its business, those left
+    alone are tried again where just other flags changed (RFC 7162 section 3.1.12); only for a client that knows all
+    that it was told, for the view stands for what it knows.
+    """
+    view = selected.view
+    mailbox = selected.mailbox
+    since = command.unchanged_since
+    is_current = since is not None and since >= view.told_modseq
+    (rows, late), changes = await selected.changing(mailbox.store_flags(uids, command.mode, command.flags, since))
+    if not late or not is_current or command.mode is StoreMode.REPLACE:
+        return rows, late, changes
+    chosen = _folded(command.flags)
+    now = {uid: _folded(flags) & chosen for uid, flags, _ in changes.flags}
+    again = [uid for uid in late if uid in now and now[uid] == _folded(view.flags_of(uid)) & chosen]
+    if again:
+        (more, _), changes = await selected.changing(
+            mailbox.store_flags(again, command.mode, command.flags, changes.modseq)
+        )
+        done = {uid for uid, _, _ in more}
+        rows = sorted([*rows, *more], key=operator.itemgetter(0))
+        late = [uid for uid in late if uid not in done]
+    return rows, late, changes
+
+
+def _folded(flags: Iterable[str]) -> frozenset[str]:
+    return frozenset(map(str.lower, flags))
+
+
+def _lines(selected: Selected, command: commands.Store, rows: Sequence[FlagRow]) -> Iterator[bytes]:
     """Note the new flags in the view, and write what the client is to be told of them."""
     view = selected.view
     shows_modseq = selected.shows_modseq
@@ -73,13 +105,13 @@ def _is_expected(view: SelectedView, uid: int, flags: frozenset[str], command: c
     position = view.index(uid)
     if position < 0:
         return True
-    chosen = frozenset(map(str.lower, command.flags))
-    known = frozenset(map(str.lower, view.flags[position]))
+    chosen = _folded(command.flags)
+    known = _folded(view.flags[position])
     if command.mode is StoreMode.ADD:
         chosen = known | chosen
     elif command.mode is StoreMode.REMOVE:
         chosen = known - chosen
-    return chosen == frozenset(map(str.lower, flags))
+    return chosen == _folded(flags)
 
 
 def refused_keywords(session: Session, flags: frozenset[str]) -> Reply | None:

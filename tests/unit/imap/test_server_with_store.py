@@ -358,6 +358,7 @@ OF_SLEEPER = [
     b"STORE 1 +FLAGS (kw)",
     b"STORE 1:* +FLAGS.SILENT (\\Deleted)", b"STORE 2 FLAGS ()", b"UID EXPUNGE 1:3", b"MOVE 1 Trash", b"SEARCH ALL",
     b"UID FETCH 1:* BODY[TEXT]", b"UID SEARCH 1:*", b"STORE 1:* (UNCHANGEDSINCE 6) FLAGS (own)",
+    b"STORE 1:* (UNCHANGEDSINCE 8) +FLAGS (own)",
 ]  # fmt: skip
 OF_OTHERS = [
     b"STORE 1 +FLAGS (\\Flagged)", b"STORE 2:3 +FLAGS (\\Deleted)", b"EXPUNGE", b"MOVE 2 INBOX", b"COPY 1 INBOX",

@@ -158,7 +158,7 @@ def test_store_tells_the_modseq_even_when_it_is_silent(client):
 def test_a_conditional_store_leaves_alone_what_changed(suite, client):
     client.ok(b"SELECT INBOX (CONDSTORE)")
     change(suite, 2, "\\Flagged")
-    lines, status = client.run(b"STORE 1:3 (UNCHANGEDSINCE 5) +FLAGS.SILENT (\\Deleted)")
+    lines, status = client.run(b"STORE 1:3 (UNCHANGEDSINCE 5) FLAGS.SILENT (\\Deleted)")
     assert lines == [
         b"* 1 FETCH (UID 1 MODSEQ (7))",
         b"* 3 FETCH (UID 3 MODSEQ (7))",
@@ -171,11 +171,27 @@ def test_a_conditional_store_leaves_alone_what_changed(suite, client):
     assert client.ok(b"STORE 2 (UNCHANGEDSINCE 6) -FLAGS (\\Flagged)")[0].startswith(b"* 2 FETCH (UID 2 FLAGS ()")
 
 
+def test_nobody_is_refused_because_of_another_flag(suite, client):
+    client.ok(b"SELECT INBOX (CONDSTORE)")
+    change(suite, 2, "\\Flagged")
+    change(suite, 3, "\\Deleted")
+    lines, status = client.run(b"STORE 1:3 (UNCHANGEDSINCE 5) +FLAGS.SILENT (\\DELETED)")
+    assert lines == [
+        b"* 1 FETCH (UID 1 MODSEQ (8))",
+        b"* 2 FETCH (UID 2 FLAGS (\\Deleted \\Flagged) MODSEQ (9))",
+        b"* 3 FETCH (UID 3 FLAGS (\\Deleted) MODSEQ (7))",
+    ]
+    assert status.startswith(b"OK [MODIFIED 3]")
+    change(suite, 4, "\\Seen")
+    _, status = client.run(b"STORE 4 (UNCHANGEDSINCE 8) -FLAGS (\\Deleted)")
+    assert status.startswith(b"OK [MODIFIED 4]")  # it does not even know what it was told
+
+
 def test_a_conditional_store_on_expunged_messages_says_both(suite, client):
     client.ok(b"SELECT INBOX (CONDSTORE)")
     change(suite, 1)
     suite.account.boxes["INBOX"].messages.pop(4)
-    _, status = client.run(b"STORE 1:4 (UNCHANGEDSINCE 5) +FLAGS (\\Deleted)")
+    _, status = client.run(b"STORE 1:4 (UNCHANGEDSINCE 5) -FLAGS (\\Seen)")
     assert status.startswith(b"NO [MODIFIED 1]")
 
 

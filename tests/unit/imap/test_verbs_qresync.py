@@ -156,7 +156,7 @@ def test_what_is_held_back_keeps_the_modseq_down(suite, resyncing):
     lines, status = resyncing.run(b"STORE 1:2 (UNCHANGEDSINCE 7) +FLAGS.SILENT (\\Seen)")
     assert lines == [b"* 1 FETCH (UID 1 MODSEQ (9))", b"* 2 FETCH (UID 2 MODSEQ (9))"]
     assert status.startswith(b"OK [HIGHESTMODSEQ 7]")
-    lines, status = resyncing.run(b"STORE 1:3 (UNCHANGEDSINCE 7) +FLAGS.SILENT (\\Draft)")
+    lines, status = resyncing.run(b"STORE 1:3 (UNCHANGEDSINCE 7) FLAGS (\\Draft)")
     assert lines[-1] == b"* OK [HIGHESTMODSEQ 7] highest MODSEQ"
     assert status.startswith(b"OK [MODIFIED 1:2]")
     lines, status = resyncing.run(b"NOOP")
