@@ -6,12 +6,12 @@ what was asked for is read, a piece at a time, never faster than the client take
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.imap.fetch_format import Plan, Row, flag_octets
+from mailsuite.imap.fetch_format import Plan, Row
 from mailsuite.imap.fetch_grammar import BodySection, FetchItems
 from mailsuite.imap.sections import (
     answer,
@@ -62,13 +62,13 @@ async def write_bodies(
     plan: Plan,
     openings: Sequence[bytes],
     rows: Sequence[Row],
-    fresh: frozenset[int],
+    fresh: Mapping[int, bytes],
 ) -> int:
     """
     Write the answers of some messages; return how many had no octets any more.
 
     Args:
-        fresh: UIDs whose flags are to be told as well, since this FETCH changed them.
+        fresh: by UID, what is to be told as well, since this FETCH changed it.
     """
     writing = Bodies(session, items)
     missing = 0
@@ -79,7 +79,7 @@ async def write_bodies(
             size=row[plan.size_at],  # type: ignore[arg-type]  # likewise
             header=row[plan.header_at] if plan.header_at else b"",  # type: ignore[arg-type]  # likewise
             opening=opening + space,
-            closing=writing.closing(row[0], fresh),  # type: ignore[arg-type]  # likewise
+            closing=fresh.get(row[0], b"") + b")\r\n",  # type: ignore[call-overload]  # likewise
         )
         for opening, row in zip(openings, rows, strict=True)
     ]
@@ -118,12 +118,6 @@ class Bodies:
         self._mailbox: IMailbox = session.mailbox.mailbox
         self._sections = items.sections
         self.whole = any(is_whole(section) for section in items.sections)
-
-    def closing(self, uid: int, fresh: frozenset[int]) -> bytes:
-        """Write the end of an answer."""
-        if uid not in fresh:
-            return b")\r\n"
-        return b" FLAGS %b)\r\n" % flag_octets(self._session.mailbox.view.flags_of(uid))
 
     async def write_small(self, batch: Sequence[Wanted]) -> int:
         """Read messages together and write them; return how many are gone."""

@@ -117,6 +117,7 @@ class TwistedAccount:
     """
 
     account_id = 0
+    remembers = False
 
     def __init__(self, avatar: IAccountIMAP, email: str) -> None:
         self.email = email

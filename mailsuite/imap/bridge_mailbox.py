@@ -22,6 +22,7 @@ from mailsuite.interfaces import (
     AppendMessage,
     Changes,
     Column,
+    History,
     IMailbox,
     MailboxChange,
     PartOffsets,
@@ -173,6 +174,11 @@ class TwistedMailbox:
             recent=recent,
             keywords=_keywords(each for _, each in flags),
         )
+
+    async def history(self, since_modseq: int) -> History:
+        """Nothing is kept from one session to the next."""
+        del since_modseq
+        raise MailError(Kind.INVALID, "the mailbox keeps no MODSEQs")
 
     async def _messages(self, uids: Sequence[int]) -> list[tuple[int, IMessageIMAP]]:
         if not uids:

@@ -3,7 +3,8 @@ One value per IMAP command: what a client asked for, with nothing left of how it
 
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
 RFC 4731 (ESEARCH), RFC 4978 (COMPRESS), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5256 (SORT, THREAD),
-RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8438 (STATUS=SIZE), RFC 9208 (QUOTA).
+RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE, QRESYNC), RFC 8438 (STATUS=SIZE),
+RFC 9208 (QUOTA).
 """
 
 import enum
@@ -21,7 +22,12 @@ from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 
 class StatusItem(enum.Enum):
-    """What STATUS can be asked for (RFC 3501 section 6.3.10, RFC 8438 section 3.1, RFC 9051 section 6.3.11)."""
+    """
+    What STATUS can be asked for.
+
+    RFC 3501 section 6.3.10, RFC 7162 section 3.1.7, RFC 8438 section 3.1, RFC 8474 section 4.3 and RFC 9051
+    section 6.3.11.
+    """
 
     MESSAGES = b"MESSAGES"
     RECENT = b"RECENT"
@@ -34,6 +40,8 @@ class StatusItem(enum.Enum):
     """RFC 9208 section 4.1.4: octets."""
     APPENDLIMIT = b"APPENDLIMIT"
     """RFC 7889 section 4: octets."""
+    HIGHESTMODSEQ = b"HIGHESTMODSEQ"
+    MAILBOXID = b"MAILBOXID"
 
 
 class ListSelection(enum.Enum):
@@ -141,21 +149,48 @@ class Login(Command):
 
 
 @attrs.frozen
+class Resync:
+    """
+    What a client that comes back knows of a mailbox (RFC 7162 section 3.2.5).
+
+    Args:
+        modseq: up to which it knows everything.
+        known_uids: of what it wants to hear; None is all.
+        known_pairs: some sequence numbers and, in the same order, their UIDs; as many of these as of those.
+    """
+
+    uidvalidity: int
+    modseq: int
+    known_uids: SequenceSet | None = None
+    known_pairs: tuple[SequenceSet, SequenceSet] | None = None
+
+
+@attrs.frozen
 class Select(Command):
-    """RFC 3501 section 6.3.1."""
+    """
+    RFC 3501 section 6.3.1.
+
+    Args:
+        condstore: the client knows MODSEQs (RFC 7162 section 3.1.8).
+        resync: what it knows from a former session.
+    """
 
     name: ClassVar[str] = "SELECT"
 
     mailbox: str
+    condstore: bool = False
+    resync: Resync | None = None
 
 
 @attrs.frozen
 class Examine(Command):
-    """RFC 3501 section 6.3.2."""
+    """RFC 3501 section 6.3.2, with what SELECT can have."""
 
     name: ClassVar[str] = "EXAMINE"
 
     mailbox: str
+    condstore: bool = False
+    resync: Resync | None = None
 
 
 @attrs.frozen
@@ -412,6 +447,8 @@ class Fetch(Command):
 
     Args:
         uid: the messages are UIDs, and UID is among the items.
+        changed_since: only messages with a higher MODSEQ, which is among the items (RFC 7162 section 3.1.4.1).
+        vanished: also tell which are gone since (RFC 7162 section 3.2.6).
     """
 
     name: ClassVar[str] = "FETCH"
@@ -419,6 +456,8 @@ class Fetch(Command):
     messages: SequenceSet
     items: FetchItems
     uid: bool = False
+    changed_since: int | None = None
+    vanished: bool = False
 
 
 @attrs.frozen
@@ -429,6 +468,7 @@ class Store(Command):
     Args:
         uid: the messages are UIDs.
         silent: the client does not want to be told the new flags.
+        unchanged_since: only messages whose MODSEQ is not higher (RFC 7162 section 3.1.3).
     """
 
     name: ClassVar[str] = "STORE"
@@ -438,6 +478,7 @@ class Store(Command):
     flags: frozenset[str]
     silent: bool = False
     uid: bool = False
+    unchanged_since: int | None = None
 
 
 @attrs.frozen

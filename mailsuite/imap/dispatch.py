@@ -2,9 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
+import attrs
+
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.parser import parse_command
+from mailsuite.imap.search_grammar import names_numbers
+from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import ConnectionGone, Reply, Session, State
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.verbs import VERBS
@@ -73,7 +77,7 @@ class Dispatch:
         await self._answer(
             command.tag,
             lambda: verb(self._session, command),
-            expunge=uid or not isinstance(command, _NO_EXPUNGE),
+            expunge=_may_renumber(command, uid=uid),
             uid=uid,
         )
 
@@ -106,13 +110,24 @@ class Dispatch:
             session.log.failure("imap.command.failed")
             reply, broken = SERVER_BUG, True
         if session.selected is not None:
-            session.connection.write(session.selected.notices(expunge=expunge, uid=uid))
+            reply = self._tell_changes(session.selected, reply, expunge=expunge, uid=uid)
         if reply is not None:
             session.connection.write(responses.tagged(tag, reply.status, reply.text, reply.code))
         if broken:
             # What the verb left behind is unknown: a new connection begins with a known state.
             session.connection.write(responses.bye("internal error", responses.UNAVAILABLE))
             session.connection.hang_up()
+
+    def _tell_changes(self, selected: Selected, reply: Reply | None, *, expunge: bool, uid: bool) -> Reply | None:
+        """Tell what changed in the selected mailbox; the HIGHESTMODSEQ that may follow goes into the reply's code."""
+        connection = self._session.connection
+        connection.write(selected.notices(expunge=expunge, uid=uid))
+        code = selected.take_modseq_code()
+        if code and reply is not None and reply.status == responses.OK and not reply.code:
+            return attrs.evolve(reply, code=code)
+        if code:
+            connection.write(responses.untagged(responses.OK, "highest MODSEQ", code))
+        return reply
 
     async def _check_selected(self) -> None:
         """After a failure: is the selected mailbox still there?"""
@@ -147,6 +162,13 @@ class Dispatch:
             session.log.emit("imap.session.refused", reason=error.detail)
             connection.write(responses.bye("too many bad commands" if not error.close else error.detail))
             connection.hang_up()
+
+
+def _may_renumber(command: commands.Command, *, uid: bool) -> bool:
+    """Whether sequence numbers may change with the answer (RFC 3501 section 7.4.1, RFC 7162 section 3.2.10.2)."""
+    if isinstance(command, commands.Search | commands.Sort | commands.Thread) and names_numbers(command.key):
+        return False
+    return uid or not isinstance(command, _NO_EXPUNGE)
 
 
 def _with_tag(error: BadCommandError, tag: bytes) -> BadCommandError:

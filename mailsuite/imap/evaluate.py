@@ -13,13 +13,16 @@ from mailsuite.imap.search_grammar import (
     All,
     And,
     BodyContains,
+    EmailId,
     HasFlag,
     HeaderContains,
     InternalDate,
+    ModSeq,
     Not,
     Numbered,
     Or,
     Relation,
+    SavedDate,
     SearchKey,
     SentDate,
     Size,
@@ -41,7 +44,9 @@ EPOCH_ORDINAL = 719163  # of 1970-01-01, as `datetime.date.toordinal` counts
 
 Positions = list[int]
 Read = Callable[[int, int], bytes]
-StoredKey = InternalDate | Age | Size | SentDate | HeaderContains | BodyContains | TextContains
+StoredKey = (
+    InternalDate | Age | Size | ModSeq | SavedDate | EmailId | SentDate | HeaderContains | BodyContains | TextContains
+)
 
 
 class Evaluation:
@@ -102,15 +107,18 @@ class Evaluation:
     async def _match_stored(self, key: StoredKey, candidates: Positions) -> Positions:
         """Test what the view does not know."""
         match key:
-            case InternalDate():
+            case InternalDate() | SavedDate():
                 on_day = _date_test(key.relation, key.day.toordinal() - EPOCH_ORDINAL)
-                return await self._by_column(
-                    Column.INTERNAL_DATE, lambda value: on_day(value // DAY_SECONDS), candidates
-                )
+                column = Column.SAVED if isinstance(key, SavedDate) else Column.INTERNAL_DATE
+                return await self._by_column(column, lambda value: on_day(value // DAY_SECONDS), candidates)
             case Age():
                 return await self._by_column(Column.INTERNAL_DATE, _age_test(key, self._now), candidates)
             case Size():
                 return await self._by_column(Column.SIZE, _size_test(key), candidates)
+            case EmailId():
+                return await self._by_column(Column.EMAIL_ID, lambda value: value == key.email_id, candidates)
+            case ModSeq():
+                return await self._by_column(Column.MODSEQ, lambda value: value >= key.modseq, candidates)
             case SentDate():
                 on_day = _date_test(key.relation, key.day.toordinal() - EPOCH_ORDINAL)
                 return await self._by_header(functools.partial(_sent_on, on_day), candidates)

@@ -25,8 +25,16 @@ _COLUMNS = {
     FetchAttribute.ENVELOPE: Column.ENVELOPE,
     FetchAttribute.BODY: Column.BODY,
     FetchAttribute.BODYSTRUCTURE: Column.BODYSTRUCTURE,
+    FetchAttribute.MODSEQ: Column.MODSEQ,
+    FetchAttribute.SAVEDATE: Column.SAVED,
+    FetchAttribute.EMAILID: Column.EMAIL_ID,
 }
-_NUMBERS = frozenset((FetchAttribute.UID, FetchAttribute.RFC822_SIZE))
+_FORMS = {
+    FetchAttribute.UID: b"UID %d",
+    FetchAttribute.RFC822_SIZE: b"RFC822.SIZE %d",
+    FetchAttribute.EMAILID: b"EMAILID (%b)",
+    FetchAttribute.MODSEQ: b"MODSEQ (%d)",  # RFC 7162 section 7, "fetch-mod-resp"
+}
 
 flag_octets = functools.lru_cache(maxsize=4096)(responses.flag_list)
 """Flags as they are sent; sets of flags are few, and the index hands out the same objects."""
@@ -34,6 +42,8 @@ flag_octets = functools.lru_cache(maxsize=4096)(responses.flag_list)
 _ENCODERS: dict[FetchAttribute, Callable[..., bytes]] = {
     FetchAttribute.FLAGS: flag_octets,
     FetchAttribute.INTERNALDATE: responses.internal_date,
+    FetchAttribute.SAVEDATE: responses.internal_date,
+    FetchAttribute.THREADID: lambda _: b"NIL",  # RFC 8474 section 5.2: no threads are kept
 }
 
 
@@ -43,13 +53,16 @@ class Plan:
     What a FETCH needs and how its answers look.
 
     Args:
-        columns: to be asked of the index; a row has the UID before them. Flags are not among them: the view has them.
+        columns: to be asked of the index; a row has the UID before them. Flags are among them only beside the MODSEQ,
+            to which they must fit; otherwise the view has them.
         opening: of an answer up to its last attribute, to be interpolated with the sequence number and `values`.
         sources: of each attribute: the place in the row, and how the value is written.
         tells_flags: they are among the attributes.
         size_at: place of the size in a row; 0 when it is not needed.
         header_at: place of the cached header fields in a row; 0 when they are not needed.
+        flags_at: place of the flags in a row; 0 when they are not there.
         from_view: the index is not needed at all.
+        from_history: nothing is needed but what tells of changes.
     """
 
     columns: tuple[Column, ...]
@@ -58,7 +71,9 @@ class Plan:
     tells_flags: bool
     size_at: int
     header_at: int
+    flags_at: int
     from_view: bool
+    from_history: bool
 
     def openings(self, numbers: Iterable[int], rows: Sequence[Row], flags: Iterable[frozenset[str]]) -> Iterator[bytes]:
         r"""
@@ -94,6 +109,9 @@ def plan_for(items: FetchItems) -> Plan:
         columns.append(Column.SIZE)
     if any(is_cached(section) for section in items.sections):
         columns.append(Column.HEADER)
+    asked = set(items.attributes)
+    if asked >= {FetchAttribute.FLAGS, FetchAttribute.MODSEQ}:
+        columns.append(Column.FLAGS)
     sources = []
     words = []
     for attribute in items.attributes:
@@ -101,7 +119,7 @@ def plan_for(items: FetchItems) -> Plan:
         if attribute is FetchAttribute.FLAGS:
             at = FLAGS_AT
         sources.append((at, _ENCODERS.get(attribute)))
-        words.append(attribute.value + (b" %d" if attribute in _NUMBERS else b" %b"))
+        words.append(_FORMS.get(attribute, attribute.value + b" %b"))
     return Plan(
         columns=tuple(columns),
         opening=b"* %d FETCH (" + b" ".join(words),
@@ -109,7 +127,9 @@ def plan_for(items: FetchItems) -> Plan:
         tells_flags=FetchAttribute.FLAGS in items.attributes,
         size_at=_place(columns, Column.SIZE),
         header_at=_place(columns, Column.HEADER),
-        from_view=not items.sections and set(items.attributes) <= {FetchAttribute.UID, FetchAttribute.FLAGS},
+        flags_at=_place(columns, Column.FLAGS),
+        from_view=not items.sections and asked <= {FetchAttribute.UID, FetchAttribute.FLAGS},
+        from_history=not items.sections and asked <= {FetchAttribute.UID, FetchAttribute.FLAGS, FetchAttribute.MODSEQ},
     )
 
 

@@ -1,7 +1,7 @@
 """
 What FETCH asks for: data items, macros and body sections, each with the label of its response.
 
-RFC 3501 sections 6.4.5 and 7.4.2.
+RFC 3501 sections 6.4.5 and 7.4.2, RFC 7162 section 3.1.4.2, RFC 8474 section 5.3, RFC 8514 section 4.2.
 """
 
 import enum
@@ -16,6 +16,8 @@ ITEMS_MAX = 1000
 PART_DEPTH_MAX = 64
 FIELDS_MAX = 1000
 _CACHED_MAX_OCTETS = 512
+
+_MODIFIER = b"CHANGEDSINCE "  # changes from one command to the next, so that there is nothing to keep
 
 _ITEM = re.compile(rb"[A-Za-z0-9.]+")
 _PART = re.compile(rb"[1-9][0-9]{0,9}(?:\.[1-9][0-9]{0,9})*")
@@ -34,6 +36,10 @@ class FetchAttribute(enum.Enum):
     ENVELOPE = b"ENVELOPE"
     BODY = b"BODY"
     BODYSTRUCTURE = b"BODYSTRUCTURE"
+    MODSEQ = b"MODSEQ"
+    SAVEDATE = b"SAVEDATE"
+    EMAILID = b"EMAILID"
+    THREADID = b"THREADID"
 
 
 class SectionText(enum.Enum):
@@ -94,6 +100,12 @@ class FetchItems:
             return self
         return FetchItems((FetchAttribute.UID, *self.attributes), self.sections)
 
+    def with_modseq(self) -> "FetchItems":
+        """Give the same with MODSEQ, which every answer to CHANGEDSINCE holds (RFC 7162 section 3.1.4.1)."""
+        if FetchAttribute.MODSEQ in self.attributes:
+            return self
+        return FetchItems((*self.attributes, FetchAttribute.MODSEQ), self.sections)
+
 
 _FAST = (FetchAttribute.FLAGS, FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE)
 _ALL = (*_FAST, FetchAttribute.ENVELOPE)
@@ -109,7 +121,7 @@ _TEXTS = {text.value: text for text in SectionText if text is not SectionText.AL
 
 def parse_fetch_items(tokens: Tokens, *, uid: bool = False) -> FetchItems:
     """
-    Read the items of a FETCH, which are its last argument.
+    Read the items of a FETCH; nothing but modifiers may follow (RFC 4466 section 2.4).
 
     Args:
         uid: UID is one of them, whether written or not.
@@ -118,7 +130,7 @@ def parse_fetch_items(tokens: Tokens, *, uid: bool = False) -> FetchItems:
         BadCommandError: they are not written as RFC 3501 section 9, "fetch", says.
     """
     rest = tokens.rest_of_line()
-    if rest is not None and len(rest) <= _CACHED_MAX_OCTETS:
+    if rest is not None and len(rest) <= _CACHED_MAX_OCTETS and _MODIFIER not in rest.upper():
         items = _parse_cached(rest, uid)
         tokens.take_rest()
         return items

@@ -15,6 +15,7 @@ from mailsuite.errors import ProtocolError
 from mailsuite.imap import commands
 from mailsuite.imap.commands import Command
 from mailsuite.imap.fetch_grammar import parse_fetch_items
+from mailsuite.imap.modifiers import parse_fetch_modifiers, parse_select_parameters, parse_unchanged_since
 from mailsuite.imap.names import SEPARATOR, canonical_name, check_name, decode_name, decode_pattern, decode_utf7
 from mailsuite.imap.search_grammar import MONTHS, SearchKey, parse_search, parse_search_criteria
 from mailsuite.imap.sequence import SequenceSet
@@ -265,6 +266,18 @@ def _login(tag: bytes, tokens: Tokens) -> Command:
     return commands.Login(tag, username, tokens.astring("a password"))
 
 
+def _select(tag: bytes, tokens: Tokens) -> Command:
+    mailbox = _mailbox(tokens)
+    parameters = parse_select_parameters(tokens)
+    return commands.Select(tag, mailbox, parameters.condstore, parameters.resync)
+
+
+def _examine(tag: bytes, tokens: Tokens) -> Command:
+    mailbox = _mailbox(tokens)
+    parameters = parse_select_parameters(tokens)
+    return commands.Examine(tag, mailbox, parameters.condstore, parameters.resync)
+
+
 def _create(tag: bytes, tokens: Tokens) -> Command:
     name = _new_mailbox(tokens)
     uses: list[SpecialUse] = []
@@ -442,12 +455,17 @@ def _search_key(
 def _fetch(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     messages = _messages(tokens)
     tokens.space()
-    return commands.Fetch(tag, messages, parse_fetch_items(tokens, uid=uid), uid)
+    items = parse_fetch_items(tokens, uid=uid)
+    if tokens.at_end():
+        return commands.Fetch(tag, messages, items, uid)
+    modifiers = parse_fetch_modifiers(tokens)
+    return commands.Fetch(tag, messages, items.with_modseq(), uid, modifiers.changed_since, modifiers.vanished)
 
 
 def _store(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     messages = _messages(tokens)
     tokens.space()
+    unchanged_since = parse_unchanged_since(tokens)
     item = _STORE_ITEMS.get(tokens.take(_STORE_ITEM, "FLAGS, +FLAGS or -FLAGS").upper())
     if item is None:
         raise BadCommandError("expected FLAGS, +FLAGS or -FLAGS")
@@ -461,7 +479,7 @@ def _store(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
             tokens.space()
             listed.append(_flag(tokens))
         flags = frozenset(listed)
-    return commands.Store(tag, messages, mode, flags, silent, uid)
+    return commands.Store(tag, messages, mode, flags, silent, uid, unchanged_since)
 
 
 def _compress(tag: bytes, tokens: Tokens) -> Command:
@@ -524,8 +542,8 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"STARTTLS": _bare(commands.StartTLS),
     b"AUTHENTICATE": _authenticate,
     b"LOGIN": _login,
-    b"SELECT": _of_mailbox(commands.Select),
-    b"EXAMINE": _of_mailbox(commands.Examine),
+    b"SELECT": _select,
+    b"EXAMINE": _examine,
     b"CREATE": _create,
     b"DELETE": _of_mailbox(commands.Delete),
     b"RENAME": _rename,

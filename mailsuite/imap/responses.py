@@ -14,7 +14,7 @@ import attrs
 from mailsuite.errors import Kind
 from mailsuite.imap.commands import SearchReturn, StatusItem
 from mailsuite.imap.names import SEPARATOR, encode_utf7
-from mailsuite.imap.sequence import encode_set
+from mailsuite.imap.sequence import encode_ranges, encode_set
 
 OK = b"OK"
 NO = b"NO"
@@ -37,6 +37,7 @@ HASCHILDREN = b"HASCHILDREN"  # RFC 9051 section 7.1
 INUSE = b"INUSE"
 LIMIT = b"LIMIT"
 NONEXISTENT = b"NONEXISTENT"
+NOMODSEQ = b"NOMODSEQ"  # RFC 7162 section 3.1.2.2
 NOPERM = b"NOPERM"
 OVERQUOTA = b"OVERQUOTA"
 PRIVACYREQUIRED = b"PRIVACYREQUIRED"
@@ -196,28 +197,71 @@ def permanent_flags_code(flags: Iterable[str]) -> bytes:
     return b"PERMANENTFLAGS " + flag_list(flags)
 
 
-def fetch_flags_line(number: int, flags: Iterable[str], uid: int | None = None) -> bytes:
-    """Say that a message has these flags; with its UID in answer to a UID command."""
-    if uid is None:
-        return b"* %d FETCH (FLAGS %b)\r\n" % (number, flag_list(flags))
-    return b"* %d FETCH (UID %d FLAGS %b)\r\n" % (number, uid, flag_list(flags))
+def fetch_flags_line(number: int, flags: Iterable[str], uid: int | None = None, modseq: int | None = None) -> bytes:
+    """Say that a message has these flags; with its UID in answer to a UID command, with its MODSEQ to who knows it."""
+    shown = b"FLAGS " + flag_list(flags)
+    if uid is not None:
+        shown = b"UID %d %b" % (uid, shown)
+    if modseq is not None:
+        shown = b"%b MODSEQ (%d)" % (shown, modseq)
+    return b"* %d FETCH (%b)\r\n" % (number, shown)
 
 
-def search_line(numbers: Sequence[int]) -> bytes:
-    """Write the answer to SEARCH."""
-    return _numbers_line(b"* SEARCH", numbers)
+def fetch_modseq_line(number: int, uid: int, modseq: int) -> bytes:
+    """Say which MODSEQ a message has now (RFC 7162 section 3.1.3)."""
+    return b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (number, uid, modseq)
 
 
-def _numbers_line(beginning: bytes, numbers: Sequence[int]) -> bytes:
-    return b" ".join(filter(None, (beginning, " ".join(map(str, numbers)).encode("ascii")))) + b"\r\n"
+def highest_modseq_code(modseq: int) -> bytes:
+    """Say up to which MODSEQ the client knows everything (RFC 7162 section 3.1.2.1)."""
+    return b"HIGHESTMODSEQ %d" % modseq
 
 
-def sort_line(numbers: Sequence[int]) -> bytes:
-    """Write the answer to SORT (RFC 5256 section 4)."""
-    return _numbers_line(b"* SORT", numbers)
+def highest_modseq_line(modseq: int) -> bytes:
+    """Write it in a line of its own."""
+    return untagged(OK, "highest MODSEQ", highest_modseq_code(modseq))
 
 
-def esearch_line(tag: bytes, returns: Collection[SearchReturn], numbers: Sequence[int], *, uid: bool) -> bytes:
+def vanished_line(ranges: Iterable[tuple[int, int]], *, earlier: bool = False) -> bytes:
+    """
+    Say which UIDs are gone (RFC 7162 section 3.2.10).
+
+    Args:
+        ranges: at least one.
+        earlier: before the client was told how many messages there are, so that it must not count them.
+    """
+    return b"* VANISHED %b%b\r\n" % (b"(EARLIER) " if earlier else b"", encode_ranges(ranges))
+
+
+def modified_code(numbers: Iterable[int]) -> bytes:
+    """Say which messages, by number or UID, a conditional STORE left alone (RFC 7162 section 3.1.3)."""
+    return b"MODIFIED " + encode_set(numbers)
+
+
+def search_line(numbers: Sequence[int], modseq: int = 0) -> bytes:
+    """
+    Write the answer to SEARCH.
+
+    Args:
+        modseq: the highest of the messages found, when the search asked for MODSEQs (RFC 7162 section 3.1.6).
+    """
+    return _numbers_line(b"* SEARCH", numbers, modseq)
+
+
+def _numbers_line(beginning: bytes, numbers: Sequence[int], modseq: int) -> bytes:
+    shown = " ".join(map(str, numbers)).encode("ascii")
+    highest = b"(MODSEQ %d)" % modseq if modseq and numbers else b""
+    return b" ".join(filter(None, (beginning, shown, highest))) + b"\r\n"
+
+
+def sort_line(numbers: Sequence[int], modseq: int = 0) -> bytes:
+    """Write the answer to SORT (RFC 5256 section 4); with MODSEQ as `search_line` (RFC 7162 section 3.1.9)."""
+    return _numbers_line(b"* SORT", numbers, modseq)
+
+
+def esearch_line(
+    tag: bytes, returns: Collection[SearchReturn], numbers: Sequence[int], *, uid: bool, modseq: int = 0
+) -> bytes:
     """
     Write the answer to an extended SEARCH or SORT: of no messages, only how many there are.
 
@@ -227,6 +271,7 @@ def esearch_line(tag: bytes, returns: Collection[SearchReturn], numbers: Sequenc
         tag: of the command that this answers (RFC 4466 section 2.6.2).
         numbers: what was found, in order: MIN is the first, MAX the last.
         uid: the numbers are UIDs.
+        modseq: the highest of the messages that are told, when the search asked for MODSEQs (RFC 7162 section 3.1.10).
     """
     words = [b'* ESEARCH (TAG "%b")' % tag]
     if uid:
@@ -240,6 +285,8 @@ def esearch_line(tag: bytes, returns: Collection[SearchReturn], numbers: Sequenc
             words.append(b"ALL " + encode_set(numbers))
     if SearchReturn.COUNT in returns:
         words.append(b"COUNT %d" % len(numbers))
+    if modseq and numbers:
+        words.append(b"MODSEQ %d" % modseq)
     return b" ".join(words) + b"\r\n"
 
 
@@ -264,9 +311,24 @@ def list_line(
     return line + (b' ("CHILDINFO" (%b))\r\n' % options if options else b"\r\n")
 
 
-def status_line(name: str, values: Mapping[StatusItem, int]) -> bytes:
+def mailbox_id(uidvalidity: int, number: int) -> bytes:
+    """
+    Write the permanent id of a mailbox, in parentheses (RFC 8474 section 4).
+
+    Args:
+        number: the store's; with the UIDVALIDITY it is never given again, even when an index was lost.
+    """
+    return b"(F%x-%x)" % (uidvalidity, number)
+
+
+def mailbox_id_code(uidvalidity: int, number: int) -> bytes:
+    """Say which permanent id a mailbox has (RFC 8474 sections 4.1 and 4.2)."""
+    return b"MAILBOXID " + mailbox_id(uidvalidity, number)
+
+
+def status_line(name: str, values: Mapping[StatusItem, bytes]) -> bytes:
     """Write the answer to STATUS, with the values in their order."""
-    shown = b" ".join(b"%b %d" % (item.value, value) for item, value in values.items())
+    shown = b" ".join(b"%b %b" % (item.value, value) for item, value in values.items())
     return b"* STATUS %b (%b)\r\n" % (mailbox(name), shown)
 
 

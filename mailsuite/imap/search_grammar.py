@@ -7,6 +7,7 @@ RFC 3501 section 6.4.4, RFC 5032 section 3 (OLDER, YOUNGER).
 import datetime as dt
 import enum
 import re
+from collections.abc import Iterator
 from typing import ClassVar
 
 import attrs
@@ -19,6 +20,7 @@ NESTING_MAX = 64
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8"}
 
 _SET = re.compile(rb"[0-9*:,]+|\$")
+_OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")  # RFC 8474 section 7, "objectid"
 _DATE = re.compile(rb'("?)([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})\1')
 MONTHS = {name: number for number, name in enumerate(
     (b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV", b"DEC"), 1)
@@ -105,6 +107,17 @@ class Age:
 
 
 @attrs.frozen
+class SavedDate:
+    """Messages by the day on which they came into the mailbox that they are in (RFC 8514 section 4.3)."""
+
+    depth: ClassVar[int] = 1
+    cost: ClassVar[Cost] = Cost.INDEX
+
+    relation: Relation
+    day: dt.date
+
+
+@attrs.frozen
 class SentDate:
     """Messages by the day in their Date field."""
 
@@ -124,6 +137,26 @@ class Size:
 
     larger: bool
     octets: int
+
+
+@attrs.frozen
+class ModSeq:
+    """Messages whose MODSEQ is not lower (RFC 7162 section 3.1.5)."""
+
+    depth: ClassVar[int] = 1
+    cost: ClassVar[Cost] = Cost.INDEX
+
+    modseq: int
+
+
+@attrs.frozen
+class EmailId:
+    """Messages whose content has this permanent id (RFC 8474 section 6)."""
+
+    depth: ClassVar[int] = 1
+    cost: ClassVar[Cost] = Cost.INDEX
+
+    email_id: bytes
 
 
 @attrs.frozen
@@ -192,7 +225,7 @@ class Or:
 
 SearchKey = (
     All | Numbered | HasFlag | InternalDate | Age | SentDate | Size | HeaderContains | BodyContains | TextContains
-    | Not | And | Or
+    | ModSeq | SavedDate | EmailId | Not | And | Or
 )  # fmt: skip
 
 _FLAG_KEYS = {
@@ -212,6 +245,7 @@ _NOT_FLAG_KEYS = {
     b"UNSEEN": "\\Seen",
 }
 _DATE_KEYS = {name.value.encode("ascii"): name for name in Relation}
+_SAVED_KEYS = {b"SAVED" + name: relation for name, relation in _DATE_KEYS.items()}
 _SENT_KEYS = {b"SENT" + name: relation for name, relation in _DATE_KEYS.items()}
 _TEXT_KEYS: dict[bytes, type[BodyContains] | type[TextContains]] = {b"BODY": BodyContains, b"TEXT": TextContains}
 _FIELD_KEYS = {name: name.lower() for name in (b"BCC", b"CC", b"FROM", b"SUBJECT", b"TO")}
@@ -374,6 +408,7 @@ def _parse_charset(tokens: Tokens) -> str:
 
 _LONE_KEYS: dict[bytes, SearchKey] = {
     b"ALL": All(),
+    b"SAVEDATESUPPORTED": All(),
     b"NEW": _combined(And, [HasFlag("\\Recent"), negated(HasFlag("\\Seen"))]),
     **{name: HasFlag(flag) for name, flag in _FLAG_KEYS.items()},
     **{name: negated(HasFlag(flag)) for name, flag in _NOT_FLAG_KEYS.items()},
@@ -392,6 +427,8 @@ def _parse_key(word: bytes, tokens: Tokens, charset: str) -> SearchKey:
         return HeaderContains(_FIELD_KEYS[word], _parse_text(tokens, charset))
     if word in _DATE_KEYS:
         return InternalDate(_DATE_KEYS[word], _parse_date(tokens))
+    if word in _SAVED_KEYS:
+        return SavedDate(_SAVED_KEYS[word], _parse_date(tokens))
     if word in _SENT_KEYS:
         return SentDate(_SENT_KEYS[word], _parse_date(tokens))
     return _parse_other_key(word, tokens, charset)
@@ -411,7 +448,47 @@ def _parse_other_key(word: bytes, tokens: Tokens, charset: str) -> SearchKey:
         return Size(word == b"LARGER", tokens.number())
     if word in {b"OLDER", b"YOUNGER"}:
         return Age(word == b"OLDER", _parse_interval(tokens))
+    if word == b"MODSEQ":
+        return _parse_modseq(tokens)
+    if word in {b"EMAILID", b"THREADID"}:
+        object_id = tokens.take(_OBJECT_ID, "an id")
+        # RFC 8474 section 5.2: where no threads are kept, THREADID matches nothing.
+        return EmailId(object_id) if word == b"EMAILID" else negated(All())
     raise BadCommandError("unknown search key")
+
+
+def _parse_modseq(tokens: Tokens) -> ModSeq:
+    """Read a MODSEQ; the name and kind of one flag are passed over, since a message has but one MODSEQ."""
+    if tokens.peek() == b'"':
+        if not tokens.string().lower().startswith(b"/flags/"):
+            raise BadCommandError("expected the name of a flag")
+        tokens.space()
+        if tokens.word("priv, shared or all") not in {b"PRIV", b"SHARED", b"ALL"}:
+            raise BadCommandError("expected priv, shared or all")
+        tokens.space()
+    return ModSeq(tokens.modseq())
+
+
+def leaves(key: SearchKey) -> Iterator[SearchKey]:
+    """Give the keys that stand alone, wherever they are in the tree."""
+    match key:
+        case And() | Or():
+            for each in key.keys:
+                yield from leaves(each)
+        case Not():
+            yield from leaves(key.key)
+        case _:
+            yield key
+
+
+def mentions(key: SearchKey, kind: type[SearchKey]) -> bool:
+    """Whether a key of this kind is anywhere in the tree."""
+    return any(isinstance(leaf, kind) for leaf in leaves(key))
+
+
+def names_numbers(key: SearchKey) -> bool:
+    """Whether sequence numbers are asked for: while they are, none may change (RFC 7162 section 3.2.10.2)."""
+    return any(isinstance(leaf, Numbered) and not leaf.uid for leaf in leaves(key))
 
 
 def _parse_text(tokens: Tokens, charset: str) -> str:

@@ -1,14 +1,19 @@
 """The mailbox that a session has selected, and how the session hears of its changes."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from mailsuite.imap import responses
 from mailsuite.imap.ahead import Ahead
+from mailsuite.imap.sequence import merge_runs
 from mailsuite.imap.view import SYSTEM_FLAGS, Notices, SelectedView
 from mailsuite.interfaces import ANY_MAILBOX, Changes, IMailAccount, IMailbox, ISubscription, MailboxChange
 
 T = TypeVar("T")
+
+CONDSTORE = b"CONDSTORE"
+QRESYNC = b"QRESYNC"
 
 
 class Selected:
@@ -17,12 +22,20 @@ class Selected:
 
     It listens from the beginning, so that nothing between the snapshot and the first command is missed; `view` is
     there after `look`.
+
+    Args:
+        enabled: what the client has switched on, now and later.
+
+    Attributes:
+        modseq_due: who uses QRESYNC is to be told HIGHESTMODSEQ, since messages went.
     """
 
     view: SelectedView
 
-    def __init__(self, account: IMailAccount, mailbox: IMailbox) -> None:
+    def __init__(self, account: IMailAccount, mailbox: IMailbox, enabled: AbstractSet[bytes] = frozenset()) -> None:
         self.mailbox = mailbox
+        self._enabled = enabled
+        self.modseq_due = False
         self.read_only: bool = mailbox.read_only
         self.on_change: Callable[[], None] | None = None
         self._newest = 0
@@ -42,6 +55,11 @@ class Selected:
             return
         if self.on_change is not None:
             self.on_change()
+
+    @property
+    def shows_modseq(self) -> bool:
+        """Whether the client is told UID and MODSEQ with all flags (RFC 7162 sections 3.1 and 3.2.4)."""
+        return CONDSTORE in self._enabled
 
     @property
     def is_behind(self) -> bool:
@@ -96,22 +114,38 @@ class Selected:
             return b""
         return b"".join(self._lines(self.view.notices(expunge=expunge), uid=uid))
 
+    def take_modseq_code(self) -> bytes:
+        """
+        Write HIGHESTMODSEQ for who uses QRESYNC, if it is due; otherwise nothing.
+
+        While messages that went may not be told, it stays behind, so that the client asks for them again when the
+        connection breaks (RFC 7162 section 3.2).
+        """
+        due = (self.modseq_due or self.view.has_gone) and QRESYNC in self._enabled
+        self.modseq_due = False
+        return responses.highest_modseq_code(self.view.told_modseq) if due else b""
+
     def keyword_notice(self) -> bytes:
         """Write the flags there can be, if there are some that the client does not know."""
         keywords = self.view.keyword_notice()
         return b"" if keywords is None else self.flag_lines(keywords)
 
     def _lines(self, notices: Notices, *, uid: bool) -> Iterator[bytes]:
-        for number in notices.expunged:
-            yield responses.expunge_line(number)
+        if notices.vanished and QRESYNC in self._enabled:
+            self.modseq_due = True
+            yield responses.vanished_line(merge_runs(notices.vanished))
+        else:
+            yield from map(responses.expunge_line, notices.expunged)
         if notices.exists is not None:
             yield responses.exists_line(notices.exists)
         if notices.recent is not None:
             yield responses.recent_line(notices.recent)
         if notices.keywords is not None:
             yield self.flag_lines(notices.keywords)
-        for number, message_uid, flags in notices.flags:
-            yield responses.fetch_flags_line(number, flags, message_uid if uid else None)
+        shows_modseq = self.shows_modseq
+        for number, message_uid, flags, modseq in notices.flags:
+            shown_uid = message_uid if uid or shows_modseq else None
+            yield responses.fetch_flags_line(number, flags, shown_uid, modseq if shows_modseq else None)
 
     def flag_lines(self, keywords: frozenset[str]) -> bytes:
         """Write which flags there can be, and which are kept (RFC 3501 section 7.1, PERMANENTFLAGS)."""

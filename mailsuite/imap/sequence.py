@@ -95,6 +95,11 @@ class SequenceSet:
         return cls(_merged([(number, number) for number in numbers]))
 
     @property
+    def count(self) -> int:
+        """How many numbers the ranges hold."""
+        return sum(last - first + 1 for first, last in self.ranges)
+
+    @property
     def largest(self) -> int:
         """The largest number that the client wrote as a number; 0 when it wrote only ``*``."""
         named = self.ranges[-1][1] if self.ranges else 0
@@ -161,6 +166,24 @@ def _runs(numbers: Iterable[int]) -> Iterator[bytes]:
         first = last = number
     if first >= 0:
         yield b"%d" % first if first == last else b"%d:%d" % (first, last)
+
+
+def merge_runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Give ascending numbers as ranges that do not touch."""
+    first = last = 0
+    for number in numbers:
+        if number != last + 1 or not first:
+            if first:
+                yield first, last
+            first = number
+        last = number
+    if first:
+        yield first, last
+
+
+def encode_ranges(ranges: Iterable[tuple[int, int]]) -> bytes:
+    """Write ranges as a set; at least one, for an empty set cannot be written."""
+    return b",".join(b"%d" % first if first == last else b"%d:%d" % (first, last) for first, last in ranges)
 
 
 def encode_set(numbers: Iterable[int]) -> bytes:

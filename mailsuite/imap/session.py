@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import attrs
 from twisted.cred.portal import Portal
 
-from mailsuite.imap import commands
-from mailsuite.imap.selected import Selected
+from mailsuite.imap import commands, responses
+from mailsuite.imap.selected import CONDSTORE, QRESYNC, Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
@@ -94,6 +94,8 @@ _LATER = (
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
 )
+_REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
+"""What an account must remember for."""
 
 
 @attrs.frozen
@@ -222,7 +224,33 @@ class Session:
             if not self.compressed:
                 words.append(b"COMPRESS=DEFLATE")
             words.append(b"APPENDLIMIT=%d" % self.settings.literal_max_octets)
+            if self.account is not None and self.account.remembers:
+                words += _REMEMBERED
         return words
+
+    def use_modseq(self, tag: bytes) -> None:
+        """
+        Take note that the client knows MODSEQs: it is told them from now on (RFC 7162 section 3.1).
+
+        Raises:
+            BadCommandError: the mailboxes of this account keep none (RFC 7162 section 3.1.2.2).
+        """
+        if not self.avatar.remembers:
+            raise BadCommandError("the mailbox keeps no MODSEQs", tag=tag)
+        if CONDSTORE not in self.enabled:
+            self.enabled.add(CONDSTORE)
+            if self.selected is not None:
+                self.connection.write(responses.highest_modseq_line(self.selected.view.told_modseq))
+
+    def need_qresync(self, tag: bytes) -> None:
+        """
+        Check that the client has switched QRESYNC on.
+
+        Raises:
+            BadCommandError: it has not (RFC 7162 section 3.2.3).
+        """
+        if QRESYNC not in self.enabled:
+            raise BadCommandError("ENABLE QRESYNC comes first", tag=tag)
 
     @property
     def avatar(self) -> IMailAccount:

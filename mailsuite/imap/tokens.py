@@ -9,6 +9,7 @@ import re
 from mailsuite.errors import ProtocolError
 
 NUMBER_MAX = 2**32 - 1  # RFC 3501 section 9, "number"
+MODSEQ_MAX = 2**63 - 1  # RFC 7162 section 7, "mod-sequence-value"
 TAG_MAX_OCTETS = 64
 NESTING_MAX = 32
 
@@ -21,6 +22,7 @@ _QUOTED_ESCAPED = re.compile(rb'"((?:[^"\\\x00\r\n]++|\\["\\])*+)"')
 _LITERAL_MARK = re.compile(rb"~?\{[0-9]+\+?\}")
 _NUMBER = re.compile(rb"[0-9]+")
 _NUMBER_MAX_DIGITS = 10
+_MODSEQ_MAX_DIGITS = 19
 
 
 class BadCommandError(ProtocolError):
@@ -169,6 +171,18 @@ class Tokens:
         digits = self.take(_NUMBER, "a number")
         if len(digits) > _NUMBER_MAX_DIGITS or (value := int(digits)) > NUMBER_MAX:
             raise BadCommandError("the number is too large")
+        return value
+
+    def modseq(self) -> int:
+        """
+        Take a MODSEQ of up to 63 bits (RFC 7162 section 7, "mod-sequence-valzer").
+
+        Raises:
+            BadCommandError: there is none, or it is too large.
+        """
+        digits = self.take(_NUMBER, "a MODSEQ")
+        if len(digits) > _MODSEQ_MAX_DIGITS or (value := int(digits)) > MODSEQ_MAX:
+            raise BadCommandError("the MODSEQ is too large")
         return value
 
     def string(self) -> bytes:

@@ -17,6 +17,7 @@ from mailsuite.interfaces import Changes, Snapshot
 
 RECENT_FLAG = "\\Recent"
 SEEN_FLAG = "\\Seen"
+_NO_STATE: tuple[frozenset[str], int] = (frozenset(), 0)
 SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")  # RFC 3501 section 2.3.2
 
 
@@ -33,17 +34,19 @@ class Notices:
 
     Args:
         expunged: sequence numbers, each as it is when the ones before it are gone.
+        vanished: the UIDs of the same messages, ascending.
         exists: the number of messages, or None when the client knows it.
         recent: the number of messages with ``\Recent``, or None when the client knows it.
         keywords: all keywords of the mailbox, or None when the client knows them.
-        flags: sequence number, UID and flags, with ``\Recent`` where it is due, of changed messages.
+        flags: sequence number, UID, flags, with ``\Recent`` where it is due, and MODSEQ of changed messages.
     """
 
     expunged: Sequence[int] = ()
+    vanished: Sequence[int] = ()
     exists: int | None = None
     recent: int | None = None
     keywords: frozenset[str] | None = None
-    flags: Sequence[tuple[int, int, frozenset[str]]] = ()
+    flags: Sequence[tuple[int, int, frozenset[str], int]] = ()
 
 
 class SelectedView:
@@ -60,6 +63,7 @@ class SelectedView:
     __slots__ = (
         "_changed",
         "_gone",
+        "_gone_since",
         "_saved",
         "_told_keywords",
         "_told_recent",
@@ -82,7 +86,8 @@ class SelectedView:
         self.recent = set(snapshot.recent)
         self.keywords = snapshot.keywords
         self._gone: set[int] = set()
-        self._changed: set[int] = set()
+        self._gone_since = self.modseq
+        self._changed: dict[int, int] = {}  # UID and MODSEQ
         self._saved = array("I")
         self.told_exists = len(self.uids)
         self._told_recent = len(self.recent)
@@ -192,44 +197,51 @@ class SelectedView:
 
     def apply(self, changes: Changes) -> None:
         """Take in what happened; `notices` then says what to tell."""
+        self.expunge(changes.expunged)
         self.modseq = max(self.modseq, changes.modseq)
         if changes.keywords:
             self.keywords |= changes.keywords
-        self.expunge(changes.expunged)
-        flags_of = {uid: flags for uid, flags, _ in changes.flags}
+        flags_of = {uid: (flags, modseq) for uid, flags, modseq in changes.flags}
         last = self.uids[-1] if self.uids else 0
         for uid in changes.added:
             if uid > last:
                 last = uid
                 self.uids.append(uid)
-                self.flags.append(flags_of.pop(uid, frozenset()))
+                self.flags.append(flags_of.pop(uid, _NO_STATE)[0])
                 if uid in changes.recent:
                     self.recent.add(uid)
         self.uidnext = max(self.uidnext, last + 1)
         self._apply_flags(flags_of)
 
-    def _apply_flags(self, flags_of: Mapping[int, frozenset[str]]) -> None:
+    def _apply_flags(self, flags_of: Mapping[int, tuple[frozenset[str], int]]) -> None:
         """Set flags that others changed, given in order of UID."""
         uids = self.uids
         known = self.flags
         count = len(uids)
         position = 0
-        for uid, flags in flags_of.items():
+        for uid, (flags, modseq) in flags_of.items():
             if position == count or uids[position] != uid:
                 position = bisect_left(uids, uid)
                 if position == count or uids[position] != uid:
                     continue
             if known[position] != flags and uid not in self._gone:
                 known[position] = flags
-                self._changed.add(uid)
+                self._changed[uid] = modseq
             position += 1
 
     def expunge(self, uids: Iterable[int]) -> None:
         """Note that messages are gone; they keep their numbers until `notices` may tell."""
         for uid in uids:
             if self.index(uid) >= 0:
+                if not self._gone:
+                    self._gone_since = self.modseq
                 self._gone.add(uid)
-                self._changed.discard(uid)
+                self._changed.pop(uid, None)
+
+    @property
+    def told_modseq(self) -> int:
+        """The MODSEQ up to which the client knows, or is about to be told, everything (RFC 7162 section 3.2)."""
+        return self._gone_since if self._gone else self.modseq
 
     def note_flags(self, uid: int, flags: frozenset[str]) -> int:
         r"""
@@ -241,7 +253,7 @@ class SelectedView:
         position = self.index(uid)
         if position >= 0:
             self.flags[position] = flags
-            self._changed.discard(uid)
+            self._changed.pop(uid, None)
             self._note_keywords(flags)
         return position + 1
 
@@ -274,7 +286,11 @@ class SelectedView:
         Args:
             expunge: whether sequence numbers may change now; if not, expunged messages wait.
         """
-        expunged = self._remove_gone() if expunge and self._gone else ()
+        expunged: Sequence[int] = ()
+        vanished: Sequence[int] = ()
+        if expunge and self._gone:
+            vanished = sorted(self._gone)
+            expunged = self._remove_gone()
         exists = recent = keywords = None
         if self.told_exists != len(self.uids):
             exists = self.told_exists = len(self.uids)
@@ -283,7 +299,14 @@ class SelectedView:
         if self._told_keywords != self.keywords:
             keywords = self._told_keywords = self.keywords
         flags = tuple(self._flag_notices()) if self._changed else ()
-        return Notices(expunged=expunged, exists=exists, recent=recent, keywords=keywords, flags=flags)
+        return Notices(
+            expunged=expunged,
+            vanished=vanished[: len(expunged)],  # the last of them may have come after what the client knows
+            exists=exists,
+            recent=recent,
+            keywords=keywords,
+            flags=flags,
+        )
 
     def keyword_notice(self) -> frozenset[str] | None:
         """Give all keywords when there are some that the client was not told, and count them as told."""
@@ -292,11 +315,12 @@ class SelectedView:
         self._told_keywords = self.keywords
         return self.keywords
 
-    def _flag_notices(self) -> Iterator[tuple[int, int, frozenset[str]]]:
+    def _flag_notices(self) -> Iterator[tuple[int, int, frozenset[str], int]]:
         changed = sorted(self._changed)
+        modseqs = [self._changed[uid] for uid in changed]
         self._changed.clear()
         numbers = self.sequence_numbers(changed)
-        return zip(numbers, changed, self.flags_at(numbers), strict=True)
+        return zip(numbers, changed, self.flags_at(numbers), modseqs, strict=True)
 
     def _remove_gone(self) -> Sequence[int]:
         positions = sorted(self.index(uid) for uid in self._gone)

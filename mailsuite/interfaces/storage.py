@@ -89,10 +89,12 @@ class MailboxEntry:
 @attrs.frozen(kw_only=True)
 class MailboxStatus:
     """
-    What STATUS tells (RFC 3501 section 6.3.10, RFC 8438 section 3.1).
+    What STATUS tells (RFC 3501 section 6.3.10, RFC 7162 section 3.1.7, RFC 8438 section 3.1).
 
     Args:
+        highest_modseq: 0 where none is kept.
         deleted_octets: of the messages that `deleted` counts (RFC 9208 section 4.1.4).
+        mailbox_id: as `IMailbox` has it.
     """
 
     messages: int
@@ -104,6 +106,7 @@ class MailboxStatus:
     highest_modseq: int
     size_octets: int
     deleted_octets: int = 0
+    mailbox_id: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -146,6 +149,24 @@ class Changes:
     added: Sequence[int]
     recent: frozenset[int]
     keywords: frozenset[str] = frozenset()
+
+
+@attrs.frozen(kw_only=True)
+class History:
+    """
+    What happened in a mailbox after a MODSEQ that a client kept from a former session (RFC 7162 section 3.2.6).
+
+    Args:
+        modseq: HIGHESTMODSEQ at this moment.
+        flags: UID, flags and MODSEQ of messages that came or whose flags changed, in order of UID.
+        expunged: UIDs that are known to be gone since, ascending.
+        complete: `expunged` is all of it; otherwise any UID that is not there may have gone since.
+    """
+
+    modseq: int
+    flags: Sequence[tuple[int, frozenset[str], int]]
+    expunged: Sequence[int]
+    complete: bool
 
 
 @attrs.frozen(kw_only=True)
@@ -221,6 +242,14 @@ class IMailbox(Interface):
 
     def changes(since_modseq: int) -> Awaitable[Changes]:
         """Say what happened since; it looks for other programs' changes in the folder first."""
+
+    def history(since_modseq: int) -> Awaitable[History]:
+        r"""
+        Say what happened since any MODSEQ; unlike `changes` it looks at the index alone, and takes no ``\Recent``.
+
+        Raises:
+            MailError: INVALID when the account does not remember.
+        """
 
     def fetch(uids: Sequence[int], columns: Sequence[Column]) -> Awaitable[Sequence[tuple[object, ...]]]:
         """
@@ -307,6 +336,7 @@ class IMailAccount(Interface):
     account_id = Attribute("int")
     email = Attribute("str: the account's address")
     changes = Attribute("IChangeBus: tells of changes in this account")
+    remembers = Attribute("bool: MODSEQs, ids and dates of saving outlive the session")
 
     def list_mailboxes() -> Awaitable[Sequence[MailboxEntry]]:
         """List all names, also those that exist only as subscriptions, in order."""

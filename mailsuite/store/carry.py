@@ -125,6 +125,9 @@ class Previous:
         """Take over what belongs to no mailbox, or to one that is gone."""
         self.connection.execute("INSERT INTO keyword_set (id, names) SELECT id, names FROM previous.keyword_set")
         self.connection.execute("INSERT INTO mark (mailbox, at, modseq) SELECT mailbox, at, modseq FROM previous.mark")
+        self.connection.execute(
+            "INSERT INTO forgotten (mailbox, modseq) SELECT mailbox, modseq FROM previous.forgotten"
+        )
         self.connection.execute("INSERT INTO subscription (name) SELECT name FROM previous.subscription")
         self.connection.execute(
             "INSERT INTO expunged (id, mailbox, modseq, token) SELECT id, mailbox, modseq, token FROM previous.expunged"

@@ -87,6 +87,7 @@ def status(index: AccountIndex, name: str) -> MailboxStatus:
         highest_modseq=row.modseq,
         size_octets=row.octets,
         deleted_octets=statements.deleted_octets(index.connection, row) if row.deleted else 0,
+        mailbox_id=row.mailbox_id,
     )
 
 

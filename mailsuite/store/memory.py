@@ -20,6 +20,7 @@ from mailsuite.interfaces import (
     Column,
     Expired,
     Expiry,
+    History,
     IAccountUpkeep,
     IBodyFile,
     IChangeBus,
@@ -42,6 +43,7 @@ from mailsuite.message.summary import Summary, summarize
 from mailsuite.store.changes import ChangeBus
 from mailsuite.store.flags import check_flags
 from mailsuite.store.maildir import INBOX, check_name, find_name, parent_names
+from mailsuite.store.memory_body import MemoryBody
 from mailsuite.store.memory_expire import doomed_messages
 from mailsuite.store.settings import StorageSettings
 
@@ -301,6 +303,8 @@ class MemoryStore:
 class MemoryAccount:
     """The mailboxes of one account."""
 
+    remembers = True
+
     def __init__(self, store: MemoryStore, mail: Mail, account: Account) -> None:
         self._store = store
         self._mail = mail
@@ -346,6 +350,7 @@ class MemoryAccount:
             highest_modseq=box.modseq,
             size_octets=sum(len(message.content) for message in messages),
             deleted_octets=sum(len(message.content) for message in messages if "\\Deleted" in message.flags),
+            mailbox_id=box.mailbox_id,
         )
 
     async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:
@@ -447,7 +452,7 @@ class MemoryAccount:
         if limit and size_octets > limit:
             raise MailError(Kind.TOO_LARGE, "the message is too long")
         self._store.check_quota(self._mail, self._quota_octets, size_octets, 1)
-        return MemoryBody(self._store)
+        return MemoryBody(self._store.bodies)
 
     async def quota(self) -> Mapping[str, tuple[int, int]]:
         """Tell use and limit."""
@@ -456,30 +461,6 @@ class MemoryAccount:
 
     def logout(self) -> None:
         """Nothing is kept for the session."""
-
-
-@implementer(IBodyFile)
-class MemoryBody:
-    """A large message on its way into the store; its path is only a name."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
-        self._path = f"memory:{id(self)}"
-        self._pieces: list[bytes] = []
-
-    async def write(self, chunk: bytes) -> None:
-        """Add octets."""
-        self._pieces.append(chunk)
-
-    async def finish(self) -> Body:
-        """All is written."""
-        content = self._store.bodies[self._path] = b"".join(self._pieces)
-        return Body(self._path, len(content))
-
-    def abort(self) -> None:
-        """Forget it."""
-        self._pieces.clear()
-        self._store.bodies.pop(self._path, None)
 
 
 def transfer(store: MemoryStore, source: Box, target: Box, messages: Sequence[Message], *, move: bool) -> list[int]:
@@ -553,6 +534,17 @@ class MemoryMailbox:
             added=added,
             recent=self._take_recent(box, added),
             keywords=frozenset(box.keywords.values()),
+        )
+
+    async def history(self, since_modseq: int) -> History:
+        """Say what happened since any MODSEQ; nothing is ever forgotten."""
+        box = self._box
+        changed = [message for message in box.messages.values() if message.modseq > since_modseq]
+        return History(
+            modseq=box.modseq,
+            flags=[(message.uid, message.flags, message.modseq) for message in changed],
+            expunged=sorted(uid for uid, modseq in box.expunged.items() if modseq > since_modseq),
+            complete=True,
         )
 
     async def fetch(self, uids: Sequence[int], columns: Sequence[Column]) -> Sequence[tuple[object, ...]]:

@@ -8,7 +8,17 @@ from collections.abc import Callable, Sequence
 
 from mailsuite.durable import Synchronous
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import Appended, AppendMessage, Body, Changes, Column, PartOffsets, Snapshot, StoreMode
+from mailsuite.interfaces import (
+    Appended,
+    AppendMessage,
+    Body,
+    Changes,
+    Column,
+    History,
+    PartOffsets,
+    Snapshot,
+    StoreMode,
+)
 from mailsuite.message.mime import parse_parts
 from mailsuite.message.summary import summarize
 from mailsuite.store import maildir, statements
@@ -97,6 +107,22 @@ def changes(index: AccountIndex, mailbox_id: int, since: int, *, read_only: bool
         added=added,
         recent=recent,
         keywords=_keywords(index, mailbox_id),
+    )
+
+
+def history(index: AccountIndex, mailbox_id: int, since: int) -> History:
+    """Say what happened after a MODSEQ that may be old (RFC 7162 section 3.2.6)."""
+    row = index.get_row(mailbox_id)
+    connection = index.connection
+    sets = index.flags.sets
+    return History(
+        modseq=row.modseq,
+        flags=[
+            (uid, sets[flags], modseq)
+            for uid, flags, modseq, _ in statements.changed_since(connection, mailbox_id, since)
+        ],
+        expunged=statements.expunged_since(connection, mailbox_id, since),
+        complete=since >= statements.forgotten(connection, mailbox_id),
     )
 
 

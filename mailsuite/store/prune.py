@@ -5,6 +5,7 @@ A token is needed until the spool no longer delivers that message, a UID until c
 no date: once a day it is noted up to which MODSEQ they reach.
 """
 
+from mailsuite.store import statements
 from mailsuite.store.index import AccountIndex
 
 DAY_SECONDS = 86_400
@@ -36,11 +37,14 @@ def prune(index: AccountIndex) -> int:
             "SELECT mailbox, MAX(modseq) FROM mark WHERE at <= ? GROUP BY mailbox", (old,)
         ).fetchall()
         for mailbox, modseq in bounds:
-            left -= connection.execute(
+            removed = connection.execute(
                 "DELETE FROM expunged WHERE id IN (SELECT id FROM expunged WHERE mailbox = ?1 AND modseq <= ?2"
                 " AND modseq <= (SELECT modseq FROM expunged WHERE mailbox = ?1 ORDER BY modseq DESC LIMIT 1 OFFSET ?3)"
-                " LIMIT ?4)",
+                " LIMIT ?4) RETURNING modseq",
                 (mailbox, modseq, KEPT, left),
-            ).rowcount
+            ).fetchall()
+            if removed:
+                left -= len(removed)
+                statements.forget_expunged(connection, mailbox, max(removed)[0])
         connection.execute("DELETE FROM mark WHERE at < (SELECT MAX(at) FROM mark WHERE at <= ?)", (old,))
     return BATCH - left

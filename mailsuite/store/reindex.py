@@ -254,6 +254,7 @@ def _restore_mailbox(
             index.reserve(row, 0)
         # Microseconds grow faster than any mailbox changes.
         row.modseq = max(row.modseq, int(index.place.clock() * 1_000_000) % _FAR)
+        statements.forget_expunged(transaction.connection, row.mailbox_id, row.modseq)
         statements.subscribe(transaction.connection, name, subscribed=True)
     return row
 

@@ -18,6 +18,7 @@ from mailsuite.interfaces import (
     Body,
     Changes,
     Column,
+    History,
     IBodyFile,
     IChangeBus,
     IMailAccount,
@@ -42,6 +43,8 @@ SEARCH_TURN_SECONDS = 0.05  # then the lane serves others; how long one message 
 @implementer(IMailAccount)
 class AccountSession:
     """The mailboxes of one account."""
+
+    remembers = True
 
     def __init__(self, store: "MailStore", account: Account) -> None:
         self._store = store
@@ -123,6 +126,10 @@ class MailboxSession:
     def changes(self, since_modseq: int) -> Awaitable[Changes]:
         """Say what happened since."""
         return self._run(lambda index: messages.changes(index, self.mailbox_id, since_modseq, read_only=self.read_only))
+
+    def history(self, since_modseq: int) -> Awaitable[History]:
+        """Say what happened since any MODSEQ."""
+        return self._run(lambda index: messages.history(index, self.mailbox_id, since_modseq))
 
     def fetch(self, uids: Sequence[int], columns: Sequence[Column]) -> Awaitable[Sequence[tuple[object, ...]]]:
         """Give columns of messages."""

@@ -185,6 +185,7 @@ def remove_mailbox(connection: Connection, row: MailboxRow, *, keep_name: bool) 
     for table in ("state", "file", "message", "header"):
         connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", span)  # noqa: S608 - our own names
     connection.execute("DELETE FROM keyword WHERE mailbox = ?", (row.mailbox_id,))
+    connection.execute("DELETE FROM forgotten WHERE mailbox = ?", (row.mailbox_id,))
     connection.execute("DELETE FROM mailbox WHERE id = ?", (row.mailbox_id,))
     if keep_name:
         connection.execute(
@@ -341,6 +342,21 @@ def expunged_since(connection: Connection, mailbox_id: int, modseq: int) -> list
             "SELECT id & 4294967295 FROM expunged WHERE mailbox = ? AND modseq > ?", (mailbox_id, modseq)
         )
     )
+
+
+def forget_expunged(connection: Connection, mailbox_id: int, modseq: int) -> None:
+    """Note that tombstones up to a MODSEQ may be missing."""
+    connection.execute(
+        "INSERT INTO forgotten VALUES (?, ?)"
+        " ON CONFLICT (mailbox) DO UPDATE SET modseq = MAX(forgotten.modseq, excluded.modseq)",
+        (mailbox_id, modseq),
+    )
+
+
+def forgotten(connection: Connection, mailbox_id: int) -> int:
+    """Give the MODSEQ up to which tombstones may be missing; 0 when none is."""
+    row = connection.execute("SELECT modseq FROM forgotten WHERE mailbox = ?", (mailbox_id,)).fetchone()
+    return int(row[0]) if row else 0
 
 
 _WHOLE = (

@@ -8,6 +8,7 @@ from mailsuite.interfaces import (
     AppendMessage,
     Body,
     Column,
+    History,
     IBodyFile,
     IDeliveryStore,
     IMailAccount,
@@ -462,6 +463,50 @@ def test_changes_tell_everything_since_a_modseq(bench):
     assert changes.modseq == start + 3
     later = bench.go(watcher.changes(changes.modseq))
     assert (list(later.flags), list(later.expunged), list(later.added)) == ([], [], [])
+
+
+def test_history_tells_what_changed_since_any_modseq_and_takes_no_recent(bench):
+    bench.append(ONE, TWO, MIXED)
+    box = bench.mailbox()
+    start = bench.go(box.snapshot()).highest_modseq
+    rows, _ = bench.go(box.store_flags([2], StoreMode.ADD, frozenset([SEEN]), None))
+    bench.go(box.store_flags([1], StoreMode.ADD, frozenset([DELETED]), None))
+    bench.go(box.expunge(None))
+    bench.append(TWO)
+    bench.reopen()
+    box = bench.mailbox()
+    history = bench.go(box.history(start))
+    assert history.complete
+    assert list(history.expunged) == [1]
+    assert list(history.flags) == [rows[0], (4, frozenset(), history.modseq)]
+    assert bench.go(box.snapshot()).recent == {4}
+    assert history.modseq == bench.go(box.snapshot()).highest_modseq
+    assert bench.go(box.history(history.modseq)) == History(modseq=history.modseq, flags=[], expunged=[], complete=True)
+    assert [uid for uid, _, _ in bench.go(box.history(0)).flags] == [2, 3, 4]
+
+
+def test_accounts_remember_and_mailboxes_keep_their_ids(bench):
+    assert bench.account().remembers
+    made = bench.go(bench.account().create("Work", frozenset()))
+    assert bench.go(bench.account().status("Work")).mailbox_id == made
+    bench.go(bench.account().rename("Work", "Play"))
+    bench.reopen()
+    assert bench.go(bench.account().status("Play")).mailbox_id == made
+    assert bench.go(bench.account().status("INBOX")).mailbox_id != made
+
+
+def test_the_date_of_saving_is_that_of_the_mailbox_it_is_in(bench):
+    bench.append(ONE, TWO, date=1_000_000)
+    box = bench.mailbox()
+    bench.now += 100
+    bench.go(box.copy_to([1], "Sent"))
+    bench.now += 100
+    bench.go(box.move_to([2], "Sent"))
+    began = int(bench.now) - 200
+    assert [row[1] for row in bench.go(box.fetch([1, 2], [Column.SAVED]))] == [began]
+    sent = bench.mailbox("Sent")
+    rows = bench.go(sent.fetch([1, 2], [Column.SAVED, Column.INTERNAL_DATE]))
+    assert [row[1:] for row in rows] == [(began + 100, 1_000_000), (began + 200, 1_000_000)]
 
 
 def test_the_bus_tells_after_each_change(bench):

@@ -2,6 +2,7 @@
 
 from mailsuite import __version__
 from mailsuite.imap import commands, responses
+from mailsuite.imap.selected import CONDSTORE, QRESYNC
 from mailsuite.imap.session import Reply, Session, State
 
 ID_LOGGED_MAX = 10  # fields of a client's ID that go to the log
@@ -42,9 +43,12 @@ async def id_(session: Session, command: commands.Id) -> Reply:
 
 
 async def enable(session: Session, command: commands.Enable) -> Reply:
-    """ENABLE: nothing that can be announced now needs it, so nothing is enabled (RFC 5161 section 3.1)."""
-    del command
-    session.connection.write(responses.enabled_line(sorted(session.enabled)))
+    """ENABLE (RFC 5161 section 3.1); what is unknown is passed over."""
+    if {CONDSTORE, QRESYNC}.intersection(command.capabilities) and session.avatar.remembers:
+        session.use_modseq(command.tag)
+        session.enabled.update({QRESYNC}.intersection(command.capabilities))  # RFC 7162 section 3.2.3
+    enabled = [capability for capability in dict.fromkeys(command.capabilities) if capability in session.enabled]
+    session.connection.write(responses.enabled_line(enabled))
     return Reply("ENABLE completed")
 
 

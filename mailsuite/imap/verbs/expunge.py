@@ -12,6 +12,7 @@ async def expunge(session: Session, command: commands.Expunge) -> Reply:
     uids = None if command.uids is None else selected.view.resolve(command.uids, uid=True)
     if uids is None or uids:
         expunged, changes = await selected.changing(selected.mailbox.expunge(uids))
+        selected.modseq_due = bool(expunged)  # RFC 7162 sections 3.2.7 and 3.2.9
         selected.view.expunge(expunged)
         selected.view.apply(changes)
     return Reply("EXPUNGE completed")

@@ -1,18 +1,21 @@
 """FETCH and UID FETCH: from the index where it knows, from the message where it must."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import cast
 
 from mailsuite.imap import commands, responses
 from mailsuite.imap.ahead import Ahead
-from mailsuite.imap.bodies import Bodies, write_bodies
-from mailsuite.imap.fetch_format import Plan, Row, plan_for, row_uid
-from mailsuite.imap.fetch_grammar import FetchItems
+from mailsuite.imap.bodies import write_bodies
+from mailsuite.imap.fetch_format import Plan, Row, flag_octets, plan_for, row_uid
+from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
+from mailsuite.imap.resync import changed_rows, write_vanished
 from mailsuite.imap.sections import answer, cached_fields, needs_content
 from mailsuite.imap.session import Reply, Session
+from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.view import SEEN_FLAG
-from mailsuite.interfaces import StoreMode
+from mailsuite.interfaces import History, StoreMode
 
 CHUNK_MESSAGES = 1000
 BODY_CHUNK_MESSAGES = 200
@@ -22,21 +25,69 @@ WRITE_OCTETS = 64 * 1024
 
 
 async def fetch(session: Session, command: commands.Fetch) -> Reply:
-    """FETCH (RFC 3501 section 6.4.5)."""
+    """FETCH (RFC 3501 section 6.4.5), also of what changed since a MODSEQ (RFC 7162 section 3.1.4.1)."""
     selected = session.mailbox
+    if command.vanished and not command.uid:
+        raise BadCommandError("VANISHED is for UID FETCH", tag=command.tag)  # RFC 7162 section 3.2.6
+    if command.vanished:
+        session.need_qresync(command.tag)
+    if FetchAttribute.MODSEQ in command.items.attributes:
+        session.use_modseq(command.tag)
     plan = plan_for(command.items)
     if plan.tells_flags:
         await selected.synchronise()  # flags come from the view
         session.connection.write(selected.keyword_notice())
-    uids = selected.view.resolve(command.messages, uid=command.uid)
+    if command.changed_since is not None:
+        uids = await _tell_changed(session, command, plan, command.changed_since)
+    else:
+        uids = selected.view.resolve(command.messages, uid=command.uid)
     if plan.from_view:
         await _write_from_view(session, plan, uids)
         return Reply("FETCH completed")
     missing = await _Fetching(session, command.items, plan).run(uids)
+    if FetchAttribute.MODSEQ in command.items.attributes:
+        # Who saw a MODSEQ takes it that everything up to it was told, also what went (RFC 7162 section 3.2).
+        await selected.synchronise(always=True)
     if missing:
         # RFC 5530 section 3: some of it is not there, since somebody else expunged it.
         return Reply("some of the messages are expunged", code=responses.EXPUNGEISSUED)
     return Reply("FETCH completed")
+
+
+async def _tell_changed(session: Session, command: commands.Fetch, plan: Plan, since: int) -> "array[int]":
+    """Write what a history tells of the messages named; give the UIDs of those whose answers need more than that."""
+    selected = session.mailbox
+    history = await selected.mailbox.history(since)
+    if command.vanished:
+        await write_vanished(session, history, command.messages.resolve(selected.view.uidnext - 1))
+    named = selected.view.positions(command.messages, uid=command.uid)
+    uids = array("I")
+    if plan.from_history:
+        await write_changed(session, plan, named, history)
+        return uids
+    for rows in changed_rows(selected.view, named, history):
+        uids.extend(uid for uid, _, _ in rows)
+        await session.connection.sleep(0)
+    return uids
+
+
+async def write_changed(session: Session, plan: Plan, named: Sequence[range], history: History) -> None:
+    """
+    Write UID, flags and MODSEQ of what changed of the messages at these positions of the view.
+
+    Args:
+        plan: of items that a history tells.
+    """
+    selected = session.mailbox
+    view = selected.view
+    for rows in changed_rows(view, named, history):
+        if rows:
+            view.note_keywords(frozenset().union(*{flags for _, flags, _ in rows}))
+            session.connection.write(selected.keyword_notice())
+            numbers = view.sequence_numbers([uid for uid, _, _ in rows])
+            shown = [view.shown_flags(uid, flags) for uid, flags, _ in rows]
+            await _write_lines(session, plan.lines(numbers, [(uid, modseq) for uid, _, modseq in rows], shown))
+        await session.connection.sleep(0)
 
 
 async def _write_from_view(session: Session, plan: Plan, uids: "array[int]") -> None:
@@ -98,15 +149,15 @@ class _Fetching:
                 following.abandon()
         return missing
 
-    async def _set_seen(self, uids: Sequence[int]) -> frozenset[int]:
-        r"""Set ``\Seen`` where the items do that; return the UIDs whose flags the client has yet to be told."""
+    async def _set_seen(self, uids: Sequence[int]) -> Mapping[int, bytes]:
+        r"""Set ``\Seen`` where the items do that; return, by UID, what the client has yet to be told of it."""
         selected = self._session.mailbox
         if not self._items.sets_seen or selected.read_only:
-            return frozenset()
+            return {}
         view = selected.view
         unseen = [uid for uid in uids if SEEN_FLAG not in view.flags[view.index(uid)]]
         if not unseen:
-            return frozenset()
+            return {}
         (rows, _), changes = await selected.changing(
             selected.mailbox.store_flags(unseen, StoreMode.ADD, frozenset((SEEN_FLAG,)), None)
         )
@@ -114,29 +165,52 @@ class _Fetching:
             view.note_flags(uid, flags)
         view.apply(changes)
         self._session.connection.write(selected.keyword_notice())
-        return frozenset(uid for uid, _, _ in rows) if not self._plan.tells_flags else frozenset()
+        return {uid: self._news(uid, modseq) for uid, _, modseq in rows}
 
-    async def _write(self, rows: Sequence[Row], fresh: frozenset[int]) -> int:
+    def _news(self, uid: int, modseq: int) -> bytes:
+        """Write what the client did not ask for and must be told, since this FETCH changed it."""
+        selected = self._session.mailbox
+        asked = self._items.attributes
+        news = b"" if self._plan.tells_flags else b" FLAGS " + flag_octets(selected.view.flags_of(uid))
+        if selected.shows_modseq:  # RFC 7162 section 3.2.4
+            news += b"" if FetchAttribute.UID in asked else b" UID %d" % uid
+            news += b"" if FetchAttribute.MODSEQ in asked else b" MODSEQ (%d)" % modseq
+        return news
+
+    def _flags(self, rows: Sequence[Row], numbers: Sequence[int]) -> Sequence[frozenset[str]]:
+        """Give the flags as they are to be shown; those that came with a MODSEQ may use keywords that are new."""
+        selected = self._session.mailbox
+        at = self._plan.flags_at
+        if not at:
+            return selected.view.flags_at(numbers)
+        flags = cast("list[frozenset[str]]", [row[at] for row in rows])
+        selected.view.note_keywords(frozenset().union(*set(flags)))
+        self._session.connection.write(selected.keyword_notice())
+        return [selected.view.shown_flags(row_uid(row), each) for row, each in zip(rows, flags, strict=True)]
+
+    async def _write(self, rows: Sequence[Row], fresh: Mapping[int, bytes]) -> int:
         """Write the answers of a chunk; return how many messages had no octets any more."""
         session = self._session
         view = session.mailbox.view
         uids = array("I", map(row_uid, rows))
         numbers = view.sequence_numbers(uids)
+        flags = self._flags(rows, numbers)
         if not self._items.sections:
-            await _write_lines(session, self._plan.lines(numbers, rows, view.flags_at(numbers)))
+            await _write_lines(session, self._plan.lines(numbers, rows, flags))
             return 0
-        openings = self._plan.openings(numbers, rows, view.flags_at(numbers))
+        openings = self._plan.openings(numbers, rows, flags)
         if self._reads:
             return await write_bodies(session, self._items, self._plan, list(openings), rows, fresh)
         await _write_lines(session, self._header_lines(openings, rows, fresh))
         return 0
 
-    def _header_lines(self, openings: Iterable[bytes], rows: Sequence[Row], fresh: frozenset[int]) -> Iterator[bytes]:
+    def _header_lines(
+        self, openings: Iterable[bytes], rows: Sequence[Row], fresh: Mapping[int, bytes]
+    ) -> Iterator[bytes]:
         """Write answers whose sections are all in the index."""
         sections = self._items.sections
         at = self._plan.header_at
         space = b" " if self._items.attributes else b""
-        bodies = Bodies(self._session, self._items)
         for opening, row in zip(openings, rows, strict=True):
             answers = [answer(section, cached_fields(row[at], section)) for section in sections]  # type: ignore[arg-type]  # octets
-            yield b"%b%b%b%b" % (opening, space, b" ".join(answers), bodies.closing(row[0], fresh))  # type: ignore[arg-type]  # UID
+            yield b"%b%b%b%b)\r\n" % (opening, space, b" ".join(answers), fresh.get(row_uid(row), b""))

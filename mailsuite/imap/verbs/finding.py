@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from mailsuite.imap import commands, responses
 from mailsuite.imap.commands import SearchReturn
 from mailsuite.imap.evaluate import Evaluation, Positions
-from mailsuite.imap.search_grammar import SearchKey
+from mailsuite.imap.resync import highest_modseq
+from mailsuite.imap.search_grammar import ModSeq, SearchKey, mentions
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.turns import OverdueError, Turns
 
@@ -44,15 +45,22 @@ async def answer(
     session: Session,
     command: commands.Search | commands.Sort,
     find: Callable[[Turns], Awaitable[Positions]],
-    line: Callable[[Sequence[int]], bytes],
+    line: Callable[[Sequence[int], int], bytes],
 ) -> Reply:
     """
     Find messages, tell of them what the client wants to know, and save them if it wants that.
 
     Args:
         find: gives positions in the view, in the order of the answer; may raise OverdueError.
-        line: writes the answer when nothing was chosen (RFC 3501 section 7.2.5).
+        line: writes the answer when nothing was chosen (RFC 3501 section 7.2.5); given the highest MODSEQ, or 0 when
+            the client did not search for one (RFC 7162 section 3.1.6).
+
+    Raises:
+        BadCommandError: it searches for a MODSEQ, and the account keeps none.
     """
+    tells_modseq = mentions(command.key, ModSeq)
+    if tells_modseq:
+        session.use_modseq(command.tag)
     selected = session.mailbox
     view = selected.view
     returns = command.returns
@@ -61,6 +69,8 @@ async def answer(
         turns = turns_of(session)
         found = await find(turns)
         await turns.look()
+        told = [view.uids[position] for position in kept(returns, found)] if tells_modseq else ()
+        highest = await highest_modseq(session, told)
         # RFC 5530 section 3: what somebody else expunged meanwhile is not among the answers.
         await selected.synchronise()
         saved = kept(returns, found)
@@ -71,14 +81,18 @@ async def answer(
             view.save(view.uids[position] for position in saved)
     numbers = [view.uids[position] for position in found] if command.uid else [position + 1 for position in found]
     if returns is None:
-        session.connection.write(line(numbers))
+        session.connection.write(line(numbers, highest))
     elif returns != _SAVE_ALONE:
-        session.connection.write(responses.esearch_line(command.tag, returns, numbers, uid=command.uid))
+        session.connection.write(responses.esearch_line(command.tag, returns, numbers, uid=command.uid, modseq=highest))
     return Reply(f"{command.name} completed", code=responses.EXPUNGEISSUED if view.has_gone else b"")
 
 
 def kept(returns: frozenset[SearchReturn] | None, found: Sequence[int]) -> Sequence[int]:
-    """Say what is saved: with MIN or MAX alone only those, otherwise everything (RFC 5182 section 2.4)."""
+    """
+    Say what is saved, and whose MODSEQ is told: with MIN or MAX alone only those, otherwise everything.
+
+    RFC 5182 section 2.4, RFC 4731 section 3.2.
+    """
     if returns is None or not returns & _ENDS or returns & _WHOLE:
         return found
     ends = [found[0]] if found and SearchReturn.MIN in returns else []

@@ -19,6 +19,9 @@ async def idle(session: Session, command: commands.Idle) -> Reply:
             await selected.synchronise(always=not selected.is_behind)
             if session.selected is selected and selected.on_change is not None:
                 connection.write(selected.notices(expunge=True))
+                code = selected.take_modseq_code()
+                if code:
+                    connection.write(responses.untagged(responses.OK, "highest MODSEQ", code))
 
     connection.write(responses.continuation("idling"))
     connection.assembler.expect_line(LINE_MAX_OCTETS)

@@ -7,7 +7,7 @@ from mailsuite.imap import commands, responses
 from mailsuite.imap.commands import ListReturn, ListSelection
 from mailsuite.imap.names import INBOX, SEPARATOR, ListPattern
 from mailsuite.imap.session import Reply, Session
-from mailsuite.imap.verbs.status import count
+from mailsuite.imap.verbs.status import count, note_items
 from mailsuite.interfaces import MailboxEntry
 
 
@@ -16,6 +16,7 @@ async def list_(session: Session, command: commands.List) -> Reply:
     if not command.extended and command.patterns == ("",):
         session.connection.write(responses.list_line(["\\Noselect"], ""))
         return Reply("LIST completed")
+    note_items(session, command.tag, command.status)
     entries = list(with_parents(await session.avatar.list_mailboxes()))
     patterns = [ListPattern(command.reference + pattern) for pattern in command.patterns if pattern]
     matching = [entry for entry in entries if any(pattern.matches(entry.name) for pattern in patterns)]

@@ -1,14 +1,22 @@
 """CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE."""
 
+import contextlib
+
 from mailsuite.errors import Kind, MailError
-from mailsuite.imap import commands
+from mailsuite.imap import commands, responses
 from mailsuite.imap.session import Reply, Session
 
 
 async def create(session: Session, command: commands.Create) -> Reply:
     """CREATE (RFC 3501 section 6.3.3), with a special use if asked for (RFC 6154 section 3)."""
-    await session.avatar.create(command.mailbox, command.special_use)
-    return Reply("CREATE completed")
+    account = session.avatar
+    number = await account.create(command.mailbox, command.special_use)
+    code = b""
+    if account.remembers:
+        with contextlib.suppress(MailError):  # it is made, whatever becomes of it now
+            made = await account.status(command.mailbox)
+            code = responses.mailbox_id_code(made.uidvalidity, number)
+    return Reply("CREATE completed", code=code)
 
 
 async def delete(session: Session, command: commands.Delete) -> Reply:

@@ -1,32 +1,64 @@
 """SELECT, EXAMINE, CLOSE and UNSELECT."""
 
 from mailsuite.imap import commands, responses
+from mailsuite.imap.fetch_format import plan_for
+from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
+from mailsuite.imap.resync import known_until, write_vanished
 from mailsuite.imap.selected import Selected
+from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.session import Reply, Session
+from mailsuite.imap.tokens import NUMBER_MAX
+from mailsuite.imap.verbs.fetch import write_changed
+from mailsuite.interfaces import History
+
+ALL_UIDS = SequenceSet(((1, NUMBER_MAX),))
+RESYNC_ITEMS = FetchItems((FetchAttribute.UID, FetchAttribute.FLAGS, FetchAttribute.MODSEQ))
 
 
 async def select(session: Session, command: commands.Select) -> Reply:
     """SELECT (RFC 3501 section 6.3.1)."""
-    return await _open(session, command.mailbox, read_only=False)
+    return await _open(session, command, read_only=False)
 
 
 async def examine(session: Session, command: commands.Examine) -> Reply:
     """EXAMINE (RFC 3501 section 6.3.2)."""
-    return await _open(session, command.mailbox, read_only=True)
+    return await _open(session, command, read_only=True)
 
 
-async def _open(session: Session, name: str, *, read_only: bool) -> Reply:
-    session.unselect()  # also when what follows fails
+async def _open(session: Session, command: commands.Select | commands.Examine, *, read_only: bool) -> Reply:
+    write = session.connection.write
+    resync = command.resync
+    if resync is not None:
+        session.need_qresync(command.tag)
+    if session.selected is not None:
+        session.unselect()  # also when what follows fails
+        write(responses.untagged(responses.OK, "the previous mailbox is closed", responses.CLOSED))
     account = session.avatar
-    selected = Selected(account, await account.open_mailbox(name, read_only=read_only))
+    if command.condstore and account.remembers:
+        session.use_modseq(command.tag)
+    mailbox = await account.open_mailbox(command.mailbox, read_only=read_only)
+    selected = Selected(account, mailbox, session.enabled)
+    history: History | None = None
     try:
         await selected.look()
+        if resync is not None and resync.uidvalidity == selected.view.uidvalidity:
+            history = await mailbox.history(resync.modseq)
     except BaseException:
         selected.close()
         raise
     session.select(selected)
-    view = selected.view
+    _describe(session, selected, condstore=command.condstore)
+    if resync is not None and history is not None:
+        await _tell_missed(session, resync, history)
+    if selected.read_only:
+        return Reply("EXAMINE completed" if read_only else "SELECT completed", code=b"READ-ONLY")
+    return Reply("SELECT completed", code=b"READ-WRITE")
+
+
+def _describe(session: Session, selected: Selected, *, condstore: bool) -> None:
+    """Write what a client is told of a mailbox that it selects."""
     write = session.connection.write
+    view = selected.view
     write(selected.flag_lines(view.keywords))
     write(responses.exists_line(len(view)))
     write(responses.recent_line(len(view.recent)))
@@ -35,13 +67,29 @@ async def _open(session: Session, name: str, *, read_only: bool) -> Reply:
         write(responses.untagged(responses.OK, "first unseen message", b"UNSEEN %d" % unseen))
     write(responses.untagged(responses.OK, "UIDs are valid", b"UIDVALIDITY %d" % view.uidvalidity))
     write(responses.untagged(responses.OK, "next UID", b"UIDNEXT %d" % view.uidnext))
-    if selected.read_only:
-        return Reply("EXAMINE completed" if read_only else "SELECT completed", code=b"READ-ONLY")
-    return Reply("SELECT completed", code=b"READ-WRITE")
+    if session.avatar.remembers:
+        write(responses.highest_modseq_line(view.modseq))
+        code = responses.mailbox_id_code(view.uidvalidity, selected.mailbox.mailbox_id)
+        write(responses.untagged(responses.OK, "permanent id", code))
+    elif condstore:
+        write(responses.untagged(responses.OK, "MODSEQs are not kept", responses.NOMODSEQ))
+
+
+async def _tell_missed(session: Session, resync: commands.Resync, history: History) -> None:
+    """Write what went and what changed since the client was here (RFC 7162 section 3.2.5)."""
+    view = session.mailbox.view
+    known = resync.known_uids or ALL_UIDS
+    until = known_until(view.uids, *resync.known_pairs) if resync.known_pairs is not None else 0
+    await write_vanished(session, history, known.resolve(view.uidnext - 1), until)
+    await write_changed(session, plan_for(RESYNC_ITEMS), view.positions(known, uid=True), history)
 
 
 async def close(session: Session, command: commands.Close) -> Reply:
-    r"""CLOSE: expunge what is ``\Deleted`` without telling, unless read-only (RFC 3501 section 6.4.2)."""
+    r"""
+    CLOSE: expunge what is ``\Deleted`` without telling, unless read-only (RFC 3501 section 6.4.2).
+
+    No HIGHESTMODSEQ is told: the client has not heard what went (RFC 7162 section 3.2.8).
+    """
     del command
     selected = session.mailbox
     try:

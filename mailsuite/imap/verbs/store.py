@@ -1,16 +1,28 @@
 """STORE and UID STORE."""
 
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+
 from mailsuite.imap import commands, responses
+from mailsuite.imap.resync import FlagRow
+from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import Reply, Session
-from mailsuite.interfaces import StoreMode
+from mailsuite.imap.view import SelectedView
+from mailsuite.interfaces import Changes, StoreMode
 
 ROWS_PER_TURN = 1000
 
 
 async def store(session: Session, command: commands.Store) -> Reply:
-    """STORE: change flags durably, and tell the new ones unless that is not wanted (RFC 3501 section 6.4.6)."""
+    """
+    STORE: change flags durably, and tell the new ones unless that is not wanted (RFC 3501 section 6.4.6).
+
+    With UNCHANGEDSINCE only where nobody else was faster (RFC 7162 section 3.1.3).
+    """
     selected = session.mailbox
     view = selected.view
+    if command.unchanged_since is not None:
+        session.use_modseq(command.tag)
     if selected.read_only:
         return Reply("the mailbox is read-only", status=b"NO", code=b"READ-ONLY")
     refused = refused_keywords(session, command.flags) if command.mode is not StoreMode.REMOVE else None
@@ -19,26 +31,87 @@ async def store(session: Session, command: commands.Store) -> Reply:
     uids = view.resolve(command.messages, uid=command.uid)
     if not uids:
         return Reply("no such messages; nothing stored")
-    (rows, _), changes = await selected.changing(selected.mailbox.store_flags(uids, command.mode, command.flags, None))
+    rows, late, changes = await _store(selected, command, uids)
     for start in range(0, len(rows), ROWS_PER_TURN):
         turn = rows[start : start + ROWS_PER_TURN]
         view.note_keywords(frozenset().union(*(flags for _, flags, _ in turn)))  # as they are written, others' as well
-        lines = [selected.keyword_notice()]
-        for uid, flags, _ in turn:
-            number = view.note_flags(uid, flags)
-            if number and not command.silent:
-                shown = view.shown_flags(uid, flags)
-                lines.append(responses.fetch_flags_line(number, shown, uid if command.uid else None))
-        session.connection.write(b"".join(lines))
+        session.connection.write(b"".join([selected.keyword_notice(), *_lines(selected, command, turn)]))
         if start + ROWS_PER_TURN < len(rows):
             await session.connection.drained()
             await session.connection.sleep(0)
     view.apply(changes)
-    if len(rows) < len(uids) and not command.uid:
+    modified = b""
+    if late:
+        modified = responses.modified_code(late if command.uid else view.sequence_numbers(late))
+    if len(rows) + len(late) < len(uids) and not command.uid:
         # RFC 2180 sections 4.2.1 and 4.2.3: who asks for answers is told that some are missing.
         status = responses.OK if command.silent else responses.NO
-        return Reply("some of the messages are expunged", status=status, code=responses.EXPUNGEISSUED)
-    return Reply("STORE completed")
+        return Reply("some of the messages are expunged", status=status, code=modified or responses.EXPUNGEISSUED)
+    return Reply("some of the messages changed meanwhile" if late else "STORE completed", code=modified)
+
+
+async def _store(
+    selected: Selected, command: commands.Store, uids: Sequence[int]
+) -> tuple[Sequence[FlagRow], Sequence[int], Changes]:
+    """
+    Store; give what became of the messages, the UIDs of those left alone, and what changed in the mailbox.
+
+    A message has but one MODSEQ. So that nobody is refused because of a flag that is none of its business, those left
+    alone are tried again where just other flags changed (RFC 7162 section 3.1.12); only for a client that knows all
+    that it was told, for the view stands for what it knows.
+    """
+    view = selected.view
+    mailbox = selected.mailbox
+    since = command.unchanged_since
+    is_current = since is not None and since >= view.told_modseq
+    (rows, late), changes = await selected.changing(mailbox.store_flags(uids, command.mode, command.flags, since))
+    if not late or not is_current or command.mode is StoreMode.REPLACE:
+        return rows, late, changes
+    chosen = _folded(command.flags)
+    now = {uid: _folded(flags) & chosen for uid, flags, _ in changes.flags}
+    again = [uid for uid in late if uid in now and now[uid] == _folded(view.flags_of(uid)) & chosen]
+    if again:
+        (more, _), changes = await selected.changing(
+            mailbox.store_flags(again, command.mode, command.flags, changes.modseq)
+        )
+        done = {uid for uid, _, _ in more}
+        rows = sorted([*rows, *more], key=operator.itemgetter(0))
+        late = [uid for uid in late if uid not in done]
+    return rows, late, changes
+
+
+def _folded(flags: Iterable[str]) -> frozenset[str]:
+    return frozenset(map(str.lower, flags))
+
+
+def _lines(selected: Selected, command: commands.Store, rows: Sequence[FlagRow]) -> Iterator[bytes]:
+    """Note the new flags in the view, and write what the client is to be told of them."""
+    view = selected.view
+    shows_modseq = selected.shows_modseq
+    for uid, flags, modseq in rows:
+        # A client that wants silence must still hear what others changed at the same time (RFC 3501 section 6.4.6).
+        expected = command.silent and _is_expected(view, uid, flags, command)
+        number = view.note_flags(uid, flags)
+        if number and not expected:
+            shown_uid = uid if command.uid or shows_modseq else None
+            shown = view.shown_flags(uid, flags)
+            yield responses.fetch_flags_line(number, shown, shown_uid, modseq if shows_modseq else None)
+        elif number and shows_modseq:
+            yield responses.fetch_modseq_line(number, uid, modseq)
+
+
+def _is_expected(view: SelectedView, uid: int, flags: frozenset[str], command: commands.Store) -> bool:
+    """Whether a client that knows the flags of the view can tell by itself which they are now."""
+    position = view.index(uid)
+    if position < 0:
+        return True
+    chosen = _folded(command.flags)
+    known = _folded(view.flags[position])
+    if command.mode is StoreMode.ADD:
+        chosen = known | chosen
+    elif command.mode is StoreMode.REMOVE:
+        chosen = known - chosen
+    return chosen == _folded(flags)
 
 
 def refused_keywords(session: Session, flags: frozenset[str]) -> Reply | None:

@@ -17,6 +17,7 @@ from mailsuite.interfaces import (
     Body,
     Changes,
     Column,
+    History,
     IMailAccount,
     IMailbox,
     MailboxChange,
@@ -38,6 +39,8 @@ class Message:
     flags: frozenset = NONE
     date: int = 0
     modseq: int = 1
+    saved: int = 0
+    email_id: bytes = b"M0"
 
 
 @attrs.define
@@ -51,6 +54,7 @@ class Box:
     keywords: set = attrs.Factory(set)
     recent: set = attrs.Factory(set)
     special_use: frozenset = NONE
+    forgotten: int = 0
 
 
 class Bus:
@@ -77,6 +81,7 @@ class Bus:
 class FakeAccount:
     account_id = 1
     email = "alice@example.test"
+    remembers = True
 
     def __init__(self):
         self.changes = Bus()
@@ -158,6 +163,7 @@ class FakeAccount:
             highest_modseq=box.modseq,
             size_octets=sum(len(message.content) for message in box.messages.values()),
             deleted_octets=sum(len(each.content) for each in box.messages.values() if "\\Deleted" in each.flags),
+            mailbox_id=box.mailbox_id,
         )
 
     async def create(self, name, special_use):
@@ -270,6 +276,16 @@ class FakeMailbox:
             keywords=frozenset(self.box.keywords),
         )
 
+    async def history(self, since_modseq):
+        await self.account.pass_gate("history")
+        messages = sorted(self.box.messages.items())
+        return History(
+            modseq=self.box.modseq,
+            flags=[(uid, m.flags, m.modseq) for uid, m in messages if m.modseq > since_modseq],
+            expunged=sorted(uid for uid, modseq in self.box.expunged if modseq > since_modseq),
+            complete=since_modseq >= self.box.forgotten,
+        )
+
     async def fetch(self, uids, columns):
         await self.account.pass_gate("fetch")
         rows = []
@@ -284,6 +300,8 @@ class FakeMailbox:
             return message.flags
         if column is Column.INTERNAL_DATE:
             return message.date
+        if column in {Column.MODSEQ, Column.SAVED, Column.EMAIL_ID}:
+            return getattr(message, column.value)
         if column is Column.SIZE:
             return len(message.content)
         return getattr(summarize(message.content), column.value)
@@ -320,11 +338,14 @@ class FakeMailbox:
         await self.account.pass_gate("store_flags")
         self.writable()
         self.box.modseq += 1
-        rows = []
+        rows, late = [], []
         for uid in uids:
             if uid not in self.box.messages:
                 continue
             message = self.box.messages[uid]
+            if unchanged_since is not None and message.modseq > unchanged_since:
+                late.append(uid)
+                continue
             new = {
                 StoreMode.REPLACE: flags,
                 StoreMode.ADD: message.flags | flags,
@@ -335,7 +356,7 @@ class FakeMailbox:
             rows.append((uid, new, message.modseq))
         self.box.keywords |= {flag for flag in flags if not flag.startswith("\\")}
         self.account.tell(self.box)
-        return rows, []
+        return rows, late
 
     def remove(self, uids):
         self.box.modseq += 1

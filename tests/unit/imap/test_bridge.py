@@ -286,3 +286,17 @@ def test_dates_of_the_stock_server_are_understood():
     assert read_date(email.utils.formatdate(0)) == 0
     assert read_date(b" 1-Jan-1970 00:00:10 +0000") == 10
     assert read_date("nonsense") is None
+
+
+def test_nothing_that_must_be_remembered_is_offered(client, mail):
+    append(client, mail("one"))
+    (line,) = client.ok(b"CAPABILITY")
+    for word in (b"CONDSTORE", b"QRESYNC", b"OBJECTID", b"SAVEDATE"):
+        assert word not in line
+    assert client.ok(b"ENABLE QRESYNC CONDSTORE") == [b"* ENABLED"]
+    lines = client.ok(b"SELECT INBOX (CONDSTORE)")
+    assert b"* OK [NOMODSEQ] MODSEQs are not kept" in lines
+    assert not any(b"HIGHESTMODSEQ" in line or b"MAILBOXID" in line for line in lines)
+    assert client.run(b"FETCH 1 MODSEQ")[1].startswith(b"BAD")
+    assert client.run(b"UID FETCH 1 UID (CHANGEDSINCE 1 VANISHED)")[1].startswith(b"BAD")
+    assert client.run(b"STORE 1 (UNCHANGEDSINCE 1) FLAGS ()")[1].startswith(b"BAD")

@@ -50,6 +50,36 @@ COMMANDS = [
     (b'a LOGIN bob "p\xc3\xa9"', commands.Login(b"a", b"bob", b"p\xc3\xa9")),
     (b"a LOGIN bob a]b", commands.Login(b"a", b"bob", b"a]b")),
     (b"a SELECT inbox", commands.Select(b"a", "INBOX")),
+    (b"a SELECT x (CONDSTORE)", commands.Select(b"a", "x", condstore=True)),
+    (b"a EXAMINE {1+}\r\nx (condstore CONDSTORE)", commands.Examine(b"a", "x", condstore=True)),
+    (b"a SELECT x (QRESYNC (67 90))", commands.Select(b"a", "x", resync=commands.Resync(67, 90))),
+    (b"a SELECT x (condstore qresync (67 90 41:211,214))",
+     commands.Select(b"a", "x", condstore=True,
+                     resync=commands.Resync(67, 90, SequenceSet(((41, 211), (214, 214)))))),
+    (b"a EXAMINE x (QRESYNC (67 90 (1,3:4 7:9)))",
+     commands.Examine(b"a", "x",
+                      resync=commands.Resync(67, 90, None, (SequenceSet(((1, 1), (3, 4))), SequenceSet(((7, 9),)))))),
+    (b"a SELECT x (QRESYNC (67 90 1:3 (1 3)))",
+     commands.Select(b"a", "x",
+                     resync=commands.Resync(67, 90, SET, (SequenceSet(((1, 1),)), SequenceSet(((3, 3),)))))),
+    (b"a UID FETCH 1:3 (FLAGS) (vanished CHANGEDSINCE 5)",
+     commands.Fetch(b"a", SET, FetchItems((FetchAttribute.UID, FetchAttribute.FLAGS, FetchAttribute.MODSEQ)), uid=True,
+                    changed_since=5, vanished=True)),
+    (b"a STATUS x (highestmodseq)", commands.Status(b"a", "x", (StatusItem.HIGHESTMODSEQ,))),
+    (b"a STATUS x (MailboxId)", commands.Status(b"a", "x", (StatusItem.MAILBOXID,))),
+    (b"a FETCH 1:3 (emailid threadid)",
+     commands.Fetch(b"a", SET, FetchItems((FetchAttribute.EMAILID, FetchAttribute.THREADID)))),
+    (b"a FETCH 1:3 savedate", commands.Fetch(b"a", SET, FetchItems((FetchAttribute.SAVEDATE,)))),
+    (b"a FETCH 1:3 (FLAGS modseq)",
+     commands.Fetch(b"a", SET, FetchItems((FetchAttribute.FLAGS, FetchAttribute.MODSEQ)))),
+    (b"a FETCH 1:3 FLAGS (changedsince 9223372036854775807)",
+     commands.Fetch(b"a", SET, FetchItems((FetchAttribute.FLAGS, FetchAttribute.MODSEQ)), changed_since=2**63 - 1)),
+    (b"a UID FETCH 1:3 (MODSEQ) (CHANGEDSINCE 1)",
+     commands.Fetch(b"a", SET, FetchItems((FetchAttribute.UID, FetchAttribute.MODSEQ)), uid=True, changed_since=1)),
+    (b"a STORE 1:3 (UNCHANGEDSINCE 0) FLAGS x",
+     commands.Store(b"a", SET, StoreMode.REPLACE, frozenset({"x"}), unchanged_since=0)),
+    (b"a UID STORE 1:3 (unchangedsince 12) +FLAGS.SILENT (\\Seen)",
+     commands.Store(b"a", SET, StoreMode.ADD, frozenset({"\\Seen"}), silent=True, uid=True, unchanged_since=12)),
     (b'a EXAMINE "Entw&APw-rfe"', commands.Examine(b"a", "Entw\u00fcrfe")),
     (b"a EXAMINE {5+}\r\na b/c", commands.Examine(b"a", "a b/c")),
     (b"a CREATE x/y/", commands.Create(b"a", "x/y")),
@@ -304,6 +334,61 @@ def test_a_further_message_of_an_append_has_its_own_flags_and_date():
     assert refused.value.tag == b"a"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"SELECT x ()",
+        b"SELECT x (CONDSTORE",
+        b"SELECT x (X-OTHER)",
+        b"SELECT x (QRESYNC)",
+        b"SELECT x (QRESYNC ())",
+        b"SELECT x (QRESYNC (1))",
+        b"SELECT x (QRESYNC (0 1))",
+        b"SELECT x (QRESYNC (1 0))",
+        b"SELECT x (QRESYNC (4294967296 1))",
+        b"SELECT x (QRESYNC (1 1 ))",
+        b"SELECT x (QRESYNC (1 1 *))",
+        b"SELECT x (QRESYNC (1 1 1:*))",
+        b"SELECT x (QRESYNC (1 1 1 ()))",
+        b"SELECT x (QRESYNC (1 1 1 (1)))",
+        b"SELECT x (QRESYNC (1 1 1 (1:2 1)))",
+        b"SELECT x (QRESYNC (1 1 1 (1 *)))",
+        b"SELECT x (QRESYNC (1 1 1 (1 1) 1))",
+        b"SELECT x (QRESYNC (1 1) QRESYNC (1 1))",
+        b"UID FETCH 1 FLAGS (VANISHED)",
+        b"UID FETCH 1 FLAGS (VANISHED VANISHED CHANGEDSINCE 1)",
+        b"UID FETCH 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 2)",
+        b"SELECT x (CONDSTORE) ",
+        b"FETCH 1 FLAGS (CHANGEDSINCE 0)",
+        b"FETCH 1 FLAGS (CHANGEDSINCE)",
+        b"FETCH 1 FLAGS (CHANGEDSINCE 9223372036854775808)",
+        b"FETCH 1 FLAGS (CHANGEDSINCE " + b"1" * 1000 + b")",
+        b"FETCH 1 FLAGS (CHANGEDSINCE 1) x",
+        b"FETCH 1 FLAGS (X-OTHER 1)",
+        b"FETCH 1 FLAGS(CHANGEDSINCE 1)",
+        b"STORE 1 (UNCHANGEDSINCE) FLAGS x",
+        b"STORE 1 (UNCHANGEDSINCE 1)FLAGS x",
+        b"STORE 1 (UNCHANGEDSINCE -1) FLAGS x",
+        b"STORE 1 (CHANGEDSINCE 1) FLAGS x",
+        b"SEARCH MODSEQ",
+        b"SEARCH EMAILID",
+        b"SEARCH EMAILID (x)",
+        b"SEARCH EMAILID M.x",
+        b"SEARCH THREADID " + b"x" * 256,
+        b"SEARCH SAVEDON",
+        b"SEARCH SAVEDON 31-Feb-2020",
+        b"SEARCH MODSEQ x",
+        b'SEARCH MODSEQ "/flags/x" 1',
+        b'SEARCH MODSEQ "/flags/x" both 1',
+        b'SEARCH MODSEQ "x" all 1',
+        b"SEARCH MODSEQ 9223372036854775808",
+    ],
+)
+def test_modifiers_that_cannot_be_are_bad(text):
+    error = refusal(b"a " + text)
+    assert (error.tag, error.status) == (b"a", b"BAD")
+
+
 def test_a_password_is_never_shown():
     assert "secret" not in repr(parse_command((b"a LOGIN bob secret",)))
     assert "bob" not in repr(parse_command((b"a AUTHENTICATE PLAIN AGJvYgBzZWNyZXQ=",)))
@@ -327,6 +412,8 @@ def test_what_is_not_base64_is_refused():
 words = st.sampled_from([
     b"a", b" ", b" ", b" ", b"(", b")", b'"', b"\\", b"{3+}\r\nxyz", b"{0+}\r\n", b"*", b"%", b"1:3", b"NIL",
     b"FETCH", b"UID", b"SEARCH", b"STORE", b"LIST", b"FLAGS", b"BODY[", b"]", b"<0.1>", b"OR", b"NOT", b"CHARSET",
+    b"(CHANGEDSINCE 5)", b"(UNCHANGEDSINCE 5)", b"(CONDSTORE)", b"MODSEQ",
+    b"(QRESYNC (1 2", b"))", b"VANISHED", b"SELECT",
     b"UTF-8", b"&", b"-", b"RETURN", b"STATUS", b"ID", b"CREATE", b"\xc3\xa9", b"\x7f", b"}", b"~", b",", b"."
 ])  # fmt: skip
 

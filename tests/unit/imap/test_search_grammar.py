@@ -12,16 +12,21 @@ from mailsuite.imap.search_grammar import (
     And,
     BodyContains,
     Cost,
+    EmailId,
     HasFlag,
     HeaderContains,
     InternalDate,
+    ModSeq,
     Not,
     Numbered,
     Or,
     Relation,
+    SavedDate,
     SentDate,
     Size,
     TextContains,
+    mentions,
+    names_numbers,
     parse_search,
 )
 from mailsuite.imap.sequence import SequenceSet
@@ -61,6 +66,15 @@ def any_of(*keys):
         (b"ALL", All()),
         (b"OLDER 1", Age(older=True, seconds=1)),
         (b"younger 4294967295", Age(older=False, seconds=4294967295)),
+        (b"MODSEQ 0", ModSeq(0)),
+        (b"EMAILID M6d99_-x", EmailId(b"M6d99_-x")),
+        (b"THREADID T64b", negation(All())),
+        (b"SAVEDBEFORE 28-Dec-2014", SavedDate(Relation.BEFORE, dt.date(2014, 12, 28))),
+        (b'savedon "1-jan-2015"', SavedDate(Relation.ON, dt.date(2015, 1, 1))),
+        (b"SAVEDSINCE 28-Dec-2014", SavedDate(Relation.SINCE, dt.date(2014, 12, 28))),
+        (b"SAVEDATESUPPORTED", All()),
+        (b'modseq "/flags/\\\\draft" ALL 620162338', ModSeq(620162338)),
+        (b"OR NOT MODSEQ 7 LARGER 5", any_of(negation(ModSeq(7)), Size(True, 5))),
         (b"seen", SEEN),
         (b"ANSWERED", HasFlag("\\Answered")),
         (b"DRAFT", HasFlag("\\Draft")),
@@ -208,3 +222,24 @@ def test_the_deepest_search_allowed_has_a_tree_that_recursion_can_walk():
 
 def test_sixty_four_levels_of_parentheses_pass():
     assert parse(b"(" * 64 + b"SEEN" + b")" * 64) == SEEN
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (b"MODSEQ 5", True),
+        (b"SEEN OR DELETED NOT (SEEN MODSEQ 5)", True),
+        (b"NOT MODSEQ 5", True),
+        (b"SEEN OR DELETED NOT (SEEN LARGER 5)", False),
+    ],
+)
+def test_whether_a_kind_of_key_is_anywhere(text, answer):
+    assert mentions(parse(text), ModSeq) is answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [(b"1:3", True), (b"UID 1:3", False), (b"OR SEEN NOT (DELETED 4)", True), (b"OR SEEN NOT (DELETED UID 4)", False)],
+)
+def test_whether_sequence_numbers_are_asked_for(text, answer):
+    assert names_numbers(parse(text)) is answer

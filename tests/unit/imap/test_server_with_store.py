@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.portal import IRealm, Portal
@@ -146,7 +146,9 @@ COMMANDS = st.lists(
                 b"NOOP", b"FETCH 1:* (UID FLAGS)", b"UID FETCH 1:* BODY[TEXT]", b"STORE 1 +FLAGS (\\Deleted)",
                 b"UID STORE 1:* -FLAGS (\\Deleted kw)", b"STORE 2:3 FLAGS.SILENT (\\Deleted)", b"EXPUNGE",
                 b"UID EXPUNGE 2:5", b"COPY 1 INBOX", b"UID MOVE 3 Trash", b"MOVE 1 INBOX", b"SEARCH DELETED",
-                b"APPEND INBOX {3+}\r\n\r\na",
+                b"APPEND INBOX {3+}\r\n\r\na", b"FETCH 1:* (FLAGS) (CHANGEDSINCE 3)", b"SELECT INBOX (CONDSTORE)",
+                b"STORE 1:* (UNCHANGEDSINCE 4) -FLAGS (\\Deleted)", b"FETCH 1:* (FLAGS MODSEQ)", b"SEARCH MODSEQ 3",
+                b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE 2)",
             ]
         ),
     ),
@@ -164,6 +166,8 @@ def test_two_clients_and_the_store_agree(make_connect, mail, kind, commands):
     counts = [int(re.search(rb"(\d+) EXISTS", b" ".join(client.ok(b"SELECT INBOX")))[1]) for client in clients]
     for who, command in [*commands, (0, b"NOOP"), (1, b"NOOP")]:
         lines, status = clients[who].run(command)
+        if command.startswith(b"SELECT"):
+            counts[who] = 0
         assert status.startswith((b"OK", b"NO")), status
         for line in lines:
             found = re.fullmatch(rb"\* (\d+) (EXPUNGE|EXISTS|FETCH.*)", line, re.DOTALL)
@@ -181,6 +185,74 @@ def test_two_clients_and_the_store_agree(make_connect, mail, kind, commands):
     assert counts == [len(line[0].split()) - 2 for line in seen]
     for client in clients:
         client.ok(b"LOGOUT")
+
+
+def modseq_of(lines):
+    return int(re.search(rb"HIGHESTMODSEQ (\d+)", b" ".join(lines))[1])
+
+
+def test_what_changed_since_a_former_session_is_found_again(connect, mail):
+    sleeper, other = connect(), connect()
+    for number in range(4):
+        append(other, mail(str(number)))
+    began = modseq_of(sleeper.ok(b"SELECT INBOX (CONDSTORE)"))
+    sleeper.ok(b"UNSELECT")
+    other.select()
+    other.ok(b"STORE 2 +FLAGS ($Work)")
+    append(other, mail("new"))
+    other.ok(b"NOOP")
+    now = modseq_of(sleeper.ok(b"SELECT INBOX"))
+    assert now == began + 2
+    assert [line for line in sleeper.ok(b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE %d)" % began) if b"FETCH" in line] == [
+        b"* 2 FETCH (UID 2 FLAGS ($Work) MODSEQ (%d))" % (began + 1),
+        b"* 5 FETCH (UID 5 FLAGS () MODSEQ (%d))" % now,
+    ]
+    assert sleeper.ok(b"FETCH 1:4 (RFC822.SIZE) (CHANGEDSINCE %d)" % began) == [
+        b"* 2 FETCH (RFC822.SIZE %d MODSEQ (%d))" % (len(mail("1")), began + 1)
+    ]
+    assert sleeper.ok(b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE %d)" % now) == []
+    assert sleeper.ok(b"SEARCH MODSEQ %d" % (began + 1)) == [b"* SEARCH 2 5 (MODSEQ %d)" % now]
+    assert sleeper.ok(b"STATUS INBOX (HIGHESTMODSEQ)") == [b"* STATUS INBOX (HIGHESTMODSEQ %d)" % now]
+    lines, status = sleeper.run(b"UID STORE 1:2 (UNCHANGEDSINCE %d) +FLAGS.SILENT (\\Seen)" % began)
+    assert lines == [b"* 1 FETCH (UID 1 MODSEQ (%d))" % (now + 1)]
+    assert status.startswith(b"OK [MODIFIED 2]")
+    assert other.ok(b"NOOP") == [b"* 1 FETCH (FLAGS (\\Seen))"]
+
+
+def test_ids_stay_through_rename_copy_and_move(connect, mail):
+    client = connect()
+
+    def ids(name):
+        (line,) = client.ok(b"STATUS %b (MAILBOXID)" % name)
+        return re.search(rb"MAILBOXID \((F[0-9a-f-]+)\)", line)[1]
+
+    append(client, mail("one"))
+    append(client, mail("one"))
+    _, status = client.run(b"CREATE foo")
+    foo = ids(b"foo")
+    assert b"[MAILBOXID (%b)]" % foo in status
+    client.ok(b"CREATE foo/below")
+    below = ids(b"foo/below")
+    client.ok(b"RENAME foo bar")
+    assert (ids(b"bar"), ids(b"bar/below")) == (foo, below)
+    client.ok(b"CREATE foo")
+    assert len({ids(b"foo"), ids(b"bar"), ids(b"bar/below"), ids(b"INBOX")}) == 4
+    client.ok(b"DELETE bar/below")
+    client.ok(b"CREATE bar/below")
+    assert ids(b"bar/below") != below
+    client.select()
+    emails = [line.split()[-1] for line in client.ok(b"FETCH 1:2 EMAILID")]
+    assert len(set(emails)) == 2
+    client.ok(b"COPY 1 bar")
+    client.ok(b"MOVE 2 bar")
+    inbox = ids(b"INBOX")
+    client.ok(b"RENAME INBOX old")  # which makes a mailbox (RFC 8474 section 8.2)
+    assert ids(b"INBOX") == inbox != ids(b"old")
+    client.ok(b"SELECT bar")
+    assert [line.split()[-1] for line in client.ok(b"FETCH 1:2 EMAILID")] == emails
+    assert client.ok(b"SEARCH EMAILID " + emails[1].strip(b"()")) == [b"* SEARCH 2"]
+    client.ok(b"SELECT old")
+    assert client.ok(b"SEARCH EMAILID " + emails[0].strip(b"()")) == [b"* SEARCH 1"]
 
 
 def test_a_keyword_is_shown_as_it_was_first_written(connect, mail):
@@ -255,3 +327,97 @@ def test_a_large_mailbox_is_sorted_and_threaded_whole(connect):
     assert line == b"* THREAD (%b)" % b" ".join(b"%d" % number for number in numbers)
     (line,) = client.ok(b"THREAD ORDEREDSUBJECT UTF-8 ALL")
     assert line.count(b"(") == 7 + (count - 7)
+
+
+class Cache:
+    """What a client keeps from one session to the next, by the rules of RFC 7162 section 6."""
+
+    def __init__(self):
+        self.uidvalidity = 0
+        self.modseq = 0
+        self.newest = 0
+        self.flags = {}
+
+    def learn(self, lines, command=b""):
+        text = b"\n".join(lines)
+        told = [int(each) for each in re.findall(rb"HIGHESTMODSEQ (\d+)\]", text)]
+        seen = [int(each) for each in re.findall(rb"MODSEQ \((\d+)\)", text)]
+        for uids in re.findall(rb"VANISHED (?:\(EARLIER\) )?([0-9:,]+)", text):
+            for pair in uids.split(b","):
+                first, _, last = pair.partition(b":")
+                for uid in range(int(first), int(last or first) + 1):
+                    self.flags.pop(uid, None)
+        for line in lines:
+            uid = re.search(rb"[( ]UID (\d+)", line)
+            flags = re.search(rb"FLAGS \(([^)]*)\)", line)
+            if b" FETCH (" in line and uid and flags:
+                self.flags[int(uid[1])] = frozenset(flags[1].split()) - {b"\\Recent"}
+            elif b" FETCH (" in line and b"SILENT" in command:
+                self.flags[int(uid[1])] |= {b"\\Deleted"}  # it asked for that, and was spared the answer
+        self.modseq = told[-1] if told else max([self.modseq, *seen])
+
+    def run(self, client, command):
+        """Run a command and learn from it; what is new is fetched at once."""
+        newest = max([self.newest, *self.flags])
+        lines, status = client.run(command)
+        assert status.startswith((b"OK", b"NO")), status
+        lines = re.split(rb"\r\n(?=\* )", b"\r\n".join(lines))  # with their literals
+        if b"FETCH" in command and b"MODSEQ" not in command:
+            # What the client asked for without a MODSEQ may be newer than what it knows.
+            lines = [line for line in lines if b" FETCH (" not in line or b"MODSEQ" in line]
+        self.learn([*lines, status], command)
+        self.newest = max([newest, *self.flags])
+        if any(line.endswith(b" EXISTS") for line in lines):
+            self.run(client, b"UID FETCH %d:* (FLAGS MODSEQ)" % (newest + 1))
+        return lines
+
+    def open(self, client):
+        client.ok(b"ENABLE QRESYNC")
+        again = b" (QRESYNC (%d %d))" % (self.uidvalidity, self.modseq) if self.uidvalidity else b""
+        lines = self.run(client, b"SELECT INBOX" + again)
+        self.uidvalidity = int(re.search(rb"UIDVALIDITY (\d+)", b" ".join(lines))[1])
+
+
+OF_SLEEPER = [
+    b"NOOP", b"FETCH 1:* (UID FLAGS)", b"UID FETCH 1:* (FLAGS MODSEQ)", b"FETCH 1:* (UID MODSEQ)",
+    b"STORE 1 +FLAGS (kw)",
+    b"STORE 1:* +FLAGS.SILENT (\\Deleted)", b"STORE 2 FLAGS ()", b"UID EXPUNGE 1:3", b"MOVE 1 Trash", b"SEARCH ALL",
+    b"UID FETCH 1:* BODY[TEXT]", b"UID SEARCH 1:*", b"STORE 1:* (UNCHANGEDSINCE 6) FLAGS (own)",
+    b"STORE 1:* (UNCHANGEDSINCE 8) +FLAGS (own)",
+]  # fmt: skip
+OF_OTHERS = [
+    b"STORE 1 +FLAGS (\\Flagged)", b"STORE 2:3 +FLAGS (\\Deleted)", b"EXPUNGE", b"MOVE 2 INBOX", b"COPY 1 INBOX",
+    b"MOVE 1 Trash", b"STORE 1:* -FLAGS (\\Deleted kw)", b"APPEND INBOX {3+}\r\n\r\na", b"UID FETCH 1:* BODY[TEXT]",
+]  # fmt: skip
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("sleeper"), st.sampled_from(OF_SLEEPER)),
+        st.tuples(st.just("other"), st.sampled_from(OF_OTHERS)),
+        st.just(("lost", b"")),
+    ),
+    max_size=20,
+)
+
+
+@example("memory", [("other", b"STORE 1 +FLAGS (\\Flagged)"), ("sleeper", b"STORE 1:* +FLAGS.SILENT (\\Deleted)")])
+@given(st.sampled_from(["memory", "maildir"]), STEPS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_client_missed_it_hears_when_it_comes_back(make_connect, mail, kind, steps):
+    connect = make_connect(kind)
+    other = connect().select()
+    for number in range(5):
+        append(other, mail(str(number)))
+    cache, sleeper = Cache(), connect()
+    cache.open(sleeper)
+    for who, command in [*steps, ("lost", b"")]:
+        if who == "other":
+            other.run(command)
+        elif who == "sleeper":
+            cache.run(sleeper, command)
+        else:
+            sleeper.transport.loseConnection()
+            sleeper = connect()
+            cache.open(sleeper)
+            truth = Cache()
+            truth.open(connect())
+            assert cache.flags == truth.flags, steps

@@ -44,6 +44,16 @@ def test_silent_store_is_silent_then_and_later(suite, client):
     assert flags(suite, 1) == {"\\Seen"}
 
 
+def test_silence_is_broken_where_others_changed_as_well(suite, client):
+    other_session_sets(suite, 2, "$Others")
+    lines = client.ok(b"STORE 1:3 +FLAGS.SILENT (\\Seen)")
+    assert lines[0].startswith(b"* FLAGS (")
+    assert lines[2:] == [b"* 2 FETCH (FLAGS ($Others \\Recent \\Seen))"]
+    client.ok(b"STORE 2 -FLAGS.SILENT ($OTHERS \\Seen)")
+    assert client.ok(b"STORE 2 FLAGS.SILENT (\\Draft $other)")[2:] == []
+    assert flags(suite, 2) == {"\\Draft", "$other"}
+
+
 def test_ones_own_change_and_those_of_others_are_learned_in_one_trip(suite, client):
     suite.account.calls.clear()
     client.ok(b"STORE 1 +FLAGS (\\Seen)")

@@ -121,9 +121,12 @@ def test_id_tells_who_we_are(client):
     client.ok(b"ID NIL")
 
 
-def test_enable_says_that_nothing_was_enabled(client):
+def test_enable_says_what_was_enabled_and_passes_over_the_rest(client):
     client.login()
-    assert client.ok(b"ENABLE X-NOTHING CONDSTORE") == [b"* ENABLED"]
+    assert client.ok(b"ENABLE X-NOTHING IDLE") == [b"* ENABLED"]
+    assert client.ok(b"ENABLE X-NOTHING CONDSTORE condstore") == [b"* ENABLED CONDSTORE"]
+    assert client.ok(b"ENABLE QRESYNC") == [b"* ENABLED QRESYNC"]
+    assert client.ok(b"ENABLE QRESYNC CONDSTORE") == [b"* ENABLED QRESYNC CONDSTORE"]
 
 
 def test_namespace(client):

@@ -178,3 +178,22 @@ def test_tests_of_long_headers_take_turns_with_others_and_end_in_time(suite, mai
         gaps = [later - earlier for earlier, later in itertools.pairwise(turns)]
         assert max(gaps) < 0.1
     assert now[0] < 1
+
+
+def test_search_and_fetch_by_the_date_of_saving(suite, mail):
+    day = 86_400
+    for number in range(3):
+        uid = suite.account.put("INBOX", mail(), date=0)
+        suite.account.boxes["INBOX"].messages[uid].saved = 16_000 * day + number * day - 1  # 2013-10-21T23:59:59Z, ...
+    client = suite.connect().login().select()
+    for keys, numbers in {
+        b"SAVEDBEFORE 22-Oct-2013": b" 1",
+        b"SAVEDON 22-Oct-2013": b" 2",
+        b"SAVEDSINCE 22-Oct-2013": b" 2 3",
+        b"NOT SAVEDON 22-Oct-2013 SAVEDATESUPPORTED": b" 1 3",
+        b"NOT SAVEDATESUPPORTED": b"",
+    }.items():
+        assert client.ok(b"SEARCH " + keys) == [b"* SEARCH" + numbers]
+    assert client.ok(b"FETCH 2 (SAVEDATE INTERNALDATE)") == [
+        b'* 2 FETCH (SAVEDATE "22-Oct-2013 23:59:59 +0000" INTERNALDATE " 1-Jan-1970 00:00:00 +0000")'
+    ]

@@ -52,12 +52,12 @@ TABLE = {
     ),
     "added twice": (changes(added=[40, 50]), Notices(exists=5, recent=0)),
     "expunge and add": (changes(expunged=[20], added=[50]), Notices(expunged=[2], exists=4, recent=0)),
-    "flags": (changes(flags=[(20, SEEN)]), Notices(flags=((2, 20, SEEN),))),
+    "flags": (changes(flags=[(20, SEEN)]), Notices(flags=((2, 20, SEEN, 101),))),
     "flags as they were": (changes(flags=[(20, NONE)]), Notices()),
     "flags of an expunged message": (changes(expunged=[20], flags=[(20, SEEN)]), Notices(expunged=[2])),
     "flags after an expunge": (
         changes(expunged=[10], flags=[(20, SEEN)]),
-        Notices(expunged=[1], flags=((1, 20, SEEN),)),
+        Notices(expunged=[1], flags=((1, 20, SEEN, 101),)),
     ),
     "keywords": (changes(keywords=["$Forwarded"]), Notices(keywords=frozenset(["$Forwarded"]))),
 }
@@ -123,7 +123,7 @@ def test_arrival_and_expunge_of_the_same_message_are_told_consistently():
 def test_recent_is_shown_with_flags_and_leaves_with_the_message():
     view = make_view(recent=[40])
     view.apply(changes(flags=[(40, SEEN)]))
-    assert view.notices(expunge=True).flags == ((4, 40, SEEN | {RECENT_FLAG}),)
+    assert view.notices(expunge=True).flags == ((4, 40, SEEN | {RECENT_FLAG}, 101),)
     assert view.flags_of(40) == SEEN | {RECENT_FLAG}
     view.expunge([40])
     assert view.notices(expunge=True).recent == 0
@@ -135,7 +135,7 @@ def test_flags_noted_by_a_store_are_not_told_again():
     view.apply(changes(flags=[(20, SEEN)]))
     assert not view.has_notices(expunge=True)
     view.apply(changes(flags=[(20, FLAGGED)]))
-    assert view.notices(expunge=True).flags == ((2, 20, FLAGGED),)
+    assert view.notices(expunge=True).flags == ((2, 20, FLAGGED, 101),)
     assert view.note_flags(21, SEEN) == 0
 
 
@@ -205,3 +205,21 @@ def test_a_client_that_believes_everything_it_is_told_knows_the_mailbox(steps):
         assert all(view.sequence_number(uid) == number for number, uid in enumerate(client, 1))
     view.notices(expunge=True)
     assert list(view.uids) == mailbox
+
+
+def test_the_told_modseq_stays_behind_what_is_held_back():
+    view = make_view()
+    view.apply(changes(expunged=[20, 40], added=[50]))
+    view.apply(changes(expunged=[50]))
+    assert list(view.notices(expunge=True).vanished) == [20, 40]  # nobody was told of 50
+    view = make_view()
+    view.apply(changes(modseq=105, flags=[(20, SEEN)]))
+    assert view.told_modseq == 105
+    view.apply(changes(modseq=107, expunged=[10]))
+    view.apply(changes(modseq=109, expunged=[20], flags=[(30, SEEN)]))
+    view.notices(expunge=False)
+    assert view.told_modseq == 105
+    view.notices(expunge=True)
+    assert view.told_modseq == 109
+    view.apply(changes(modseq=111, expunged=[99]))
+    assert view.told_modseq == 111

@@ -84,6 +84,7 @@ class FakeMailbox:
 class FakeAccount:
     account_id = 1
     email = "alice@example.test"
+    remembers = True
 
     def __init__(self, messages):
         self.messages = dict(enumerate(messages, 101))

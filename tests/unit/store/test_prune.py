@@ -58,3 +58,34 @@ def test_few_at_a_time(bench, tombstones, monkeypatch):
     bench.now += DAY
     bench.reopen()
     assert tombstones() == 2
+
+
+def test_a_history_that_begins_before_what_was_forgotten_is_not_complete(bench, tombstones):
+    begins = [bench.go(bench.box().history(0)).modseq - 3 * number for number in range(6)]  # after each expunge
+    bench.reopen()
+    assert all(bench.go(bench.box().history(since)).complete for since in (0, *begins))
+    bench.now += 15 * DAY
+    bench.reopen()
+    assert tombstones() == 2
+    complete = [bench.go(bench.box().history(since)).complete for since in begins]
+    assert complete == [True, True, True, False, False, False]
+    assert bench.go(bench.box().history(begins[2])).expunged == [5, 6]
+    bench.go(bench.store.reindex(bench.account))
+    assert [bench.go(bench.box().history(since)).complete for since in begins] == complete
+
+
+def test_an_index_of_the_version_before_may_have_forgotten_whatever_came_before_its_first_tombstone(bench, tombstones):
+    connection = bench.index.connection
+    first = connection.execute("SELECT MIN(modseq) FROM expunged").fetchone()[0]
+    for statement in (
+        "DELETE FROM expunged WHERE id & 4294967295 = 1",
+        "DROP TABLE forgotten",
+        "PRAGMA user_version=2",
+    ):
+        connection.execute(statement)
+    bench.reopen()
+    assert not bench.go(bench.box().history(first)).complete
+    assert bench.go(bench.box().history(first)).expunged == [2, 3, 4, 5, 6]
+    assert bench.go(bench.box().history(first + 3 - 1)).complete
+    assert bench.go(bench.session().status("Sent")).highest_modseq == 1
+    assert bench.go(bench.box("Sent").history(1)).complete

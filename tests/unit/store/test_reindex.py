@@ -191,3 +191,16 @@ def test_who_listens_hears_of_what_comes_after_a_rebuild(bench):
     assert newest == bench.go(box.snapshot()).highest_modseq
     bench.append(MESSAGES[0])
     assert len(bench.go(box.changes(max(known, newest))).added) == 1
+
+
+def test_without_the_old_index_nobody_knows_what_was_expunged_before(bench):
+    fill(bench)
+    modseq = bench.go(bench.session().status("INBOX")).highest_modseq
+    bench.store.stop()
+    (bench.home / "index.db").unlink()
+    bench.open()
+    box = bench.box()
+    history = bench.go(box.history(modseq))
+    assert not history.complete
+    assert [uid for uid, _, _ in history.flags] == [2, 3, 4]
+    assert bench.go(box.history(history.modseq)).complete
