@@ -1,0 +1,142 @@
+"""Commands on mailboxes: SELECT, EXAMINE, CREATE, RENAME, STATUS, LIST and LSUB."""
+
+from mailsuite.imap import commands
+from mailsuite.imap.arguments import BACKSLASH_WORD, take_mailbox, take_new_mailbox, take_parenthesised
+from mailsuite.imap.commands import Command
+from mailsuite.imap.modifiers import parse_select_parameters
+from mailsuite.imap.names import decode_pattern
+from mailsuite.imap.tokens import BadCommandError, Tokens
+from mailsuite.interfaces.storage import SpecialUse
+
+_SPECIAL_USES = {use.value.lower().encode("ascii"): use for use in SpecialUse}
+_STATUS_ITEMS = {item.value: item for item in commands.StatusItem}
+_LIST_SELECTIONS = {selection.value: selection for selection in commands.ListSelection}
+_LIST_RETURNS = {returned.value: returned for returned in commands.ListReturn}
+
+
+def read_select(tag: bytes, tokens: Tokens) -> Command:
+    """SELECT (RFC 3501 section 6.3.1, RFC 7162 section 3.1.8)."""
+    mailbox = take_mailbox(tokens)
+    parameters = parse_select_parameters(tokens)
+    return commands.Select(tag, mailbox, parameters.condstore, parameters.resync)
+
+
+def read_examine(tag: bytes, tokens: Tokens) -> Command:
+    """EXAMINE (RFC 3501 section 6.3.2, RFC 7162 section 3.1.8)."""
+    mailbox = take_mailbox(tokens)
+    parameters = parse_select_parameters(tokens)
+    return commands.Examine(tag, mailbox, parameters.condstore, parameters.resync)
+
+
+def read_create(tag: bytes, tokens: Tokens) -> Command:
+    """CREATE (RFC 3501 section 6.3.3, RFC 6154 section 3)."""
+    name = take_new_mailbox(tokens)
+    uses: list[SpecialUse] = []
+    if not tokens.at_end():
+        tokens.space()
+        tokens.expect(b"(")
+        if tokens.word("a parameter") != b"USE":
+            raise BadCommandError("unknown parameter of CREATE")
+        tokens.space()
+        uses = take_parenthesised(tokens, _special_use, empty=True)
+        tokens.expect(b")")
+    return commands.Create(tag, name, frozenset(uses))
+
+
+def _special_use(tokens: Tokens) -> SpecialUse:
+    use = _SPECIAL_USES.get(tokens.take(BACKSLASH_WORD, "a special use").lower())
+    if use is None:
+        raise BadCommandError("unknown special use", status=b"NO", code=b"USEATTR")
+    return use
+
+
+def read_rename(tag: bytes, tokens: Tokens) -> Command:
+    """RENAME (RFC 3501 section 6.3.5)."""
+    return commands.Rename(tag, take_mailbox(tokens), take_new_mailbox(tokens))
+
+
+def _status_item(tokens: Tokens) -> commands.StatusItem:
+    item = _STATUS_ITEMS.get(tokens.word("a status item"))
+    if item is None:
+        raise BadCommandError("unknown status item")
+    return item
+
+
+def _status_items(tokens: Tokens) -> tuple[commands.StatusItem, ...]:
+    return tuple(dict.fromkeys(take_parenthesised(tokens, _status_item)))
+
+
+def read_status(tag: bytes, tokens: Tokens) -> Command:
+    """STATUS (RFC 3501 section 6.3.10)."""
+    mailbox = take_mailbox(tokens)
+    tokens.space()
+    return commands.Status(tag, mailbox, _status_items(tokens))
+
+
+def _list_selection(tokens: Tokens) -> commands.ListSelection:
+    selection = _LIST_SELECTIONS.get(tokens.word("a selection option"))
+    if selection is None:
+        raise BadCommandError("unknown selection option of LIST")
+    return selection
+
+
+def _pattern(tokens: Tokens) -> str:
+    return decode_pattern(tokens.list_mailbox())
+
+
+def read_list(tag: bytes, tokens: Tokens) -> Command:
+    """LIST in both forms (RFC 3501 section 6.3.8, RFC 5258 section 3)."""
+    tokens.space()
+    extended = False
+    selection: frozenset[commands.ListSelection] = frozenset()
+    if tokens.peek() == b"(":
+        extended = True
+        selection = frozenset(take_parenthesised(tokens, _list_selection, empty=True))
+        if selection <= {commands.ListSelection.RECURSIVEMATCH, commands.ListSelection.REMOTE} and (
+            commands.ListSelection.RECURSIVEMATCH in selection
+        ):
+            raise BadCommandError("RECURSIVEMATCH needs another selection option")
+        tokens.space()
+    reference = decode_pattern(tokens.astring("a reference"))
+    tokens.space()
+    if tokens.peek() == b"(":
+        extended = True
+        patterns = take_parenthesised(tokens, _pattern)
+    else:
+        patterns = [_pattern(tokens)]
+    returns: frozenset[commands.ListReturn] = frozenset()
+    status: tuple[commands.StatusItem, ...] = ()
+    if not tokens.at_end():
+        extended = True
+        returns, status = _list_returns(tokens)
+    return commands.List(tag, reference, tuple(patterns), extended, selection, returns, status)
+
+
+def _list_returns(tokens: Tokens) -> tuple[frozenset[commands.ListReturn], tuple[commands.StatusItem, ...]]:
+    """Read ``RETURN (CHILDREN STATUS (MESSAGES))``."""
+    status: list[commands.StatusItem] = []
+
+    def read(tokens: Tokens) -> commands.ListReturn | None:
+        word = tokens.word("a return option")
+        if word == b"STATUS":
+            tokens.space()
+            status.extend(_status_items(tokens))
+            return None
+        if word not in _LIST_RETURNS:
+            raise BadCommandError("unknown return option of LIST")
+        return _LIST_RETURNS[word]
+
+    tokens.space()
+    if tokens.word("RETURN") != b"RETURN":
+        raise BadCommandError("expected RETURN")
+    tokens.space()
+    returns = take_parenthesised(tokens, read, empty=True)
+    return frozenset(filter(None, returns)), tuple(dict.fromkeys(status))
+
+
+def read_lsub(tag: bytes, tokens: Tokens) -> Command:
+    """LSUB (RFC 3501 section 6.3.9)."""
+    tokens.space()
+    reference = decode_pattern(tokens.astring("a reference"))
+    tokens.space()
+    return commands.Lsub(tag, reference, _pattern(tokens))
