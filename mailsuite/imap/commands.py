@@ -14,7 +14,7 @@ from typing import ClassVar
 import attrs
 
 from mailsuite.imap.fetch_grammar import FetchItems
-from mailsuite.imap.search_grammar import SearchKey
+from mailsuite.imap.search_keys import SearchKey
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.sort_grammar import SortCriterion
 from mailsuite.imap.threads import ThreadAlgorithm

@@ -7,7 +7,7 @@ import attrs
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.parser import parse_command
-from mailsuite.imap.search_grammar import names_numbers
+from mailsuite.imap.search_keys import names_numbers
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import ConnectionGone, Reply, Session, State
 from mailsuite.imap.tokens import BadCommandError

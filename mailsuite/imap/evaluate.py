@@ -8,7 +8,7 @@ import functools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
-from mailsuite.imap.search_grammar import (
+from mailsuite.imap.search_keys import (
     Age,
     All,
     And,

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from mailsuite.imap import commands
 from mailsuite.imap.arguments import take_parenthesised
 from mailsuite.imap.commands import Command
-from mailsuite.imap.search_grammar import SearchKey, parse_search, parse_search_criteria
+from mailsuite.imap.search_grammar import parse_search, parse_search_criteria
+from mailsuite.imap.search_keys import SearchKey
 from mailsuite.imap.sort_grammar import parse_sort_criteria
 from mailsuite.imap.threads import ThreadAlgorithm
 from mailsuite.imap.tokens import BadCommandError, Tokens

@@ -6,7 +6,7 @@ from mailsuite.imap import commands, responses
 from mailsuite.imap.commands import SearchReturn
 from mailsuite.imap.evaluate import Evaluation, Positions
 from mailsuite.imap.resync import highest_modseq
-from mailsuite.imap.search_grammar import ModSeq, SearchKey, mentions
+from mailsuite.imap.search_keys import ModSeq, SearchKey, mentions
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.turns import OverdueError, Turns
 

@@ -11,7 +11,7 @@ from mailsuite.imap import commands
 from mailsuite.imap.commands import ListReturn, ListSelection, SearchReturn, StatusItem
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.parser import decode_base64, parse_append, parse_append_part, parse_command
-from mailsuite.imap.search_grammar import HasFlag, HeaderContains, Numbered
+from mailsuite.imap.search_keys import HasFlag, HeaderContains, Numbered
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.sort_grammar import SortCriterion, SortKey
 from mailsuite.imap.threads import ThreadAlgorithm

@@ -6,7 +6,8 @@ import inspect
 import pytest
 
 from mailsuite.imap import search_grammar
-from mailsuite.imap.search_grammar import (
+from mailsuite.imap.search_grammar import parse_search
+from mailsuite.imap.search_keys import (
     Age,
     All,
     And,
@@ -27,7 +28,6 @@ from mailsuite.imap.search_grammar import (
     TextContains,
     mentions,
     names_numbers,
-    parse_search,
 )
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.tokens import BadCommandError, Tokens

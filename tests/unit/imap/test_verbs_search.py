@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from mailsuite.imap.evaluate import Evaluation
-from mailsuite.imap.search_grammar import HeaderContains
+from mailsuite.imap.search_keys import HeaderContains
 
 
 @pytest.fixture
