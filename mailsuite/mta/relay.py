@@ -191,13 +191,13 @@ class RelayAgent:
 
     async def _hops(self, destination: Destination, envelope: Envelope, source: Source) -> Hops:
         route, settings = destination.route, self._settings
-        if route is not None:
-            client = client_settings(route, source.helo_name, settings, verify=self._verify)
-            return await find_route_hops(self._reactor, route, self._decide_tls, client)
-        if self._find_hosts is None:
-            raise UnreachableError(NO_ROUTE_OUTCOME)
         # RFC 8689 section 8.4: as if there were neither DANE nor MTA-STS; TLS is used where it can be, as everywhere.
         decide_tls = None if envelope.sender.tls_optional else self._decide_tls
+        if route is not None:
+            client = client_settings(route, source.helo_name, settings, verify=self._verify)
+            return await find_route_hops(self._reactor, route, decide_tls, client)
+        if self._find_hosts is None:
+            raise UnreachableError(NO_ROUTE_OUTCOME)
         return await find_domain_hops(
             destination.domain,
             self._find_hosts,

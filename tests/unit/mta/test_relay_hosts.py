@@ -586,6 +586,16 @@ def test_the_host_of_a_route_that_its_own_policy_refuses_is_not_asked():
     assert world.tried == []
 
 
+def test_mail_that_can_do_without_tls_goes_past_the_policy_of_a_routes_host():
+    refused = Outcome(DEFERRED, 0, "4.7.5", "not in the policy")
+    world = World(policy=Policy({"relay.test": HostTLS(tls=TLSPolicy.REQUIRE, refused=refused)}))
+    route = RouteSettings(domain="*", host="relay.test")
+    world.send(destination=Destination(domain="*", route=route), tls_optional=True)
+    world.connect(*TAKES)
+    assert world.outcomes == [(DELIVERED, 250, "relay.test")]
+    assert world.policy.domains == []
+
+
 def test_what_a_routes_operator_wants_of_certificates_stays():
     world = World(policy=Policy({"relay.test": HostTLS(tls=TLSPolicy.REQUIRE, creator=object())}))
     route = RouteSettings(domain="*", host="relay.test", tls=TLSPolicy.REQUIRE)
