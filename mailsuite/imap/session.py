@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 from twisted.cred.portal import Portal
@@ -15,6 +15,9 @@ from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
 from mailsuite.interfaces import IMailAccount
 from mailsuite.observe import EventLog
+
+if TYPE_CHECKING:
+    from mailsuite.imap.watching import Watching
 
 
 class State(enum.Enum):
@@ -55,6 +58,7 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Compress: _AFTER_LOGIN,
     commands.GetQuota: _AFTER_LOGIN,
     commands.GetQuotaRoot: _AFTER_LOGIN,
+    commands.Notify: _AFTER_LOGIN,
     commands.Idle: _AFTER_LOGIN,
     commands.Check: _SELECTED,
     commands.Close: _SELECTED,
@@ -120,6 +124,13 @@ class Connection(Protocol):
     def push(self, announce: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         """Call `announce` whenever the selected mailbox changes, and now and then without that; None ends it."""
 
+    def announce(self) -> None:
+        """Do now what `push` is given, if it is given something."""
+
+    @property
+    def pushing(self) -> bool:
+        """Whether something may be told now: `push` was given something."""
+
     def hang_up(self) -> None:
         """Close when what was written is sent."""
 
@@ -137,6 +148,7 @@ class Session:
         enabled: what ENABLE switched on.
         off: capabilities that this client is not to use.
         command: the last one that could be read.
+        watching: what it is told of; None before NOTIFY.
     """
 
     connection: Connection
@@ -156,6 +168,7 @@ class Session:
     off: frozenset[bytes] = frozenset()
     logout: Callable[[], None] | None = None
     command: str = ""
+    watching: "Watching | None" = None
     began: float = attrs.field(init=False)
 
     @began.default
@@ -250,21 +263,49 @@ class Session:
             raise RuntimeError("no mailbox is selected")
         return self.selected
 
+    def watch(self, watching: "Watching | None") -> None:
+        """Tell other things from now on."""
+        if self.watching is not None:
+            self.watching.close()
+        self.watching = watching
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to tell, or to learn, while no command runs."""
+        selected = self._told_of
+        return self.is_behind or (selected is not None and selected.view.has_notices(expunge=True))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a notice came of something that was not looked at."""
+        selected, watching = self._told_of, self.watching
+        return (selected is not None and selected.is_behind) or (watching is not None and watching.is_behind)
+
+    @property
+    def _told_of(self) -> Selected | None:
+        """The selected mailbox, unless the client wants to hear nothing of it."""
+        return self.selected if self.watching is None or self.watching.selected_group.events else None
+
     def select(self, selected: Selected) -> None:
         """Enter the selected state."""
         self.selected = selected
         self.state = State.SELECTED
+        if self.watching is not None:
+            self.watching.selected(selected)
 
     def unselect(self) -> None:
         """Give the selected mailbox back, if there is one."""
-        if self.selected is not None:
-            self.selected.close()
-            self.selected = None
+        selected, self.selected = self.selected, None
+        if selected is not None:
+            selected.close()
+            if self.watching is not None:
+                self.watching.unselected(selected)
         if self.state is State.SELECTED:
             self.state = State.AUTHENTICATED
 
     def end(self) -> None:
         """Give everything back; may be called twice."""
+        self.watch(None)
         self.unselect()
         self.state = State.LOGOUT
         logout, self.logout = self.logout, None

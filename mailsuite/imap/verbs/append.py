@@ -177,6 +177,8 @@ async def _append(upload: Upload, files: list[IBodyFile]) -> Reply:
     files.clear()  # they are the store's now
     selected = session.selected
     if selected is not None and selected.mailbox.name == upload.mailbox:
+        if session.watching is not None:
+            session.watching.own_messages(appended.uids)
         await selected.synchronise(always=True)
     code = responses.append_uid_code(appended.uidvalidity, appended.uids) if appended.uids else b""
     return Reply("APPEND completed", code=code)
