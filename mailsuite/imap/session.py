@@ -1,13 +1,13 @@
 """What is allowed now: states and commands; and what a verb may ask of its connection."""
 
 import enum
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 from twisted.cred.portal import Portal
 
-from mailsuite.imap import capabilities, commands, responses
+from mailsuite.imap import capabilities, commands, quirks, responses
 from mailsuite.imap.capabilities import CONDSTORE, QRESYNC
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
@@ -147,6 +147,7 @@ class Session:
         can_start_tls: STARTTLS would work.
         enabled: what ENABLE switched on.
         off: capabilities that this client is not to use.
+        client: what it has told of itself by ID: fields, names in lower case.
         command: the last one that could be read.
         watching: what it is told of; None before NOTIFY.
     """
@@ -165,11 +166,17 @@ class Session:
     account: IMailAccount | None = None
     selected: Selected | None = None
     enabled: set[bytes] = attrs.Factory(set)
-    off: frozenset[bytes] = frozenset()
+    off: frozenset[bytes] = attrs.field(init=False)
+    client: Mapping[str, str] = attrs.field(factory=dict)
     logout: Callable[[], None] | None = None
     command: str = ""
     watching: "Watching | None" = None
     began: float = attrs.field(init=False)
+    _told: set[str] = attrs.field(init=False, factory=set)
+
+    @off.default
+    def _off_for_all(self) -> frozenset[bytes]:
+        return quirks.judge(self.settings).off
 
     @began.default
     def _begin(self) -> float:
@@ -215,6 +222,23 @@ class Session:
             if self.account is not None and self.account.remembers:
                 words += capabilities.REMEMBERED
         return capabilities.without(words, self.off)
+
+    def look_for_quirks(self) -> bool:
+        """
+        Switch off what this client and this account are better off without; what is enabled stays.
+
+        Returns:
+            Whether something else is off now.
+        """
+        before = self.off
+        verdict = quirks.judge(self.settings, self.client, self.account.email if self.account is not None else "")
+        self.off = verdict.off
+        for row in verdict.rows:
+            whom = quirks.describe(row)
+            if whom not in self._told:
+                self._told.add(whom)
+                self.log.emit("imap.quirk.matched", whom=whom, off=list(row.off), reason=row.reason, source=row.source)
+        return self.off != before
 
     @property
     def is_rev2(self) -> bool:
