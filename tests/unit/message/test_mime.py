@@ -50,6 +50,13 @@ DIGEST = (
         (b"Content-Type: text /plain x\r\n\r\n", TEXT),
         (b"Content-Type: /plain\r\n\r\n", TEXT),
         (b"Content-Type: \xff/plain\r\n\r\n", TEXT),
+        (b'Content-Type: "text/html"\r\n\r\n', TEXT),
+        (b"Content-Type: te<x>t/html\r\n\r\n", TEXT),
+        (b"Content-Type: text/html (a; b=c); charset=utf-8\r\n\r\n", "text/html"),
+        (
+            b"Content-Type: multipart/mixed; (c) boundary=(d) b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n",
+            ("multipart/mixed", TEXT),
+        ),
         (b"Content-Type: text/html\r\nContent-Type: image/png\r\n\r\n", "text/html"),
         (MIXED + b"--b\r\n\r\nx\r\n--b--\r\n", ("multipart/mixed", TEXT)),
         (MIXED + b"pre\r\n--b\r\n\r\nx\r\n--b\r\n\r\ny\r\n--b--\r\nepi\r\n--b\r\n", ("multipart/mixed", TEXT, TEXT)),
@@ -136,6 +143,25 @@ def test_encoding_and_charset_are_told():
     content = b'Content-Type: text/plain; charset="UTF-8"\r\nContent-Transfer-Encoding: BASE64 (x)\r\n\r\nQQ=='
     found = parse_parts(content)
     assert (found.encoding, found.charset) == ("base64", "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("value", "encoding"),
+    [
+        (b"", "7bit"),
+        (b"(what)", "7bit"),
+        (b"BASE64", "base64"),
+        (b"(it is) base64 (really)", "base64"),
+        (b"base64;", "base64"),
+        (b"base64; x=y", "base64"),
+        (b'"base64"', "base64"),
+        (b"x-own", "x-own"),
+        (b"quoted printable", "quoted printable"),
+        (b"\xff", "\ufffd"),
+    ],
+)
+def test_the_encoding_is_found_among_what_people_write(value, encoding):
+    assert parse_parts(b"Content-Transfer-Encoding: " + value + b"\r\n\r\nQQ==").encoding == encoding
 
 
 def test_nesting_ends_at_the_limit():
