@@ -196,6 +196,7 @@ class _AddressReader:
             self._open_angle()
         elif octet == b">":
             self.in_angle = False
+            self._space()
         elif octet == b"@":
             self._at()
         elif octet == b":":
@@ -223,6 +224,8 @@ class _AddressReader:
 
     def _open_angle(self) -> None:
         if not self.in_angle:
+            if self.phrase is not None:  # <a@b> <c@d>: they forgot the comma
+                self._finish()
             self.phrase = self._phrase()
             self.words, self.domain = [], None
             self.in_angle = True

@@ -61,6 +61,10 @@ def box(name, mailbox, host, route=None):
         (b"@x:a@b", [box(None, b"a", b"b", b"@x")]),
         (b"me@home: a@b;", [box(None, b"me@home", None), box(None, b"a", b"b"), GROUP_END]),
         (b'me@home "too" <a@b>', [box(b"me@home too", b"a", b"b")]),
+        (b"Ann <a@b> <c@d>", [box(b"Ann", b"a", b"b"), box(None, b"c", b"d")]),
+        (b'"Ann" <a@b>Ben <c@d>', [box(b"Ann", b"a", b"b"), box(None, b"c", b"d")]),
+        (b"<a@b>(Ann)", [box(b"Ann", b"a", b"b")]),
+        (b"<a@b c@d>", [box(b"a@b", b"c", b"d")]),
         (b"<a@b,c@d>", [box(None, b"a", b"b"), box(None, b"c", b"d")]),
     ],
 )
