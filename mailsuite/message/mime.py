@@ -118,6 +118,9 @@ def locate(parts: PartOffsets, path: Sequence[int], kind: SectionKind) -> tuple[
     Part 1 of a message that is no multipart is its body; the numbers below a message/rfc822 part are those of the
     message within.
 
+    The line end before a boundary belongs to that, be it the one after a header or the empty line (RFC 2046 section
+    5.1.1): a part without a body may have a header without them.
+
     Returns:
         Beginning and end; None when there is no such part, or when it has no such section.
     """
@@ -316,8 +319,9 @@ class Scan:
                 self._pop()
             level = self._levels[number]
             end = found - 1 if found and self._content[found - 1 : found] == b"\r" else found
-            for part in self._open[level.index + 1 :]:
-                part.end = max(part.body, end)
+            for part in self._open[level.index + 1 :]:  # a header may end with the boundary, too
+                part.end = max(part.header, end)
+                part.body = min(part.body, part.end)
             del self._open[level.index + 1 :]
             position = line_end
             if is_last:

@@ -92,9 +92,20 @@ def test_bodies_end_before_the_line_end_of_the_boundary():
     content = MIXED + b"--b\r\n\r\none\r\n\r\n--b\r\nA: 1\r\n\r\n--b\r\n\r\n\r\n--b\r\nA: 1\r\n--b\r\n--b--\r\n"
     parts = parse_parts(content).children
     assert [body(content, part) for part in parts] == [b"one\r\n", b"", b"", b"", b""]
-    assert content[parts[1].header : parts[1].body] == b"A: 1\r\n\r\n"
-    assert content[parts[3].header : parts[3].body] == b"A: 1\r\n"
+    assert [content[part.header : part.body] for part in parts] == [b"\r\n", b"A: 1\r\n", b"\r\n", b"A: 1", b""]
     assert parts[4].header == parts[4].end
+
+
+def test_a_message_without_a_body_ends_where_its_header_does():
+    forward = b"--b\r\nContent-Type: message/rfc822\r\n\r\n"
+    content = (
+        MIXED + forward + b"Subject: 1\r\n" + forward + b"Subject: 2\r\n\r\n" + forward + forward + b"\r\n--b--\r\n"
+    )
+    parts = parse_parts(content)
+    for number, header in enumerate((b"Subject: 1", b"Subject: 2\r\n", b"", b""), 1):
+        for kind in (SectionKind.BODY, SectionKind.HEADER):
+            assert content[slice(*locate(parts, [number], kind))] == header
+        assert content[slice(*locate(parts, [number], SectionKind.TEXT))] == b""
 
 
 def test_inner_parts_end_where_an_outer_boundary_stands():
