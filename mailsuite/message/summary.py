@@ -31,7 +31,9 @@ _DESCRIPTION_FIELDS = frozenset(
     )
 )
 _ALL_ENVELOPE_FIELDS = _ENVELOPE_FIELDS | _ADDRESS_FIELDS
-_STRING_MAX_OCTETS = 65536
+STRING_MAX_OCTETS = 65536
+"""More than this of a string is not sent."""
+
 _INNER_ENVELOPES_MAX_OCTETS = 1 << 19  # of fields; envelopes of messages within that go beyond it are empty
 _COUNT_CHUNK_OCTETS = 1 << 18
 _COMMON_MAX_OCTETS = 200
@@ -105,8 +107,8 @@ def nstring(value: bytes | None) -> bytes:
     """Write a string for IMAP: quoted, or a literal where it cannot be quoted; NIL for None. NUL becomes ``?``."""
     if value is None:
         return b"NIL"
-    if len(value) > _STRING_MAX_OCTETS:
-        value = value[:_STRING_MAX_OCTETS]
+    if len(value) > STRING_MAX_OCTETS:
+        value = value[:STRING_MAX_OCTETS]
     if not value.translate(None, _QUOTABLE):
         return b'"%b"' % value
     if b"\0" in value:
