@@ -5,7 +5,7 @@ RFC 2045 section 5.1, RFC 2231 sections 3 and 4.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
 from mailsuite.message.encoding import to_text
@@ -14,12 +14,9 @@ from mailsuite.message.words import decode_words
 PARAMETERS_MAX = 100
 """Parameters of one field beyond this number are not looked at (RFC 2231 continuations count each)."""
 
-COMMENT_MAX_OCTETS = 2000
-"""A comment that is longer is none."""
-
 _TOKEN = re.compile(rb"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
-_COMMENTS_TRIED_MAX = 10  # after one value
-_COMMENT_MARK = re.compile(rb"[()]|\\.", re.DOTALL)
+_COMMENT_MARK = re.compile(rb'[()"]|\\.', re.DOTALL)
+_BLANKS = re.compile(rb"[ \t]*+")
 
 Parameters = tuple[tuple[bytes, bytes], ...]
 """Names in lower case and unquoted values, in order; a value named ``name*`` is ``charset'language'%XX``."""
@@ -39,13 +36,14 @@ def parse_parameters(value: bytes) -> tuple[bytes, Parameters]:
     """
     stop = value.find(b";")
     head = value if stop < 0 else value[:stop]
+    comments = _find_comments(value)
     if b"(" in head:
-        stop = _after_comments(value, head.find(b"("), b";")
+        stop = _find_semicolon(value, head.find(b"("), comments)
         head = without_comments(value if stop < 0 else value[:stop])
     head = head.strip(b" \t\r").lower()
     if stop < 0:
         return head, ()
-    pairs = _split(value, stop + 1)
+    pairs = _split(value, stop + 1, comments)
     if any(b"*" in name for name, _ in pairs):
         pairs = _join_continuations(pairs)
     if len(pairs) > 1:
@@ -130,53 +128,62 @@ def read_quoted(value: bytes, start: int) -> tuple[bytes, int]:
     return b"".join(pieces), min(quote + 1, len(value))
 
 
-def _past_comment(value: bytes, start: int) -> int:
-    """Give the end of the comment whose parenthesis opens at `start`; -1 when it is not closed, or too long."""
-    depth = 0
-    position = start
-    stop = start + COMMENT_MAX_OCTETS
-    while (found := _COMMENT_MARK.search(value, position, stop)) is not None:
+def _find_comments(value: bytes) -> Mapping[int, int]:
+    """
+    Find the comments outside of quoted strings, all at once: RFC 5322 section 3.2.2.
+
+    Returns:
+        For each parenthesis that opens one, where what follows begins, after other comments and white space; none
+        for one that is never closed.
+    """
+    if b"(" not in value:
+        return {}
+    ends: list[tuple[int, int]] = []
+    opened: list[int] = []
+    quoted = False
+    for found in _COMMENT_MARK.finditer(value):
         mark = found[0]
-        position = found.end()
-        if mark == b"(":
-            depth += 1
-        elif mark == b")":
-            depth -= 1
-            if not depth:
-                return position
-    return -1
+        if mark == b'"':
+            quoted = not opened and not quoted
+        elif quoted:
+            continue
+        elif mark == b"(":
+            opened.append(found.start())
+        elif mark == b")" and opened:
+            ends.append((opened.pop(), found.end()))
+    following: dict[int, int] = {}
+    for start, end in sorted(ends, reverse=True):
+        position = _past_blanks(value, end)
+        following[start] = following.get(position, position)
+    return following
 
 
-def _past_space(value: bytes, position: int) -> int:
-    """Pass over white space and comments (RFC 5322 section 3.2.2); one that is never closed is none."""
-    while True:
-        octet = value[position : position + 1]
-        if octet in {b" ", b"\t"}:
-            position += 1
-        elif octet == b"(":
-            end = _past_comment(value, position)
-            if end < 0:
-                return position
-            position = end
-        else:
-            return position
+def _past_blanks(value: bytes, position: int) -> int:
+    found = _BLANKS.match(value, position)
+    return found.end() if found else position
 
 
-def _after_comments(value: bytes, position: int, wanted: bytes) -> int:
-    """Find an octet that is not within a comment, at or after `position`; -1 when there is none."""
-    found = value.find(wanted, position)
+def _past_space(value: bytes, position: int, comments: Mapping[int, int]) -> int:
+    """Pass over white space and comments."""
+    position = _past_blanks(value, position)
+    return comments.get(position, position)
+
+
+def _find_semicolon(value: bytes, position: int, comments: Mapping[int, int]) -> int:
+    """Find a semicolon that is not within a comment; -1 when there is none."""
+    found = value.find(b";", position)
     while True:
         comment = value.find(b"(", position, found if found >= 0 else len(value))
-        position = _past_comment(value, comment) if comment >= 0 else -1
+        position = comments.get(comment, -1)
         if position < 0:
             return found
         if 0 <= found < position:
-            found = value.find(wanted, position)
+            found = value.find(b";", position)
 
 
-def _split(value: bytes, position: int) -> list[tuple[bytes, bytes]]:
+def _split(value: bytes, position: int, comments: Mapping[int, int]) -> list[tuple[bytes, bytes]]:
     pairs: list[tuple[bytes, bytes]] = []
-    position = _past_space(value, position)
+    position = _past_space(value, position, comments)
     for _ in range(PARAMETERS_MAX):
         equals = value.find(b"=", position)
         if equals < 0:
@@ -185,40 +192,37 @@ def _split(value: bytes, position: int) -> list[tuple[bytes, bytes]]:
         if b"(" in name:
             name = without_comments(name)
         name = name.strip(b" \t\r").lower()
-        position = _past_space(value, equals + 1)
+        position = _past_space(value, equals + 1, comments)
         if value[position : position + 1] == b'"':
             text, position = read_quoted(value, position)
-            stop = _after_comments(value, position, b";")
+            stop = _find_semicolon(value, position, comments)
         else:
-            text, stop = _read_unquoted(value, position)
+            text, stop = _read_unquoted(value, position, comments)
         if name:
             pairs.append((name, text))
         if stop < 0:
             break
-        position = _past_space(value, stop + 1)
+        position = _past_space(value, stop + 1, comments)
     return pairs
 
 
-def _read_unquoted(value: bytes, start: int) -> tuple[bytes, int]:
+def _read_unquoted(value: bytes, start: int, comments: Mapping[int, int]) -> tuple[bytes, int]:
     """
     Read what should be a token but may be anything up to a semicolon: ``filename=report (1).pdf``.
 
     Returns:
-        The text without a comment after it, and where its semicolon stands; -1 when none does.
+        The text without comments after it, and where its semicolon stands; -1 when none does.
     """
     stop = value.find(b";", start)
     text = value[start:] if stop < 0 else value[start:stop]
-    comment = text.find(b" (")
-    for _ in range(_COMMENTS_TRIED_MAX):
-        if comment < 0:
-            break
-        end = _past_comment(value, start + comment + 1)
-        end = _past_space(value, end) if end >= 0 else end
+    blank = text.find(b" (") if comments else -1
+    while blank >= 0:
+        end = comments.get(start + blank + 1, -1)
         if end == len(value):
-            return text[:comment].strip(b" \t\r"), -1
+            return text[:blank].strip(b" \t\r"), -1
         if value[end : end + 1] == b";":
-            return text[:comment].strip(b" \t\r"), end
-        comment = text.find(b" (", comment + 1)
+            return text[:blank].strip(b" \t\r"), end
+        blank = text.find(b" (", blank + 1)
     return text.strip(b" \t\r"), stop
 
 
