@@ -110,6 +110,8 @@ def _divide(words: Sequence[bytes | None], domain: Sequence[bytes | None] | None
 
 def _joined(words: Sequence[bytes | None]) -> list[bytes]:
     """Join what no white space divides, or a dot connects."""
+    if len(words) == 1 and words[0] is not None:
+        return [words[0]]
     pieces: list[list[bytes]] = []
     divided = True
     for word in words:

@@ -36,6 +36,7 @@ _TYPE_MAX_OCTETS = 255  # RFC 6838 section 4.2 allows 127 for each half
 _OPAQUE = "application/octet-stream"
 _TEXT = "text/plain"
 _RFC822 = "message/rfc822"
+_MECHANISMS = frozenset((b"7bit", b"8bit", b"base64", b"quoted-printable"))  # most mail has these
 _IDENTITY = frozenset(("7bit", "8bit", "binary"))
 
 
@@ -342,7 +343,7 @@ def describe(fields: Sequence[Field], default: str) -> tuple[str, Parameters, st
                 content_type = unfold(raw)
         elif name == b"content-transfer-encoding" and not encoding:
             encoding = unfold(raw).lower()
-    if encoding and not is_token(encoding):
+    if encoding and encoding not in _MECHANISMS and not is_token(encoding):
         encoding = _mend_mechanism(encoding)
     mechanism = encoding.decode("ascii", "replace") if encoding else "7bit"
     if content_type is None:

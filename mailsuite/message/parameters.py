@@ -16,6 +16,7 @@ PARAMETERS_MAX = 100
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
 _COMMENT_MARK = re.compile(rb'[()"]|\\.', re.DOTALL)
+_SPACE = frozenset((b" ", b"\t", b"("))  # white space or a comment begins
 _BLANKS = re.compile(rb"[ \t]*+")
 
 Parameters = tuple[tuple[bytes, bytes], ...]
@@ -183,7 +184,8 @@ def _find_semicolon(value: bytes, position: int, comments: Mapping[int, int]) ->
 
 def _split(value: bytes, position: int, comments: Mapping[int, int]) -> list[tuple[bytes, bytes]]:
     pairs: list[tuple[bytes, bytes]] = []
-    position = _past_space(value, position, comments)
+    if comments:
+        position = _past_space(value, position, comments)
     for _ in range(PARAMETERS_MAX):
         equals = value.find(b"=", position)
         if equals < 0:
@@ -192,7 +194,9 @@ def _split(value: bytes, position: int, comments: Mapping[int, int]) -> list[tup
         if b"(" in name:
             name = without_comments(name)
         name = name.strip(b" \t\r").lower()
-        position = _past_space(value, equals + 1, comments)
+        position = equals + 1
+        if value[position : position + 1] in _SPACE:
+            position = _past_space(value, position, comments)
         if value[position : position + 1] == b'"':
             text, position = read_quoted(value, position)
             stop = _find_semicolon(value, position, comments)
@@ -202,7 +206,9 @@ def _split(value: bytes, position: int, comments: Mapping[int, int]) -> list[tup
             pairs.append((name, text))
         if stop < 0:
             break
-        position = _past_space(value, stop + 1, comments)
+        position = stop + 1
+        if comments:
+            position = _past_space(value, position, comments)
     return pairs
 
 

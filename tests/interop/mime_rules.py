@@ -104,6 +104,8 @@ def _is_line_ends(case: Case) -> bool:
 
 def _end_is_the_boundarys(case: Case) -> bool:
     """The CRLF before a boundary is theirs, where something else ended before; not ours."""
+    if b"\n--" not in case.octets:
+        return False
     if case.octets_of_both is not None and case.found.section:
         ours, theirs = case.octets_of_both
         return ours + LINE_END == theirs and SECTION.fullmatch(case.found.section.partition("]")[0]) is not None

@@ -54,7 +54,6 @@ def bare() -> Made:
     yield "eight-bit-body", letter(body="grün\n".encode("latin-1"))
     yield "utf8-body", letter(body="grün\n".encode())
     yield "octets-body", letter(body=bytes(octet for octet in range(1, 256) if octet not in b"\r\n") + b"\n")
-    yield "large", letter(b"Subject: large\n", b"0123456789abcdef 0123456789abcdef 0123456789abcdef\n" * 8000)
 
 
 def boundaries() -> Made:
@@ -407,7 +406,25 @@ def torture() -> Made:
     )
 
 
+def large() -> Made:
+    """Give messages that are read piece by piece."""
+    lines = b"0123456789abcdef 0123456789abcdef 0123456789abcdef\n"
+    yield "large", letter(b"Subject: large\n", lines * 8000)
+    yield "large-line", letter(b"Subject: large\n", b"x" * 400_000)
+    yield "large-header", letter(b"Subject: large\n" + b"X-Large: y\n" * 900 + b"X-Folded:" + b" " * 70_000 + b"\n z\n")
+    blob = part(b"Content-Type: application/x\nContent-Transfer-Encoding: base64\n", lines * 2000)
+    fields = b"Subject: in\nFrom: c@x.test\nX-Large: " + b"y" * 20_000 + b"\n"
+    inner = fields + multipart(
+        part(b"", lines * 1500, b"c"), part(b"Content-Type: text/html\n", b"x", b"c"), boundary=b"c"
+    )
+    yield "large-multipart", mixed(ONE, blob, b"--b\n" + RFC822 + b"\n" + inner, TWO)
+    yield "large-multipart-unclosed", mixed(ONE, blob, b"--b\n" + RFC822 + b"\n" + inner, TWO, close=False)
+    yield "large-message-in-message", crlf(FROM + RFC822 + b"\n" + inner)
+    yield "large-preamble-and-epilogue", mixed(ONE, TWO, before=lines * 2000, after=lines * 2000)
+    yield "large-without-body-in-part", mixed(blob, blob, b"--b\n" + RFC822 + b"\nSubject: only\n", ONE)
+
+
 def all_structures() -> Made:
     """Give them all."""
-    for group in (bare, boundaries, nesting, messages_within, torture):
+    for group in (bare, boundaries, nesting, messages_within, torture, large):
         yield from group()
