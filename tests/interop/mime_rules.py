@@ -1,7 +1,7 @@
 """Where we differ from Dovecot on purpose: each a rule with a name, which docs/imap-mime.rst explains."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
 import attrs
@@ -10,7 +10,7 @@ from imap_values import Address, Structure
 from .mime_comparing import Difference
 
 PLACEHOLDERS = frozenset((b"MISSING_MAILBOX", b"MISSING_DOMAIN", b"SYNTAX_ERROR", b"INVALID_ROUTE"))
-SECTION = re.compile(r"([0-9.]*)([A-Z.]*)")
+FIELD = re.compile(rb"(?m)^[!-9;-~]+[ \t]*:.*(?:\n[ \t].*)*")
 BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 LINE_END = b"\r\n"
 
@@ -22,11 +22,13 @@ class Case:
 
     Args:
         name: of the message in the corpus.
+        all: the differences of this message, by their items.
     """
 
     name: str
     octets: bytes
     found: Difference
+    all: Mapping[str, Difference]
 
     @property
     def structures(self) -> tuple[Structure, Structure] | None:
@@ -89,7 +91,13 @@ def _is_below_leaf(case: Case) -> bool:
 
 
 def _is_field_selection(case: Case) -> bool:
-    return "HEADER.FIELDS" in case.found.section and case.octets_of_both is not None
+    """Both have the same fields, and a range differs only where the whole does."""
+    if "HEADER.FIELDS" not in case.found.section or case.octets_of_both is None:
+        return False
+    if case.is_range:
+        return case.found.item.rpartition("<")[0] in case.all
+    ours, theirs = (FIELD.findall(octets) for octets in case.octets_of_both)
+    return ours == theirs
 
 
 def _is_line_ends(case: Case) -> bool:
@@ -102,16 +110,27 @@ def _is_line_ends(case: Case) -> bool:
     return case.found.item == "RFC822.SIZE" or (case.structures is not None and case.found.what == "size")
 
 
+def _is_longer_by_a_line_end(found: Difference | None) -> bool:
+    return (
+        found is not None
+        and isinstance(found.ours, bytes)
+        and isinstance(found.theirs, bytes)
+        and found.ours + LINE_END == found.theirs
+    )
+
+
 def _end_is_the_boundarys(case: Case) -> bool:
-    """The CRLF before a boundary is theirs, where something else ended before; not ours."""
+    """The CRLF before a boundary is the part's for them, where something within had ended before."""
     if b"\n--" not in case.octets:
         return False
-    if case.octets_of_both is not None and case.found.section:
-        ours, theirs = case.octets_of_both
-        return ours + LINE_END == theirs and SECTION.fullmatch(case.found.section.partition("]")[0]) is not None
+    if case.found.section:
+        whole = case.all.get(case.found.item.rpartition("<")[0]) if case.is_range else case.found
+        return _is_longer_by_a_line_end(whole) and "FIELDS" not in case.found.section
     if case.structures is None or not isinstance(case.found.ours, int) or not isinstance(case.found.theirs, int):
         return False
-    return (case.found.what, case.found.theirs - case.found.ours) in {("size", 2), ("lines", 1)}
+    octets = case.all.get(f"BODY[{'.'.join(map(str, case.found.number))}]")
+    more = (case.found.what, case.found.theirs - case.found.ours)
+    return more in {("size", 2), ("lines", 1)} and _is_longer_by_a_line_end(octets)
 
 
 # structure
@@ -228,6 +247,7 @@ RULES: Sequence[Rule] = (
     Rule("limits", _boundary, _named("boundary-", "of-2049"), below=True),
     Rule("limits", _is_too_deep, below=True),
     Rule("limits", _about("parameters"), _named("type-", "parameters-200")),
+    Rule("limits", lambda case: "HEADER.FIELDS" in case.found.section, _named("", "too-many-fields")),
     Rule("limits", _of_envelope("subject"), _named("", "subject-long too-many-fields")),
     Rule("limits", _of_envelope("cc"), _named("address-recipients-", "10000 10000-names")),
     Rule("encoded-messages", _is_encoded_message, below=True),
@@ -293,11 +313,12 @@ RULES: Sequence[Rule] = (
 
 def explain(name: str, octets: bytes, differences: Sequence[Difference]) -> tuple[set[str], list[Difference]]:
     """Give the rules that were needed, and the differences that no rule explains."""
+    by_item = {found.item: found for found in differences}
     used: set[str] = set()
     roots: list[tuple[int, ...]] = []
     left = []
     for found in differences:
-        case = Case(name, octets, found)
+        case = Case(name, octets, found, by_item)
         rule = next((rule for rule in RULES if rule.holds(case)), None)
         if rule is None:
             left.append(found)
