@@ -1,12 +1,12 @@
 """
 Messages with every kind of trouble, made by code: the same ones each time, each with a name.
 
-NUL is not among them: APPEND cannot carry it (RFC 3501 section 9).
+Those with NUL stand apart: APPEND cannot carry it (RFC 3501 section 9).
 """
 
 from mime_corpus.addressing import all_addresses
 from mime_corpus.fields import all_fields
-from mime_corpus.structures import all_structures
+from mime_corpus.structures import all_structures, with_nul
 
 
 def all_messages() -> dict[str, bytes]:
@@ -17,3 +17,8 @@ def all_messages() -> dict[str, bytes]:
             assert name not in made, name
             made[name] = octets
     return made
+
+
+def messages_with_nul() -> dict[str, bytes]:
+    """Give the messages that no client can append."""
+    return dict(with_nul())

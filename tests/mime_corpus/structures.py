@@ -424,6 +424,32 @@ def large() -> Made:
     yield "large-without-body-in-part", mixed(blob, blob, b"--b\n" + RFC822 + b"\nSubject: only\n", ONE)
 
 
+def with_nul() -> Made:
+    """Give messages that hold NUL, which other programs may have left in a Maildir."""
+    yield "nul-only", b"\0"
+    yield "nul-in-body", letter(body=b"a\0b\n\0\n")
+    yield "nul-first", b"\0" + letter(b"Subject: x\n")
+    yield "nul-in-blank-line", crlf(FROM + b"\0\nbody\n")
+    yield "nul-in-fields", letter(b"Subject: a\0b\nMessage-ID: <\0@x>\nIn-Reply-To: \0\nDate: \0\n")
+    yield "nul-in-addresses", letter(b'To: A\0nn <a\0@x\0.test>, "\0" <\0>, \0: b@x.test;, (\0) c@x.test\n')
+    yield "nul-in-field-name", letter(b"Sub\0ject: x\n\0: y\n")
+    yield "nul-in-type", with_type(b"te\0xt/pl\0ain; char\0set=ut\0f-8; name*0=\0; name*1=\0")
+    yield (
+        "nul-in-mime-fields",
+        mixed(
+            part(
+                b"Content-ID: <\0>\nContent-Description: \0\nContent-MD5: \0\nContent-Location: \0\n"
+                b"Content-Language: \0, d\0e\nContent-Transfer-Encoding: base\00064\n"
+                b"Content-Disposition: a\0; filename=\0\n",
+                b"\0",
+            )
+        ),
+    )
+    yield "nul-in-boundary", mixed(part(b"", b"one", b"b\0"), boundary=b"b\0")
+    yield "nul-after-boundary", mixed(b"--b\0\n\none\n", ONE, b"\0--b\n\ntwo\n")
+    yield "nul-in-message-within", mixed(b"--b\n" + RFC822 + b"\n" + INNER.replace(b"n", b"\0"), ONE)
+
+
 def all_structures() -> Made:
     """Give them all."""
     for group in (bare, boundaries, nesting, messages_within, torture, large):

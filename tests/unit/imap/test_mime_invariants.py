@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from imap_values import read_fetch, read_value, structure
-from mime_corpus import all_messages
+from mime_corpus import all_messages, messages_with_nul
 from mime_invariants import check_message
 
 from mailsuite.message.mime import DEPTH_MAX
@@ -15,6 +15,11 @@ MESSAGES = all_messages()
 @pytest.mark.parametrize("name", MESSAGES)
 def test_what_is_said_of_odd_messages_holds(name):
     check_message(MESSAGES[name])
+
+
+@pytest.mark.parametrize("name", messages_with_nul())
+def test_what_is_said_of_messages_with_nul_holds(name):
+    check_message(messages_with_nul()[name])
 
 
 def test_there_are_many_odd_messages_and_each_is_another():
