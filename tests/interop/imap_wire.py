@@ -37,8 +37,8 @@ class Wire:
                 return read[:-2]
             read += self._stream.read(int(found[1]))
 
-    def command(self, words: bytes) -> list[bytes]:
-        """Say it and give the untagged answers; the end must be OK."""
+    def command(self, words: bytes, ends: bytes = b"OK") -> list[bytes]:
+        """Say it and give the untagged answers; they must end with OK, or as it is said."""
         self._number += 1
         tag = b"c%d" % self._number
         self._socket.sendall(tag + b" " + words + b"\r\n")
@@ -46,7 +46,7 @@ class Wire:
         while True:
             line = self._line()
             if line.startswith(tag):
-                assert line.startswith(tag + b" OK"), (words[:300], line[:300])
+                assert line.startswith(tag + b" " + ends), (words[:300], line[:300])
                 return answers
             answers.append(line)
 
