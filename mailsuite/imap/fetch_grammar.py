@@ -12,9 +12,10 @@ import re
 import attrs
 
 from mailsuite.imap.tokens import NUMBER_MAX, BadCommandError, Tokens
+from mailsuite.message.mime import DEPTH_MAX
 
 ITEMS_MAX = 1000
-PART_DEPTH_MAX = 64
+PART_DEPTH_MAX = DEPTH_MAX
 FIELDS_MAX = 1000
 _CACHED_MAX_OCTETS = 512
 
