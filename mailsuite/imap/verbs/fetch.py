@@ -161,8 +161,8 @@ class _Fetching:
         (rows, _), changes = await selected.changing(
             selected.mailbox.store_flags(unseen, StoreMode.ADD, frozenset((SEEN_FLAG,)), None)
         )
-        for uid, flags, _ in rows:
-            view.note_flags(uid, flags)
+        for uid, flags, modseq in rows:
+            view.note_flags(uid, flags, modseq)
         view.apply(changes)
         self._session.connection.write(selected.keyword_notice())
         return {uid: self._news(uid, modseq) for uid, _, modseq in rows}

@@ -98,7 +98,7 @@ def _lines(selected: Selected, command: commands.Store, rows: Sequence[FlagRow])
     for uid, flags, modseq in rows:
         # A client that wants silence must still hear what others changed at the same time (RFC 3501 section 6.4.6).
         expected = command.silent and _is_expected(view, uid, flags, command)
-        number = view.note_flags(uid, flags)
+        number = view.note_flags(uid, flags, modseq)
         if number and not expected:
             shown_uid = uid if command.uid or shows_modseq else None
             shown = view.shown_flags(uid, flags)

@@ -252,3 +252,16 @@ def test_an_account_that_remembers_nothing_says_so(suite, client, command):
     assert client.run(command)[1].startswith(b"BAD")
     change(suite, 1)
     assert client.ok(b"NOOP") == [b"* 1 FETCH (FLAGS (\\Seen))"]
+
+
+def test_who_knows_modseqs_hears_of_a_new_one_even_where_the_flags_came_back_to_what_they_were(suite, client):
+    client.select()
+    knowing = suite.connect().login()
+    knowing.ok(b"ENABLE CONDSTORE")
+    knowing.select()
+    change(suite, 2)
+    suite.account.boxes["INBOX"].messages[2].flags = frozenset()
+    assert client.ok(b"NOOP") == []
+    assert knowing.ok(b"NOOP") == [b"* 2 FETCH (UID 2 FLAGS () MODSEQ (6))"]
+    assert knowing.ok(b"STORE 3 +FLAGS.SILENT (\\Seen)") == [b"* 3 FETCH (UID 3 MODSEQ (7))"]
+    assert knowing.ok(b"NOOP") == []
