@@ -13,7 +13,7 @@ from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.resync import changed_rows, write_vanished
 from mailsuite.imap.sections import answer, cached_fields, needs_content
 from mailsuite.imap.session import Reply, Session
-from mailsuite.imap.tokens import BadCommandError
+from mailsuite.imap.tokens import MODSEQ_MAX, BadCommandError
 from mailsuite.imap.view import SEEN_FLAG
 from mailsuite.interfaces import History, StoreMode
 
@@ -71,16 +71,19 @@ async def _tell_changed(session: Session, command: commands.Fetch, plan: Plan, s
     return uids
 
 
-async def write_changed(session: Session, plan: Plan, named: Sequence[range], history: History) -> None:
+async def write_changed(
+    session: Session, plan: Plan, named: Sequence[range], history: History, until: int = MODSEQ_MAX
+) -> None:
     """
     Write UID, flags and MODSEQ of what changed of the messages at these positions of the view.
 
     Args:
         plan: of items that a history tells.
+        until: what has a higher MODSEQ is left out.
     """
     selected = session.mailbox
     view = selected.view
-    for rows in changed_rows(view, named, history):
+    for rows in changed_rows(view, named, history, until):
         if rows:
             view.note_keywords(frozenset().union(*{flags for _, flags, _ in rows}))
             session.connection.write(selected.keyword_notice())

@@ -77,9 +77,10 @@ def test_what_happens_while_a_mailbox_is_opened_is_told_afterwards(suite, resync
     lines, status = resyncing.run(command + b" INBOX (QRESYNC (7 7))")
     assert status.startswith(b"OK [READ-")
     assert [line for line in lines if line.endswith(b" EXISTS")] == [b"* 6 EXISTS"]
-    assert missed(lines) == [b"* 5 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (9))"]
+    assert missed(lines) == []  # a MODSEQ of 9 would say that the client knows of the expunge, with 8
     told = resyncing.ok(b"NOOP")
     assert told[:2] == [b"* VANISHED 2", b"* 6 EXISTS"]
+    assert b"* 4 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (9))" in told
 
 
 def test_another_uidvalidity_is_no_ground_to_tell_anything(suite, resyncing):
