@@ -267,6 +267,12 @@ class SelectedView:
             self._note_keywords(flags)
         return position + 1
 
+    def note_told(self, rows: Iterable[tuple[int, frozenset[str], int]]) -> None:
+        """Note UID, flags and MODSEQ as an answer tells them; what is news is not told again."""
+        for uid, flags, modseq in rows:
+            if modseq > self.modseq or modseq >= self._changed.get(uid, modseq + 1):
+                self.note_flags(uid, flags, modseq)
+
     def note_keywords(self, flags: Iterable[str]) -> None:
         """Note keywords that were just made; `notices` tells them before anything that uses them."""
         self._note_keywords(frozenset(flags))

@@ -90,6 +90,8 @@ async def write_changed(
             numbers = view.sequence_numbers([uid for uid, _, _ in rows])
             shown = [view.shown_flags(uid, flags) for uid, flags, _ in rows]
             await _write_lines(session, plan.lines(numbers, [(uid, modseq) for uid, _, modseq in rows], shown))
+            if plan.tells_flags:
+                view.note_told(rows)
         await session.connection.sleep(0)
 
 
@@ -187,7 +189,9 @@ class _Fetching:
         if not at:
             return selected.view.flags_at(numbers)
         flags = cast("list[frozenset[str]]", [row[at] for row in rows])
+        modseqs = cast("list[int]", [row[self._plan.modseq_at] for row in rows])
         selected.view.note_keywords(frozenset().union(*set(flags)))
+        selected.view.note_told(zip(map(row_uid, rows), flags, modseqs, strict=True))
         self._session.connection.write(selected.keyword_notice())
         return [selected.view.shown_flags(row_uid(row), each) for row, each in zip(rows, flags, strict=True)]
 
