@@ -128,9 +128,9 @@ def decode_part(part: str) -> str | None:
 
     try:
         text = _BASE64_RUN.sub(decode_run, part)
-    except (binascii.Error, UnicodeDecodeError):
+        return text if encode_part(text) == part else None
+    except (binascii.Error, UnicodeError):
         return None
-    return text if encode_part(text) == part else None
 
 
 def encode_name(name: str) -> str:

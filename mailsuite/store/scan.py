@@ -95,11 +95,30 @@ def clean_temporary(disk: Disk, folder: str, now: float) -> None:
             continue
 
 
+def _is_text(name: str) -> bool:
+    return name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name)
+
+
+def list_names(disk: Disk, path: str) -> list[str]:
+    r"""
+    List the files of a folder; one whose name is not UTF-8, which no index can hold, is given another name.
+
+    The octets that are not are written as ``\xff``.
+    """
+    names = disk.listdir(path)
+    for place, name in enumerate(names):
+        if not _is_text(name):
+            names[place] = os.fsencode(name).decode("utf-8", "backslashreplace")
+            if not os.path.lexists(f"{path}/{names[place]}"):
+                disk.rename(f"{path}/{name}", f"{path}/{names[place]}")
+    return names
+
+
 def list_files(disk: Disk, folder: str) -> _Found:
     """List the message files of a folder; of two with the same unique part, the one in cur."""
     found: _Found = {}
     for subfolder in ("new", "cur"):
-        for name in disk.listdir(f"{folder}/{subfolder}"):
+        for name in list_names(disk, f"{folder}/{subfolder}"):
             if not name.startswith("."):
                 found[maildir.token_of(name)] = (subfolder, name)
     return found
@@ -107,7 +126,7 @@ def list_files(disk: Disk, folder: str) -> _Found:
 
 def _compare(index: AccountIndex, row: MailboxRow, folder: str) -> None:
     doomed = index.retry_work()
-    present = {subfolder: set(index.disk.listdir(f"{folder}/{subfolder}")) for subfolder in ("new", "cur")}
+    present = {subfolder: set(list_names(index.disk, f"{folder}/{subfolder}")) for subfolder in ("new", "cur")}
     renamed: list[tuple[FileRow, str, str]] = []
     unmatched: list[FileRow] = []
     for line in statements.files(index.connection, row):
