@@ -8,7 +8,15 @@ from mailsuite.imap import responses
 from mailsuite.imap.ahead import Ahead
 from mailsuite.imap.sequence import merge_runs
 from mailsuite.imap.view import SYSTEM_FLAGS, Notices, SelectedView
-from mailsuite.interfaces import ANY_MAILBOX, Changes, IMailAccount, IMailbox, ISubscription, MailboxChange
+from mailsuite.interfaces import (
+    ANY_MAILBOX,
+    Changes,
+    IMailAccount,
+    IMailbox,
+    ISubscription,
+    IWatchableMailbox,
+    MailboxChange,
+)
 
 T = TypeVar("T")
 
@@ -55,6 +63,12 @@ class Selected:
             return
         if self.on_change is not None:
             self.on_change()
+
+    def watch(self) -> None:
+        """Hear of other programs' changes as of all others, where that can be."""
+        watchable = IWatchableMailbox(self.mailbox, None)
+        if watchable is not None:
+            watchable.watch()
 
     @property
     def shows_modseq(self) -> bool:

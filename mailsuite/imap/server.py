@@ -305,8 +305,10 @@ class IMAPServer(IMAP4Server):
             self._look = self.clock.callLater(self.settings.idle_look_seconds, self._look_again, self.clock.seconds())
         if self.session.selected is not None:
             self.session.selected.on_change = None if announce is None else self._announce_now
-            if announce is not None and self.session.selected.is_behind:
-                self._announce_now()  # of that, no further notice will come
+            if announce is not None:
+                self.session.selected.watch()
+                if self.session.selected.is_behind:
+                    self._announce_now()  # of that, no further notice will come
 
     def _look_again(self, told: float) -> None:
         """Look for changes without a notice, and now and then say that we are here."""

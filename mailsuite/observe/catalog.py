@@ -92,6 +92,11 @@ EVENTS: Mapping[str, Event] = {
         {"account": "id", "mailbox": "id"},
         LogLevel.error,
     ),
+    "store.watch.failed": Event(
+        "folders cannot be watched ({reason}): what other programs do is told to idling clients when it is looked for",
+        {"reason": "name of the system's error"},
+        LogLevel.warn,
+    ),
     "store.delivery.failed": Event(
         "account {account}: deliveries failed and are tried again later", {"account": "id"}, LogLevel.error
     ),

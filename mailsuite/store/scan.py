@@ -9,7 +9,9 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+
+import attrs
 
 from mailsuite.durable import Disk
 from mailsuite.store import maildir, statements
@@ -39,6 +41,51 @@ def notice(index: AccountIndex, mailbox_id: int) -> None:
     except (OSError, sqlite3.OperationalError) as error:
         index.lock.set_look(mailbox_id, None)
         index.place.log.failure("store.notice.failed", error, account=index.account_id, mailbox=mailbox_id)
+
+
+@attrs.frozen
+class Noticed:
+    """
+    What came of a look at a folder.
+
+    Args:
+        foreign: another program had changed something.
+        doubtful: another look is needed, later, to be sure that this was all.
+    """
+
+    foreign: bool
+    doubtful: bool
+
+
+def notice_names(index: AccountIndex, mailbox_id: int, names: Collection[tuple[str, str]] | None) -> Noticed:
+    """
+    Do so for some files, by subfolder and name, of which something was told; without a look where it was our doing.
+
+    Args:
+        names: None: of more than can be named, or nobody knows of which.
+
+    Raises:
+        MailError: NOT_FOUND when the mailbox is gone.
+    """
+    row = index.get_row(mailbox_id)
+    if names is not None:
+        if _are_known(index, row, names):
+            return Noticed(foreign=False, doubtful=False)
+        index.lock.set_look(mailbox_id, None)  # times may not tell of it
+    notice(index, mailbox_id)
+    look = index.lock.look(mailbox_id)
+    foreign = index.get_row(mailbox_id).modseq != row.modseq
+    return Noticed(foreign=foreign, doubtful=look is not None and not look.sure)
+
+
+def _are_known(index: AccountIndex, row: MailboxRow, names: Collection[tuple[str, str]]) -> bool:
+    """Whether those files are there that the index says are there, and no others."""
+    folder = index.folder(row)
+    tokens = {maildir.token_of(name) for _, name in names}
+    if not all(map(_is_text, tokens)):
+        return False  # see `list_names`
+    known = set(statements.places_of(index.connection, row, tokens))
+    return all((place in known) == os.path.lexists(f"{folder}/{place[0]}/{place[1]}") for place in names)
 
 
 def _notice(index: AccountIndex, mailbox_id: int) -> None:

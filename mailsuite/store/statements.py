@@ -431,6 +431,14 @@ def find_token(connection: Connection, token: str) -> tuple[int, str, str] | Non
     return row
 
 
+def places_of(connection: Connection, row: MailboxRow, tokens: Iterable[str]) -> list[tuple[str, str]]:
+    """List folder and name of a mailbox's files by these unique parts."""
+    return connection.execute(
+        "SELECT folder, name FROM file WHERE token IN (SELECT value FROM json_each(?)) AND +id BETWEEN ? AND ?",
+        (json.dumps(list(tokens)), row.first_id, row.last_id),
+    ).fetchall()
+
+
 def has_token(connection: Connection, row: MailboxRow, token: str) -> bool:
     """Whether a mailbox has a message with this unique part."""
     found = connection.execute(
