@@ -101,6 +101,11 @@ EVENTS: Mapping[str, Event] = {
         "account {account}: deliveries failed and are tried again later", {"account": "id"}, LogLevel.error
     ),
     "store.job.failed": Event("account {account}: the store failed", {"account": "id"}, LogLevel.error),
+    "store.removal.failed": Event(
+        "account {account}: files of expunged messages could not be removed and are tried again later",
+        {"account": "id"},
+        LogLevel.warn,
+    ),
     "store.mirror.failed": Event(
         "account {account}: flags could not be written into file names", {"account": "id"}, LogLevel.warn
     ),

@@ -169,6 +169,7 @@ def rename(index: AccountIndex, old: str, new: str) -> None:
     if old == INBOX:
         _rename_inbox(index, new)
         return
+    index.finish_work()  # what is still to be removed would have other paths
     names = {row.name: maildir.check_name(new + row.name[len(old) :]) for row in moving}
     if any(name in taken for name in names.values()):
         raise MailError(Kind.EXISTS, "there is a mailbox of that name")
