@@ -326,6 +326,13 @@ class IMailbox(Interface):
         """The session is done with it."""
 
 
+class ICountsMailboxes(Interface):
+    """An account that counts many mailboxes at once; an addition to `IMailAccount`."""
+
+    def statuses(names: Sequence[str]) -> Awaitable[Sequence[MailboxStatus | None]]:
+        """Count mailboxes without opening them, each as `IMailAccount.status` does; None where that fails."""
+
+
 class IWatchableMailbox(Interface):
     """A mailbox that can tell at once what other programs do to it; an addition to `IMailbox`."""
 

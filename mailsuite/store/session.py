@@ -21,6 +21,7 @@ from mailsuite.interfaces import (
     History,
     IBodyFile,
     IChangeBus,
+    ICountsMailboxes,
     IMailAccount,
     IMailbox,
     IWatchableMailbox,
@@ -42,7 +43,7 @@ SEARCH_BATCH = 64
 SEARCH_TURN_SECONDS = 0.05  # then the lane serves others; how long one message takes is up to who sent it
 
 
-@implementer(IMailAccount)
+@implementer(IMailAccount, ICountsMailboxes)
 class AccountSession:
     """The mailboxes of one account."""
 
@@ -68,6 +69,10 @@ class AccountSession:
     def status(self, name: str) -> Awaitable[MailboxStatus]:
         """Count without opening."""
         return self._run(lambda index: mailboxes.status(index, name))
+
+    def statuses(self, names: Sequence[str]) -> Awaitable[Sequence[MailboxStatus | None]]:
+        """Count several without opening."""
+        return self._run(lambda index: mailboxes.statuses(index, names))
 
     def create(self, name: str, special_use: frozenset[SpecialUse]) -> Awaitable[int]:
         """Make a mailbox."""

@@ -116,6 +116,28 @@ def test_a_day_in_a_mailbox(connect, mail):
     assert client.ok(b"STATUS Archives/dev (UNSEEN)") == [b"* STATUS Archives/dev (UNSEEN 0)"]
 
 
+def test_very_many_mailboxes_are_listed_and_counted_in_turns(connect):
+    client, other = connect(), connect()
+    for number in range(130):
+        client.ok(b"CREATE Box/%03d" % number)
+        client.ok(b"SUBSCRIBE Box/%03d" % number)
+    append(client, b"x", mailbox=b"Box/007")
+    for command in (b'LIST "" Box/*', b'LIST "" Box/* RETURN (STATUS (MESSAGES))', b'LSUB "" Box/*'):
+        client.server.dataReceived(b"l " + command + b"\r\n")
+        answer = client.received()
+        assert b"Box/099" in answer
+        assert b"Box/101" not in answer
+        other.server.dataReceived(b"n NOOP\r\n")
+        assert other.received().startswith(b"n OK")  # it has its turn
+        client.settle()
+        answer += client.received()
+        assert answer.count(b"\r\n* L") == 129
+        assert answer.endswith(b" completed\r\n")
+        if b"STATUS" in command:
+            assert answer.count(b"* STATUS") == 130
+            assert b'"/" Box/007\r\n* STATUS Box/007 (MESSAGES 1)\r\n' in answer
+
+
 def test_one_client_idles_while_the_other_works(connect, mail):
     idler, worker = connect(), connect().select()
     idler.select()
