@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from mailsuite.imap import responses
 from mailsuite.imap.ahead import Ahead
+from mailsuite.imap.remembered import Remembered
 from mailsuite.imap.sequence import merge_runs
 from mailsuite.imap.view import SYSTEM_FLAGS, Notices, SelectedView
 from mailsuite.interfaces import (
@@ -46,6 +47,7 @@ class Selected:
         self.modseq_due = False
         self.read_only: bool = mailbox.read_only
         self.on_change: Callable[[], None] | None = None
+        self.remembered = Remembered()
         self._newest = 0
         self._gap = False
         self._subscription: ISubscription | None = account.changes.subscribe(account.account_id, self._changed)
