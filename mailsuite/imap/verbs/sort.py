@@ -29,7 +29,8 @@ async def _matching_in_order(session: Session, command: commands.Sort, turns: Tu
     uids = [view.uids[position] for position in found]
     known = None if selected.is_behind else selected.remembered.order(command.criteria, uids)
     if known is not None:
-        return [view.index(uid) for uid in known]
+        places = dict(zip(uids, found, strict=True))
+        return [places[uid] for uid in known]
     columns = columns_for(command.criteria)
     values: list[list[Value]] = [[] for _ in command.criteria]
     positions: Positions = []
