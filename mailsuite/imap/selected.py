@@ -7,9 +7,18 @@ from typing import TypeVar
 from mailsuite.imap import responses
 from mailsuite.imap.ahead import Ahead
 from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, REV2, UIDONLY
+from mailsuite.imap.remembered import Remembered
 from mailsuite.imap.sequence import merge_runs
 from mailsuite.imap.view import SYSTEM_FLAGS, Notices, SelectedView
-from mailsuite.interfaces import ANY_MAILBOX, Changes, IMailAccount, IMailbox, ISubscription, MailboxChange
+from mailsuite.interfaces import (
+    ANY_MAILBOX,
+    Changes,
+    IMailAccount,
+    IMailbox,
+    ISubscription,
+    IWatchableMailbox,
+    MailboxChange,
+)
 
 T = TypeVar("T")
 
@@ -36,6 +45,7 @@ class Selected:
         self.modseq_due = False
         self.read_only: bool = mailbox.read_only
         self.on_change: Callable[[], None] | None = None
+        self.remembered = Remembered()
         self._newest = 0
         self._gap = False
         self._subscription: ISubscription | None = account.changes.subscribe(account.account_id, self._changed)
@@ -53,6 +63,12 @@ class Selected:
             return
         if self.on_change is not None:
             self.on_change()
+
+    def watch(self) -> None:
+        """Hear of other programs' changes as of all others, where that can be."""
+        watchable = IWatchableMailbox(self.mailbox, None)
+        if watchable is not None:
+            watchable.watch()
 
     @property
     def shows_modseq(self) -> bool:

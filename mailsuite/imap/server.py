@@ -318,6 +318,8 @@ class IMAPServer(IMAP4Server):
             self._look = self.clock.callLater(self.settings.idle_look_seconds, self._look_again, self.clock.seconds())
         if self.session.selected is not None:
             self.session.selected.on_change = None if announce is None else self.announce
+            if announce is not None:
+                self.session.selected.watch()
         if announce is not None and self.session.has_news:
             self.announce()  # of that, no further notice will come
 

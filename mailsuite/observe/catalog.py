@@ -92,10 +92,20 @@ EVENTS: Mapping[str, Event] = {
         {"account": "id", "mailbox": "id"},
         LogLevel.error,
     ),
+    "store.watch.failed": Event(
+        "folders cannot be watched ({reason}): what other programs do is told to idling clients when it is looked for",
+        {"reason": "name of the system's error"},
+        LogLevel.warn,
+    ),
     "store.delivery.failed": Event(
         "account {account}: deliveries failed and are tried again later", {"account": "id"}, LogLevel.error
     ),
     "store.job.failed": Event("account {account}: the store failed", {"account": "id"}, LogLevel.error),
+    "store.removal.failed": Event(
+        "account {account}: files of expunged messages could not be removed and are tried again later",
+        {"account": "id"},
+        LogLevel.warn,
+    ),
     "store.mirror.failed": Event(
         "account {account}: flags could not be written into file names", {"account": "id"}, LogLevel.warn
     ),

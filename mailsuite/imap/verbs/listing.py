@@ -1,5 +1,6 @@
 """LIST and LSUB."""
 
+import contextlib
 from collections.abc import Sequence
 
 from mailsuite.errors import MailError
@@ -9,7 +10,10 @@ from mailsuite.imap.names import ListPattern
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tree import Tree, attributes_of, is_there, parents, sort_key, with_parents
 from mailsuite.imap.verbs.status import count, note_items
-from mailsuite.interfaces import MailboxEntry
+from mailsuite.interfaces import ICountsMailboxes, MailboxEntry, MailboxStatus
+
+PIECE = 100
+"""So many names are answered for, then others have their turn."""
 
 
 async def list_(session: Session, command: commands.List) -> Reply:
@@ -22,22 +26,39 @@ async def list_(session: Session, command: commands.List) -> Reply:
     patterns = [ListPattern(command.reference + pattern) for pattern in command.patterns if pattern]
     matching = [entry for entry in entries if any(pattern.matches(entry.name) for pattern in patterns)]
     tree = Tree(entries, matching)
-    for entry in matching:
-        line = list_line(session.shown(entry.name), entry, tree, command)
-        if line:
+    for start in range(0, len(matching), PIECE):
+        if start:
+            await session.connection.drained()
+            await session.connection.sleep(0)  # others have their turn
+        lines = [
+            (entry, list_line(session.shown(entry.name), entry, tree, command))
+            for entry in matching[start : start + PIECE]
+        ]
+        shown = [entry.name for entry, line in lines if line and entry.selectable]
+        counted = await _count(session, shown) if command.status else {}
+        for entry, line in lines:
             session.connection.write(line)
-            if command.status and entry.selectable:
-                await _write_status(session, entry.name, command.status)
+            counts = counted.get(entry.name)
+            if counts is not None:  # RFC 5819 section 2: no STATUS for a mailbox that cannot be counted
+                session.connection.write(
+                    responses.status_line(session.shown(entry.name), count(session, command.status, counts))
+                )
     return Reply("LIST completed")
 
 
-async def _write_status(session: Session, name: str, items: Sequence[commands.StatusItem]) -> None:
-    try:
-        counts = await session.avatar.status(name)
-    except MailError:
-        return  # RFC 5819 section 2: no STATUS for a mailbox that cannot be counted
-    session.connection.write(responses.status_line(session.shown(name), count(session, items, counts)))
-    await session.connection.drained()
+async def _count(session: Session, names: Sequence[str]) -> dict[str, MailboxStatus]:
+    """Count mailboxes, all in one trip to the store where it can do that."""
+    if not names:
+        return {}
+    many = ICountsMailboxes(session.avatar, None)
+    if many is not None:
+        found = await many.statuses(names)
+        return {name: counts for name, counts in zip(names, found, strict=True) if counts is not None}
+    counted = {}
+    for name in names:
+        with contextlib.suppress(MailError):
+            counted[name] = await session.avatar.status(name)
+    return counted
 
 
 async def lsub(session: Session, command: commands.Lsub) -> Reply:
@@ -53,8 +74,11 @@ async def lsub(session: Session, command: commands.Lsub) -> Reply:
             parent = next((above for above in parents(name) if pattern.matches(above)), None)
             if parent is not None and parent not in subscribed:
                 shown.setdefault(parent, ["\\Noselect"])
-    for name in sorted(shown, key=sort_key):
+    for number, name in enumerate(sorted(shown, key=sort_key), 1):
         session.connection.write(responses.list_line(shown[name], session.shown(name), command=b"LSUB"))
+        if number % PIECE == 0:
+            await session.connection.drained()
+            await session.connection.sleep(0)
     return Reply("LSUB completed")
 
 
