@@ -291,6 +291,16 @@ class TwistedMailbox:
         await self.expunge(uids)
         return appended
 
+    async def replace(self, uid: int, name: str, message: AppendMessage) -> Appended:
+        """Append, then expunge."""
+        self._writable()
+        if not await self._messages([uid]):
+            raise MailError(Kind.EXPUNGED)
+        appended = await self._account.append(name, [message])
+        await self.store_flags([uid], StoreMode.ADD, frozenset((DELETED_FLAG,)), None)
+        await self.expunge([uid])
+        return appended
+
     def close(self) -> None:
         """Stop listening, and close what can be closed."""
         with contextlib.suppress(ValueError):

@@ -4,7 +4,7 @@ One value per IMAP command: what a client asked for, with nothing left of how it
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
 RFC 4731 (ESEARCH), RFC 4978 (COMPRESS), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5256 (SORT, THREAD),
 RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE, QRESYNC), RFC 8438 (STATUS=SIZE),
-RFC 9208 (QUOTA).
+RFC 8508 (REPLACE), RFC 9208 (QUOTA).
 """
 
 import enum
@@ -302,6 +302,23 @@ class Append(Command):
 
     mailbox: str
     first: AppendPart
+
+
+@attrs.frozen
+class Replace(Command):
+    """
+    RFC 8508 sections 3.2 and 3.3: up to the message's octets.
+
+    Args:
+        message: one, by its number or UID.
+    """
+
+    name: ClassVar[str] = "REPLACE"
+
+    message: SequenceSet
+    mailbox: str
+    first: AppendPart
+    uid: bool = False
 
 
 @attrs.frozen

@@ -82,9 +82,10 @@ class Dispatch:
         )
 
     async def _append(self, event: BeginMessageLiteral) -> None:
-        tag = event.head[0].split(b" ", 1)[0]
-        self._session.command = "APPEND"
-        await self._answer(tag, lambda: append(self._session, event), expunge=True, uid=False)
+        tag, word, *_ = event.head[0].split(b" ", 2)
+        uid = word.upper() == b"UID"
+        self._session.command = commands.Append.name if word.upper() == b"APPEND" else commands.Replace.name
+        await self._answer(tag, lambda: append(self._session, event), expunge=True, uid=uid)
 
     async def _answer(
         self, tag: bytes, run: Callable[[], Awaitable[Reply | None]], *, expunge: bool, uid: bool

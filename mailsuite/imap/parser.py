@@ -18,6 +18,7 @@ from mailsuite.imap.arguments import (
     take_flag,
     take_flag_list,
     take_mailbox,
+    take_message,
     take_messages,
     take_parenthesised,
 )
@@ -72,9 +73,9 @@ def parse_command(pieces: tuple[bytes, ...]) -> Command:
     return command
 
 
-def parse_append(head: tuple[bytes, ...]) -> commands.Append:
+def parse_append(head: tuple[bytes, ...]) -> commands.Append | commands.Replace:
     """
-    Read what stands before the first message of an APPEND.
+    Read what stands before the first message of an APPEND, or before that of a REPLACE.
 
     Args:
         head: of `mailsuite.imap.wire.BeginMessageLiteral`.
@@ -87,13 +88,19 @@ def parse_append(head: tuple[bytes, ...]) -> commands.Append:
     try:
         tag = tokens.tag()
         tokens.space()
-        if tokens.word("a command") != b"APPEND":
+        word = tokens.word("a command")
+        if word == b"APPEND":
+            return commands.Append(tag, take_mailbox(tokens), _append_part(tokens))
+        uid = word == b"UID"
+        if uid:
+            tokens.space()
+            word = tokens.word("a command")
+        if word != b"REPLACE":
             raise BadCommandError("unknown command")
-        mailbox = take_mailbox(tokens)
-        part = _append_part(tokens)
+        message = take_message(tokens)
+        return commands.Replace(tag, message, take_mailbox(tokens), _append_part(tokens), uid)
     except ProtocolError as error:
         raise _tagged(error, tag) from error
-    return commands.Append(tag, mailbox, part)
 
 
 def parse_append_part(head: tuple[bytes, ...], tag: bytes) -> commands.AppendPart:
@@ -185,8 +192,8 @@ def _login(tag: bytes, tokens: Tokens) -> Command:
     return commands.Login(tag, username, tokens.astring("a password"))
 
 
-def _append(tag: bytes, tokens: Tokens) -> Command:  # noqa: ARG001 - all readers have one form
-    raise BadCommandError("APPEND needs a message as a literal")
+def _append(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:  # noqa: ARG001 - all readers have one form
+    raise BadCommandError("a message is needed as a literal")
 
 
 def _enable(tag: bytes, tokens: Tokens) -> Command:
@@ -277,6 +284,7 @@ _UID_COMMANDS: Mapping[bytes, _ReadsNumbered] = {
     b"COPY": _copy,
     b"FETCH": _fetch,
     b"MOVE": _move,
+    b"REPLACE": _append,
     b"SEARCH": read_search,
     b"SORT": read_sort,
     b"STORE": _store,
@@ -301,6 +309,7 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"LSUB": read_lsub,
     b"STATUS": read_status,
     b"APPEND": _append,
+    b"REPLACE": _append,
     b"ENABLE": _enable,
     b"NAMESPACE": _bare(commands.Namespace),
     b"COMPRESS": _compress,

@@ -51,6 +51,7 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Namespace: _AFTER_LOGIN,
     commands.Status: _AFTER_LOGIN,
     commands.Append: _AFTER_LOGIN,
+    commands.Replace: _SELECTED,
     commands.Compress: _AFTER_LOGIN,
     commands.GetQuota: _AFTER_LOGIN,
     commands.GetQuotaRoot: _AFTER_LOGIN,
@@ -93,6 +94,7 @@ _LATER = (
     b"ESORT",
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
+    b"REPLACE",
 )
 _REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""

@@ -20,7 +20,7 @@ from mailsuite.interfaces import (
     StoreMode,
 )
 from mailsuite.message.mime import parse_parts
-from mailsuite.message.summary import summarize
+from mailsuite.message.summary import Summary, summarize
 from mailsuite.store import maildir, statements
 from mailsuite.store.content import (
     find_file,
@@ -335,43 +335,84 @@ def remove_lines(index: AccountIndex, transaction: Transaction, row: MailboxRow,
 def append(index: AccountIndex, name: str, messages: Sequence[AppendMessage], quota_octets: int) -> Appended:
     """Store messages durably, all or none."""
     found = index.find_row(name)
-    sizes = [
-        message.content.size_octets if isinstance(message.content, Body) else len(message.content)
-        for message in messages
-    ]
-    limit = index.settings.message_max_octets
-    if limit and any(size > limit for size in sizes):
-        raise MailError(Kind.TOO_LARGE, "the message is too long")
+    sizes = [_size(index, message) for message in messages]
     index.check_quota(quota_octets, sum(sizes), len(sizes))
-    flags = [check_flags(message.flags) for message in messages]
-    summaries = [
-        summarize(message.content)
-        if isinstance(message.content, bytes)
-        else summarize_file(index.disk, message.content.path)
-        for message in messages
-    ]
-    now = int(index.place.clock())
+    summaries = [_summary(index, message) for message in messages]
     with index.writing(durable=True) as transaction:
         row = transaction.changing(found.mailbox_id)
-        added = [
-            stage_message(
-                index,
-                transaction,
-                row,
-                message.content,
-                summary,
-                token=stored_token(index.place.clock()),
-                flags=index.flags_number(transaction, row, flag_names),
-                date=now if message.internal_date is None else message.internal_date,
-                link=True,
-            )
-            for message, summary, flag_names in zip(messages, summaries, flags, strict=True)
-        ]
-        statements.add_messages(transaction.connection, row, added)
-        for message in messages:
-            if isinstance(message.content, Body):
-                transaction.promise(message.content.path)
-    return Appended(uidvalidity=row.uidvalidity, uids=[new.uid for new in added])
+        uids = _add(index, transaction, row, messages, summaries)
+    return Appended(uidvalidity=row.uidvalidity, uids=uids)
+
+
+def _size(index: AccountIndex, message: AppendMessage) -> int:
+    content = message.content
+    size = content.size_octets if isinstance(content, Body) else len(content)
+    limit = index.settings.message_max_octets
+    if limit and size > limit:
+        raise MailError(Kind.TOO_LARGE, "the message is too long")
+    return size
+
+
+def _summary(index: AccountIndex, message: AppendMessage) -> Summary:
+    """Look at a message before the transaction begins; its flags are looked at as well."""
+    check_flags(message.flags)
+    content = message.content
+    return summarize(content) if isinstance(content, bytes) else summarize_file(index.disk, content.path)
+
+
+def _add(
+    index: AccountIndex,
+    transaction: Transaction,
+    row: MailboxRow,
+    messages: Sequence[AppendMessage],
+    summaries: Sequence[Summary],
+) -> list[int]:
+    """Stage messages and add them to the index; give their UIDs."""
+    now = int(index.place.clock())
+    added = [
+        stage_message(
+            index,
+            transaction,
+            row,
+            message.content,
+            summary,
+            token=stored_token(index.place.clock()),
+            flags=index.flags_number(transaction, row, check_flags(message.flags)),
+            date=now if message.internal_date is None else message.internal_date,
+            link=True,
+        )
+        for message, summary in zip(messages, summaries, strict=True)
+    ]
+    statements.add_messages(transaction.connection, row, added)
+    for message in messages:
+        if isinstance(message.content, Body):
+            transaction.promise(message.content.path)
+    return [new.uid for new in added]
+
+
+def check_growth(index: AccountIndex, quota_octets: int, old: int, new: int) -> None:
+    """Check whether there is room for a message in place of another one; what becomes smaller always fits."""
+    if new > old:
+        index.check_quota(quota_octets, new - old, 0)
+
+
+def replace(
+    index: AccountIndex, mailbox_id: int, uid: int, name: str, message: AppendMessage, quota_octets: int
+) -> Appended:
+    """Store a message and remove another one, in one durable transaction."""
+    source = index.get_row(mailbox_id)
+    found = index.find_row(name)
+    lines = statements.whole_rows(index.connection, source, [uid])
+    if not lines:
+        raise _expunged()
+    check_growth(index, quota_octets, lines[0][3], _size(index, message))
+    summary = _summary(index, message)
+    with index.writing(durable=True) as transaction:
+        source = transaction.changing(mailbox_id)
+        target = transaction.changing(found.mailbox_id)
+        uids = _add(index, transaction, target, [message], [summary])
+        remove_lines(index, transaction, source, lines)
+    return Appended(uidvalidity=target.uidvalidity, uids=uids)
 
 
 def copy(index: AccountIndex, mailbox_id: int, uids: Sequence[int], name: str, quota_octets: int) -> Appended:

@@ -88,12 +88,16 @@ class AccountSession:
         quota = self._account.quota_octets
         return self._run(lambda index: messages.append(index, name, messages_, quota))
 
-    async def begin_body(self, size_octets: int) -> IBodyFile:
+    async def begin_body(self, size_octets: int, replaced_octets: int | None = None) -> IBodyFile:
         """Open a file for a large message."""
         limit = self._store.settings.message_max_octets
         if limit and size_octets > limit:
             raise MailError(Kind.TOO_LARGE, "the message is too long")
-        await self._run(lambda index: index.check_quota(self._account.quota_octets, size_octets, 1))
+        quota = self._account.quota_octets
+        if replaced_octets is None:
+            await self._run(lambda index: index.check_quota(quota, size_octets, 1))
+        else:
+            await self._run(lambda index: messages.check_growth(index, quota, replaced_octets, size_octets))
         body = BodyFile(self._store, self._account, f"{self._store.uploads}/{secrets.token_hex(12)}")
         await body.open()
         return body
@@ -171,6 +175,12 @@ class MailboxSession:
         """Move to another mailbox."""
         self._ensure_writable()
         return await self._run(lambda index: messages.move(index, self.mailbox_id, uids, name))
+
+    async def replace(self, uid: int, name: str, message: AppendMessage) -> Appended:
+        """Store a message and remove one in its place."""
+        self._ensure_writable()
+        quota = self._account.quota_octets
+        return await self._run(lambda index: messages.replace(index, self.mailbox_id, uid, name, message, quota))
 
     async def search_text(
         self, uids: Sequence[int], test: Callable[[Callable[[int, int], bytes], int], bool]

@@ -62,6 +62,6 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Copy: copy.copy,
     commands.Move: copy.move,
 }
-"""All but APPEND, which begins before its command is complete: see `mailsuite.imap.verbs.append`."""
+"""All but APPEND and REPLACE, which begin before they are complete: see `mailsuite.imap.verbs.append`."""
 
 __all__ = ["VERBS", "Verb"]

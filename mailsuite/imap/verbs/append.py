@@ -1,4 +1,4 @@
-"""APPEND, also of several messages: octets go where they belong while they arrive."""
+"""APPEND, also of several messages, and REPLACE: octets go where they belong while they arrive."""
 
 import attrs
 
@@ -8,6 +8,7 @@ from mailsuite.imap.parser import parse_append, parse_append_part
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.verbs.copy import NO_MAILBOX
+from mailsuite.imap.verbs.replace import Replaced, find_replaced, replace
 from mailsuite.imap.wire import BeginMessageLiteral, EndAppend, EndMessageLiteral, InputRefused, MessageChunk
 from mailsuite.interfaces import AppendMessage, Body, IBodyFile
 
@@ -19,10 +20,11 @@ NUL_REFUSED = Reply("the message holds NUL", status=responses.NO, code=responses
 @attrs.define
 class Upload:
     """
-    The messages of one APPEND, as far as they have arrived.
+    The messages of one APPEND or REPLACE, as far as they have arrived.
 
     Args:
         mailbox: where they are to go.
+        replaced: the message that goes when they come.
         refused: why they are not; the rest is read all the same, to find the next command.
         memory_octets: how much of them is held in memory.
     """
@@ -30,6 +32,7 @@ class Upload:
     session: Session
     tag: bytes
     mailbox: str = ""
+    replaced: Replaced | None = None
     messages: list[AppendMessage] = attrs.Factory(list)
     file: IBodyFile | None = None
     refused: Reply | None = None
@@ -38,18 +41,11 @@ class Upload:
     async def begin(self, event: BeginMessageLiteral) -> bool:
         """Decide about one announced message; False when it is refused and the command is over."""
         session = self.session
-        if event.further:
-            part = parse_append_part(event.head, self.tag)
-        else:
-            command = parse_append(event.head)
-            session.allow(command)
-            self.mailbox = command.mailbox
-            part = command.first
+        part = parse_append_part(event.head, self.tag) if event.further else await self._begin_command(event)
+        if event.further and self.replaced is not None:
+            raise BadCommandError("REPLACE takes one message", tag=self.tag)  # RFC 8508 section 4.7
         size = event.size_octets
-        if size > session.settings.literal_max_octets:
-            self.refused = Reply("the message is too large", status=responses.NO, code=responses.TOOBIG)
-        elif len(self.messages) >= MESSAGES_MAX:
-            self.refused = Reply("too many messages in one APPEND", status=responses.NO, code=responses.LIMIT)
+        self.refused = self.refused or self._refusal(size)
         if self.refused is not None:
             return False
         large = size > min(session.settings.literal_memory_octets, MEMORY_MAX_OCTETS - self.memory_octets)
@@ -57,7 +53,7 @@ class Upload:
             await self._check_room(size)
         if large:
             await session.avatar.status(self.mailbox)  # is it there? Better known before than after the octets
-            self.file = await session.avatar.begin_body(size)
+            self.file = await session.avatar.begin_body(size, self._freed)
         else:
             self.memory_octets += size
         session.connection.assembler.accept_message()
@@ -66,9 +62,36 @@ class Upload:
         await self._receive(part)
         return True
 
+    @property
+    def _freed(self) -> int | None:
+        """How much goes when the message comes; None where nothing goes."""
+        return None if self.replaced is None else self.replaced.size_octets
+
+    async def _begin_command(self, event: BeginMessageLiteral) -> commands.AppendPart:
+        """Read the command up to its first message, and whether it may be given."""
+        command = parse_append(event.head)
+        self.session.allow(command)
+        self.mailbox = command.mailbox
+        if isinstance(command, commands.Replace):
+            found = await find_replaced(self.session, command)
+            if isinstance(found, Reply):
+                self.refused = found
+            else:
+                self.replaced = found
+        return command.first
+
+    def _refusal(self, size: int) -> Reply | None:
+        """Say why a message cannot be taken, from what is known before it comes."""
+        if size > self.session.settings.literal_max_octets:
+            return Reply("the message is too large", status=responses.NO, code=responses.TOOBIG)
+        if len(self.messages) >= MESSAGES_MAX:
+            return Reply("too many messages in one APPEND", status=responses.NO, code=responses.LIMIT)
+        return None
+
     async def _check_room(self, size: int) -> None:
         used, limit = (await self.session.avatar.quota()).get("STORAGE", (0, 0))
-        if limit and used + size > limit:
+        freed = self._freed or 0
+        if limit and size > freed and used - freed + size > limit:
             raise MailError(Kind.OVER_QUOTA, "the mailbox is full")
 
     async def _receive(self, part: commands.AppendPart) -> None:
@@ -106,11 +129,11 @@ class Upload:
 
 async def append(session: Session, event: BeginMessageLiteral) -> Reply:
     """
-    APPEND (RFC 3501 section 6.3.11, RFC 3502), with the UIDs in the answer (RFC 4315 section 3).
+    APPEND (RFC 3501 section 6.3.11, RFC 3502), with the UIDs in the answer (RFC 4315 section 3), and REPLACE.
 
     Raises:
         BadCommandError: it cannot be read, or not now.
-        MailError: nothing was appended.
+        MailError: nothing was appended, and nothing replaced.
     """
     tag = event.head[0].split(b" ", 1)[0]
     upload = Upload(session, tag)
@@ -166,6 +189,10 @@ async def _begin(upload: Upload, event: BeginMessageLiteral) -> bool:
 async def _append(upload: Upload, files: list[IBodyFile]) -> Reply:
     session = upload.session
     try:
+        if upload.replaced is not None:
+            reply = await replace(session, upload.replaced, upload.mailbox, upload.messages[0])
+            files.clear()
+            return reply
         appended = await session.avatar.append(upload.mailbox, upload.messages)
     except MailError as error:
         if error.kind is Kind.NOT_FOUND:

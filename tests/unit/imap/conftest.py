@@ -201,7 +201,7 @@ class FakeAccount:
         self.tell(box)
         return Appended(uidvalidity=7, uids=uids)
 
-    async def begin_body(self, size_octets):
+    async def begin_body(self, size_octets, replaced_octets=None):
         await self.pass_gate("begin_body")
         file = FakeFile(len(self.files), size_octets)
         self.files.append(file)
@@ -389,6 +389,14 @@ class FakeMailbox:
         self.writable()
         appended = await self.copy_to(uids, name)
         self.remove(appended.source_uids)
+        return appended
+
+    async def replace(self, uid, name, message):
+        await self.account.pass_gate("replace")
+        self.writable()
+        self.message(uid)
+        appended = await self.account.append(name, [message])
+        self.remove([uid])
         return appended
 
     async def search_text(self, uids, test):

@@ -170,7 +170,7 @@ def test_anything_after_the_last_argument_is_refused(text, command):
 
 def test_no_command_is_missing_from_the_table():
     tried = {command.name for _, command in COMMANDS}
-    assert {command.name for command in commands.Command.__subclasses__()} - tried == {"APPEND"}
+    assert {command.name for command in commands.Command.__subclasses__()} - tried == {"APPEND", "REPLACE"}
 
 
 @pytest.mark.parametrize(
@@ -236,6 +236,9 @@ def test_no_command_is_missing_from_the_table():
         (b"a ENABLE", b"a"),
         (b"a APPEND x", b"a"),
         (b'a APPEND x "message"', b"a"),
+        (b"a REPLACE 1 x", b"a"),
+        (b"a UID REPLACE 1 x", b"a"),
+        (b"a REPLACE", b"a"),
         (b"a FETCH 1 (((((FLAGS)))))", b"a"),
         (b"a SEARCH RETURN", b"a"),
         (b"a SORT", b"a"),
@@ -325,6 +328,41 @@ def test_a_bad_head_of_append_is_refused_under_its_tag(head):
     with pytest.raises(BadCommandError) as refused:
         parse_append(head)
     assert refused.value.tag == b"a"
+
+
+@pytest.mark.parametrize(
+    ("head", "message", "mailbox", "flags", "uid"),
+    [
+        ((b"a REPLACE 4 Drafts (\\Seen \\Draft) {312}",), "4", "Drafts", {"\\Seen", "\\Draft"}, False),
+        ((b"a uid replace 2000 inbox {3+}",), "2000", "INBOX", set(), True),
+        ((b"a REPLACE * {3}", b"x y", b" ~{5}"), "*", "x y", set(), False),
+    ],
+)
+def test_what_is_said_of_a_message_that_comes_in_place_of_another_one(head, message, mailbox, flags, uid):
+    part = commands.AppendPart(frozenset(flags))
+    numbers = SequenceSet.parse(message.encode())
+    assert parse_append(head) == commands.Replace(b"a", numbers, mailbox, part, uid)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        (b"a REPLACE 1:2 x {5}",),
+        (b"a REPLACE 1,2 x {5}",),
+        (b"a REPLACE $ x {5}",),
+        (b"a REPLACE 0 x {5}",),
+        (b"a REPLACE 4294967296 x {5}",),
+        (b"a REPLACE x {5}",),
+        (b"a REPLACE 1 {5}",),
+        (b"a REPLACE 1  x {5}",),
+        (b"a UID  REPLACE 1 x {5}",),
+        (b"a UID APPEND x {5}",),
+    ],
+)
+def test_a_bad_head_of_replace_is_refused_under_its_tag(head):
+    with pytest.raises(BadCommandError) as refused:
+        parse_append(head)
+    assert (refused.value.tag, refused.value.status) == (b"a", b"BAD")
 
 
 def test_a_further_message_of_an_append_has_its_own_flags_and_date():

@@ -1,0 +1,65 @@
+"""Extensions of IMAP on real sockets, with the clients' words as they are sent."""
+
+import contextlib
+
+import pytest
+
+MESSAGE = b"From: a@example.test\r\nSubject: %b\r\n\r\n%b\r\n"
+
+
+@pytest.fixture
+def session(demo, account):
+    """Log in to a mailbox of this test's own, as often as is asked for."""
+    login = account()
+    with contextlib.ExitStack() as stack:
+        yield lambda: stack.enter_context(demo.imap(login))
+
+
+def ask(client, command):
+    """Send a command that imaplib does not know; give its untagged lines, and how it ended."""
+    tag = client._new_tag()
+    client.send(tag + b" " + command + b"\r\n")
+    lines = []
+    while True:
+        line = client.readline().removesuffix(b"\r\n")
+        if line.startswith(tag + b" "):
+            return [each.replace(tag, b"TAG") for each in lines], line.removeprefix(tag + b" ")
+        lines.append(line)
+
+
+def ok(client, command):
+    lines, end = ask(client, command)
+    assert end.startswith(b"OK"), end
+    return lines
+
+
+def announced(client):
+    (line,) = ok(client, b"CAPABILITY")
+    return set(line.split())
+
+
+def append(client, subject=b"hello", body=b"text", name="INBOX"):
+    assert client.append(name, None, None, MESSAGE % (subject, body))[0] == "OK"
+
+
+def test_a_draft_is_saved_anew_in_one_step(session):
+    client, other = session(), session()
+    assert b"REPLACE" in announced(client)
+    for number in range(3):
+        append(client, b"draft %d" % number, name="Drafts")
+    ok(client, b"SELECT Drafts")
+    ok(other, b"SELECT Drafts")
+    new = MESSAGE % (b"better", b"x" * 200_000)
+    lines = ok(client, b"REPLACE 2 Drafts (\\Draft) {%d+}\r\n%b" % (len(new), new))
+    assert lines[0].startswith(b"* OK [APPENDUID ")
+    assert lines[0].split()[4] == b"4]"
+    assert lines[1:3] == [b"* 2 EXPUNGE", b"* 3 EXISTS"]
+    assert {b"* 2 EXPUNGE", b"* 3 EXISTS"} <= set(ok(other, b"NOOP"))
+    assert ok(other, b"SEARCH SUBJECT better") == [b"* SEARCH 3"]
+    new = MESSAGE % (b"sent", b"text")
+    lines = ok(other, b"UID REPLACE 4 Sent (\\Seen) {%d+}\r\n%b" % (len(new), new))
+    assert lines[1:] == [b"* 3 EXPUNGE"]
+    assert ok(other, b"STATUS Sent (MESSAGES)") == [b"* STATUS Sent (MESSAGES 1)"]
+    assert ask(client, b"UID REPLACE 4 Drafts {3+}\r\nnew")[1].startswith(b"NO [")
+    ok(client, b"EXAMINE Drafts")
+    assert ask(client, b"REPLACE 1 Drafts {3+}\r\nnew")[1].startswith(b"NO [READ-ONLY]")
