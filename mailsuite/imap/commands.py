@@ -296,18 +296,17 @@ class AppendPart:
 
 @attrs.frozen
 class Append(Command):
-    """RFC 3501 section 6.3.11, RFC 3502: up to the first message's octets."""
+    """RFC 3501 section 6.3.11, RFC 3502: without its messages, which `mailsuite.imap.append_grammar` reads."""
 
     name: ClassVar[str] = "APPEND"
 
     mailbox: str
-    first: AppendPart
 
 
 @attrs.frozen
 class Replace(Command):
     """
-    RFC 8508 sections 3.2 and 3.3: up to the message's octets.
+    RFC 8508 sections 3.2 and 3.3: without its message, like APPEND.
 
     Args:
         message: one, by its number or UID.
@@ -317,7 +316,6 @@ class Replace(Command):
 
     message: SequenceSet
     mailbox: str
-    first: AppendPart
     uid: bool = False
 
 

@@ -6,6 +6,7 @@ import attrs
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
+from mailsuite.imap.append_grammar import brings_message
 from mailsuite.imap.parser import parse_command
 from mailsuite.imap.search_keys import names_numbers
 from mailsuite.imap.selected import Selected
@@ -48,9 +49,9 @@ class Dispatch:
             return
         if isinstance(event, InputRefused):
             self._bad(BadCommandError(event.fault.value, tag=event.tag, close=event.close))
-        elif isinstance(event, CommandReceived):
+        elif isinstance(event, CommandReceived) and not brings_message(event.pieces[0]):
             await self._command(event)
-        elif isinstance(event, BeginMessageLiteral):
+        elif isinstance(event, CommandReceived | BeginMessageLiteral):
             await self._append(event)
         if self._session.state is State.LOGOUT:
             connection.hang_up()
@@ -81,8 +82,9 @@ class Dispatch:
             uid=uid,
         )
 
-    async def _append(self, event: BeginMessageLiteral) -> None:
-        tag, word, *_ = event.head[0].split(b" ", 2)
+    async def _append(self, event: BeginMessageLiteral | CommandReceived) -> None:
+        pieces = event.head if isinstance(event, BeginMessageLiteral) else event.pieces
+        tag, word, *_ = pieces[0].split(b" ", 2)
         uid = word.upper() == b"UID"
         self._session.command = commands.Append.name if word.upper() == b"APPEND" else commands.Replace.name
         await self._answer(tag, lambda: append(self._session, event), expunge=True, uid=uid)

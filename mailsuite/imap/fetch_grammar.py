@@ -180,6 +180,19 @@ def _add_item(
         raise BadCommandError("unknown data item")
 
 
+def parse_section(text: bytes) -> BodySection:
+    """
+    Read what stands between the brackets of ``BODY.PEEK[]`` (RFC 3501 section 9, "section-spec").
+
+    Raises:
+        BadCommandError: it is no section.
+    """
+    tokens = Tokens((text + b"]",))
+    section = _parse_section(tokens, peek=True)
+    tokens.end()
+    return section
+
+
 def _parse_section(tokens: Tokens, *, peek: bool) -> BodySection:
     part: tuple[int, ...] = ()
     text = SectionText.ALL

@@ -1,8 +1,8 @@
 """
 From the octets of a command to its value (RFC 3501 section 9).
 
-`parse_command` reads what `mailsuite.imap.wire.CommandAssembler` gives; `parse_append` reads what stands before the
-first message of an APPEND, and `parse_append_part` what stands before a further one.
+`parse_command` reads what `mailsuite.imap.wire.CommandAssembler` gives, but for APPEND and REPLACE: those are read by
+`mailsuite.imap.append_grammar`.
 """
 
 import binascii
@@ -14,11 +14,9 @@ from mailsuite.errors import ProtocolError
 from mailsuite.imap import commands
 from mailsuite.imap.arguments import (
     ARGUMENTS_MAX,
-    take_date_time,
     take_flag,
     take_flag_list,
     take_mailbox,
-    take_message,
     take_messages,
     take_parenthesised,
 )
@@ -35,7 +33,7 @@ from mailsuite.imap.mailbox_grammar import (
     read_status,
 )
 from mailsuite.imap.modifiers import parse_fetch_modifiers, parse_unchanged_since
-from mailsuite.imap.tokens import BadCommandError, Tokens
+from mailsuite.imap.tokens import BadCommandError, Tokens, tagged
 from mailsuite.interfaces.storage import StoreMode
 
 ID_PAIRS_MAX = 30  # RFC 2971 section 3.3
@@ -69,79 +67,8 @@ def parse_command(pieces: tuple[bytes, ...]) -> Command:
         command = read(tag, tokens)
         tokens.end()
     except ProtocolError as error:
-        raise _tagged(error, tag) from error
+        raise tagged(error, tag) from error
     return command
-
-
-def parse_append(head: tuple[bytes, ...]) -> commands.Append | commands.Replace:
-    """
-    Read what stands before the first message of an APPEND, or before that of a REPLACE.
-
-    Args:
-        head: of `mailsuite.imap.wire.BeginMessageLiteral`.
-
-    Raises:
-        BadCommandError: it cannot be read; with its tag if that can.
-    """
-    tokens = Tokens(head)
-    tag: bytes | None = None
-    try:
-        tag = tokens.tag()
-        tokens.space()
-        word = tokens.word("a command")
-        if word == b"APPEND":
-            return commands.Append(tag, take_mailbox(tokens), _append_part(tokens))
-        uid = word == b"UID"
-        if uid:
-            tokens.space()
-            word = tokens.word("a command")
-        if word != b"REPLACE":
-            raise BadCommandError("unknown command")
-        message = take_message(tokens)
-        return commands.Replace(tag, message, take_mailbox(tokens), _append_part(tokens), uid)
-    except ProtocolError as error:
-        raise _tagged(error, tag) from error
-
-
-def parse_append_part(head: tuple[bytes, ...], tag: bytes) -> commands.AppendPart:
-    """
-    Read what stands between two messages of an APPEND (RFC 3502).
-
-    Raises:
-        BadCommandError: it cannot be read.
-    """
-    try:
-        return _append_part(Tokens(head))
-    except ProtocolError as error:
-        raise _tagged(error, tag) from error
-
-
-def _tagged(error: ProtocolError, tag: bytes | None) -> BadCommandError:
-    if isinstance(error, BadCommandError):
-        return BadCommandError(
-            error.detail,
-            tag=tag,
-            status=error.status,
-            code=error.code,
-            close=error.close,
-            forgets=error.forgets,
-        )
-    return BadCommandError(error.detail, tag=tag, close=error.close)
-
-
-def _append_part(tokens: Tokens) -> commands.AppendPart:
-    """Read flags and date, up to the announcement of the message."""
-    flags: frozenset[str] = frozenset()
-    date = None
-    tokens.space()
-    if tokens.peek() == b"(":
-        flags = take_flag_list(tokens)
-        tokens.space()
-    if tokens.peek() == b'"':
-        date = take_date_time(tokens)
-        tokens.space()
-    tokens.announcement()
-    return commands.AppendPart(flags, date)
 
 
 def _id(tag: bytes, tokens: Tokens) -> Command:
@@ -190,10 +117,6 @@ def _login(tag: bytes, tokens: Tokens) -> Command:
     username = tokens.astring("a user name")
     tokens.space()
     return commands.Login(tag, username, tokens.astring("a password"))
-
-
-def _append(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:  # noqa: ARG001 - all readers have one form
-    raise BadCommandError("a message is needed as a literal")
 
 
 def _enable(tag: bytes, tokens: Tokens) -> Command:
@@ -284,7 +207,6 @@ _UID_COMMANDS: Mapping[bytes, _ReadsNumbered] = {
     b"COPY": _copy,
     b"FETCH": _fetch,
     b"MOVE": _move,
-    b"REPLACE": _append,
     b"SEARCH": read_search,
     b"SORT": read_sort,
     b"STORE": _store,
@@ -308,8 +230,6 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"LIST": read_list,
     b"LSUB": read_lsub,
     b"STATUS": read_status,
-    b"APPEND": _append,
-    b"REPLACE": _append,
     b"ENABLE": _enable,
     b"NAMESPACE": _bare(commands.Namespace),
     b"COMPRESS": _compress,

@@ -50,6 +50,7 @@ UIDNOTSTICKY = b"UIDNOTSTICKY"  # RFC 4315 section 3
 UNAVAILABLE = b"UNAVAILABLE"
 
 QUOTED_MAX_OCTETS = 1000
+BAD_URL_MAX_OCTETS = 4096
 
 _NOT_QUOTABLE = re.compile(rb"[\x00\r\n\x80-\xff]")
 _ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
@@ -364,6 +365,12 @@ def quota_line(root: bytes, resources: Iterable[tuple[bytes, int, int]]) -> byte
 def append_uid_code(uidvalidity: int, uids: Iterable[int]) -> bytes:
     """Say which UIDs appended messages have (RFC 4315 section 3)."""
     return b"APPENDUID %d %b" % (uidvalidity, encode_set(uids))
+
+
+def bad_url_code(url: bytes) -> bytes:
+    """Say which URL leads to nothing (RFC 4469 section 5, "url-resp-text")."""
+    shown = _NOT_TEXT.sub(b"?", url[:BAD_URL_MAX_OCTETS]).replace(b"]", b"%5D")
+    return b"BADURL " + (shown or b"?")
 
 
 def copy_uid_code(uidvalidity: int, source_uids: Iterable[int], uids: Iterable[int]) -> bytes:

@@ -95,6 +95,7 @@ _LATER = (
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
     b"REPLACE",
+    b"CATENATE",
 )
 _REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""

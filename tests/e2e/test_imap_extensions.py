@@ -63,3 +63,29 @@ def test_a_draft_is_saved_anew_in_one_step(session):
     assert ask(client, b"UID REPLACE 4 Drafts {3+}\r\nnew")[1].startswith(b"NO [")
     ok(client, b"EXAMINE Drafts")
     assert ask(client, b"REPLACE 1 Drafts {3+}\r\nnew")[1].startswith(b"NO [READ-ONLY]")
+
+
+def test_a_message_is_made_of_parts_of_others(session):
+    client = session()
+    assert b"CATENATE" in announced(client)
+    large = b"x" * 70 + b"\r\n"
+    append(client, b"original", b"first" + large * 20_000, name="Drafts")
+    ok(client, b"SELECT Drafts")
+    lines = ok(
+        client,
+        b"UID REPLACE 1 Sent (\\Seen) CATENATE (TEXT {17+}\r\nSubject: made\r\n\r\n"
+        b' URL ";UID=1/;SECTION=TEXT/;PARTIAL=0.5" TEXT {2+}\r\n,  URL "/Drafts/;UID=1/;SECTION=TEXT")',
+    )
+    assert lines[0].startswith(b"* OK [APPENDUID ")
+    assert lines[1:] == [b"* 1 EXPUNGE"]
+    ok(client, b"SELECT Sent")
+    assert ok(client, b"FETCH 1 (RFC822.SIZE BODY.PEEK[]<0.30>)") == [
+        b"* 1 FETCH (RFC822.SIZE %d BODY[]<0> {30}" % (17 + 5 + 2 + 5 + 72 * 20_000 + 2),
+        b"Subject: made",
+        b"",
+        b"first, firstx)",
+    ]
+    url = b"/Sent/;UID=1/;SECTION=7"
+    end = ask(client, b'APPEND Sent CATENATE (URL "/Sent/;UID=1") CATENATE (URL "%b")' % url)[1]
+    assert end.startswith(b"NO [BADURL %b] " % url)
+    assert ok(client, b"STATUS Sent (MESSAGES)") == [b"* STATUS Sent (MESSAGES 1)"]
