@@ -1,12 +1,13 @@
 """
 What stands before, between and after the octets of APPEND and REPLACE.
 
-RFC 3501 section 6.3.11, RFC 3502, RFC 4469 section 5, RFC 8508 section 5. A command is read in stretches, each up to
-a literal that is not among its pieces, or to the command's end.
+RFC 3501 section 6.3.11, RFC 3502, RFC 4469 section 5, RFC 6855 section 4, RFC 8508 section 5. A command is read in
+stretches, each up to a literal that is not among its pieces, or to the command's end.
 """
 
 import enum
 import re
+from collections.abc import Set as AbstractSet
 
 import attrs
 
@@ -21,7 +22,7 @@ PARTS_MAX = 1000  # of one stretch; each costs a look at a message
 _BRINGS_MESSAGE = re.compile(
     rb'[^\x00-\x20\x7f-\xff(){%%*"\\+]{1,%d} (?:APPEND|(?:UID )?REPLACE)(?: |$)' % TAG_MAX_OCTETS, re.IGNORECASE
 )
-_CATENATE = re.compile(rb"CATENATE ", re.IGNORECASE)
+_LETTER = re.compile(rb"[A-Za-z]")
 
 
 class Announced(enum.Enum):
@@ -31,6 +32,16 @@ class Announced(enum.Enum):
     MESSAGE = "a whole message"
     TEXT = "octets of a message"
     URL = "the URL of octets of a message"
+    UTF8_MESSAGE = "a whole message in UTF8 (...)"
+    UTF8_TEXT = "octets of a message in UTF8 (...)"
+
+    @property
+    def is_part(self) -> bool:
+        """Whether more parts may be added to the message."""
+        return self in {Announced.TEXT, Announced.URL, Announced.UTF8_TEXT}
+
+
+_IN_PARENTHESES = frozenset((Announced.UTF8_MESSAGE, Announced.UTF8_TEXT))
 
 
 @attrs.frozen
@@ -66,17 +77,20 @@ def brings_message(line: bytes) -> bool:
     return _BRINGS_MESSAGE.match(line) is not None
 
 
-def parse_append(head: tuple[bytes, ...]) -> tuple[commands.Append | commands.Replace, Stretch]:
+def parse_append(
+    head: tuple[bytes, ...], enabled: AbstractSet[bytes] = frozenset()
+) -> tuple[commands.Append | commands.Replace, Stretch]:
     """
     Read APPEND or REPLACE up to the first literal behind its mailbox.
 
     Args:
         head: of `mailsuite.imap.wire.BeginMessageLiteral`, or a whole command without such a literal.
+        enabled: what the client has switched on.
 
     Raises:
         BadCommandError: it cannot be read; with its tag if that can.
     """
-    tokens = Tokens(head)
+    tokens = Tokens(head, enabled)
     tag: bytes | None = None
     try:
         tag = tokens.tag()
@@ -87,18 +101,21 @@ def parse_append(head: tuple[bytes, ...]) -> tuple[commands.Append | commands.Re
         raise tagged(error, tag) from error
 
 
-def parse_append_rest(head: tuple[bytes, ...], tag: bytes, *, inside: bool) -> Stretch:
+def parse_append_rest(head: tuple[bytes, ...], tag: bytes, after: Announced) -> Stretch:
     """
     Read what follows a literal.
 
     Args:
-        inside: the literal was a part of a message, to which more can be added.
+        after: what the literal was.
 
     Raises:
         BadCommandError: it cannot be read.
     """
+    tokens = Tokens(head)
     try:
-        return _stretch(Tokens(head), inside=inside, begun=True)
+        if after in _IN_PARENTHESES:
+            tokens.expect(b")")
+        return _stretch(tokens, inside=after.is_part, begun=True)
     except ProtocolError as error:
         raise tagged(error, tag) from error
 
@@ -142,9 +159,10 @@ def _stretch(tokens: Tokens, *, inside: bool, begun: bool) -> Stretch:
         else:
             tokens.space()
             steps.append(_beginning(tokens))
-            if not _accept_catenate(tokens):
+            word = _keyword(tokens)
+            if word != b"CATENATE":
                 tokens.announcement()
-                return Stretch(tuple(steps), Announced.MESSAGE)
+                return Stretch(tuple(steps), Announced.UTF8_MESSAGE if word else Announced.MESSAGE)
             inside = True
             announced = _part(tokens, steps)
             if announced is not Announced.NOTHING:
@@ -164,12 +182,16 @@ def _beginning(tokens: Tokens) -> AppendPart:
     return AppendPart(flags, date)
 
 
-def _accept_catenate(tokens: Tokens) -> bool:
-    if tokens.peek() not in {b"c", b"C"}:
-        return False
-    tokens.take(_CATENATE, "CATENATE")
+def _keyword(tokens: Tokens) -> bytes:
+    """Take CATENATE or UTF8 and the parenthesis behind it; empty when there is none of them."""
+    if not _LETTER.match(tokens.peek()):
+        return b""
+    word = tokens.word("CATENATE or UTF8")
+    if word not in {b"CATENATE", b"UTF8"}:
+        raise BadCommandError("expected a message, CATENATE or UTF8")
+    tokens.space()
     tokens.expect(b"(")
-    return True
+    return word
 
 
 def _part(tokens: Tokens, steps: list[Step]) -> Announced:
@@ -179,8 +201,12 @@ def _part(tokens: Tokens, steps: list[Step]) -> Announced:
     if word == b"TEXT":
         tokens.announcement()
         return Announced.TEXT
+    if word == b"UTF8":
+        tokens.expect(b"(")
+        tokens.announcement()
+        return Announced.UTF8_TEXT
     if word != b"URL":
-        raise BadCommandError("expected TEXT or URL")
+        raise BadCommandError("expected TEXT, URL or UTF8")
     if tokens.accept_announcement():
         return Announced.URL
     steps.append(Url(tokens.astring("a URL")))

@@ -8,6 +8,7 @@ From the octets of a command to its value (RFC 3501 section 9).
 import binascii
 import re
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from mailsuite.errors import ProtocolError
@@ -49,14 +50,17 @@ _STORE_ITEMS = {
 }
 
 
-def parse_command(pieces: tuple[bytes, ...]) -> Command:
+def parse_command(pieces: tuple[bytes, ...], enabled: AbstractSet[bytes] = frozenset()) -> Command:
     """
     Read a whole command.
+
+    Args:
+        enabled: what the client has switched on.
 
     Raises:
         BadCommandError: it cannot be read; with its tag if that can.
     """
-    tokens = Tokens(pieces)
+    tokens = Tokens(pieces, enabled)
     tag: bytes | None = None
     try:
         tag = tokens.tag()

@@ -26,7 +26,7 @@ FRAGMENTS = [
     b"{3+}\r\n", b"~{2+}\r\n", b"{70000+}\r\n", b"{99999999999999999999}\r\n", b"{-1}\r\n", b"\r\n", b"\n", b"\r",
     b"\0", b"\xff", b"BODY.PEEK[", b"HEADER.FIELDS (", b"]", b"<0.5>", b"+FLAGS ", b"(\\Seen)", b"OR ", b"NOT ",
     b"CHARSET UTF-8 ", b"SINCE 1-Jan-2020", b"&AOk-", b"&", b"RETURN (", b"(USE (\\Sent))", b"\\Recent", b"NIL",
-    b"REPLACE 1 ", b"CATENATE (", b"TEXT ", b"URL ", b"/x/;UID=1 ",
+    b"REPLACE 1 ", b"CATENATE (", b"TEXT ", b"URL ", b"UTF8 (", b"/x/;UID=1 ",
     b"MIN ", b"ALL ", b"SAVE ", b"$", b"SORT ", b"(REVERSE DATE) ", b"THREAD ", b"REFERENCES ",
 ]  # fmt: skip
 
@@ -45,7 +45,7 @@ def check_refusal(error):
 def consume(assembler, *, accept):
     """Act as the server does, and give the events."""
     tag = b""
-    inside = False
+    after = Announced.NOTHING
     events = []
     while (event := assembler.next_event()) is not None:
         events.append(event)
@@ -54,11 +54,11 @@ def consume(assembler, *, accept):
                 (parse_append if brings_message(event.pieces[0]) else parse_command)(event.pieces)
             elif isinstance(event, BeginMessageLiteral):
                 if event.further:
-                    stretch = parse_append_rest(event.head, tag, inside=inside)
+                    stretch = parse_append_rest(event.head, tag, after)
                 else:
                     command, stretch = parse_append(event.head)
                     tag = command.tag
-                inside = stretch.announced is not Announced.MESSAGE
+                after = stretch.announced
                 if accept:
                     assembler.accept_message()
                 elif not assembler.refuse_message():

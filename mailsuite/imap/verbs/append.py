@@ -85,7 +85,7 @@ class Upload:
         mailbox: where they are to go.
         replaced: the message that goes when they come.
         arriving: the message that is not whole yet.
-        catenating: what comes next can be another part of it.
+        after: what the last literal was.
         refused: why nothing is stored; the rest is read all the same, to find the next command.
         octets: of all messages.
         memory_octets: how much of them is held in memory.
@@ -101,7 +101,7 @@ class Upload:
     messages: list[AppendMessage] = attrs.Factory(list)
     files: list[IBodyFile] = attrs.Factory(list)
     arriving: Arriving | None = None
-    catenating: bool = False
+    after: Announced = Announced.MESSAGE
     refused: Reply | None = None
     octets: int = 0
     memory_octets: int = 0
@@ -130,17 +130,18 @@ class Upload:
             await self._take_url(event)
         else:
             await self._take_octets(event)
-            if stretch.announced is Announced.MESSAGE:
+            if not stretch.announced.is_part:
                 await self._finish()
-        self.catenating = stretch.announced is not Announced.MESSAGE
+        self.after = stretch.announced
         return True
 
     async def _read(self, event: Arrival) -> Stretch:
         if isinstance(event, EndAppend):
-            return parse_append_rest((event.rest,), self.tag, inside=self.catenating)
+            return parse_append_rest((event.rest,), self.tag, self.after)
         if isinstance(event, BeginMessageLiteral) and event.further:
-            return parse_append_rest(event.head, self.tag, inside=self.catenating)
-        command, stretch = parse_append(event.head if isinstance(event, BeginMessageLiteral) else event.pieces)
+            return parse_append_rest(event.head, self.tag, self.after)
+        pieces = event.head if isinstance(event, BeginMessageLiteral) else event.pieces
+        command, stretch = parse_append(pieces, self.session.enabled)
         self.session.allow(command)
         self.mailbox = command.mailbox
         if isinstance(command, commands.Replace):

@@ -24,9 +24,9 @@ from mailsuite.imap.wire import BeginMessageLiteral, CommandAssembler, CommandRe
 END = MessageEnd()
 
 
-def refusal(pieces, *, inside=None):
+def refusal(pieces, *, after=None):
     with pytest.raises(BadCommandError) as refused:
-        parse_append(pieces) if inside is None else parse_append_rest(pieces, b"a", inside=inside)
+        parse_append(pieces) if after is None else parse_append_rest(pieces, b"a", after)
     assert refused.value.tag == b"a"
     return refused.value
 
@@ -107,8 +107,8 @@ def test_a_bad_head_of_replace_is_refused_under_its_tag(head):
 
 def test_a_further_message_of_an_append_has_its_own_flags_and_date():
     expected = Stretch((AppendPart(frozenset({"\\Seen"})),), Announced.MESSAGE)
-    assert parse_append_rest((b" (\\Seen) {5}",), b"a", inside=False) == expected
-    assert refusal((b"junk {5}",), inside=False).status == b"BAD"
+    assert parse_append_rest((b" (\\Seen) {5}",), b"a", Announced.MESSAGE) == expected
+    assert refusal((b"junk {5}",), after=Announced.MESSAGE).status == b"BAD"
 
 
 CATENATED = [
@@ -121,6 +121,8 @@ CATENATED = [
     ((b"a APPEND x CATENATE (TEXT {42}",), (AppendPart(),), Announced.TEXT),
     ((b"a APPEND x CATENATE (TEXT ~{42+}",), (AppendPart(),), Announced.TEXT),
     ((b"a APPEND {1+}", b"x", b" CATENATE (URL a TEXT {42+}"), (AppendPart(), Url(b"a")), Announced.TEXT),
+    ((b"a APPEND x CATENATE (URL a UTF8 (~{42}",), (AppendPart(), Url(b"a")), Announced.UTF8_TEXT),
+    ((b"a APPEND x () utf8 (~{42}",), (AppendPart(),), Announced.UTF8_MESSAGE),
     ((b"a APPEND x CATENATE (URL {9}",), (AppendPart(),), Announced.URL),
     (
         (b"a APPEND x CATENATE (URL a) () CATENATE (URL b URL c TEXT {1}",),
@@ -138,19 +140,24 @@ def test_a_message_may_be_put_together_of_parts(pieces, steps, announced):
 
 
 @pytest.mark.parametrize(
-    ("rest", "inside", "steps", "announced"),
+    ("rest", "after", "steps", "announced"),
     [
-        (b"", False, (), Announced.NOTHING),
-        (b")", True, (END,), Announced.NOTHING),
-        (b" URL a)", True, (Url(b"a"), END), Announced.NOTHING),
-        (b" URL a TEXT {3}", True, (Url(b"a"),), Announced.TEXT),
-        (b") {3}", True, (END, AppendPart()), Announced.MESSAGE),
-        (b") CATENATE (URL {3+}", True, (END, AppendPart()), Announced.URL),
-        (b" CATENATE (URL a)", False, (AppendPart(), Url(b"a"), END), Announced.NOTHING),
+        (b"", Announced.MESSAGE, (), Announced.NOTHING),
+        (b")", Announced.TEXT, (END,), Announced.NOTHING),
+        (b")", Announced.UTF8_MESSAGE, (), Announced.NOTHING),
+        (b") {3}", Announced.UTF8_MESSAGE, (AppendPart(),), Announced.MESSAGE),
+        (b"))", Announced.UTF8_TEXT, (END,), Announced.NOTHING),
+        (b") URL a TEXT {3}", Announced.UTF8_TEXT, (Url(b"a"),), Announced.TEXT),
+        (b" UTF8 (~{3}", Announced.URL, (), Announced.UTF8_TEXT),
+        (b" URL a)", Announced.TEXT, (Url(b"a"), END), Announced.NOTHING),
+        (b" URL a TEXT {3}", Announced.TEXT, (Url(b"a"),), Announced.TEXT),
+        (b") {3}", Announced.TEXT, (END, AppendPart()), Announced.MESSAGE),
+        (b") CATENATE (URL {3+}", Announced.TEXT, (END, AppendPart()), Announced.URL),
+        (b" CATENATE (URL a)", Announced.MESSAGE, (AppendPart(), Url(b"a"), END), Announced.NOTHING),
     ],
 )
-def test_more_follows_a_literal(rest, inside, steps, announced):
-    assert parse_append_rest((rest,), b"a", inside=inside) == Stretch(steps, announced)
+def test_more_follows_a_literal(rest, after, steps, announced):
+    assert parse_append_rest((rest,), b"a", after) == Stretch(steps, announced)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +187,10 @@ def test_more_follows_a_literal(rest, inside, steps, announced):
         b"a APPEND x CATENATE (URL a {3}",
         b"a APPEND x CATENATE (FOO a)",
         b"a APPEND x CATENATED (URL a)",
+        b"a APPEND x UTF8 ~{3}",
+        b"a APPEND x UTF8 (TEXT ~{3}",
+        b"a APPEND x UTF8(~{3}",
+        b"a APPEND x CATENATE (UTF8 ~{3}",
         b"a APPEND x CATENATE (URL a) junk",
         b"a APPEND x CATENATE (URL a) ()",
     ],
@@ -190,11 +201,23 @@ def test_what_cannot_be_read_is_bad(line):
 
 
 @pytest.mark.parametrize(
-    ("rest", "inside"),
-    [(b" ", False), (b")", False), (b" junk", False), (b"", True), (b"URL a)", True), (b" )", True), (b"))", True)],
+    ("rest", "after"),
+    [
+        (b" ", Announced.MESSAGE),
+        (b")", Announced.MESSAGE),
+        (b" junk", Announced.MESSAGE),
+        (b"", Announced.TEXT),
+        (b"URL a)", Announced.TEXT),
+        (b" )", Announced.URL),
+        (b"))", Announced.URL),
+        (b"", Announced.UTF8_MESSAGE),
+        (b"))", Announced.UTF8_MESSAGE),
+        (b")", Announced.UTF8_TEXT),
+        (b" URL a)", Announced.UTF8_TEXT),
+    ],
 )
-def test_what_follows_a_literal_and_cannot_be_read_is_bad(rest, inside):
-    assert refusal((rest,), inside=inside).status == b"BAD"
+def test_what_follows_a_literal_and_cannot_be_read_is_bad(rest, after):
+    assert refusal((rest,), after=after).status == b"BAD"
 
 
 def test_parts_are_limited():
@@ -230,17 +253,17 @@ def stretches(data, length):
     assembler = CommandAssembler()
     assembler.limits = assembler.limits.__class__(65536, 65536, 65536)
     found = []
-    inside = False
+    after = Announced.NOTHING
     for start in range(0, len(data), length):
         assembler.feed(data[start : start + length])
         while (event := assembler.next_event()) is not None:
             if isinstance(event, BeginMessageLiteral):
-                stretch = parse_append_rest(event.head, b"a", inside=inside) if found else parse_append(event.head)[1]
-                inside = stretch.announced is not Announced.MESSAGE
+                stretch = parse_append_rest(event.head, b"a", after) if found else parse_append(event.head)[1]
+                after = stretch.announced
                 found.append(stretch)
                 assembler.accept_message()
             elif isinstance(event, EndAppend):
-                found.append(parse_append_rest((event.rest,), b"a", inside=inside))
+                found.append(parse_append_rest((event.rest,), b"a", after))
             elif isinstance(event, CommandReceived):
                 found.append(event)
     return found

@@ -87,6 +87,11 @@ def test_a_part_may_hold_nul_if_it_says_so(suite, client):
     assert count(suite) == 2
 
 
+def test_parts_may_be_marked_as_utf8(suite, client):
+    client.ok(b"APPEND Drafts CATENATE (UTF8 (~{2+}\r\n\xc3\xbc) URL /INBOX/;UID=1/;SECTION=1 UTF8 (~{1+}\r\n!))")
+    assert last(suite).content == b"\xc3\xbchello!"
+
+
 def test_several_messages_are_one_append_however_they_are_made(suite, client):
     status = client.run(
         b"APPEND Drafts {3+}\r\none (\\Seen) CATENATE (URL /Drafts/;UID=1/;SECTION=TEXT TEXT {1+}\r\n!)"
