@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -31,6 +31,7 @@ from mailsuite.interfaces import (
 )
 from mailsuite.message.dates import parse_date, parse_internal_date
 from mailsuite.message.mime import parse_parts
+from mailsuite.message.preview import PREVIEW_READ_MAX_OCTETS, make_preview
 from mailsuite.message.summary import Summary, summarize
 
 if TYPE_CHECKING:
@@ -228,6 +229,15 @@ class TwistedMailbox:
             content = await self._content(uid)
             if test(functools.partial(_slice, content), len(content)):
                 found.append(uid)
+        return found
+
+    async def previews(self, uids: Sequence[int], *, make: bool) -> Mapping[int, bytes]:
+        """Make each from the beginning of its message; none is kept."""
+        found = {}
+        for uid in uids if make else ():
+            with contextlib.suppress(MailError):
+                content = await self._content(uid)
+                found[uid] = make_preview(content[:PREVIEW_READ_MAX_OCTETS]).encode("utf-8")
         return found
 
     # changing

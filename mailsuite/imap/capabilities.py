@@ -36,6 +36,7 @@ AFTER_LOGIN = (
     b"THREAD=REFERENCES",
     b"REPLACE",
     b"CATENATE",
+    b"PREVIEW",
 )
 REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""

@@ -2,7 +2,7 @@
 What FETCH asks for: data items, macros and body sections, each with the label of its response.
 
 RFC 3501 sections 6.4.5 and 7.4.2, RFC 3516 section 4.2, RFC 7162 section 3.1.4.2, RFC 8474 section 5.3, RFC 8514
-section 4.2.
+section 4.2, RFC 8970 section 6.
 """
 
 import enum
@@ -21,6 +21,7 @@ _CACHED_MAX_OCTETS = 512
 _MODIFIER = b"CHANGEDSINCE "  # changes from one command to the next, so that there is nothing to keep
 
 _ITEM = re.compile(rb"[A-Za-z0-9.]+")
+_LAZY = re.compile(rb"(?: \(LAZY(?: LAZY)*+\))?", re.IGNORECASE)
 _PART = re.compile(rb"[1-9][0-9]{0,9}(?:\.[1-9][0-9]{0,9})*")
 _PARTIAL = re.compile(rb"<([0-9]{1,10})\.([0-9]{1,10})>")
 _FIELD_NAME = re.compile(rb"[\x21-\x39\x3b-\x7e]+")  # RFC 5322 section 2.2
@@ -41,6 +42,8 @@ class FetchAttribute(enum.Enum):
     SAVEDATE = b"SAVEDATE"
     EMAILID = b"EMAILID"
     THREADID = b"THREADID"
+    PREVIEW = b"PREVIEW"
+    LAZY_PREVIEW = b"PREVIEW (LAZY)"
 
 
 class SectionText(enum.Enum):
@@ -181,6 +184,8 @@ def _parse(tokens: Tokens) -> FetchItems:
             raise BadCommandError("too many data items")
         _add_item(tokens.take(_ITEM, "a data item").upper(), tokens, attributes, sections)
         if tokens.accept(b")"):
+            if FetchAttribute.PREVIEW in attributes:
+                attributes.pop(FetchAttribute.LAZY_PREVIEW, None)
             return FetchItems(tuple(attributes), tuple(sections))
         tokens.space()
 
@@ -193,6 +198,9 @@ def _add_item(
     elif name in _BINARY:
         form, peek = _BINARY[name]
         sections[_parse_binary(tokens, form, peek=peek)] = None
+    elif name == b"PREVIEW":
+        lazy = tokens.take(_LAZY, "PREVIEW")
+        attributes[FetchAttribute.LAZY_PREVIEW if lazy else FetchAttribute.PREVIEW] = None
     elif name in _ATTRIBUTES:
         attributes[_ATTRIBUTES[name]] = None
     elif name in _RFC822:

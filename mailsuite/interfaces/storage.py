@@ -277,6 +277,14 @@ class IMailbox(Interface):
             MailError: EXPUNGED.
         """
 
+    def previews(uids: Sequence[int], *, make: bool) -> Awaitable[Mapping[int, bytes]]:
+        """
+        Give what messages begin with, as people read it, in UTF-8: see `mailsuite.message.preview`.
+
+        Args:
+            make: also of messages that nobody has asked for yet, which are read for it; otherwise they are left out.
+        """
+
     def store_flags(
         uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None
     ) -> Awaitable[tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]]:

@@ -63,6 +63,7 @@ class Message:
     modseq: int
     added: int
     email_id: bytes
+    preview: bytes | None = None
 
 
 @attrs.define(kw_only=True)
@@ -204,6 +205,7 @@ class MemoryStore:
         """Add a copy of a message."""
         copied = self.add(box, message.content, message.flags, message.date)
         copied.email_id = message.email_id
+        copied.preview = message.preview
         return copied
 
     def check_growth(self, mail: Mail, limit_octets: int, old: int, new: int) -> None:

@@ -18,6 +18,7 @@ from mailsuite.interfaces import (
     StoreMode,
 )
 from mailsuite.message.mime import parse_parts
+from mailsuite.message.preview import PREVIEW_READ_MAX_OCTETS, make_preview
 from mailsuite.store.flags import check_flags
 
 if TYPE_CHECKING:
@@ -139,6 +140,14 @@ class MemoryMailbox:
     async def parts(self, uid: int) -> PartOffsets:
         """Find the MIME parts of a message."""
         return parse_parts(self._content(uid))
+
+    async def previews(self, uids: Sequence[int], *, make: bool) -> Mapping[int, bytes]:
+        """Give what messages begin with."""
+        messages = self._some(uids)
+        for message in messages:
+            if make and message.preview is None:
+                message.preview = make_preview(message.content[:PREVIEW_READ_MAX_OCTETS]).encode("utf-8")
+        return {message.uid: message.preview for message in messages if message.preview is not None}
 
     async def store_flags(
         self, uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None

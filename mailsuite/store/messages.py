@@ -20,6 +20,7 @@ from mailsuite.interfaces import (
     StoreMode,
 )
 from mailsuite.message.mime import parse_parts
+from mailsuite.message.preview import PREVIEW_READ_MAX_OCTETS, make_preview
 from mailsuite.message.summary import Summary, summarize
 from mailsuite.store import maildir, statements
 from mailsuite.store.content import (
@@ -253,6 +254,52 @@ def search_text(
         if time.monotonic() > ends:
             return passed, message_id & UID_MASK
     return passed, uids[-1]
+
+
+def previews(
+    index: AccountIndex, mailbox_id: int, uids: Sequence[int], seconds: float, *, make: bool
+) -> tuple[dict[int, bytes], int]:
+    """
+    Give what messages begin with; make and keep what is not known, of at least one message, while there is time.
+
+    Args:
+        uids: ascending, at least one.
+
+    Returns:
+        Previews by UID, and the last UID that was looked at.
+    """
+    row = index.get_row(mailbox_id)
+    found = {message_id & UID_MASK: text for message_id, text in statements.previews(index.connection, row, uids)}
+    missing = [uid for uid in uids if uid not in found] if make else []
+    made: list[tuple[int, bytes]] = []
+    last = uids[-1]
+    ends = time.monotonic() + seconds
+    for message_id, folder, name in statements.files_of(index.connection, row, missing):
+        opened = open_message(index, row, folder, name)
+        if opened is None:
+            continue
+        descriptor, path = opened
+        try:
+            content = index.disk.pread(descriptor, PREVIEW_READ_MAX_OCTETS, 0, path)
+        finally:
+            index.disk.close(descriptor, path)
+        text = make_preview(content).encode("utf-8")
+        made.append((message_id, text))
+        found[message_id & UID_MASK] = text
+        if time.monotonic() > ends:
+            last = message_id & UID_MASK
+            break
+    if made:
+        _keep_previews(index, made)
+    return found, last
+
+
+def _keep_previews(index: AccountIndex, made: Sequence[tuple[int, bytes]]) -> None:
+    # Not worth a MODSEQ, a notice, or waiting for the disk; nor is a full disk a reason not to answer.
+    with contextlib.suppress(OSError, sqlite3.Error):
+        index.database.set_synchronous(Synchronous.NORMAL)
+        with index.database.writing() as connection:
+            statements.save_previews(connection, made)
 
 
 # changing

@@ -151,6 +151,18 @@ class MailboxSession:
         """Find the MIME parts of a message."""
         return self._run(lambda index: messages.parts(index, self.mailbox_id, uid))
 
+    async def previews(self, uids: Sequence[int], *, make: bool) -> Mapping[int, bytes]:
+        """Give what messages begin with; those to be made some at a time, so that the lane serves others in between."""
+        found: dict[int, bytes] = {}
+        waiting = sorted(uids)
+        start = 0
+        while start < len(waiting):
+            batch = waiting[start : start + SEARCH_BATCH] if make else waiting
+            some, last = await self._run(partial(_previews, self.mailbox_id, batch, make))
+            found |= some
+            start = bisect_right(waiting, last)
+        return found
+
     async def store_flags(
         self, uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None
     ) -> tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]:
@@ -214,6 +226,15 @@ def _search(
     index: AccountIndex,
 ) -> tuple[list[int], int]:
     return messages.search_text(index, mailbox_id, uids, test, SEARCH_TURN_SECONDS)
+
+
+def _previews(
+    mailbox_id: int,
+    uids: Sequence[int],
+    make: bool,  # noqa: FBT001 - bound by functools.partial
+    index: AccountIndex,
+) -> tuple[dict[int, bytes], int]:
+    return messages.previews(index, mailbox_id, uids, SEARCH_TURN_SECONDS, make=make)
 
 
 @implementer(IBodyFile)

@@ -594,6 +594,28 @@ def test_move_into_the_same_mailbox_gives_a_new_uid(bench):
     assert bench.contents() == [TWO, ONE]
 
 
+def test_previews_are_kept_when_somebody_has_asked(bench):
+    bench.append(b"Subject: a\r\n\r\nfirst words\r\n", b"Subject: b\r\n\r\n", TWO)
+    box = bench.mailbox()
+    before = bench.go(box.snapshot()).highest_modseq
+    assert bench.go(box.previews([1, 2], make=False)) == {}
+    assert bench.go(box.previews([1, 2, 9], make=True)) == {1: b"first words", 2: b""}
+    assert bench.go(box.previews([3, 2, 1], make=False)) == {1: b"first words", 2: b""}
+    assert bench.go(box.snapshot()).highest_modseq == before
+    bench.reopen()
+    box = bench.mailbox()
+    assert bench.go(box.previews([1, 2, 3], make=False)) == {1: b"first words", 2: b""}
+    bench.go(box.copy_to([1], "Archive"))
+    bench.go(box.move_to([1], "Sent"))
+    for name in ("Archive", "Sent"):
+        assert bench.go(bench.mailbox(name).previews([1], make=False)) == {1: b"first words"}
+    assert bench.go(box.previews([1], make=True)) == {}
+    bench.go(box.store_flags([2], StoreMode.ADD, frozenset({DELETED}), None))
+    bench.go(box.expunge(None))
+    assert bench.go(box.previews([1, 2], make=False)) == {}
+    assert bench.go(box.previews([], make=True)) == {}
+
+
 @pytest.mark.parametrize("name", ["INBOX", "Drafts"])
 def test_a_message_comes_in_place_of_another_one(bench, name):
     bench.append(ONE, TWO, flags=[SEEN])

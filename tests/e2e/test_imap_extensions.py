@@ -89,3 +89,21 @@ def test_a_message_is_made_of_parts_of_others(session):
     end = ask(client, b'APPEND Sent CATENATE (URL "/Sent/;UID=1") CATENATE (URL "%b")' % url)[1]
     assert end.startswith(b"NO [BADURL %b] " % url)
     assert ok(client, b"STATUS Sent (MESSAGES)") == [b"* STATUS Sent (MESSAGES 1)"]
+
+
+def test_first_words_are_told_and_kept(session):
+    client = session()
+    assert b"PREVIEW" in announced(client)
+    append(client, b"plain", b"words of mine\r\n> words of yours")
+    page = b"From: a@b\r\nContent-Type: text/html\r\n\r\n<style>p {}</style><p>Tom &amp; <b>Jerry</b></p>\r\n"
+    assert client.append("INBOX", None, None, page)[0] == "OK"
+    ok(client, b"SELECT INBOX")
+    assert ok(client, b"FETCH 1:2 (UID PREVIEW (LAZY))") == [
+        b"* 1 FETCH (UID 1 PREVIEW NIL)",
+        b"* 2 FETCH (UID 2 PREVIEW NIL)",
+    ]
+    known = [b'* 1 FETCH (PREVIEW "words of mine")', b'* 2 FETCH (PREVIEW "Tom & Jerry")']
+    assert ok(client, b"FETCH 1:2 PREVIEW") == known
+    other = session()
+    ok(other, b"EXAMINE INBOX")
+    assert ok(other, b"FETCH 1:2 (PREVIEW (LAZY))") == known

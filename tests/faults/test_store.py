@@ -358,6 +358,8 @@ def test_a_full_disk_does_not_stop_reading(tmp_path):
     box = go(store.account(ALICE).open_mailbox("INBOX", read_only=False))
     assert list(go(box.snapshot()).uids) == [1, 2, 3]
     assert sorted(content for _, content in go(box.read_many([1, 2, 3], 10**6))) == sorted(OLD)
+    assert go(box.previews([1], make=True)) == {1: b"body"}
+    assert go(box.previews([1], make=False)) == {}
     assert go(store.account(ALICE).status("INBOX")).messages == 3
     disk.heal()
     assert go(store.account(ALICE).status("INBOX")).messages == 4

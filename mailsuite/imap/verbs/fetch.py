@@ -19,6 +19,7 @@ from mailsuite.interfaces import History, StoreMode
 
 CHUNK_MESSAGES = 1000
 BODY_CHUNK_MESSAGES = 200
+PREVIEW_CHUNK_MESSAGES = 50  # RFC 8970 section 4.2
 HEADER_CHUNK_MESSAGES = 64  # the header fields that the index keeps of one message may be a mebibyte
 LINES_AT_ONCE = 10  # long ones may stand in each place
 WRITE_OCTETS = 64 * 1024
@@ -132,13 +133,17 @@ class _Fetching:
         session = self._session
         mailbox = session.mailbox.mailbox
         length = BODY_CHUNK_MESSAGES if self._items.sections else CHUNK_MESSAGES
-        chunks = list(_chunks(uids, HEADER_CHUNK_MESSAGES if self._plan.header_at else length))
+        if self._plan.header_at or self._plan.makes_previews:
+            length = HEADER_CHUNK_MESSAGES if self._plan.header_at else PREVIEW_CHUNK_MESSAGES
+        chunks = list(_chunks(uids, length))
         following: Ahead[Sequence[Row]] | None = None
         try:
             for at, chunk in enumerate(chunks):
                 fresh = await self._set_seen(chunk)
                 asked, following = following or Ahead(mailbox.fetch(chunk, self._plan.columns)), None
                 rows = await asked.result()
+                if self._plan.preview_at and rows:
+                    rows = await self._with_previews(rows)
                 if at + 1 < len(chunks) and not self._items.sets_seen:
                     following = Ahead(mailbox.fetch(chunks[at + 1], self._plan.columns))
                 self._lost.missing += len(chunk) - len(rows)
@@ -150,6 +155,14 @@ class _Fetching:
             if following is not None:
                 following.abandon()
         return self._lost
+
+    async def _with_previews(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Add to each row what its message begins with; only who is in a hurry is told that it is not known."""
+        makes = self._plan.makes_previews
+        uids = [row_uid(row) for row in rows]
+        found = await self._session.mailbox.mailbox.previews(uids, make=makes)
+        unknown = b"" if makes else None  # RFC 8970 section 3.2
+        return [(*row, found.get(uid, unknown)) for uid, row in zip(uids, rows, strict=True)]
 
     async def _set_seen(self, uids: Sequence[int]) -> Mapping[int, bytes]:
         r"""Set ``\Seen`` where the items do that; return, by UID, what the client has yet to be told of it."""

@@ -27,6 +27,7 @@ from mailsuite.interfaces import (
     StoreMode,
 )
 from mailsuite.message.mime import parse_parts
+from mailsuite.message.preview import make_preview
 from mailsuite.message.summary import summarize
 
 NONE = frozenset()
@@ -93,6 +94,7 @@ class FakeAccount:
         self.limit = 0
         self.messages_max = 0
         self.files = []
+        self.previews = {}
         self.logouts = 0
         self._ids = 0
         self.add_box("INBOX")
@@ -329,6 +331,13 @@ class FakeMailbox:
 
     async def parts(self, uid):
         return parse_parts(self.message(uid).content)
+
+    async def previews(self, uids, *, make):
+        await self.account.pass_gate("make previews" if make else "previews")
+        known = self.account.previews
+        for uid in uids if make else ():
+            known[self.mailbox_id, uid] = make_preview(self.message(uid).content).encode()
+        return {uid: known[self.mailbox_id, uid] for uid in uids if (self.mailbox_id, uid) in known}
 
     def writable(self):
         if self.read_only:
