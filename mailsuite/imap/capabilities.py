@@ -37,6 +37,7 @@ AFTER_LOGIN = (
     b"REPLACE",
     b"CATENATE",
     b"PREVIEW",
+    b"PARTIAL",
 )
 REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""

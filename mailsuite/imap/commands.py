@@ -4,7 +4,7 @@ One value per IMAP command: what a client asked for, with nothing left of how it
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
 RFC 4731 (ESEARCH), RFC 4978 (COMPRESS), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5256 (SORT, THREAD),
 RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE, QRESYNC), RFC 8438 (STATUS=SIZE),
-RFC 8508 (REPLACE), RFC 9208 (QUOTA).
+RFC 8508 (REPLACE), RFC 9208 (QUOTA), RFC 9394 (PARTIAL).
 """
 
 import enum
@@ -14,6 +14,7 @@ from typing import ClassVar
 import attrs
 
 from mailsuite.imap.fetch_grammar import FetchItems
+from mailsuite.imap.paging import Page
 from mailsuite.imap.search_keys import SearchKey
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.sort_grammar import SortCriterion
@@ -426,7 +427,8 @@ class Search(Command):
 
     Args:
         uid: answer with UIDs.
-        returns: what the answer is to say, never empty; None asks for the answer of RFC 3501.
+        returns: what the answer is to say; None asks for the answer of RFC 3501.
+        page: which of the results the answer is to name (RFC 9394 section 3.1).
     """
 
     name: ClassVar[str] = "SEARCH"
@@ -434,6 +436,7 @@ class Search(Command):
     key: SearchKey
     uid: bool = False
     returns: frozenset[SearchReturn] | None = None
+    page: Page | None = None
 
 
 @attrs.frozen
@@ -443,7 +446,8 @@ class Sort(Command):
 
     Args:
         uid: answer with UIDs.
-        returns: what the answer is to say, never empty; None asks for the answer of RFC 5256.
+        returns: what the answer is to say; None asks for the answer of RFC 5256.
+        page: which of the results the answer is to name (RFC 9394 section 3.1).
     """
 
     name: ClassVar[str] = "SORT"
@@ -452,6 +456,7 @@ class Sort(Command):
     key: SearchKey
     uid: bool = False
     returns: frozenset[SearchReturn] | None = None
+    page: Page | None = None
 
 
 @attrs.frozen
@@ -479,6 +484,7 @@ class Fetch(Command):
         uid: the messages are UIDs, and UID is among the items.
         changed_since: only messages with a higher MODSEQ, which is among the items (RFC 7162 section 3.1.4.1).
         vanished: also tell which are gone since (RFC 7162 section 3.2.6).
+        page: which of the messages (RFC 9394 section 3.3).
     """
 
     name: ClassVar[str] = "FETCH"
@@ -488,6 +494,7 @@ class Fetch(Command):
     uid: bool = False
     changed_since: int | None = None
     vanished: bool = False
+    page: Page | None = None
 
 
 @attrs.frozen

@@ -18,7 +18,8 @@ PART_DEPTH_MAX = 64
 FIELDS_MAX = 1000
 _CACHED_MAX_OCTETS = 512
 
-_MODIFIER = b"CHANGEDSINCE "  # changes from one command to the next, so that there is nothing to keep
+# Modifiers change from one command to the next, so that there is nothing to keep.
+_MODIFIER = re.compile(rb"(?:CHANGEDSINCE|PARTIAL) ", re.IGNORECASE)
 
 _ITEM = re.compile(rb"[A-Za-z0-9.]+")
 _LAZY = re.compile(rb"(?: \(LAZY(?: LAZY)*+\))?", re.IGNORECASE)
@@ -151,7 +152,7 @@ def parse_fetch_items(tokens: Tokens, *, uid: bool = False) -> FetchItems:
         BadCommandError: they are not written as RFC 3501 section 9, "fetch", says.
     """
     rest = tokens.rest_of_line()
-    if rest is not None and len(rest) <= _CACHED_MAX_OCTETS and _MODIFIER not in rest.upper():
+    if rest is not None and len(rest) <= _CACHED_MAX_OCTETS and not _MODIFIER.search(rest):
         items = _parse_cached(rest, uid)
         tokens.take_rest()
         return items

@@ -141,7 +141,11 @@ def _fetch(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     if tokens.at_end():
         return commands.Fetch(tag, messages, items, uid)
     modifiers = parse_fetch_modifiers(tokens)
-    return commands.Fetch(tag, messages, items.with_modseq(), uid, modifiers.changed_since, modifiers.vanished)
+    if modifiers.page is not None and not uid:
+        raise BadCommandError("PARTIAL is for UID FETCH")  # RFC 9394 section 3.3
+    if modifiers.changed_since is not None:
+        items = items.with_modseq()
+    return commands.Fetch(tag, messages, items, uid, modifiers.changed_since, modifiers.vanished, modifiers.page)
 
 
 def _store(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:

@@ -14,6 +14,7 @@ import attrs
 from mailsuite.errors import Kind
 from mailsuite.imap.commands import SearchReturn, StatusItem
 from mailsuite.imap.names import SEPARATOR, encode_utf7
+from mailsuite.imap.paging import Page
 from mailsuite.imap.sequence import encode_ranges, encode_set
 
 OK = b"OK"
@@ -269,12 +270,18 @@ def sort_line(numbers: Sequence[int], modseq: int = 0) -> bytes:
 
 
 def esearch_line(
-    tag: bytes, returns: Collection[SearchReturn], numbers: Sequence[int], *, uid: bool, modseq: int = 0
+    tag: bytes,
+    returns: Collection[SearchReturn],
+    numbers: Sequence[int],
+    *,
+    uid: bool,
+    modseq: int = 0,
+    page: Page | None = None,
 ) -> bytes:
     """
     Write the answer to an extended SEARCH or SORT: of no messages, only how many there are.
 
-    RFC 4731 section 3.1, RFC 5267 section 3.
+    RFC 4731 section 3.1, RFC 5267 section 3, RFC 9394 section 3.1.
 
     Args:
         tag: of the command that this answers (RFC 4466 section 2.6.2).
@@ -292,6 +299,9 @@ def esearch_line(
             words.append(b"MAX %d" % numbers[-1])
         if SearchReturn.ALL in returns:
             words.append(b"ALL " + encode_set(numbers))
+    if page is not None:
+        shown = page.of(numbers)
+        words.append(b"PARTIAL (%b %b)" % (page.text, encode_set(shown) if shown else b"NIL"))
     if SearchReturn.COUNT in returns:
         words.append(b"COUNT %d" % len(numbers))
     if modseq and numbers:

@@ -107,3 +107,19 @@ def test_first_words_are_told_and_kept(session):
     other = session()
     ok(other, b"EXAMINE INBOX")
     assert ok(other, b"FETCH 1:2 (PREVIEW (LAZY))") == known
+
+
+def test_results_are_told_page_by_page(session):
+    client = session()
+    assert b"PARTIAL" in announced(client)
+    for number in range(9):
+        append(client, b"%d" % (number % 3))
+    ok(client, b"SELECT INBOX")
+    assert ok(client, b"UID SEARCH RETURN (PARTIAL -1:-4 COUNT) ALL") == [
+        b'* ESEARCH (TAG "TAG") UID PARTIAL (-1:-4 6:9) COUNT 9'
+    ]
+    assert ok(client, b"SORT RETURN (SAVE PARTIAL 4:5) (SUBJECT) UTF-8 ALL") == [
+        b'* ESEARCH (TAG "TAG") PARTIAL (4:5 2,5)'
+    ]
+    assert ok(client, b"FETCH $ UID") == [b"* 2 FETCH (UID 2)", b"* 5 FETCH (UID 5)"]
+    assert ok(client, b"UID FETCH 3:* (UID) (PARTIAL -1:-2)") == [b"* 8 FETCH (UID 8)", b"* 9 FETCH (UID 9)"]

@@ -26,7 +26,11 @@ WRITE_OCTETS = 64 * 1024
 
 
 async def fetch(session: Session, command: commands.Fetch) -> Reply:
-    """FETCH (RFC 3501 section 6.4.5), also of what changed since a MODSEQ (RFC 7162 section 3.1.4.1)."""
+    """
+    FETCH (RFC 3501 section 6.4.5), also of what changed since a MODSEQ, and of one page of what was named.
+
+    RFC 7162 section 3.1.4.1, RFC 9394 section 3.3.
+    """
     selected = session.mailbox
     if command.vanished and not command.uid:
         raise BadCommandError("VANISHED is for UID FETCH", tag=command.tag)  # RFC 7162 section 3.2.6
@@ -41,7 +45,7 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
     if command.changed_since is not None:
         uids = await _tell_changed(session, command, plan, command.changed_since)
     else:
-        uids = selected.view.resolve(command.messages, uid=command.uid)
+        uids = _named(session, command)
     if plan.from_view:
         await _write_from_view(session, plan, uids)
         return Reply("FETCH completed")
@@ -57,6 +61,12 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
     return Reply("FETCH completed")
 
 
+def _named(session: Session, command: commands.Fetch) -> "array[int]":
+    """Give the UIDs of the messages that a client named, or of one page of them."""
+    uids = session.mailbox.view.resolve(command.messages, uid=command.uid)
+    return uids if command.page is None else array("I", command.page.of(uids))
+
+
 async def _tell_changed(session: Session, command: commands.Fetch, plan: Plan, since: int) -> "array[int]":
     """Write what a history tells of the messages named; give the UIDs of those whose answers need more than that."""
     selected = session.mailbox
@@ -64,6 +74,8 @@ async def _tell_changed(session: Session, command: commands.Fetch, plan: Plan, s
     if command.vanished:
         await write_vanished(session, history, command.messages.resolve(selected.view.uidnext - 1))
     named = selected.view.positions(command.messages, uid=command.uid)
+    if command.page is not None:  # RFC 9394 section 3.4: first the page, then what changed of it
+        named = list(command.page.of_ranges(named))
     uids = array("I")
     if plan.from_history:
         await write_changed(session, plan, named, history)

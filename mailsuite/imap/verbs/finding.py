@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from mailsuite.imap import commands, responses
 from mailsuite.imap.commands import SearchReturn
 from mailsuite.imap.evaluate import Evaluation, Positions
+from mailsuite.imap.paging import Page
 from mailsuite.imap.resync import highest_modseq
 from mailsuite.imap.search_keys import ModSeq, SearchKey, mentions
 from mailsuite.imap.session import Reply, Session
@@ -73,11 +74,11 @@ async def answer(
         await selected.synchronise()  # flags come from the view
         found = await find(turns)
         await turns.look()
-        told = [view.uids[position] for position in kept(returns, found)] if tells_modseq else ()
+        told = [view.uids[position] for position in kept(returns, found, command.page)] if tells_modseq else ()
         highest = await highest_modseq(session, told)
         # RFC 5530 section 3: what somebody else expunged meanwhile is not among the answers.
         await selected.synchronise()
-        saved = kept(returns, found)
+        saved = kept(returns, found, command.page)
     except OverdueError:
         return TOO_LONG
     finally:
@@ -86,18 +87,22 @@ async def answer(
     numbers = [view.uids[position] for position in found] if command.uid else [position + 1 for position in found]
     if returns is None:
         session.connection.write(line(numbers, highest))
-    elif returns != _SAVE_ALONE:
-        session.connection.write(responses.esearch_line(command.tag, returns, numbers, uid=command.uid, modseq=highest))
+    elif returns != _SAVE_ALONE or command.page is not None:
+        session.connection.write(
+            responses.esearch_line(command.tag, returns, numbers, uid=command.uid, modseq=highest, page=command.page)
+        )
     return Reply(f"{command.name} completed", code=responses.EXPUNGEISSUED if view.has_gone else b"")
 
 
-def kept(returns: frozenset[SearchReturn] | None, found: Sequence[int]) -> Sequence[int]:
+def kept(returns: frozenset[SearchReturn] | None, found: Sequence[int], page: Page | None = None) -> Sequence[int]:
     """
-    Say what is saved, and whose MODSEQ is told: with MIN or MAX alone only those, otherwise everything.
+    Say what is saved, and whose MODSEQ is told: with MIN, MAX or PARTIAL alone only those, otherwise everything.
 
-    RFC 5182 section 2.4, RFC 4731 section 3.2.
+    RFC 5182 section 2.4, RFC 4731 section 3.2, RFC 9394 section 3.2.
     """
-    if returns is None or not returns & _ENDS or returns & _WHOLE:
+    if returns is None or returns & _WHOLE or (page is None and not returns & _ENDS):
         return found
     ends = [found[0]] if found and SearchReturn.MIN in returns else []
-    return [*ends, found[-1]] if found and SearchReturn.MAX in returns else ends
+    if found and SearchReturn.MAX in returns:
+        ends.append(found[-1])
+    return ends if page is None else list(dict.fromkeys((*ends, *page.of(found))))
