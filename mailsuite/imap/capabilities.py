@@ -7,6 +7,7 @@ CONDSTORE = b"CONDSTORE"
 QRESYNC = b"QRESYNC"
 REV2 = b"IMAP4REV2"  # ENABLE compares in upper case
 UTF8_ACCEPT = b"UTF8=ACCEPT"
+INPROGRESS = b"INPROGRESS"
 
 ALWAYS = (b"IMAP4rev1", b"IMAP4rev2", b"LITERAL+", b"ID", b"ENABLE", b"IDLE")
 AFTER_LOGIN = (
@@ -38,6 +39,7 @@ AFTER_LOGIN = (
     b"CATENATE",
     b"PREVIEW",
     b"PARTIAL",
+    INPROGRESS,
 )
 REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""

@@ -389,6 +389,17 @@ def append_uid_code(uidvalidity: int, uids: Iterable[int]) -> bytes:
     return b"APPENDUID %d %b" % (uidvalidity, encode_set(uids))
 
 
+def in_progress_code(tag: bytes, counts: tuple[int, int] | None) -> bytes:
+    """
+    Say that a command is still at work (RFC 9585 section 5).
+
+    Args:
+        counts: what is done, and the goal, which is more; None when it is not known.
+    """
+    shown = b"NIL NIL" if counts is None else b"%d %d" % counts
+    return b"INPROGRESS (%b %b)" % (quoted(tag), shown)
+
+
 def bad_url_code(url: bytes) -> bytes:
     """Say which URL leads to nothing (RFC 4469 section 5, "url-resp-text")."""
     shown = _NOT_TEXT.sub(b"?", url[:BAD_URL_MAX_OCTETS]).replace(b"]", b"%5D")

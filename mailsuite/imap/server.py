@@ -96,6 +96,7 @@ class IMAPServer(IMAP4Server):
         self._announce: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._announcing = False
         self._look: IDelayedCall | None = None
+        self._repeated: IDelayedCall | None = None
         self._serving: Deferred[None] | None = None
         self._announcements: Deferred[None] | None = None
 
@@ -149,6 +150,7 @@ class IMAPServer(IMAP4Server):
         self._gone = self._closing = self._hung_up = True
         self._limit_time(None)
         self._stop_stall()
+        self._stop_repeating()
         self.push(None)
         self._output.clear()
         self.assembler.discard()
@@ -307,6 +309,23 @@ class IMAPServer(IMAP4Server):
             self.session.selected.on_change = None if announce is None else self._announce_now
             if announce is not None and self.session.selected.has_news:
                 self._announce_now()  # of that, no further notice will come
+
+    def repeat(self, seconds: float, line: Callable[[], bytes]) -> Callable[[], None]:
+        """Send a line every so many seconds, while the client keeps up, until what this gives is called."""
+        if not self._gone:
+            self._repeated = self.clock.callLater(seconds, self._repeat, seconds, line)
+        return self._stop_repeating
+
+    def _repeat(self, seconds: float, line: Callable[[], bytes]) -> None:
+        self._repeated = self.clock.callLater(seconds, self._repeat, seconds, line)
+        if not self._paused and not self._closing:
+            self.write(line())
+            self.flush()
+
+    def _stop_repeating(self) -> None:
+        if self._repeated is not None and self._repeated.active():
+            self._repeated.cancel()
+        self._repeated = None
 
     def _look_again(self, told: float) -> None:
         """Look for changes without a notice, and now and then say that we are here."""

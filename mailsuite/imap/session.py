@@ -121,6 +121,9 @@ class Connection(Protocol):
     def push(self, announce: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         """Call `announce` whenever the selected mailbox changes, and now and then without that; None ends it."""
 
+    def repeat(self, seconds: float, line: Callable[[], bytes]) -> Callable[[], None]:
+        """Send a line every so many seconds, first after as many, until what this gives is called."""
+
     def hang_up(self) -> None:
         """Close when what was written is sent."""
 

@@ -123,3 +123,12 @@ def test_results_are_told_page_by_page(session):
     ]
     assert ok(client, b"FETCH $ UID") == [b"* 2 FETCH (UID 2)", b"* 5 FETCH (UID 5)"]
     assert ok(client, b"UID FETCH 3:* (UID) (PARTIAL -1:-2)") == [b"* 8 FETCH (UID 8)", b"* 9 FETCH (UID 9)"]
+
+
+def test_progress_is_announced_and_quick_commands_need_none(session):
+    client = session()
+    assert b"INPROGRESS" in announced(client)
+    append(client)
+    ok(client, b"SELECT INBOX")
+    for command in (b"SEARCH TEXT text", b"SORT (SUBJECT) UTF-8 ALL", b"COPY 1 Sent"):
+        assert not [line for line in ok(client, command) if b"INPROGRESS" in line]
