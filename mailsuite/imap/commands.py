@@ -4,6 +4,7 @@ One value per IMAP command: what a client asked for, with nothing left of how it
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
 RFC 4731 (ESEARCH), RFC 4978 (COMPRESS), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5256 (SORT, THREAD),
 RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE, QRESYNC), RFC 8438 (STATUS=SIZE),
+RFC 8437 (UNAUTHENTICATE),
 RFC 8508 (REPLACE), RFC 9208 (QUOTA), RFC 9394 (PARTIAL).
 """
 
@@ -342,6 +343,13 @@ class Enable(Command):
     name: ClassVar[str] = "ENABLE"
 
     capabilities: tuple[bytes, ...]
+
+
+@attrs.frozen
+class Unauthenticate(Command):
+    """RFC 8437 section 3."""
+
+    name: ClassVar[str] = "UNAUTHENTICATE"
 
 
 @attrs.frozen

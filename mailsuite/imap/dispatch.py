@@ -36,6 +36,10 @@ class Dispatch:
         self.ending = ""
         """Why this command is the last; empty when it is not."""
 
+    def count_anew(self) -> None:
+        """Forget the bad commands so far: somebody else begins."""
+        self._bad_commands = 0
+
     async def run(self, event: Event) -> None:
         """
         Do what one event asks for, to the tagged answer.

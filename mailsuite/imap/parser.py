@@ -240,6 +240,7 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"STATUS": read_status,
     b"ENABLE": _enable,
     b"NAMESPACE": _bare(commands.Namespace),
+    b"UNAUTHENTICATE": _bare(commands.Unauthenticate),
     b"COMPRESS": _compress,
     b"GETQUOTA": _get_quota,
     b"GETQUOTAROOT": _of_mailbox(commands.GetQuotaRoot),

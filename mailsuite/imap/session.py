@@ -8,7 +8,7 @@ import attrs
 from twisted.cred.portal import Portal
 
 from mailsuite.imap import capabilities, commands, responses
-from mailsuite.imap.capabilities import CONDSTORE, QRESYNC
+from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, UNAUTHENTICATE
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
@@ -40,6 +40,7 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Authenticate: _BEFORE_LOGIN,
     commands.Login: _BEFORE_LOGIN,
     commands.Enable: _AFTER_LOGIN,
+    commands.Unauthenticate: _AFTER_LOGIN,
     commands.Select: _AFTER_LOGIN,
     commands.Examine: _AFTER_LOGIN,
     commands.Create: _AFTER_LOGIN,
@@ -117,6 +118,12 @@ class Connection(Protocol):
 
     def logged_in(self, email: str) -> bool:
         """Other limits hold from now on; False when the account has too many connections."""
+
+    async def end_deflate(self) -> None:
+        """Wait for the end of what the client has compressed; what follows is not. Raises ConnectionGone."""
+
+    def logged_out(self) -> None:
+        """The limits from before the login hold again; what was written is sent, and nothing is compressed any more."""
 
     def push(self, announce: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         """Call `announce` whenever the selected mailbox changes, and now and then without that; None ends it."""
@@ -202,6 +209,8 @@ class Session:
             words += capabilities.AFTER_LOGIN
             if not self.compressed:
                 words.append(b"COMPRESS=DEFLATE")
+            if self.settings.unauthenticate:
+                words.append(UNAUTHENTICATE)
             words.append(b"APPENDLIMIT=%d" % self.settings.literal_max_octets)
             if self.account is not None and self.account.remembers:
                 words += capabilities.REMEMBERED
@@ -271,8 +280,17 @@ class Session:
         """Give everything back; may be called twice."""
         self.unselect()
         self.state = State.LOGOUT
+        self._leave_account()
+
+    def unauthenticate(self) -> None:
+        """Become a stranger's again: nothing is left of who was logged in (RFC 8437 section 4.1)."""
+        self.unselect()
+        self.state = State.NOT_AUTHENTICATED
+        self.enabled.clear()
+        self._leave_account()
+
+    def _leave_account(self) -> None:
         logout, self.logout = self.logout, None
-        if self.account is not None:
-            self.account = None
+        self.account = None
         if logout is not None:
             logout()

@@ -15,6 +15,7 @@ class IMAPSettings:
     Args:
         allow_cleartext: LOGIN and AUTHENTICATE are allowed without TLS.
         mechanisms: SASL mechanisms offered, in this order.
+        unauthenticate: a client may log out and another user in over the same connection.
         rates: connections in all, per address and per account are limited.
         literal_max_octets: the largest message that APPEND takes.
         literal_memory_octets: APPEND keeps messages up to this size in memory and writes larger ones to a file of
@@ -45,6 +46,7 @@ class IMAPSettings:
     allow_cleartext: bool = False
     mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     rates: bool = True
+    unauthenticate: bool = True
     literal_max_octets: int = 25 * MIB
     literal_memory_octets: int = 64 * 1024
     arguments_max_octets: int = 64 * 1024

@@ -132,3 +132,18 @@ def test_progress_is_announced_and_quick_commands_need_none(session):
     ok(client, b"SELECT INBOX")
     for command in (b"SEARCH TEXT text", b"SORT (SUBJECT) UTF-8 ALL", b"COPY 1 Sent"):
         assert not [line for line in ok(client, command) if b"INPROGRESS" in line]
+
+
+def test_one_connection_serves_two_users(demo, account):
+    first, second = account(), account()
+    with demo.imap(first) as client:
+        assert b"UNAUTHENTICATE" in announced(client)
+        append(client, b"of the first")
+        ok(client, b"ENABLE CONDSTORE")
+        ok(client, b"SELECT INBOX")
+        assert ok(client, b"UNAUTHENTICATE") == []
+        assert ask(client, b"SELECT INBOX")[1].startswith(b"BAD ")
+        assert b"AUTH=PLAIN" in announced(client)
+        ok(client, f'LOGIN "{second.email}" "{second.password}"'.encode())
+        assert b"* 0 EXISTS" in ok(client, b"SELECT INBOX")
+        append(client, b"of the second")

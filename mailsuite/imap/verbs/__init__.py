@@ -35,6 +35,7 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Authenticate: login.authenticate,
     commands.Login: login.log_in,
     commands.Enable: any_state.enable,
+    commands.Unauthenticate: login.unauthenticate,
     commands.Select: select.select,
     commands.Examine: select.examine,
     commands.Create: mailbox.create,

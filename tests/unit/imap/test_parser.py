@@ -32,6 +32,7 @@ COMMANDS = [
     (b"a UNSELECT", commands.Unselect(b"a")),
     (b"a EXPUNGE", commands.Expunge(b"a")),
     (b"a NAMESPACE", commands.Namespace(b"a")),
+    (b"a unauthenticate", commands.Unauthenticate(b"a")),
     (b"a IDLE", commands.Idle(b"a")),
     (b"a compress deflate", commands.Compress(b"a", b"DEFLATE")),
     (b'a GETQUOTA ""', commands.GetQuota(b"a", b"")),

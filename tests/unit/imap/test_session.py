@@ -13,6 +13,7 @@ from mailsuite.imap.verbs import VERBS
 NOT_BEFORE_LOGIN = [
     b"SELECT INBOX", b"EXAMINE INBOX", b"CREATE x", b"DELETE x", b"RENAME x y", b"SUBSCRIBE x", b"UNSUBSCRIBE x",
     b'LIST "" *', b'LSUB "" *', b"NAMESPACE", b"STATUS INBOX (MESSAGES)", b"IDLE", b"ENABLE X",
+    b"UNAUTHENTICATE",
 ]  # fmt: skip
 ONLY_SELECTED = [
     b"CHECK", b"CLOSE", b"UNSELECT", b"EXPUNGE", b"SEARCH ALL", b"FETCH 1 FLAGS", b"STORE 1 FLAGS ()", b"COPY 1 x",
