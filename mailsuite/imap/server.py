@@ -298,9 +298,13 @@ class IMAPServer(IMAP4Server):
         One that flushes in another way than with an empty block is not waited for long.
         """
         deflate = self._deflate
+        if deflate is None:
+            return
         self._held = True
         ends = self.clock.seconds() + FLUSH_WAIT_SECONDS
-        while deflate is not None and not deflate.is_flushed and self.clock.seconds() < ends:
+        while not deflate.is_flushed and self.clock.seconds() < ends:
+            if self.assembler.buffered_octets > READ_AHEAD_MAX_OCTETS:
+                return  # that is no command and its end
             try:
                 octets = deflate.step() if deflate.waiting_octets else b""
             except ValueError:

@@ -5,6 +5,7 @@ import zlib
 import pytest
 
 from mailsuite.imap.session import State
+from mailsuite.imap.wire import CommandAssembler
 
 
 @pytest.fixture
@@ -202,3 +203,19 @@ def test_who_hangs_up_meanwhile_leaves_no_clock_running(client):
     client.send(far.write(b"a UNAUTHENTICATE\r\n", zlib.Z_PARTIAL_FLUSH))
     client.transport.loseConnection()
     assert client.clock.getDelayedCalls() == []
+
+
+def test_few_octets_that_stand_for_many_do_not_fill_the_memory(client, monkeypatch):
+    far = Compressed(client)
+    most = 0
+    feed = CommandAssembler.feed
+
+    def watch(assembler, octets):
+        nonlocal most
+        feed(assembler, octets)
+        most = max(most, assembler.buffered_octets)
+
+    monkeypatch.setattr(CommandAssembler, "feed", watch)
+    client.send(far.write(b"a UNAUTHENTICATE\r\n" + b" " * 50_000_000))
+    assert most < 300_000
+    client.transport.loseConnection()
