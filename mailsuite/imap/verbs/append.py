@@ -173,8 +173,13 @@ class Upload:
         """How much goes when the message comes; None where nothing goes."""
         return None if self.replaced is None else self.replaced.size_octets
 
-    async def _check_room(self, size: int) -> None:
-        """Check the quota; size is of what comes next."""
+    async def _check_room(self, size: int, *, quota: bool) -> None:
+        """Check that octets that come next are not too many, for their message and for the account."""
+        arrived = 0 if self.arriving is None else self.arriving.size
+        if arrived + size > self.session.settings.literal_max_octets:
+            raise RefusedError(TOO_BIG)  # RFC 4469 section 4.2
+        if not quota:
+            return
         used, limit = (await self.session.avatar.quota()).get("STORAGE", (0, 0))
         more = self.octets + size - (self._freed or 0)
         if limit and more > 0 and used + more > limit:
@@ -188,8 +193,6 @@ class Upload:
         self.parts += 1
         if self.parts > PARTS_MAX:
             raise RefusedError(TOO_MANY_PARTS)
-        if arriving.size + size > self.session.settings.literal_max_octets:
-            raise RefusedError(TOO_BIG)  # RFC 4469 section 4.2
         held = min(self.session.settings.literal_memory_octets, MEMORY_MAX_OCTETS - self.memory_octets + arriving.size)
         if arriving.file is None and arriving.size + size > held:
             account = self.session.avatar
@@ -209,8 +212,7 @@ class Upload:
     async def _take_octets(self, event: BeginMessageLiteral) -> None:
         """Take a literal that is a message, or a part of one."""
         connection = self.session.connection
-        if event.synchronising:
-            await self._check_room(event.size_octets)
+        await self._check_room(event.size_octets, quota=event.synchronising)
         arriving = await self._prepare(event.size_octets)
         self._invite(event)
         while not isinstance(arrived := await connection.next_event(), EndMessageLiteral):
@@ -244,7 +246,7 @@ class Upload:
             self.url_octets += size
             if self.url_octets > URL_SHARE * self.session.settings.literal_max_octets:
                 raise RefusedError(TOO_BIG)
-            await self._check_room(size)
+            await self._check_room(size, quota=True)
             arriving = await self._prepare(size)
             async for octets in source.pieces():
                 await arriving.add(octets)

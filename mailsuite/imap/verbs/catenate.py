@@ -9,7 +9,7 @@ from mailsuite.imap import responses
 from mailsuite.imap.sections import cut, extent, is_whole, partial, picked_fields, selects_fields
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.urls import BadURLError, MessagePart, parse_url
-from mailsuite.interfaces import Column, IMailbox
+from mailsuite.interfaces import Column, IMailbox, PartOffsets
 from mailsuite.message.header import HEADER_MAX_OCTETS
 
 PIECE_OCTETS = 256 * 1024
@@ -73,6 +73,7 @@ class Sources:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._opened: dict[str, tuple[IMailbox, int]] = {}
+        self._scanned: tuple[int, int, PartOffsets] | None = None
 
     async def find(self, url: bytes) -> Source:
         r"""
@@ -101,7 +102,7 @@ class Sources:
         if is_whole(section):
             size: int = rows[0][1]  # type: ignore[assignment]  # a size
             return Source(mailbox, uid, *partial(0, size, section))
-        found = extent(await mailbox.parts(uid), section)
+        found = extent(await self._parts(mailbox, uid), section)
         if found is None:
             raise BadURLError("the message has no such part")
         start, end = found
@@ -110,6 +111,12 @@ class Sources:
         header = await mailbox.read(uid, start, min(end - start, HEADER_MAX_OCTETS))
         octets = cut(picked_fields(header, section), section)
         return Source(mailbox, uid, 0, len(octets), octets)
+
+    async def _parts(self, mailbox: IMailbox, uid: int) -> PartOffsets:
+        """Find the parts of a message; those of the last one are kept, since a client names one after the other."""
+        if self._scanned is None or self._scanned[:2] != (mailbox.mailbox_id, uid):
+            self._scanned = (mailbox.mailbox_id, uid, await mailbox.parts(uid))
+        return self._scanned[2]
 
     async def _mailbox(self, name: str | None) -> tuple[IMailbox, int]:
         """Give a mailbox and its UIDVALIDITY."""

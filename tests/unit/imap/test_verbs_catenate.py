@@ -247,3 +247,26 @@ def test_append_of_urls_before_login_is_refused(suite):
     client.received()
     assert client.run(b"APPEND INBOX CATENATE (URL /INBOX/;UID=1)")[1].startswith(b"BAD ")
     assert suite.account.calls == []
+
+
+def test_the_parts_of_a_message_are_looked_for_once(suite, client):
+    client.select()
+    mailbox = client.server.session.selected.mailbox
+    looked = []
+    parts = mailbox.parts
+
+    async def watch(uid):
+        looked.append(uid)
+        return await parts(uid)
+
+    mailbox.parts = watch
+    client.ok(b"APPEND Drafts CATENATE (URL ;UID=1/;SECTION=1 URL ;UID=1/;SECTION=2 URL /INBOX/;UID=1/;SECTION=2.MIME)")
+    assert looked == [1]
+
+
+def test_what_is_too_large_in_any_case_is_not_a_question_of_the_quota(make_suite):
+    suite = make_suite(literal_max_octets=100)
+    suite.account.limit = 50
+    client = suite.connect().login()
+    assert client.send(b"a APPEND INBOX {101}\r\n").startswith(b"a NO [TOOBIG]")
+    assert client.send(b"b APPEND INBOX {51}\r\n").startswith(b"b NO [OVERQUOTA]")
