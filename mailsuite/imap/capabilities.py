@@ -36,11 +36,13 @@ AFTER_LOGIN = (
     b"ESORT",
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
+    b"NOTIFY",
     b"REPLACE",
     b"CATENATE",
     b"PREVIEW",
     b"PARTIAL",
     INPROGRESS,
+    UNAUTHENTICATE,
 )
 REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""

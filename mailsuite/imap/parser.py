@@ -34,6 +34,7 @@ from mailsuite.imap.mailbox_grammar import (
     read_status,
 )
 from mailsuite.imap.modifiers import parse_fetch_modifiers, parse_unchanged_since
+from mailsuite.imap.notify_grammar import read_notify
 from mailsuite.imap.tokens import BadCommandError, Tokens, tagged
 from mailsuite.interfaces.storage import StoreMode
 
@@ -244,6 +245,7 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"COMPRESS": _compress,
     b"GETQUOTA": _get_quota,
     b"GETQUOTAROOT": _of_mailbox(commands.GetQuotaRoot),
+    b"NOTIFY": read_notify,
     b"IDLE": _bare(commands.Idle),
     b"CHECK": _bare(commands.Check),
     b"CLOSE": _bare(commands.Close),

@@ -1,20 +1,23 @@
 """What is allowed now: states and commands; and what a verb may ask of its connection."""
 
 import enum
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 from twisted.cred.portal import Portal
 
-from mailsuite.imap import capabilities, commands, responses
-from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, UNAUTHENTICATE
+from mailsuite.imap import capabilities, commands, quirks, responses
+from mailsuite.imap.capabilities import CONDSTORE, QRESYNC
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
 from mailsuite.interfaces import IMailAccount
 from mailsuite.observe import EventLog
+
+if TYPE_CHECKING:
+    from mailsuite.imap.watching import Watching
 
 
 class State(enum.Enum):
@@ -57,6 +60,7 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Compress: _AFTER_LOGIN,
     commands.GetQuota: _AFTER_LOGIN,
     commands.GetQuotaRoot: _AFTER_LOGIN,
+    commands.Notify: _AFTER_LOGIN,
     commands.Idle: _AFTER_LOGIN,
     commands.Check: _SELECTED,
     commands.Close: _SELECTED,
@@ -131,6 +135,13 @@ class Connection(Protocol):
     def repeat(self, seconds: float, line: Callable[[], bytes]) -> Callable[[], None]:
         """Send a line every so many seconds, first after as many, until what this gives is called."""
 
+    def announce(self) -> None:
+        """Do now what `push` is given, if it is given something."""
+
+    @property
+    def pushing(self) -> bool:
+        """Whether something may be told now: `push` was given something."""
+
     def hang_up(self) -> None:
         """Close when what was written is sent."""
 
@@ -147,7 +158,9 @@ class Session:
         can_start_tls: STARTTLS would work.
         enabled: what ENABLE switched on.
         off: capabilities that this client is not to use.
+        client: what it has told of itself by ID: fields, names in lower case.
         command: the last one that could be read.
+        watching: what it is told of; None before NOTIFY.
     """
 
     connection: Connection
@@ -164,10 +177,17 @@ class Session:
     account: IMailAccount | None = None
     selected: Selected | None = None
     enabled: set[bytes] = attrs.Factory(set)
-    off: frozenset[bytes] = frozenset()
+    off: frozenset[bytes] = attrs.field(init=False)
+    client: Mapping[str, str] = attrs.field(factory=dict)
     logout: Callable[[], None] | None = None
     command: str = ""
+    watching: "Watching | None" = None
     began: float = attrs.field(init=False)
+    _told: set[str] = attrs.field(init=False, factory=set)
+
+    @off.default
+    def _off_for_all(self) -> frozenset[bytes]:
+        return quirks.judge(self.settings).off
 
     @began.default
     def _begin(self) -> float:
@@ -209,12 +229,27 @@ class Session:
             words += capabilities.AFTER_LOGIN
             if not self.compressed:
                 words.append(b"COMPRESS=DEFLATE")
-            if self.settings.unauthenticate:
-                words.append(UNAUTHENTICATE)
             words.append(b"APPENDLIMIT=%d" % self.settings.literal_max_octets)
             if self.account is not None and self.account.remembers:
                 words += capabilities.REMEMBERED
         return capabilities.without(words, self.off)
+
+    def look_for_quirks(self) -> bool:
+        """
+        Switch off what this client and this account are better off without; what is enabled stays.
+
+        Returns:
+            Whether something else is off now.
+        """
+        before = self.off
+        verdict = quirks.judge(self.settings, self.client, self.account.email if self.account is not None else "")
+        self.off = verdict.off
+        for row in verdict.rows:
+            whom = quirks.describe(row)
+            if whom not in self._told:
+                self._told.add(whom)
+                self.log.emit("imap.quirk.matched", whom=whom, off=list(row.off), reason=row.reason, source=row.source)
+        return self.off != before
 
     @property
     def is_rev2(self) -> bool:
@@ -263,31 +298,61 @@ class Session:
             raise RuntimeError("no mailbox is selected")
         return self.selected
 
+    def watch(self, watching: "Watching | None") -> None:
+        """Tell other things from now on."""
+        if self.watching is not None:
+            self.watching.close()
+        self.watching = watching
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to tell, or to learn, while no command runs."""
+        selected = self._told_of
+        return self.is_behind or (selected is not None and selected.view.has_notices(expunge=True))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a notice came of something that was not looked at."""
+        selected, watching = self._told_of, self.watching
+        return (selected is not None and selected.is_behind) or (watching is not None and watching.is_behind)
+
+    @property
+    def _told_of(self) -> Selected | None:
+        """The selected mailbox, unless the client wants to hear nothing of it."""
+        return self.selected if self.watching is None or self.watching.selected_group.events else None
+
     def select(self, selected: Selected) -> None:
         """Enter the selected state."""
         self.selected = selected
         self.state = State.SELECTED
+        if self.watching is not None:
+            self.watching.selected(selected)
 
     def unselect(self) -> None:
         """Give the selected mailbox back, if there is one."""
-        if self.selected is not None:
-            self.selected.close()
-            self.selected = None
+        selected, self.selected = self.selected, None
+        if selected is not None:
+            selected.close()
+            if self.watching is not None:
+                self.watching.unselected(selected)
         if self.state is State.SELECTED:
             self.state = State.AUTHENTICATED
 
     def end(self) -> None:
         """Give everything back; may be called twice."""
+        self.watch(None)
         self.unselect()
         self.state = State.LOGOUT
         self._leave_account()
 
     def unauthenticate(self) -> None:
         """Become a stranger's again: nothing is left of who was logged in (RFC 8437 section 4.1)."""
+        self.watch(None)
         self.unselect()
         self.state = State.NOT_AUTHENTICATED
         self.enabled.clear()
         self._leave_account()
+        self.look_for_quirks()
 
     def _leave_account(self) -> None:
         logout, self.logout = self.logout, None

@@ -8,6 +8,45 @@ MIB = 2**20
 
 
 @attrs.frozen(kw_only=True)
+class QuirkSettings:
+    """
+    What some clients or accounts are better off without.
+
+    Fields of the client's ID compare without regard to case; a ``*`` at the end stands for anything. What is empty
+    matches everything, but one of them says whom this is about.
+
+    Args:
+        name: of the program, as its ID tells it.
+        vendor: of the program, as its ID tells it.
+        version: of the program, as its ID tells it.
+        version_from: the first version with the fault.
+        version_below: the first version without it; 12.0b4 comes before 12.0, and that before 12.0.1.
+        os: operating system, as its ID tells it.
+        os_version: version of the operating system, as its ID tells it.
+        account: address of one account.
+        domain: all accounts of one domain.
+        off: capabilities that are neither announced nor enabled for them.
+        on: capabilities that the rows which come with mailsuite do not switch off for them.
+        reason: why; told in the log.
+        source: where that can be read.
+    """
+
+    name: str = ""
+    vendor: str = ""
+    version: str = ""
+    version_from: str = ""
+    version_below: str = ""
+    os: str = ""
+    os_version: str = ""
+    account: str = ""
+    domain: str = ""
+    off: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
+    reason: str = ""
+    source: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class IMAPSettings:
     """
     Settings of an `IMAPFactory`.
@@ -15,7 +54,6 @@ class IMAPSettings:
     Args:
         allow_cleartext: LOGIN and AUTHENTICATE are allowed without TLS.
         mechanisms: SASL mechanisms offered, in this order.
-        unauthenticate: a client may log out and another user in over the same connection.
         rates: connections in all, per address and per account are limited.
         literal_max_octets: the largest message that APPEND takes.
         literal_memory_octets: APPEND keeps messages up to this size in memory and writes larger ones to a file of
@@ -41,12 +79,14 @@ class IMAPSettings:
         search_seconds: how long one SEARCH may take.
         progress_seconds: how often a client is told that its SEARCH, SORT, THREAD, COPY or MOVE is still at work; 0 is
             never.
+        capabilities_off: capabilities that are neither announced nor enabled for anybody.
+        shipped_quirks: what comes with mailsuite about faults of well-known programs is acted upon.
+        quirks: what is switched off for some clients or accounts.
     """
 
     allow_cleartext: bool = False
     mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     rates: bool = True
-    unauthenticate: bool = True
     literal_max_octets: int = 25 * MIB
     literal_memory_octets: int = 64 * 1024
     arguments_max_octets: int = 64 * 1024
@@ -68,6 +108,9 @@ class IMAPSettings:
     keywords_max: int = 1000
     search_seconds: float = 10.0
     progress_seconds: float = 4.0
+    capabilities_off: tuple[str, ...] = ()
+    shipped_quirks: bool = True
+    quirks: tuple[QuirkSettings, ...] = ()
 
     @property
     def connection_limits(self) -> ConnectionLimits | None:

@@ -33,6 +33,7 @@ MESSAGES_MAX = 1000  # in one APPEND (RFC 3502)
 PARTS_MAX = 1000  # in one APPEND (RFC 4469)
 MEMORY_MAX_OCTETS = 1024 * 1024  # of the messages of one APPEND together; what is more goes to files
 URL_SHARE = 4  # what the URLs of one command bring altogether, in messages of the largest size
+EMPTY_REFUSED = Reply("an empty message cancels the APPEND", status=responses.NO)  # RFC 3502 section 6.3.11
 NUL_REFUSED = Reply("the message holds NUL", status=responses.NO, code=responses.CANNOT)
 TOO_BIG = Reply("the message is too large", status=responses.NO, code=responses.TOOBIG)
 TOO_MANY_MESSAGES = Reply("too many messages in one APPEND", status=responses.NO, code=responses.LIMIT)
@@ -126,6 +127,8 @@ class Upload:
             return False
         if self.refused is not None:
             raise RefusedError(self.refused)
+        if not event.size_octets and not stretch.announced.is_part:
+            raise RefusedError(EMPTY_REFUSED)
         if stretch.announced is Announced.URL:
             await self._take_url(event)
         else:
@@ -334,6 +337,8 @@ async def _store(upload: Upload) -> Reply:
     upload.files.clear()
     selected = session.selected
     if selected is not None and selected.mailbox.name == upload.mailbox:
+        if session.watching is not None:
+            session.watching.own_messages(appended.uids)
         await selected.synchronise(always=True)
     code = responses.append_uid_code(appended.uidvalidity, appended.uids) if appended.uids else b""
     return Reply("APPEND completed", code=code)

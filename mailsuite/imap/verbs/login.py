@@ -39,6 +39,8 @@ async def start_tls(session: Session, command: commands.StartTLS) -> None:
         session.connection.hang_up()
         raise ConnectionGone
     session.connection.write(responses.tagged(command.tag, responses.OK, "begin TLS negotiation now"))
+    session.client = {}  # it may have been somebody else's
+    session.look_for_quirks()
     session.connection.start_tls()
 
 
@@ -121,6 +123,7 @@ async def enter(session: Session, credentials: PasswordLogin) -> Reply:
         raise ConnectionGone
     session.state = State.AUTHENTICATED
     session.log.emit("imap.login.succeeded")
+    session.look_for_quirks()
     return Reply("logged in", code=responses.capability_code(session.capabilities()))
 
 
@@ -130,7 +133,7 @@ async def unauthenticate(session: Session, command: commands.Unauthenticate) -> 
 
     It answers by itself, since nothing after the answer is compressed, and never with NO.
     """
-    if not session.settings.unauthenticate or is_off(UNAUTHENTICATE, session.off):
+    if is_off(UNAUTHENTICATE, session.off):
         raise BadCommandError("UNAUTHENTICATE is switched off", tag=command.tag)
     await session.connection.end_deflate()
     session.unauthenticate()

@@ -155,3 +155,22 @@ def test_what_cannot_be_read_is_bad(client, line):
 def test_nul_is_refused_and_the_session_goes_on(suite, client):
     assert client.send(b"a REPLACE 1 INBOX {3+}\r\na\0b\r\nb NOOP\r\n").startswith(b"a NO ")
     assert len(contents(suite)) == 3
+
+
+def test_an_empty_message_replaces_nothing(suite, client):
+    assert client.send(b"a REPLACE 1 INBOX {0}\r\n").startswith(b"a NO an empty message")
+    assert client.send(b"b REPLACE 1 INBOX {0+}\r\n\r\nc NOOP\r\n").startswith(b"b NO an empty message")
+    assert len(contents(suite)) == 3
+
+
+def test_who_wants_to_hear_of_nothing_hears_what_it_has_removed(suite, client):
+    client.ok(b"NOTIFY SET (PERSONAL (MessageNew MessageExpunge))")
+    answer = client.send(b"a REPLACE 2 Drafts {3+}\r\nnew\r\n")
+    assert b"* 2 EXPUNGE\r\n" in answer
+
+
+def test_who_is_told_of_new_messages_is_told_nothing_of_its_own(suite, client):
+    client.ok(b"NOTIFY SET (SELECTED (MessageNew (UID) MessageExpunge))")
+    answer = client.send(b"a REPLACE 2 INBOX {3+}\r\nnew\r\n")
+    assert b"* 2 EXPUNGE\r\n* 3 EXISTS\r\n" in answer
+    assert b"FETCH" not in answer + client.send(b"b NOOP\r\n")

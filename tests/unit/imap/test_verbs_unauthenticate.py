@@ -123,7 +123,7 @@ def test_a_stranger_cannot_log_out(suite):
 
 
 def test_an_operator_can_switch_it_off(make_suite):
-    client = make_suite(unauthenticate=False).connect().login()
+    client = make_suite(capabilities_off=("UNAUTHENTICATE",)).connect().login()
     assert b"UNAUTHENTICATE" not in client.ok(b"CAPABILITY")[0]
     assert client.run(b"UNAUTHENTICATE")[1].startswith(b"BAD ")
     client.ok(b"STATUS INBOX (MESSAGES)")
@@ -219,3 +219,12 @@ def test_few_octets_that_stand_for_many_do_not_fill_the_memory(client, monkeypat
     client.send(far.write(b"a UNAUTHENTICATE\r\n" + b" " * 50_000_000))
     assert most < 300_000
     client.transport.loseConnection()
+
+
+def test_what_was_to_be_told_is_told_nobody(suite, client, mail):
+    client.ok(b"NOTIFY SET (PERSONAL (MessageNew MessageExpunge))")
+    client.ok(b"UNAUTHENTICATE")
+    suite.account.deliver("INBOX", mail())
+    client.clock.advance(40)
+    assert client.received() == b""
+    assert client.server.session.watching is None
