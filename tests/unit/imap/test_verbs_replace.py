@@ -174,3 +174,11 @@ def test_who_is_told_of_new_messages_is_told_nothing_of_its_own(suite, client):
     answer = client.send(b"a REPLACE 2 INBOX {3+}\r\nnew\r\n")
     assert b"* 2 EXPUNGE\r\n* 3 EXISTS\r\n" in answer
     assert b"FETCH" not in answer + client.send(b"b NOOP\r\n")
+
+
+def test_who_uses_uids_alone_replaces_by_uid(suite, client):
+    client.ok(b"ENABLE UIDONLY")
+    assert client.send(b"a REPLACE 2 Drafts {3}\r\n").startswith(b"a BAD [UIDREQUIRED]")
+    answer = client.send(b"b UID REPLACE 2 Drafts {3+}\r\nnew\r\n")
+    assert b"* VANISHED 2\r\n" in answer
+    assert b"b OK" in answer
