@@ -4,7 +4,8 @@ One value per IMAP command: what a client asked for, with nothing left of how it
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
 RFC 4731 (ESEARCH), RFC 4978 (COMPRESS), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5256 (SORT, THREAD),
 RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE, QRESYNC), RFC 8438 (STATUS=SIZE),
-RFC 9208 (QUOTA).
+RFC 8437 (UNAUTHENTICATE),
+RFC 8508 (REPLACE), RFC 9208 (QUOTA), RFC 9394 (PARTIAL).
 """
 
 import enum
@@ -14,6 +15,7 @@ from typing import ClassVar
 import attrs
 
 from mailsuite.imap.fetch_grammar import FetchItems
+from mailsuite.imap.paging import Page
 from mailsuite.imap.search_keys import SearchKey
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.sort_grammar import SortCriterion
@@ -303,22 +305,35 @@ class AppendPart:
 
     Args:
         internal_date: seconds since the epoch; None means now.
-        utf8: the message stands in ``UTF8 (...)`` (RFC 6855 section 4).
     """
 
     flags: frozenset[str] = frozenset()
     internal_date: int | None = None
-    utf8: bool = False
 
 
 @attrs.frozen
 class Append(Command):
-    """RFC 3501 section 6.3.11, RFC 3502: up to the first message's octets."""
+    """RFC 3501 section 6.3.11, RFC 3502: without its messages, which `mailsuite.imap.append_grammar` reads."""
 
     name: ClassVar[str] = "APPEND"
 
     mailbox: str
-    first: AppendPart
+
+
+@attrs.frozen
+class Replace(Command):
+    """
+    RFC 8508 sections 3.2 and 3.3: without its message, like APPEND.
+
+    Args:
+        message: one, by its number or UID.
+    """
+
+    name: ClassVar[str] = "REPLACE"
+
+    message: SequenceSet
+    mailbox: str
+    uid: bool = False
 
 
 @attrs.frozen
@@ -328,6 +343,13 @@ class Enable(Command):
     name: ClassVar[str] = "ENABLE"
 
     capabilities: tuple[bytes, ...]
+
+
+@attrs.frozen
+class Unauthenticate(Command):
+    """RFC 8437 section 3."""
+
+    name: ClassVar[str] = "UNAUTHENTICATE"
 
 
 @attrs.frozen
@@ -471,7 +493,8 @@ class Search(Command):
 
     Args:
         uid: answer with UIDs.
-        returns: what the answer is to say, never empty; None asks for the answer of RFC 3501.
+        returns: what the answer is to say; None asks for the answer of RFC 3501.
+        page: which of the results the answer is to name (RFC 9394 section 3.1).
     """
 
     name: ClassVar[str] = "SEARCH"
@@ -479,6 +502,7 @@ class Search(Command):
     key: SearchKey
     uid: bool = False
     returns: frozenset[SearchReturn] | None = None
+    page: Page | None = None
 
 
 @attrs.frozen
@@ -488,7 +512,8 @@ class Sort(Command):
 
     Args:
         uid: answer with UIDs.
-        returns: what the answer is to say, never empty; None asks for the answer of RFC 5256.
+        returns: what the answer is to say; None asks for the answer of RFC 5256.
+        page: which of the results the answer is to name (RFC 9394 section 3.1).
     """
 
     name: ClassVar[str] = "SORT"
@@ -497,6 +522,7 @@ class Sort(Command):
     key: SearchKey
     uid: bool = False
     returns: frozenset[SearchReturn] | None = None
+    page: Page | None = None
 
 
 @attrs.frozen
@@ -524,6 +550,7 @@ class Fetch(Command):
         uid: the messages are UIDs, and UID is among the items.
         changed_since: only messages with a higher MODSEQ, which is among the items (RFC 7162 section 3.1.4.1).
         vanished: also tell which are gone since (RFC 7162 section 3.2.6).
+        page: which of the messages (RFC 9394 section 3.3).
     """
 
     name: ClassVar[str] = "FETCH"
@@ -533,6 +560,7 @@ class Fetch(Command):
     uid: bool = False
     changed_since: int | None = None
     vanished: bool = False
+    page: Page | None = None
 
 
 @attrs.frozen

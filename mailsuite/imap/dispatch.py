@@ -6,6 +6,7 @@ import attrs
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
+from mailsuite.imap.append_grammar import brings_message
 from mailsuite.imap.commands import NotifyEvent
 from mailsuite.imap.parser import parse_command
 from mailsuite.imap.search_keys import names_numbers
@@ -39,6 +40,10 @@ class Dispatch:
         self.ending = ""
         """Why this command is the last; empty when it is not."""
 
+    def count_anew(self) -> None:
+        """Forget the bad commands so far: somebody else begins."""
+        self._bad_commands = 0
+
     async def run(self, event: Event) -> None:
         """
         Do what one event asks for, to the tagged answer.
@@ -52,9 +57,9 @@ class Dispatch:
             return
         if isinstance(event, InputRefused):
             self._bad(BadCommandError(event.fault.value, tag=event.tag, close=event.close))
-        elif isinstance(event, CommandReceived):
+        elif isinstance(event, CommandReceived) and not brings_message(event.pieces[0]):
             await self._command(event)
-        elif isinstance(event, BeginMessageLiteral):
+        elif isinstance(event, CommandReceived | BeginMessageLiteral):
             await self._append(event)
         if self._session.state is State.LOGOUT:
             connection.hang_up()
@@ -87,11 +92,13 @@ class Dispatch:
             tells=not isinstance(command, _OPENING),
         )
 
-    async def _append(self, event: BeginMessageLiteral) -> None:
-        tag = event.head[0].split(b" ", 1)[0]
-        self._session.command = "APPEND"
-        self._removes = False
-        await self._answer(tag, lambda: append(self._session, event), expunge=True, uid=False)
+    async def _append(self, event: BeginMessageLiteral | CommandReceived) -> None:
+        pieces = event.head if isinstance(event, BeginMessageLiteral) else event.pieces
+        tag, word, *_ = pieces[0].split(b" ", 2)
+        uid = word.upper() == b"UID"
+        self._session.command = commands.Append.name if word.upper() == b"APPEND" else commands.Replace.name
+        self._removes = self._session.command == commands.Replace.name
+        await self._answer(tag, lambda: append(self._session, event), expunge=True, uid=uid)
 
     async def _answer(
         self, tag: bytes, run: Callable[[], Awaitable[Reply | None]], *, expunge: bool, uid: bool, tells: bool = True

@@ -14,6 +14,7 @@ import attrs
 from mailsuite.errors import Kind
 from mailsuite.imap.commands import SearchReturn, StatusItem
 from mailsuite.imap.names import SEPARATOR, encode_utf7
+from mailsuite.imap.paging import Page
 from mailsuite.imap.sequence import encode_ranges, encode_set
 
 OK = b"OK"
@@ -53,6 +54,7 @@ UNAVAILABLE = b"UNAVAILABLE"
 UNKNOWN_CTE = b"UNKNOWN-CTE"  # RFC 3516 section 4.3
 
 QUOTED_MAX_OCTETS = 1000
+BAD_URL_MAX_OCTETS = 4096
 
 _NOT_QUOTABLE = re.compile(rb"[\x00\r\n\x80-\xff]")
 _ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
@@ -284,12 +286,18 @@ def sort_line(numbers: Sequence[int], modseq: int = 0) -> bytes:
 
 
 def esearch_line(
-    tag: bytes, returns: Collection[SearchReturn], numbers: Sequence[int], *, uid: bool, modseq: int = 0
+    tag: bytes,
+    returns: Collection[SearchReturn],
+    numbers: Sequence[int],
+    *,
+    uid: bool,
+    modseq: int = 0,
+    page: Page | None = None,
 ) -> bytes:
     """
     Write the answer to an extended SEARCH or SORT: of no messages, only how many there are.
 
-    RFC 4731 section 3.1, RFC 5267 section 3.
+    RFC 4731 section 3.1, RFC 5267 section 3, RFC 9394 section 3.1.
 
     Args:
         tag: of the command that this answers (RFC 4466 section 2.6.2).
@@ -307,6 +315,9 @@ def esearch_line(
             words.append(b"MAX %d" % numbers[-1])
         if SearchReturn.ALL in returns:
             words.append(b"ALL " + encode_set(numbers))
+    if page is not None:
+        shown = page.of(numbers)
+        words.append(b"PARTIAL (%b %b)" % (page.text, encode_set(shown) if shown else b"NIL"))
     if SearchReturn.COUNT in returns:
         words.append(b"COUNT %d" % len(numbers))
     if modseq and numbers:
@@ -392,6 +403,23 @@ def quota_line(root: bytes, resources: Iterable[tuple[bytes, int, int]]) -> byte
 def append_uid_code(uidvalidity: int, uids: Iterable[int]) -> bytes:
     """Say which UIDs appended messages have (RFC 4315 section 3)."""
     return b"APPENDUID %d %b" % (uidvalidity, encode_set(uids))
+
+
+def in_progress_code(tag: bytes, counts: tuple[int, int] | None) -> bytes:
+    """
+    Say that a command is still at work (RFC 9585 section 5).
+
+    Args:
+        counts: what is done, and the goal, which is more; None when it is not known.
+    """
+    shown = b"NIL NIL" if counts is None else b"%d %d" % counts
+    return b"INPROGRESS (%b %b)" % (quoted(tag), shown)
+
+
+def bad_url_code(url: bytes) -> bytes:
+    """Say which URL leads to nothing (RFC 4469 section 5, "url-resp-text")."""
+    shown = _NOT_TEXT.sub(b"?", url[:BAD_URL_MAX_OCTETS]).replace(b"]", b"%5D")
+    return b"BADURL " + (shown or b"?")
 
 
 def copy_uid_code(uidvalidity: int, source_uids: Iterable[int], uids: Iterable[int]) -> bytes:

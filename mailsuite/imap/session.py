@@ -34,6 +34,7 @@ _NUMBERED = (
     commands.Copy,
     commands.Fetch,
     commands.Move,
+    commands.Replace,
     commands.Search,
     commands.Sort,
     commands.Store,
@@ -53,6 +54,7 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Authenticate: _BEFORE_LOGIN,
     commands.Login: _BEFORE_LOGIN,
     commands.Enable: _AFTER_LOGIN,
+    commands.Unauthenticate: _AFTER_LOGIN,
     commands.Select: _AFTER_LOGIN,
     commands.Examine: _AFTER_LOGIN,
     commands.Create: _AFTER_LOGIN,
@@ -65,6 +67,7 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Namespace: _AFTER_LOGIN,
     commands.Status: _AFTER_LOGIN,
     commands.Append: _AFTER_LOGIN,
+    commands.Replace: _SELECTED,
     commands.Compress: _AFTER_LOGIN,
     commands.GetQuota: _AFTER_LOGIN,
     commands.GetQuotaRoot: _AFTER_LOGIN,
@@ -142,8 +145,17 @@ class Connection(Protocol):
     def logged_in(self, email: str) -> bool:
         """Other limits hold from now on; False when the account has too many connections."""
 
+    async def end_deflate(self) -> None:
+        """Wait for the end of what the client has compressed; what follows is not. Raises ConnectionGone."""
+
+    def logged_out(self) -> None:
+        """The limits from before the login hold again; what was written is sent, and nothing is compressed any more."""
+
     def push(self, announce: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         """Call `announce` whenever the selected mailbox changes, and now and then without that; None ends it."""
+
+    def repeat(self, seconds: float, line: Callable[[], bytes]) -> Callable[[], None]:
+        """Send a line every so many seconds, first after as many, until what this gives is called."""
 
     def announce(self) -> None:
         """Do now what `push` is given, if it is given something."""
@@ -355,8 +367,19 @@ class Session:
         self.watch(None)
         self.unselect()
         self.state = State.LOGOUT
+        self._leave_account()
+
+    def unauthenticate(self) -> None:
+        """Become a stranger's again: nothing is left of who was logged in (RFC 8437 section 4.1)."""
+        self.watch(None)
+        self.unselect()
+        self.state = State.NOT_AUTHENTICATED
+        self.enabled.clear()
+        self._leave_account()
+        self.look_for_quirks()
+
+    def _leave_account(self) -> None:
         logout, self.logout = self.logout, None
-        if self.account is not None:
-            self.account = None
+        self.account = None
         if logout is not None:
             logout()

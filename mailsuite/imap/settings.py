@@ -77,6 +77,8 @@ class IMAPSettings:
         connections_per_address: connections from one address; of IPv6, from one /64.
         connections_per_account: connections of one account.
         search_seconds: how long one SEARCH may take.
+        progress_seconds: how often a client is told that its SEARCH, SORT, THREAD, COPY or MOVE is still at work; 0 is
+            never.
         capabilities_off: capabilities that are neither announced nor enabled for anybody.
         shipped_quirks: what comes with mailsuite about faults of well-known programs is acted upon.
         quirks: what is switched off for some clients or accounts.
@@ -105,6 +107,7 @@ class IMAPSettings:
     connections_per_account: int = 20
     keywords_max: int = 1000
     search_seconds: float = 10.0
+    progress_seconds: float = 4.0
     capabilities_off: tuple[str, ...] = ()
     shipped_quirks: bool = True
     quirks: tuple[QuirkSettings, ...] = ()

@@ -1,7 +1,8 @@
 """
 From octets as they arrive to whole commands: lines, literals and the messages of APPEND.
 
-RFC 3501 sections 2.2 and 4.3, RFC 7888 (non-synchronising literals), RFC 3502 (several messages in one APPEND).
+RFC 3501 sections 2.2 and 4.3, RFC 7888 (non-synchronising literals), RFC 3502 (several messages in one APPEND),
+RFC 8508 (REPLACE, which brings a message like APPEND).
 
 The assembler is asked for one event at a time, because an event may change what the next octets mean: after STARTTLS
 they are dropped, after AUTHENTICATE and IDLE they are bare lines, after a login the limits are others.
@@ -18,7 +19,10 @@ LITERAL_MAX_DIGITS = 19  # RFC 9051 section 9, "number64"
 
 _LITERAL = re.compile(rb"(~?)\{([0-9]+)(\+?)\}")
 _LITERAL_TAIL = re.compile(rb"[0-9]+\+?\}")
-_HEAD = re.compile(rb'([^\x00-\x20\x7f-\xff(){%%*"\\+]{1,%d}) (APPEND )?' % TAG_MAX_OCTETS, re.IGNORECASE)
+_HEAD = re.compile(
+    rb'([^\x00-\x20\x7f-\xff(){%%*"\\+]{1,%d}) (APPEND |(?:UID )?REPLACE (?:[0-9]{1,10}|\*) )?' % TAG_MAX_OCTETS,
+    re.IGNORECASE,
+)
 _SEAM_OCTETS = 64  # enough of a line's end to see the announcement of a literal
 
 
@@ -74,7 +78,7 @@ class ContinuationNeeded:
 @attrs.frozen
 class BeginMessageLiteral:
     """
-    A message of APPEND is announced: call `CommandAssembler.accept_message` or `refuse_message`.
+    A message of APPEND or REPLACE is announced: call `CommandAssembler.accept_message` or `refuse_message`.
 
     Args:
         head: the pieces of the command so far; for a further message of the same APPEND those since the last one.
@@ -380,7 +384,7 @@ class CommandAssembler:
         self._line_octets += len(line)
         self._remaining = announced.octets
         self._binary = announced.binary
-        # Of the arguments of APPEND before the message only the mailbox name can be a literal.
+        # Of the arguments of APPEND and REPLACE before the message only the mailbox name can be a literal.
         if self._append_end and not (first and announced.start == self._append_end):
             further = self._appending
             self._announced = announced.synchronising

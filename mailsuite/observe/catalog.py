@@ -318,6 +318,7 @@ EVENTS: Mapping[str, Event] = {
     "imap.account.refused": Event("{account} has too many connections", level=LogLevel.warn),
     "imap.starttls.refused": Event("connection closed: octets came behind STARTTLS in the clear", level=LogLevel.warn),
     "imap.login.succeeded": Event("{account} logged in"),
+    "imap.login.ended": Event("{account} logged out; the connection goes on"),
     "imap.login.refused": Event(
         "AUTH failed: login as {username!r} refused", {"username": "as the client wrote it"}, LogLevel.warn
     ),

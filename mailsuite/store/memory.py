@@ -16,11 +16,8 @@ from mailsuite.interfaces import (
     Appended,
     AppendMessage,
     Body,
-    Changes,
-    Column,
     Expired,
     Expiry,
-    History,
     IAccountUpkeep,
     IBodyFile,
     IChangeBus,
@@ -32,19 +29,16 @@ from mailsuite.interfaces import (
     MailboxChange,
     MailboxEntry,
     MailboxStatus,
-    PartOffsets,
-    Snapshot,
     SpecialUse,
-    StoreMode,
     Usage,
 )
-from mailsuite.message.mime import parse_parts
 from mailsuite.message.summary import Summary, summarize
 from mailsuite.store.changes import ChangeBus
 from mailsuite.store.flags import check_flags
 from mailsuite.store.maildir import INBOX, check_name, find_name, parent_names
 from mailsuite.store.memory_body import MemoryBody
 from mailsuite.store.memory_expire import doomed_messages
+from mailsuite.store.memory_mailbox import MemoryMailbox, transfer
 from mailsuite.store.settings import StorageSettings
 
 _ATTRIBUTES = {
@@ -69,6 +63,7 @@ class Message:
     modseq: int
     added: int
     email_id: bytes
+    preview: bytes | None = None
 
 
 @attrs.define(kw_only=True)
@@ -210,7 +205,28 @@ class MemoryStore:
         """Add a copy of a message."""
         copied = self.add(box, message.content, message.flags, message.date)
         copied.email_id = message.email_id
+        copied.preview = message.preview
         return copied
+
+    def check_growth(self, mail: Mail, limit_octets: int, old: int, new: int) -> None:
+        """Check whether there is room for a message in place of another one; what becomes smaller always fits."""
+        if new > old:
+            self.check_quota(mail, limit_octets, new - old, 0)
+
+    def whole(self, message: AppendMessage) -> bytes:
+        """Give the octets of a message that is not too large."""
+        content = self.octets(message.content)
+        limit = self.settings.message_max_octets
+        if limit and len(content) > limit:
+            raise MailError(Kind.TOO_LARGE, "the message is too long")
+        return content
+
+    def take(self, box: Box, message: AppendMessage, content: bytes) -> int:
+        """Add a message that a client stores; give its UID."""
+        date = int(self.clock()) if message.internal_date is None else message.internal_date
+        if isinstance(message.content, Body):
+            self.bodies.pop(message.content.path, None)
+        return self.add(box, content, check_flags(message.flags), date).uid
 
     def octets(self, content: bytes | Body) -> bytes:
         """Give the octets of a message, reading its file if need be."""
@@ -429,29 +445,24 @@ class MemoryAccount:
     async def append(self, name: str, messages: Sequence[AppendMessage]) -> Appended:
         """Store messages, all or none."""
         box = self._mail.find(name)
-        contents = [self._store.octets(message.content) for message in messages]
-        limit = self._store.settings.message_max_octets
-        if limit and any(len(content) > limit for content in contents):
-            raise MailError(Kind.TOO_LARGE, "the message is too long")
+        contents = [self._store.whole(message) for message in messages]
         self._store.check_quota(self._mail, self._quota_octets, sum(map(len, contents)), len(contents))
         flags = [check_flags(message.flags) for message in messages]
         self._store.keywords(box, frozenset().union(*flags))
         box.modseq += 1
-        uids = []
-        for message, content, flag_names in zip(messages, contents, flags, strict=True):
-            date = int(self._store.clock()) if message.internal_date is None else message.internal_date
-            uids.append(self._store.add(box, content, flag_names, date).uid)
-            if isinstance(message.content, Body):
-                self._store.bodies.pop(message.content.path, None)
+        uids = [self._store.take(box, message, content) for message, content in zip(messages, contents, strict=True)]
         self._store.told(self._mail, box)
         return Appended(uidvalidity=box.uidvalidity, uids=uids)
 
-    async def begin_body(self, size_octets: int) -> IBodyFile:
+    async def begin_body(self, size_octets: int, replaced_octets: int | None = None) -> IBodyFile:
         """Begin a large message; it lies in memory like all others."""
         limit = self._store.settings.message_max_octets
         if limit and size_octets > limit:
             raise MailError(Kind.TOO_LARGE, "the message is too long")
-        self._store.check_quota(self._mail, self._quota_octets, size_octets, 1)
+        if replaced_octets is None:
+            self._store.check_quota(self._mail, self._quota_octets, size_octets, 1)
+        else:
+            self._store.check_growth(self._mail, self._quota_octets, replaced_octets, size_octets)
         return MemoryBody(self._store.bodies)
 
     async def quota(self) -> Mapping[str, tuple[int, int]]:
@@ -461,217 +472,3 @@ class MemoryAccount:
 
     def logout(self) -> None:
         """Nothing is kept for the session."""
-
-
-def transfer(store: MemoryStore, source: Box, target: Box, messages: Sequence[Message], *, move: bool) -> list[int]:
-    """Copy or move messages between mailboxes whose MODSEQs are already the new ones; give the new UIDs."""
-    uids = []
-    for message in messages:
-        if move:
-            del source.messages[message.uid]
-            source.expunged[message.uid] = source.modseq
-        uids.append(store.copy(target, message).uid)
-    return uids
-
-
-@implementer(IMailbox)
-class MemoryMailbox:
-    """One selected mailbox."""
-
-    def __init__(self, store: MemoryStore, mail: Mail, box: Box, quota_octets: int, *, read_only: bool) -> None:
-        self._store = store
-        self._mail = mail
-        self._opened = box
-        self._quota_octets = quota_octets
-        self.mailbox_id = box.mailbox_id
-        self.name = box.name
-        self.read_only = read_only
-
-    @property
-    def _box(self) -> Box:
-        if not self._opened.selectable:
-            raise MailError(Kind.NOT_FOUND, "the mailbox is gone")
-        return self._opened
-
-    def _some(self, uids: Sequence[int]) -> list[Message]:
-        messages = self._box.messages
-        return [messages[uid] for uid in sorted(set(uids)) if uid in messages]
-
-    def _take_recent(self, box: Box, uids: Iterable[int]) -> frozenset[int]:
-        recent = frozenset(uid for uid in uids if uid >= box.recent)
-        if not self.read_only:
-            box.recent = box.uidnext
-        return recent
-
-    def _ensure_writable(self) -> None:
-        if self.read_only:
-            raise MailError(Kind.DENIED, "the mailbox is open for reading only")
-
-    async def snapshot(self) -> Snapshot:
-        """Look at everything once."""
-        box = self._box
-        return Snapshot(
-            uidvalidity=box.uidvalidity,
-            uidnext=box.uidnext,
-            highest_modseq=box.modseq,
-            uids=list(box.messages),
-            flags=[message.flags for message in box.messages.values()],
-            keywords=frozenset(box.keywords.values()),
-            recent=self._take_recent(box, box.messages),
-        )
-
-    async def changes(self, since_modseq: int) -> Changes:
-        """Say what happened since."""
-        box = self._box
-        if box.modseq <= since_modseq:
-            return Changes(modseq=box.modseq, expunged=(), flags=(), added=(), recent=frozenset())
-        changed = [message for message in box.messages.values() if message.modseq > since_modseq]
-        added = [message.uid for message in changed if message.added > since_modseq]
-        return Changes(
-            modseq=box.modseq,
-            expunged=sorted(uid for uid, modseq in box.expunged.items() if modseq > since_modseq),
-            flags=[(message.uid, message.flags, message.modseq) for message in changed],
-            added=added,
-            recent=self._take_recent(box, added),
-            keywords=frozenset(box.keywords.values()),
-        )
-
-    async def history(self, since_modseq: int) -> History:
-        """Say what happened since any MODSEQ; nothing is ever forgotten."""
-        box = self._box
-        changed = [message for message in box.messages.values() if message.modseq > since_modseq]
-        return History(
-            modseq=box.modseq,
-            flags=[(message.uid, message.flags, message.modseq) for message in changed],
-            expunged=sorted(uid for uid, modseq in box.expunged.items() if modseq > since_modseq),
-            complete=True,
-        )
-
-    async def fetch(self, uids: Sequence[int], columns: Sequence[Column]) -> Sequence[tuple[object, ...]]:
-        """Give columns of messages."""
-        getters = [_GETTERS[column] for column in columns if column is not Column.UID]
-        return [(message.uid, *(get(message) for get in getters)) for message in self._some(uids)]
-
-    def _content(self, uid: int) -> bytes:
-        message = self._box.messages.get(uid)
-        if message is None:
-            raise MailError(Kind.EXPUNGED, "the message is gone")
-        return message.content
-
-    async def read(self, uid: int, offset: int, length: int) -> bytes:
-        """Read octets of a message."""
-        return self._content(uid)[offset : offset + length]
-
-    async def read_many(self, uids: Sequence[int], limit_octets: int) -> Sequence[tuple[int, bytes]]:
-        """Read whole messages while they fit, but at least one."""
-        found: list[tuple[int, bytes]] = []
-        total = 0
-        for message in self._some(uids):
-            total += len(message.content)
-            if found and total > limit_octets:
-                break
-            found.append((message.uid, message.content))
-        return found
-
-    async def parts(self, uid: int) -> PartOffsets:
-        """Find the MIME parts of a message."""
-        return parse_parts(self._content(uid))
-
-    async def store_flags(
-        self, uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None
-    ) -> tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]:
-        """Change flags."""
-        self._ensure_writable()
-        box = self._box
-        flags = check_flags(flags)
-        messages = self._some(uids)
-        late = [message for message in messages if unchanged_since is not None and message.modseq > unchanged_since]
-        messages = [message for message in messages if message not in late]
-        if mode is not StoreMode.REMOVE and messages:
-            flags = self._store.keywords(box, flags)
-        became = {message.uid: _combine(message.flags, mode, flags) for message in messages}
-        if any(became[message.uid] != message.flags for message in messages):
-            box.modseq += 1
-            for message in messages:
-                if became[message.uid] != message.flags:
-                    message.flags = became[message.uid]
-                    message.modseq = box.modseq
-            self._store.told(self._mail, box)
-        result = [(message.uid, message.flags, message.modseq) for message in messages]
-        return result, [message.uid for message in late]
-
-    async def expunge(self, uids: Sequence[int] | None) -> Sequence[int]:
-        r"""Remove messages that carry ``\Deleted``."""
-        self._ensure_writable()
-        box = self._box
-        messages = list(box.messages.values()) if uids is None else self._some(uids)
-        doomed = [message.uid for message in messages if "\\Deleted" in message.flags]
-        if doomed:
-            box.modseq += 1
-            for uid in doomed:
-                del box.messages[uid]
-                box.expunged[uid] = box.modseq
-            self._store.told(self._mail, box)
-        return doomed
-
-    async def copy_to(self, uids: Sequence[int], name: str) -> Appended:
-        """Copy to another mailbox."""
-        target = self._mail.find(name)
-        messages = self._some(uids)
-        size = sum(len(message.content) for message in messages)
-        if messages:
-            self._store.check_quota(self._mail, self._quota_octets, size, len(messages))
-        return self._transfer(target, messages, move=False)
-
-    async def move_to(self, uids: Sequence[int], name: str) -> Appended:
-        """Move to another mailbox."""
-        self._ensure_writable()
-        return self._transfer(self._mail.find(name), self._some(uids), move=True)
-
-    def _transfer(self, target: Box, messages: Sequence[Message], *, move: bool) -> Appended:
-        if not messages:
-            return Appended(uidvalidity=target.uidvalidity, uids=())
-        box = self._box
-        self._store.keywords(target, frozenset().union(*(message.flags for message in messages)))
-        changed = [box, target] if move and box is not target else [target]
-        for each in changed:
-            each.modseq += 1
-        uids = transfer(self._store, box, target, messages, move=move)
-        self._store.told(self._mail, *changed)
-        return Appended(uidvalidity=target.uidvalidity, uids=uids, source_uids=[message.uid for message in messages])
-
-    async def search_text(
-        self, uids: Sequence[int], test: Callable[[Callable[[int, int], bytes], int], bool]
-    ) -> Sequence[int]:
-        """Run a test over the octets of messages."""
-        return [message.uid for message in self._some(uids) if test(_reader(message.content), len(message.content))]
-
-    def close(self) -> None:
-        """Nothing is kept for the session."""
-
-
-def _reader(content: bytes) -> Callable[[int, int], bytes]:
-    return lambda offset, length: content[offset : offset + length]
-
-
-def _combine(old: frozenset[str], mode: StoreMode, flags: frozenset[str]) -> frozenset[str]:
-    if mode is StoreMode.ADD:
-        return old | flags
-    if mode is StoreMode.REMOVE:
-        lower = {flag.lower() for flag in flags}
-        return frozenset(flag for flag in old if flag.lower() not in lower)
-    return flags
-
-
-_GETTERS: Mapping[Column, Callable[[Message], object]] = {
-    Column.FLAGS: lambda message: message.flags,
-    Column.MODSEQ: lambda message: message.modseq,
-    Column.INTERNAL_DATE: lambda message: message.date,
-    Column.SIZE: lambda message: len(message.content),
-    Column.ENVELOPE: lambda message: message.summary.envelope,
-    Column.BODY: lambda message: message.summary.body,
-    Column.BODYSTRUCTURE: lambda message: message.summary.bodystructure,
-    Column.HEADER: lambda message: message.summary.header,
-    Column.EMAIL_ID: lambda message: message.email_id,
-    Column.SAVED: lambda message: message.saved,
-}

@@ -214,7 +214,7 @@ def remove_mailbox(connection: Connection, row: MailboxRow, *, keep_name: bool) 
         " WHERE id BETWEEN ? AND ? AND token GLOB 'D.*'",
         (row.mailbox_id, row.modseq, *span),
     )
-    for table in ("state", "file", "message", "header"):
+    for table in ("state", "file", "message", "header", "preview"):
         connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", span)  # noqa: S608 - our own names
     connection.execute("DELETE FROM keyword WHERE mailbox = ?", (row.mailbox_id,))
     connection.execute("DELETE FROM forgotten WHERE mailbox = ?", (row.mailbox_id,))
@@ -279,6 +279,7 @@ def copy_message(connection: Connection, source_id: int, target_id: int, saved: 
         (target_id, saved, source_id),
     )
     connection.execute("INSERT INTO header SELECT ?, octets FROM header WHERE id = ?", (target_id, source_id))
+    connection.execute("INSERT INTO preview SELECT ?, text FROM preview WHERE id = ?", (target_id, source_id))
 
 
 def add_copy(connection: Connection, row: MailboxRow, uid: int, flags: int, place: tuple[str, str, str, int]) -> None:
@@ -301,7 +302,7 @@ def remove_messages(
         forget: the token may come again.
     """
     ids = [(message_id,) for message_id, _, _, _ in gone]
-    for table in ("state", "file", "message", "header"):
+    for table in ("state", "file", "message", "header", "preview"):
         connection.executemany(f"DELETE FROM {table} WHERE id = ?", ids)  # noqa: S608 - our own names
     connection.executemany(
         "INSERT OR REPLACE INTO expunged VALUES (?, ?, ?, ?)",
@@ -309,6 +310,22 @@ def remove_messages(
     )
     for _, _, flags, size in gone:
         row.count(flags, size, -1)
+
+
+def previews(connection: Connection, row: MailboxRow, uids: Sequence[int]) -> list[tuple[int, bytes]]:
+    """List ids and previews of messages that have one."""
+    found: list[tuple[int, bytes]] = select_among(  # type: ignore[assignment]  # the columns of the statement
+        connection, "SELECT id, text FROM preview WHERE id {where} ORDER BY id", row, uids
+    )
+    return found
+
+
+def save_previews(connection: Connection, made: Iterable[tuple[int, bytes]]) -> None:
+    """Keep previews of messages that are still there."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO preview SELECT id, ?2 FROM message WHERE id = ?1",
+        made,
+    )
 
 
 def set_flags(connection: Connection, row: MailboxRow, changed: Iterable[tuple[int, int]]) -> None:

@@ -134,6 +134,17 @@ class Stores(RuleBasedStateMachine):
         first, second = self.on(name, lambda box: (box.move_to if move else box.copy_to)(uids, goal))
         assert getattr(first, "uids", first) == getattr(second, "uids", second)
 
+    @rule(name=NAMES, uid=st.integers(1, 12), goal=NAMES, content=CONTENT, flags=FLAGS)
+    def replace(self, name, uid, goal, content, flags):
+        message = AppendMessage(content=content, flags=flags)
+        first, second = self.on(name, lambda box: box.replace(uid, goal, message))
+        assert getattr(first, "uids", first) == getattr(second, "uids", second)
+
+    @rule(name=NAMES, uids=UIDS, make=st.booleans())
+    def previews(self, name, uids, make):
+        first, second = self.on(name, lambda box: box.previews(uids, make=make))
+        assert first == second
+
     @rule()
     def reopen(self):
         self.disk.stop()

@@ -36,6 +36,7 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Authenticate: login.authenticate,
     commands.Login: login.log_in,
     commands.Enable: any_state.enable,
+    commands.Unauthenticate: login.unauthenticate,
     commands.Select: select.select,
     commands.Examine: select.examine,
     commands.Create: mailbox.create,
@@ -64,6 +65,6 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Copy: copy.copy,
     commands.Move: copy.move,
 }
-"""All but APPEND, which begins before its command is complete: see `mailsuite.imap.verbs.append`."""
+"""All but APPEND and REPLACE, which begin before they are complete: see `mailsuite.imap.verbs.append`."""
 
 __all__ = ["VERBS", "Verb"]

@@ -29,6 +29,7 @@ from mailsuite.interfaces import (
     StoreMode,
 )
 from mailsuite.message.mime import parse_parts
+from mailsuite.message.preview import make_preview
 from mailsuite.message.summary import summarize
 from mailsuite.store import MemoryStore, StorageSettings, open_store
 
@@ -96,6 +97,7 @@ class FakeAccount:
         self.limit = 0
         self.messages_max = 0
         self.files = []
+        self.previews = {}
         self.logouts = 0
         self._ids = 0
         self.add_box("INBOX")
@@ -204,7 +206,7 @@ class FakeAccount:
         self.tell(box)
         return Appended(uidvalidity=7, uids=uids)
 
-    async def begin_body(self, size_octets):
+    async def begin_body(self, size_octets, replaced_octets=None):
         await self.pass_gate("begin_body")
         file = FakeFile(len(self.files), size_octets)
         self.files.append(file)
@@ -333,6 +335,13 @@ class FakeMailbox:
     async def parts(self, uid):
         return parse_parts(self.message(uid).content)
 
+    async def previews(self, uids, *, make):
+        await self.account.pass_gate("make previews" if make else "previews")
+        known = self.account.previews
+        for uid in uids if make else ():
+            known[self.mailbox_id, uid] = make_preview(self.message(uid).content).encode()
+        return {uid: known[self.mailbox_id, uid] for uid in uids if (self.mailbox_id, uid) in known}
+
     def writable(self):
         if self.read_only:
             raise MailError(Kind.DENIED, "read-only")
@@ -392,6 +401,14 @@ class FakeMailbox:
         self.writable()
         appended = await self.copy_to(uids, name)
         self.remove(appended.source_uids)
+        return appended
+
+    async def replace(self, uid, name, message):
+        await self.account.pass_gate("replace")
+        self.writable()
+        self.message(uid)
+        appended = await self.account.append(name, [message])
+        self.remove([uid])
         return appended
 
     async def search_text(self, uids, test):

@@ -134,7 +134,27 @@ COMMANDS = [
         ],
     ),
     (b'a APPEND x "no literal"\r\n', [CommandReceived((b'a APPEND x "no literal"',))]),
-    # A command that begins like APPEND and is another.
+    (
+        b"a REPLACE 4 x {2+}\r\nhi\r\n",
+        [
+            BeginMessageLiteral((b"a REPLACE 4 x {2+}",), 2, synchronising=False),
+            MessageChunk(b"hi"),
+            EndMessageLiteral(),
+            EndAppend(),
+        ],
+    ),
+    (
+        b"a uid replace * {1+}\r\nx () ~{2}\r\n\0\0\r\n",
+        [
+            BeginMessageLiteral((b"a uid replace * {1+}", b"x", b" () ~{2}"), 2, synchronising=True, binary=True),
+            MessageChunk(b"\0\0"),
+            EndMessageLiteral(),
+            EndAppend(),
+        ],
+    ),
+    # A command that begins like APPEND or REPLACE and is another.
+    (b"a UID APPEND x {1+}\r\nx\r\n", [CommandReceived((b"a UID APPEND x {1+}", b"x", b""))]),
+    (b"a REPLACE $ x {1+}\r\nx\r\n", [CommandReceived((b"a REPLACE $ x {1+}", b"x", b""))]),
     (b"a APPENDED {1+}\r\nx\r\n", [CommandReceived((b"a APPENDED {1+}", b"x", b""))]),
     # Refusals, each followed by a command that must still be understood.
     (
