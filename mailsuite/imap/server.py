@@ -303,10 +303,9 @@ class IMAPServer(IMAP4Server):
         self._look = None
         if announce is not None:
             self._look = self.clock.callLater(self.settings.idle_look_seconds, self._look_again, self.clock.seconds())
-        if self.session.selected is not None:
-            self.session.selected.on_change = None if announce is None else self._announce_now
-            if announce is not None and self.session.selected.is_behind:
-                self._announce_now()  # of that, no further notice will come
+        self.session.listen(None if announce is None else self._announce_now)
+        if announce is not None and self.session.is_behind:
+            self._announce_now()  # of that, no further notice will come
 
     def _look_again(self, told: float) -> None:
         """Look for changes without a notice, and now and then say that we are here."""
@@ -328,8 +327,7 @@ class IMAPServer(IMAP4Server):
             while self._announce is not None and not self._paused:
                 await self._announce()
                 self.flush()
-                selected = self.session.selected
-                if selected is None or not selected.is_behind:
+                if not self.session.is_behind:
                     return
         except MailError as error:
             if error.kind is Kind.NOT_FOUND and not self._closing:

@@ -8,12 +8,13 @@ import attrs
 from twisted.cred.portal import Portal
 
 from mailsuite.imap import capabilities, commands, responses
+from mailsuite.imap.annotations import AnnotationWatch
 from mailsuite.imap.capabilities import CONDSTORE, QRESYNC
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
-from mailsuite.interfaces import IMailAccount
+from mailsuite.interfaces import IAnnotatedAccount, IMailAccount
 from mailsuite.observe import EventLog
 
 
@@ -55,6 +56,8 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Compress: _AFTER_LOGIN,
     commands.GetQuota: _AFTER_LOGIN,
     commands.GetQuotaRoot: _AFTER_LOGIN,
+    commands.GetMetadata: _AFTER_LOGIN,
+    commands.SetMetadata: _AFTER_LOGIN,
     commands.Idle: _AFTER_LOGIN,
     commands.Check: _SELECTED,
     commands.Close: _SELECTED,
@@ -136,6 +139,7 @@ class Session:
         can_start_tls: STARTTLS would work.
         enabled: what ENABLE switched on.
         off: capabilities that this client is not to use.
+        annotation_watch: there once the client wants to hear of annotations.
         command: the last one that could be read.
     """
 
@@ -154,6 +158,7 @@ class Session:
     selected: Selected | None = None
     enabled: set[bytes] = attrs.Factory(set)
     off: frozenset[bytes] = frozenset()
+    annotation_watch: AnnotationWatch | None = None
     logout: Callable[[], None] | None = None
     command: str = ""
     began: float = attrs.field(init=False)
@@ -201,6 +206,8 @@ class Session:
             words.append(b"APPENDLIMIT=%d" % self.settings.literal_max_octets)
             if self.account is not None and self.account.remembers:
                 words += capabilities.REMEMBERED
+            if self.annotated is not None:
+                words += capabilities.ANNOTATED
         return capabilities.without(words, self.off)
 
     @property
@@ -244,6 +251,43 @@ class Session:
         return self.account
 
     @property
+    def annotated(self) -> IAnnotatedAccount | None:
+        """The account, if it keeps annotations."""
+        return IAnnotatedAccount(self.account, None)
+
+    async def watch_annotations(self) -> None:
+        """Tell the client from now on what others do to annotations (RFC 5464 section 4.1). Raises MailError."""
+        account = self.annotated
+        if account is None or self.annotation_watch is not None:
+            return
+        watch = AnnotationWatch(account)
+        try:
+            await watch.begin()
+        except BaseException:
+            watch.close()
+            raise
+        self.annotation_watch = watch
+
+    async def tell_annotations(self) -> None:
+        """Tell which annotations others changed, if the client wants to hear it. Raises MailError."""
+        if self.annotation_watch is not None:
+            for mailbox, entries in (await self.annotation_watch.take()).items():
+                self.connection.write(responses.metadata_names_line(self.shown(mailbox), entries))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a notice came of something that the client was not told."""
+        watch, selected = self.annotation_watch, self.selected
+        return (watch is not None and watch.is_behind) or (selected is not None and selected.is_behind)
+
+    def listen(self, on_change: Callable[[], None] | None) -> None:
+        """Call this when the client is behind."""
+        if self.annotation_watch is not None:
+            self.annotation_watch.on_change = on_change
+        if self.selected is not None:
+            self.selected.on_change = on_change
+
+    @property
     def mailbox(self) -> Selected:
         """The selected mailbox; only in the selected state."""
         if self.selected is None:
@@ -267,6 +311,9 @@ class Session:
         """Give everything back; may be called twice."""
         self.unselect()
         self.state = State.LOGOUT
+        if self.annotation_watch is not None:
+            self.annotation_watch.close()
+            self.annotation_watch = None
         logout, self.logout = self.logout, None
         if self.account is not None:
             self.account = None

@@ -38,6 +38,13 @@ class IMAPSettings:
         connections_per_address: connections from one address; of IPv6, from one /64.
         connections_per_account: connections of one account.
         search_seconds: how long one SEARCH may take.
+        annotation_max_octets: the longest value of an annotation; what is longer than ``arguments_max_octets`` is
+            refused as well.
+        annotations_per_mailbox: most annotations of a mailbox.
+        annotations_per_account: most annotations of an account, all of its mailboxes together.
+        server_comment: what every client can read of the server; empty is nothing.
+        server_admin: how to reach who runs the server, a URI such as ``mailto:help@example.com``; empty is the
+            postmaster of the account's domain.
     """
 
     allow_cleartext: bool = False
@@ -63,6 +70,11 @@ class IMAPSettings:
     connections_per_account: int = 20
     keywords_max: int = 1000
     search_seconds: float = 10.0
+    annotation_max_octets: int = attrs.field(default=16 * 1024, validator=attrs.validators.ge(1024))
+    annotations_per_mailbox: int = attrs.field(default=100, validator=attrs.validators.ge(10))
+    annotations_per_account: int = attrs.field(default=1000, validator=attrs.validators.ge(10))
+    server_comment: str = ""
+    server_admin: str = ""
 
     @property
     def connection_limits(self) -> ConnectionLimits | None:

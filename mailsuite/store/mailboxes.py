@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import MailboxEntry, MailboxStatus, SpecialUse
-from mailsuite.store import maildir, statements
+from mailsuite.store import annotations, maildir, statements
 from mailsuite.store.index import AccountIndex, Transaction
 from mailsuite.store.maildir import INBOX
 from mailsuite.store.messages import transfer_lines
@@ -62,7 +62,7 @@ def notice_folders(index: AccountIndex) -> None:
         if not os.path.islink(path) and os.path.isdir(f"{path}/cur"):
             with index.writing() as transaction:
                 _drop_mere_name(transaction, name)
-                index.make_mailbox(transaction, name)
+                annotations.restore(transaction, index, index.make_mailbox(transaction, name))
     after = index.disk.stat(index.home.path).st_mtime_ns
     index.home_stamp = after if after == stamp and not doomed and abs(time.time_ns() - stamp) > TICK_NS else 0
 

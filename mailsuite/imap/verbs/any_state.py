@@ -2,7 +2,7 @@
 
 from mailsuite import __version__
 from mailsuite.imap import commands, responses
-from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, REV2, UTF8_ACCEPT, is_off
+from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, REV2, UTF8_ACCEPT, is_off
 from mailsuite.imap.session import Reply, Session, State
 
 ID_LOGGED_MAX = 10  # fields of a client's ID that go to the log
@@ -49,6 +49,9 @@ async def enable(session: Session, command: commands.Enable) -> Reply:
         session.use_modseq(command.tag)
         session.enabled |= wanted & {QRESYNC}  # RFC 7162 section 3.2.3
     session.enabled |= wanted & {REV2, UTF8_ACCEPT}
+    if METADATA in wanted and session.annotated is not None:
+        await session.watch_annotations()
+        session.enabled.add(METADATA)
     if session.is_rev2 and session.selected is not None:
         session.selected.view.forget_recent()
     enabled = [capability for capability in dict.fromkeys(command.capabilities) if capability in session.enabled]

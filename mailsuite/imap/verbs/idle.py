@@ -14,6 +14,7 @@ async def idle(session: Session, command: commands.Idle) -> Reply:
     connection = session.connection
 
     async def announce() -> None:
+        await session.tell_annotations()
         selected = session.selected
         if selected is not None:
             await selected.synchronise(always=not selected.is_behind)

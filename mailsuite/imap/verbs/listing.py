@@ -1,5 +1,6 @@
 """LIST and LSUB."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from mailsuite.errors import MailError
@@ -7,16 +8,19 @@ from mailsuite.imap import commands, responses
 from mailsuite.imap.commands import ListReturn, ListSelection
 from mailsuite.imap.names import INBOX, SEPARATOR, ListPattern
 from mailsuite.imap.session import Reply, Session
+from mailsuite.imap.verbs.metadata import annotated_account, tell
 from mailsuite.imap.verbs.status import count, note_items
 from mailsuite.interfaces import MailboxEntry
 
 
 async def list_(session: Session, command: commands.List) -> Reply:
-    """LIST in both forms (RFC 3501 section 6.3.8, RFC 5258, RFC 5819)."""
+    """LIST in both forms (RFC 3501 section 6.3.8, RFC 5258, RFC 5819, RFC 9590)."""
     if not command.extended and command.patterns == ("",):
         session.connection.write(responses.list_line(["\\Noselect"], b'""'))
         return Reply("LIST completed")
     note_items(session, command.tag, command.status)
+    annotated = annotated_account(session, command.tag) if command.metadata is not None else None
+    longest: list[int] = []
     entries = list(with_parents(await session.avatar.list_mailboxes()))
     patterns = [ListPattern(command.reference + pattern) for pattern in command.patterns if pattern]
     matching = [entry for entry in entries if any(pattern.matches(entry.name) for pattern in patterns)]
@@ -27,7 +31,11 @@ async def list_(session: Session, command: commands.List) -> Reply:
             session.connection.write(line)
             if command.status and entry.selectable:
                 await _write_status(session, entry.name, command.status)
-    return Reply("LIST completed")
+            if command.metadata is not None and annotated is not None and entry.selectable:
+                with contextlib.suppress(MailError):  # RFC 9590 section 3: LIST succeeds without them
+                    longest.append(await tell(session, annotated, entry.name, command.metadata) or 0)
+    code = responses.long_entries_code(max(longest)) if any(longest) else b""
+    return Reply("LIST completed", code=code)
 
 
 async def _write_status(session: Session, name: str, items: Sequence[commands.StatusItem]) -> None:
