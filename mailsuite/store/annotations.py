@@ -133,8 +133,7 @@ def change(
     known = {
         (owner, entry.lower()): (entry, size)
         for owner, entry, size in index.connection.execute(
-            "SELECT reader, entry, LENGTH(value) FROM annotation"
-            " WHERE mailbox = ? AND reader IN (?, ?) AND value IS NOT NULL",
+            "SELECT reader, entry, size FROM annotation WHERE mailbox = ? AND reader IN (?, ?) AND value IS NOT NULL",
             (mailbox_id, EVERYBODY, reader),
         )
     }
@@ -275,8 +274,8 @@ def carry(transaction: Transaction, index: AccountIndex, row: MailboxRow | None,
     """Take annotations from the index that is replaced, which knows better than the folder."""
     mailbox_id = _id_of(row)
     cursor = transaction.connection.execute(
-        "INSERT INTO annotation (change, mailbox, reader, entry, value)"
-        " SELECT change, ?, reader, entry, value FROM previous.annotation WHERE mailbox = ?",
+        "INSERT INTO annotation (change, mailbox, reader, entry, value, size)"
+        " SELECT change, ?, reader, entry, value, size FROM previous.annotation WHERE mailbox = ?",
         (mailbox_id, old_id),
     )
     if cursor.rowcount or os.path.exists(_path(index, row)):

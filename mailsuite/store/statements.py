@@ -213,7 +213,7 @@ def subscribe(connection: Connection, name: str, *, subscribed: bool) -> None:
 def totals(connection: Connection) -> tuple[int, int]:
     """Sum octets, those of annotations among them, and messages of the account."""
     row = connection.execute(
-        "SELECT COALESCE(SUM(octets), 0) + (SELECT COALESCE(SUM(LENGTH(value)), 0) FROM annotation),"
+        "SELECT COALESCE(SUM(octets), 0) + (SELECT COALESCE(SUM(size), 0) FROM annotation),"
         " COALESCE(SUM(messages), 0) FROM mailbox"
     ).fetchone()
     return int(row[0]), int(row[1])
@@ -225,8 +225,8 @@ def totals(connection: Connection) -> tuple[int, int]:
 def set_annotation(connection: Connection, mailbox_id: int, reader: int, entry: str, value: bytes | None) -> int:
     """Set an annotation, or note that it is removed; return the number of the change."""
     cursor = connection.execute(
-        "INSERT OR REPLACE INTO annotation (mailbox, reader, entry, value) VALUES (?, ?, ?, ?)",
-        (mailbox_id, reader, entry, value),
+        "INSERT OR REPLACE INTO annotation (mailbox, reader, entry, value, size) VALUES (?, ?, ?, ?, ?)",
+        (mailbox_id, reader, entry, value, len(value or b"")),
     )
     return cursor.lastrowid or 0
 

@@ -94,8 +94,8 @@ def _of_operator(session: Session) -> Iterator[tuple[str, bytes]]:
     settings = session.settings
     if settings.server_comment:
         yield COMMENT_ENTRY, settings.server_comment.encode("utf-8")
-    domain = session.avatar.email.rpartition("@")[2]
-    admin = settings.server_admin or (f"mailto:postmaster@{quote(domain)}" if domain else "")
+    _, at, domain = session.avatar.email.rpartition("@")
+    admin = settings.server_admin or (f"mailto:postmaster@{quote(domain)}" if at else "")
     if admin:
         yield ADMIN_ENTRY, admin.encode("utf-8")
 

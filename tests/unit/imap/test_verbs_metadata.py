@@ -3,6 +3,7 @@
 import pytest
 
 from mailsuite.errors import Kind, MailError
+from mailsuite.imap import IMAPSettings
 from mailsuite.imap.bridge import TwistedAccount
 from mailsuite.interfaces import NoPrivateAnnotationsError
 
@@ -72,16 +73,29 @@ def test_the_server_tells_what_its_operator_says(make_suite):
 
 def test_without_other_words_the_administrator_is_the_postmaster(suite, client):
     assert client.ok(b'GETMETADATA "" (/shared/admin /shared/comment)') == [
-        b'* METADATA "" (/shared/admin mailto:postmaster@example.test /shared/comment NIL)'.replace(
-            b"mailto:postmaster@example.test", b'"mailto:postmaster@example.test"'
-        )
+        b'* METADATA "" (/shared/admin "mailto:postmaster@example.test" /shared/comment NIL)'
     ]
     suite.account.email = "alice@b\u00fccher.test"
     assert client.ok(b'GETMETADATA "" /shared/admin') == [
         b'* METADATA "" (/shared/admin "mailto:postmaster@b%C3%BCcher.test")'
     ]
     suite.account.email = "alice"
-    assert client.ok(b'GETMETADATA "" /shared/admin') == [b'* METADATA "" (/shared/admin "mailto:postmaster@alice")']
+    assert client.ok(b'GETMETADATA "" /shared/admin') == [b'* METADATA "" (/shared/admin NIL)']
+
+
+@pytest.mark.parametrize("admin", ["help@example.com", "Jane Doe", "mailto:", "mailto:a b"])
+def test_the_administrator_is_named_by_a_uri(admin):
+    with pytest.raises(ValueError, match="server_admin must be a URI such as mailto:"):
+        IMAPSettings(server_admin=admin)
+
+
+@pytest.mark.parametrize(
+    "limits", [{"annotation_max_octets": 1023}, {"annotations_per_mailbox": 9}, {"annotations_per_account": 9}]
+)
+def test_no_limit_is_below_what_clients_may_rely_on(limits):
+    """RFC 5464 section 4.1."""
+    with pytest.raises(ValueError, match="must be >="):
+        IMAPSettings(**limits)
 
 
 @pytest.mark.parametrize(
