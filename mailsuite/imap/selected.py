@@ -64,6 +64,11 @@ class Selected:
         """Whether a notice came of something that the view does not hold yet."""
         return self._gap or self._newest > self.view.modseq
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to tell, or to learn, while the client waits."""
+        return self.is_behind or self.view.has_notices(expunge=True)
+
     async def synchronise(self, *, always: bool = False) -> None:
         """
         Bring the view up to date.

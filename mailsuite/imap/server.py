@@ -304,7 +304,7 @@ class IMAPServer(IMAP4Server):
         if announce is not None:
             self._look = self.clock.callLater(self.settings.idle_look_seconds, self._look_again, self.clock.seconds())
         self.session.listen(None if announce is None else self._announce_now)
-        if announce is not None and self.session.is_behind:
+        if announce is not None and self.session.has_news:
             self._announce_now()  # of that, no further notice will come
 
     def _look_again(self, told: float) -> None:

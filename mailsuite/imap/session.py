@@ -280,6 +280,11 @@ class Session:
         watch, selected = self.annotation_watch, self.selected
         return (watch is not None and watch.is_behind) or (selected is not None and selected.is_behind)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to tell, or to learn, while the client waits."""
+        return self.is_behind or (self.selected is not None and self.selected.has_news)
+
     def listen(self, on_change: Callable[[], None] | None) -> None:
         """Call this when the client is behind."""
         if self.annotation_watch is not None:
