@@ -83,6 +83,11 @@ class MemoryAnnotating:
     _quota_octets: int
     account_id: int
 
+    @property
+    def _reader(self) -> int:
+        """The account whose private annotations are meant."""
+        return self.account_id
+
     def _annotated_box(self, name: str) -> "Box | None":
         return self._mail.find(name) if name else None
 
@@ -92,10 +97,11 @@ class MemoryAnnotating:
         mailbox_id = ACCOUNT if box is None else box.mailbox_id
         found = {
             annotation.entry: annotation.value
-            for annotation in self._mail.annotations.values(mailbox_id, self.account_id).values()
+            for annotation in self._mail.annotations.values(mailbox_id, self._reader).values()
             if annotation.value is not None and is_asked(annotation.entry, entries, depth)
         }
-        special_use = special_use_value(box.special_use) if box is not None else None
+        owns = self._reader == self.account_id
+        special_use = special_use_value(box.special_use) if box is not None and owns else None
         if special_use is not None and is_asked(SPECIAL_USE_ENTRY, entries, depth):
             found[SPECIAL_USE_ENTRY] = special_use
         return found
@@ -104,14 +110,16 @@ class MemoryAnnotating:
         """Set and remove entries, all or none."""
         box = self._annotated_box(name)
         mailbox_id = ACCOUNT if box is None else box.mailbox_id
-        known = self._mail.annotations.values(mailbox_id, self.account_id)
+        known = self._mail.annotations.values(mailbox_id, self._reader)
         uses = None if box is None else box.special_use
         new: dict[tuple[int, str], tuple[str, bytes | None]] = {}
         for entry, value in values.items():
             if entry.lower() == SPECIAL_USE_ENTRY:
+                if self._reader != self.account_id:
+                    raise MailError(Kind.DENIED, "the purposes of mailboxes are their owner's choice")
                 uses = _check_special_use(box, value)
                 continue
-            key = self.account_id if is_private(entry) else EVERYBODY, entry.lower()
+            key = self._reader if is_private(entry) else EVERYBODY, entry.lower()
             if value is not None or key in known:
                 new[key] = entry, value
         self._check_room(known, new, limits)
@@ -119,7 +127,7 @@ class MemoryAnnotating:
         numbers = [annotations.put(mailbox_id, reader, entry, value) for (reader, _), (entry, value) in new.items()]
         if box is not None and uses is not None and uses != box.special_use:
             box.special_use = uses
-            numbers.append(annotations.put(mailbox_id, self.account_id, SPECIAL_USE_ENTRY, None))
+            numbers.append(annotations.put(mailbox_id, self._reader, SPECIAL_USE_ENTRY, None))
         if numbers:
             self._store.told(self._mail)
         return numbers
@@ -149,7 +157,7 @@ class MemoryAnnotating:
         changes = [
             AnnotationChange(number=annotation.number, mailbox=names[mailbox_id], entry=annotation.entry)
             for (mailbox_id, reader, _), annotation in annotations.kept.items()
-            if annotation.number > since and reader in {EVERYBODY, self.account_id} and mailbox_id in names
+            if annotation.number > since and reader in {EVERYBODY, self._reader} and mailbox_id in names
         ]
         return AnnotationChanges(number=annotations.last, changes=sorted(changes, key=lambda each: each.number))
 

@@ -105,20 +105,25 @@ class AccountSession:
         """Tell use and limit."""
         return self._run(lambda index: mailboxes.quota(index, self._account.quota_octets))
 
+    @property
+    def _reader(self) -> int:
+        """The account whose private annotations are meant."""
+        return self.account_id
+
     def annotations(self, name: str, entries: Sequence[str], depth: Depth) -> Awaitable[Mapping[str, bytes]]:
         """Give entries that have a value."""
-        return self._run(lambda index: annotations.read(index, name, self.account_id, entries, depth))
+        return self._run(lambda index: annotations.read(index, name, self._reader, entries, depth))
 
     def annotate(
         self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits
     ) -> Awaitable[Sequence[int]]:
         """Set and remove entries."""
         quota = self._account.quota_octets
-        return self._run(lambda index: annotations.change(index, name, self.account_id, values, limits, quota))
+        return self._run(lambda index: annotations.change(index, name, self._reader, values, limits, quota))
 
     def annotated(self, since: int | None) -> Awaitable[AnnotationChanges]:
         """Say which annotations were changed."""
-        return self._run(lambda index: annotations.changed(index, self.account_id, since))
+        return self._run(lambda index: annotations.changed(index, self._reader, since))
 
     def logout(self) -> None:
         """Nothing is kept for the session."""

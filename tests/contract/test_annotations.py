@@ -250,3 +250,24 @@ def test_a_number_is_not_given_twice_when_a_mailbox_goes(bench, annotate):
     assert bench.go(bench.account().annotated(0)).changes in ((), [])
     (later,) = annotate("INBOX", {"/private/a": b"1"})
     assert later > number
+
+
+def test_the_private_ones_of_a_guest_are_its_own(bench, annotate, annotations):
+    owner = bench.account()
+    kind = type(owner)
+    guest = bench.account()
+    guest.__class__ = type("Guest", (kind,), {"_reader": property(lambda self: 9)})
+    annotate("Sent", {"/private/a": b"mine", "/shared/a": b"ours"})
+    bench.go(guest.annotate("Sent", {"/private/a": b"theirs", "/shared/b": b"ours, too"}, ROOMY))
+    assert dict(bench.go(guest.annotations("Sent", EVERYTHING, Depth.ALL))) == {
+        "/private/a": b"theirs",
+        "/shared/a": b"ours",
+        "/shared/b": b"ours, too",
+    }
+    found = annotations("Sent")
+    assert (found["/private/a"], found["/shared/b"]) == (b"mine", b"ours, too")
+    assert [change.entry for change in bench.go(guest.annotated(0)).changes] == ["/shared/a", "/private/a", "/shared/b"]
+    for value in (b"\\Trash", None):
+        with pytest.raises(MailError) as caught:
+            bench.go(guest.annotate("Sent", {"/private/specialuse": value}, ROOMY))
+        assert caught.value.kind is Kind.DENIED

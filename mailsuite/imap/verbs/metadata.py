@@ -93,7 +93,7 @@ def _of_operator(session: Session) -> Iterator[tuple[str, bytes]]:
     """Give what the configuration says of the server (RFC 5464 section 3.2.1.1)."""
     settings = session.settings
     if settings.server_comment:
-        yield COMMENT_ENTRY, settings.server_comment.encode("utf-8")
+        yield COMMENT_ENTRY, "\r\n".join(settings.server_comment.splitlines()).encode("utf-8")
     _, at, domain = session.avatar.email.rpartition("@")
     admin = settings.server_admin or (f"mailto:postmaster@{quote(domain)}" if at else "")
     if admin:

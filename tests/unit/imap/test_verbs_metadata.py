@@ -58,10 +58,10 @@ def test_longer_values_than_the_client_wants_are_only_counted(client):
 
 
 def test_the_server_tells_what_its_operator_says(make_suite):
-    suite = make_suite(server_comment="Größer & schöner", server_admin="tel:+49-1")
+    suite = make_suite(server_comment="Größer\n& schöner\n", server_admin="tel:+49-1")
     client = suite.connect().login()
     client.ok(b'SETMETADATA "" (/private/comment "mine")')
-    comment = "Größer & schöner".encode()
+    comment = "Größer\r\n& schöner".encode()
     assert client.send(b'a GETMETADATA (DEPTH infinity) "" (/shared /private)\r\n').startswith(
         b'* METADATA "" (/private/comment "mine" /shared/admin "tel:+49-1" /shared/comment {%d}\r\n%b)\r\na OK'
         % (len(comment), comment)
