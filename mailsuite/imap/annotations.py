@@ -12,15 +12,16 @@ class AnnotationWatch:
     Knows up to which change the client has heard of annotations; what it changed itself it is not told.
 
     Args:
-        on_change: called when there may be something to tell; set while the client idles.
+        announce: called when there may be something to tell.
     """
 
-    def __init__(self, account: IAnnotatedAccount) -> None:
-        self.on_change: Callable[[], None] | None = None
+    def __init__(self, account: IAnnotatedAccount, announce: Callable[[], None]) -> None:
+        self._announce = announce
         self.is_behind = False
         self._account = account
         self._told = 0
         self._own: set[int] = set()
+        self._back: dict[str, Sequence[str]] = {}
         self._subscription: ISubscription | None = account.changes.subscribe(account.account_id, self._changed)
 
     async def begin(self) -> None:
@@ -35,8 +36,7 @@ class AnnotationWatch:
     def _changed(self, change: MailboxChange) -> None:
         if change.mailbox_id in {NO_MAILBOX, ANY_MAILBOX}:
             self.is_behind = True
-            if self.on_change is not None:
-                self.on_change()
+            self._announce()
 
     def note_own(self, numbers: Sequence[int]) -> None:
         """Note changes that the client made itself."""
@@ -58,16 +58,21 @@ class AnnotationWatch:
             self.is_behind = True
             raise
         self._told = changed.number
-        told: dict[str, list[str]] = {}
+        told = {mailbox: [*entries] for mailbox, entries in self._back.items()}
+        self._back = {}
         for change in changed.changes:
             if change.number not in self._own:
                 told.setdefault(change.mailbox, []).append(change.entry)
         self._own = {number for number in self._own if number > self._told}
         return told
 
+    def put_back(self, told: Mapping[str, Sequence[str]]) -> None:
+        """Keep what could not be told after all."""
+        self._back = dict(told)
+        self.is_behind = self.is_behind or bool(told)
+
     def close(self) -> None:
         """Stop listening; may be called twice."""
-        self.on_change = None
         if self._subscription is not None:
             self._subscription.cancel()
             self._subscription = None

@@ -35,6 +35,7 @@ AFTER_LOGIN = (
     b"ESORT",
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
+    b"NOTIFY",
 )
 REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""

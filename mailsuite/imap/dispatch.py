@@ -7,6 +7,7 @@ import attrs
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
+from mailsuite.imap.commands import NotifyEvent
 from mailsuite.imap.parser import parse_command
 from mailsuite.imap.search_keys import names_numbers
 from mailsuite.imap.selected import Selected
@@ -19,6 +20,7 @@ from mailsuite.imap.wire import BeginMessageLiteral, CommandReceived, Continuati
 
 TURN_COMMANDS = 50  # so many commands of one client, then the others have their turn
 SERVER_BUG = Reply("internal error; it has been written down", status=responses.NO, code=responses.SERVERBUG)
+_REMOVES = (commands.Expunge, commands.Move)
 _NO_EXPUNGE = (commands.Fetch, commands.Store, commands.Search, commands.Sort, commands.Thread)
 
 
@@ -34,6 +36,7 @@ class Dispatch:
         self._session = session
         self._bad_commands = 0
         self._turn = 0
+        self._removes = False
         self.ending = ""
         """Why this command is the last; empty when it is not."""
 
@@ -82,6 +85,7 @@ class Dispatch:
             self._bad(error)
             return
         self._session.command = command.name
+        self._removes = isinstance(command, _REMOVES)
         verb = VERBS[type(command)]
         uid = bool(getattr(command, "uid", False)) or getattr(command, "uids", None) is not None
         await self._answer(
@@ -94,6 +98,7 @@ class Dispatch:
     async def _append(self, event: BeginMessageLiteral) -> None:
         tag = event.head[0].split(b" ", 1)[0]
         self._session.command = "APPEND"
+        self._removes = False
         await self._answer(tag, lambda: append(self._session, event), expunge=True, uid=False)
 
     async def _answer(
@@ -133,7 +138,12 @@ class Dispatch:
     def _tell_changes(self, selected: Selected, reply: Reply | None, *, expunge: bool, uid: bool) -> Reply | None:
         """Tell what changed in the selected mailbox; the HIGHESTMODSEQ that may follow goes into the reply's code."""
         connection = self._session.connection
-        connection.write(selected.notices(expunge=expunge, uid=uid))
+        watching = self._session.watching
+        if watching is None:
+            connection.write(selected.notices(expunge=expunge, uid=uid))
+        elif watching.selected_group.events or self._removes:  # RFC 5465 section 3.1: otherwise it is not to be told
+            flags = NotifyEvent.FLAG_CHANGE in watching.selected_group.events
+            connection.write(selected.notices(expunge=expunge, uid=True, flags=flags))
         code = selected.take_modseq_code()
         if code and reply is not None and reply.status == responses.OK and not reply.code:
             return attrs.evolve(reply, code=code)

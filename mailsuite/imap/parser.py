@@ -36,6 +36,7 @@ from mailsuite.imap.mailbox_grammar import (
 )
 from mailsuite.imap.metadata_grammar import read_get_metadata, read_set_metadata
 from mailsuite.imap.modifiers import parse_fetch_modifiers, parse_unchanged_since
+from mailsuite.imap.notify_grammar import read_notify
 from mailsuite.imap.tokens import BadCommandError, Tokens
 from mailsuite.interfaces.storage import StoreMode
 
@@ -330,6 +331,7 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"GETQUOTAROOT": _of_mailbox(commands.GetQuotaRoot),
     b"GETMETADATA": read_get_metadata,
     b"SETMETADATA": read_set_metadata,
+    b"NOTIFY": read_notify,
     b"IDLE": _bare(commands.Idle),
     b"CHECK": _bare(commands.Check),
     b"CLOSE": _bare(commands.Close),

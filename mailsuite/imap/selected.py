@@ -45,7 +45,7 @@ class Selected:
         self.view = SelectedView(await self.mailbox.snapshot(), recent=REV2 not in self._enabled)
 
     def _changed(self, change: MailboxChange) -> None:
-        if change.mailbox_id == ANY_MAILBOX:
+        if change.mailbox_id in {ANY_MAILBOX, 0}:  # of the names that changed, one may be this mailbox's
             self._gap = True
         elif change.mailbox_id == self.mailbox.mailbox_id:
             self._newest = max(self._newest, change.modseq)
@@ -63,11 +63,6 @@ class Selected:
     def is_behind(self) -> bool:
         """Whether a notice came of something that the view does not hold yet."""
         return self._gap or self._newest > self.view.modseq
-
-    @property
-    def has_news(self) -> bool:
-        """Whether there is something to tell, or to learn, while the client waits."""
-        return self.is_behind or self.view.has_notices(expunge=True)
 
     async def synchronise(self, *, always: bool = False) -> None:
         """
@@ -105,14 +100,17 @@ class Selected:
             raise
         return result, await following.result()
 
-    def notices(self, *, expunge: bool, uid: bool = False) -> bytes:
+    def notices(self, *, expunge: bool, uid: bool = False, flags: bool = True) -> bytes:
         """
         Write what the client is to be told now, and count it as told.
 
         Args:
             expunge: whether sequence numbers may change (RFC 3501 section 7.4.1).
             uid: a UID command causes the answers, so that they carry UIDs (RFC 3501 section 6.4.8).
+            flags: of changed flags, too; otherwise they are taken as told (RFC 5465 section 5).
         """
+        if not flags:
+            self.view.forget_flags()
         if not self.view.has_notices(expunge=expunge):
             return b""
         return b"".join(self._lines(self.view.notices(expunge=expunge), uid=uid))

@@ -1,21 +1,24 @@
 """What is allowed now: states and commands; and what a verb may ask of its connection."""
 
 import enum
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 from twisted.cred.portal import Portal
 
-from mailsuite.imap import capabilities, commands, responses
+from mailsuite.imap import capabilities, commands, quirks, responses
 from mailsuite.imap.annotations import AnnotationWatch
-from mailsuite.imap.capabilities import CONDSTORE, QRESYNC
+from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
 from mailsuite.interfaces import IAnnotatedAccount, IMailAccount
 from mailsuite.observe import EventLog
+
+if TYPE_CHECKING:
+    from mailsuite.imap.watching import Watching
 
 
 class State(enum.Enum):
@@ -58,6 +61,7 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.GetQuotaRoot: _AFTER_LOGIN,
     commands.GetMetadata: _AFTER_LOGIN,
     commands.SetMetadata: _AFTER_LOGIN,
+    commands.Notify: _AFTER_LOGIN,
     commands.Idle: _AFTER_LOGIN,
     commands.Check: _SELECTED,
     commands.Close: _SELECTED,
@@ -123,6 +127,13 @@ class Connection(Protocol):
     def push(self, announce: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         """Call `announce` whenever the selected mailbox changes, and now and then without that; None ends it."""
 
+    def announce(self) -> None:
+        """Do now what `push` is given, if it is given something."""
+
+    @property
+    def pushing(self) -> bool:
+        """Whether something may be told now: `push` was given something."""
+
     def hang_up(self) -> None:
         """Close when what was written is sent."""
 
@@ -140,7 +151,9 @@ class Session:
         enabled: what ENABLE switched on.
         off: capabilities that this client is not to use.
         annotation_watch: there once the client wants to hear of annotations.
+        client: what it has told of itself by ID: fields, names in lower case.
         command: the last one that could be read.
+        watching: what it is told of; None before NOTIFY.
     """
 
     connection: Connection
@@ -157,11 +170,18 @@ class Session:
     account: IMailAccount | None = None
     selected: Selected | None = None
     enabled: set[bytes] = attrs.Factory(set)
-    off: frozenset[bytes] = frozenset()
+    off: frozenset[bytes] = attrs.field(init=False)
+    client: Mapping[str, str] = attrs.field(factory=dict)
     annotation_watch: AnnotationWatch | None = None
     logout: Callable[[], None] | None = None
     command: str = ""
+    watching: "Watching | None" = None
     began: float = attrs.field(init=False)
+    _told: set[str] = attrs.field(init=False, factory=set)
+
+    @off.default
+    def _off_for_all(self) -> frozenset[bytes]:
+        return quirks.judge(self.settings).off
 
     @began.default
     def _begin(self) -> float:
@@ -209,6 +229,23 @@ class Session:
             if self.annotated is not None:
                 words += capabilities.ANNOTATED
         return capabilities.without(words, self.off)
+
+    def look_for_quirks(self) -> bool:
+        """
+        Switch off what this client and this account are better off without; what is enabled stays.
+
+        Returns:
+            Whether something else is off now.
+        """
+        before = self.off
+        verdict = quirks.judge(self.settings, self.client, self.account.email if self.account is not None else "")
+        self.off = verdict.off
+        for row in verdict.rows:
+            whom = quirks.describe(row)
+            if whom not in self._told:
+                self._told.add(whom)
+                self.log.emit("imap.quirk.matched", whom=whom, off=list(row.off), reason=row.reason, source=row.source)
+        return self.off != before
 
     @property
     def is_rev2(self) -> bool:
@@ -260,7 +297,7 @@ class Session:
         account = self.annotated
         if account is None or self.annotation_watch is not None:
             return
-        watch = AnnotationWatch(account)
+        watch = AnnotationWatch(account, self.connection.announce)
         try:
             await watch.begin()
         except BaseException:
@@ -268,29 +305,31 @@ class Session:
             raise
         self.annotation_watch = watch
 
-    async def tell_annotations(self) -> None:
-        """Tell which annotations others changed, if the client wants to hear it. Raises MailError."""
-        if self.annotation_watch is not None:
-            for mailbox, entries in (await self.annotation_watch.take()).items():
+    async def tell_annotations(self, *, pushing: bool = False) -> None:
+        """
+        Tell which annotations others changed, if the client wants to hear it.
+
+        Args:
+            pushing: no command runs; once the client speaks, it is told with the answer.
+
+        Raises:
+            MailError: the store cannot say.
+        """
+        watch = self.annotation_watch
+        if watch is None:
+            return
+        told = await watch.take()
+        if pushing and not self.connection.pushing:
+            watch.put_back(told)
+            return
+        for mailbox, entries in told.items():
+            if self._hears_of_annotations(mailbox):
                 self.connection.write(responses.metadata_names_line(self.shown(mailbox), entries))
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether a notice came of something that the client was not told."""
-        watch, selected = self.annotation_watch, self.selected
-        return (watch is not None and watch.is_behind) or (selected is not None and selected.is_behind)
-
-    @property
-    def has_news(self) -> bool:
-        """Whether there is something to tell, or to learn, while the client waits."""
-        return self.is_behind or (self.selected is not None and self.selected.has_news)
-
-    def listen(self, on_change: Callable[[], None] | None) -> None:
-        """Call this when the client is behind."""
-        if self.annotation_watch is not None:
-            self.annotation_watch.on_change = on_change
-        if self.selected is not None:
-            self.selected.on_change = on_change
+    def _hears_of_annotations(self, mailbox: str) -> bool:
+        if METADATA in self.enabled:
+            return True
+        return self.watching is not None and self.watching.hears_of_annotations(mailbox)
 
     @property
     def mailbox(self) -> Selected:
@@ -299,21 +338,49 @@ class Session:
             raise RuntimeError("no mailbox is selected")
         return self.selected
 
+    def watch(self, watching: "Watching | None") -> None:
+        """Tell other things from now on."""
+        if self.watching is not None:
+            self.watching.close()
+        self.watching = watching
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to tell, or to learn, while no command runs."""
+        selected = self._told_of
+        return self.is_behind or (selected is not None and selected.view.has_notices(expunge=True))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a notice came of something that was not looked at."""
+        heard_of = (self._told_of, self.watching, self.annotation_watch)
+        return any(each is not None and each.is_behind for each in heard_of)
+
+    @property
+    def _told_of(self) -> Selected | None:
+        """The selected mailbox, unless the client wants to hear nothing of it."""
+        return self.selected if self.watching is None or self.watching.selected_group.events else None
+
     def select(self, selected: Selected) -> None:
         """Enter the selected state."""
         self.selected = selected
         self.state = State.SELECTED
+        if self.watching is not None:
+            self.watching.selected(selected)
 
     def unselect(self) -> None:
         """Give the selected mailbox back, if there is one."""
-        if self.selected is not None:
-            self.selected.close()
-            self.selected = None
+        selected, self.selected = self.selected, None
+        if selected is not None:
+            selected.close()
+            if self.watching is not None:
+                self.watching.unselected(selected)
         if self.state is State.SELECTED:
             self.state = State.AUTHENTICATED
 
     def end(self) -> None:
         """Give everything back; may be called twice."""
+        self.watch(None)
         self.unselect()
         self.state = State.LOGOUT
         if self.annotation_watch is not None:

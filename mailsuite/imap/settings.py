@@ -12,6 +12,45 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 
 
 @attrs.frozen(kw_only=True)
+class QuirkSettings:
+    """
+    What some clients or accounts are better off without.
+
+    Fields of the client's ID compare without regard to case; a ``*`` at the end stands for anything. What is empty
+    matches everything, but one of them says whom this is about.
+
+    Args:
+        name: of the program, as its ID tells it.
+        vendor: of the program, as its ID tells it.
+        version: of the program, as its ID tells it.
+        version_from: the first version with the fault.
+        version_below: the first version without it; 12.0b4 comes before 12.0, and that before 12.0.1.
+        os: operating system, as its ID tells it.
+        os_version: version of the operating system, as its ID tells it.
+        account: address of one account.
+        domain: all accounts of one domain.
+        off: capabilities that are neither announced nor enabled for them.
+        on: capabilities that the rows which come with mailsuite do not switch off for them.
+        reason: why; told in the log.
+        source: where that can be read.
+    """
+
+    name: str = ""
+    vendor: str = ""
+    version: str = ""
+    version_from: str = ""
+    version_below: str = ""
+    os: str = ""
+    os_version: str = ""
+    account: str = ""
+    domain: str = ""
+    off: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
+    reason: str = ""
+    source: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class IMAPSettings:
     """
     Settings of an `IMAPFactory`.
@@ -42,6 +81,9 @@ class IMAPSettings:
         connections_per_address: connections from one address; of IPv6, from one /64.
         connections_per_account: connections of one account.
         search_seconds: how long one SEARCH may take.
+        capabilities_off: capabilities that are neither announced nor enabled for anybody.
+        shipped_quirks: what comes with mailsuite about faults of well-known programs is acted upon.
+        quirks: what is switched off for some clients or accounts.
         annotation_max_octets: the longest value of an annotation; what is longer than ``arguments_max_octets`` is
             refused as well.
         annotations_per_mailbox: most annotations of a mailbox; clients may rely on ten (RFC 5464 section 4.1).
@@ -74,6 +116,9 @@ class IMAPSettings:
     connections_per_account: int = 20
     keywords_max: int = 1000
     search_seconds: float = 10.0
+    capabilities_off: tuple[str, ...] = ()
+    shipped_quirks: bool = True
+    quirks: tuple[QuirkSettings, ...] = ()
     annotation_max_octets: int = attrs.field(default=16 * 1024, validator=attrs.validators.ge(1024))
     annotations_per_mailbox: int = attrs.field(default=100, validator=attrs.validators.ge(10))
     annotations_per_account: int = attrs.field(default=1000, validator=attrs.validators.ge(10))

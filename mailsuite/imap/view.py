@@ -318,6 +318,10 @@ class SelectedView:
             flags=flags,
         )
 
+    def forget_flags(self) -> None:
+        """Take changed flags as told."""
+        self._changed.clear()
+
     def keyword_notice(self) -> frozenset[str] | None:
         """Give all keywords when there are some that the client was not told, and count them as told."""
         if self._told_keywords == self.keywords:

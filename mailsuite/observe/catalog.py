@@ -322,6 +322,15 @@ EVENTS: Mapping[str, Event] = {
         LogLevel.error,
     ),
     "imap.client.identified": Event("client {client}", {"client": "what it tells of itself"}, LogLevel.debug),
+    "imap.quirk.matched": Event(
+        "for {whom}, off: {off}; {reason}",
+        {
+            "whom": "what the client tells of itself, or whose account it is, as a row has it",
+            "off": "capabilities that the row switches off",
+            "reason": "why, in the row's words",
+            "source": "where that can be read",
+        },
+    ),
     "imap.command.failed": Event("a command failed because of an error of ours", level=LogLevel.critical),
     "imap.message.unreadable": Event(
         "message {uid} could not be read to its end: {reason}",

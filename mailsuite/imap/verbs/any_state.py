@@ -1,5 +1,7 @@
 """CAPABILITY, NOOP, CHECK, ID, ENABLE, NAMESPACE and LOGOUT."""
 
+import itertools
+
 from mailsuite import __version__
 from mailsuite.imap import commands, responses
 from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, REV2, UTF8_ACCEPT, is_off
@@ -31,14 +33,16 @@ async def check(session: Session, command: commands.Check) -> Reply:
 
 
 async def id_(session: Session, command: commands.Id) -> Reply:
-    """ID (RFC 2971 section 3.1)."""
-    client = {
+    """ID (RFC 2971 section 3.1); a client that something is switched off for is told what is left."""
+    session.client = {
         name.decode("ascii", "replace"): value.decode("utf-8", "replace")
-        for name, value in list(command.parameters.items())[:ID_LOGGED_MAX]
+        for name, value in command.parameters.items()
         if value is not None
     }
-    session.log.emit("imap.client.identified", client=client)
+    session.log.emit("imap.client.identified", client=dict(itertools.islice(session.client.items(), ID_LOGGED_MAX)))
     session.connection.write(responses.id_line({"name": "mailsuite", "version": __version__}))
+    if session.look_for_quirks():
+        session.connection.write(responses.capability_line(session.capabilities()))
     return Reply("ID completed")
 
 

@@ -56,6 +56,15 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
     return Reply("FETCH completed")
 
 
+async def write_messages(session: Session, items: FetchItems, uids: Sequence[int]) -> None:
+    """Write items of messages that nobody asked for now."""
+    plan = plan_for(items)
+    if plan.from_view:
+        await _write_from_view(session, plan, array("I", uids))
+    else:
+        await _Fetching(session, items, plan).run(array("I", uids))
+
+
 async def _tell_changed(session: Session, command: commands.Fetch, plan: Plan, since: int) -> "array[int]":
     """Write what a history tells of the messages named; give the UIDs of those whose answers need more than that."""
     selected = session.mailbox

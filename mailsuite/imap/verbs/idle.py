@@ -14,8 +14,10 @@ async def idle(session: Session, command: commands.Idle) -> Reply:
     connection = session.connection
 
     async def announce() -> None:
-        await session.tell_annotations()
         selected = session.selected
+        if session.watching is not None:
+            await session.watching.announce(idling=True)
+            return
         if selected is not None:
             await selected.synchronise(always=not selected.is_behind)
             if session.selected is selected and selected.on_change is not None:
@@ -23,6 +25,7 @@ async def idle(session: Session, command: commands.Idle) -> Reply:
                 code = selected.take_modseq_code()
                 if code:
                     connection.write(responses.untagged(responses.OK, "highest MODSEQ", code))
+        await session.tell_annotations(pushing=True)
 
     connection.write(responses.continuation("idling"))
     connection.assembler.expect_line(LINE_MAX_OCTETS)

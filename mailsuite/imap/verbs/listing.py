@@ -1,13 +1,14 @@
 """LIST and LSUB."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from mailsuite.errors import MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.commands import ListReturn, ListSelection
-from mailsuite.imap.names import INBOX, SEPARATOR, ListPattern
+from mailsuite.imap.names import ListPattern
 from mailsuite.imap.session import Reply, Session
+from mailsuite.imap.tree import Tree, attributes_of, is_there, parents, sort_key, with_parents
 from mailsuite.imap.verbs.metadata import annotated_account, tell
 from mailsuite.imap.verbs.status import count, note_items
 from mailsuite.interfaces import MailboxEntry
@@ -65,56 +66,9 @@ async def lsub(session: Session, command: commands.Lsub) -> Reply:
     return Reply("LSUB completed")
 
 
-def parents(name: str) -> Iterator[str]:
-    """Give the names of the levels above, the nearest first."""
-    while SEPARATOR in name:
-        name = name.rpartition(SEPARATOR)[0]
-        yield name
-
-
-def sort_key(name: str) -> tuple[bool, str]:
-    """Put INBOX first."""
-    return name != INBOX, name
-
-
-def with_parents(entries: Iterable[MailboxEntry]) -> list[MailboxEntry]:
-    """Add names that exist only because there are mailboxes below them, and bring all in order."""
-    by_name = {entry.name: entry for entry in entries}
-    for name in list(by_name):
-        for parent in parents(name):
-            if parent in by_name:
-                break
-            by_name[parent] = MailboxEntry(name=parent, mailbox_id=0, selectable=False)
-    return sorted(by_name.values(), key=lambda entry: sort_key(entry.name))
-
-
-class Tree:
-    """
-    Which names have mailboxes below them, and which have subscriptions below them.
-
-    Args:
-        entries: all names.
-        matching: those that the patterns of the command match.
-    """
-
-    def __init__(self, entries: Sequence[MailboxEntry], matching: Iterable[MailboxEntry]) -> None:
-        shown = {entry.name for entry in matching}
-        subscribed = [entry.name for entry in entries if entry.subscribed]
-        self.with_children = frozenset(parent for entry in entries if _exists(entry) for parent in parents(entry.name))
-        self.with_subscribed = frozenset(parent for name in subscribed for parent in parents(name))
-        self.with_hidden_subscribed = frozenset(
-            parent for name in subscribed if name not in shown for parent in parents(name)
-        )
-
-
-def _exists(entry: MailboxEntry) -> bool:
-    return entry.selectable or entry.mailbox_id != 0
-
-
 def list_line(name: bytes, entry: MailboxEntry, tree: Tree, command: commands.List) -> bytes:
     """Write the answer for one entry, with its name as it is shown; empty when the client did not ask for it."""
-    has_children = entry.name in tree.with_children
-    exists = _exists(entry) or has_children
+    exists = is_there(entry) or entry.name in tree.with_children
     child_info: list[str] = []
     if ListSelection.SUBSCRIBED in command.selection:
         below = ListSelection.RECURSIVEMATCH in command.selection and entry.name in tree.with_subscribed
@@ -127,12 +81,6 @@ def list_line(name: bytes, entry: MailboxEntry, tree: Tree, command: commands.Li
         return b""
     if ListSelection.SPECIAL_USE in command.selection and not entry.special_use:
         return b""
-    attributes = []
-    if not entry.selectable:
-        # RFC 5258 section 3: \NonExistent says more than \Noselect, to those who know it.
-        attributes.append("\\NonExistent" if command.extended and not _exists(entry) else "\\Noselect")
-    if entry.subscribed and (ListReturn.SUBSCRIBED in command.returns or ListSelection.SUBSCRIBED in command.selection):
-        attributes.append("\\Subscribed")
-    attributes.append("\\HasChildren" if has_children else "\\HasNoChildren")
-    attributes += sorted(use.value for use in entry.special_use)
+    subscribed = ListReturn.SUBSCRIBED in command.returns or ListSelection.SUBSCRIBED in command.selection
+    attributes = attributes_of(entry, tree, extended=command.extended, subscribed=subscribed)
     return responses.list_line(attributes, name, child_info=child_info)

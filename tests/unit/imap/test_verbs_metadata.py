@@ -5,7 +5,7 @@ import pytest
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPSettings
 from mailsuite.imap.bridge import TwistedAccount
-from mailsuite.interfaces import NoPrivateAnnotationsError
+from mailsuite.interfaces import MailboxChange, NoPrivateAnnotationsError
 
 
 @pytest.fixture
@@ -225,6 +225,51 @@ def test_when_the_store_fails_it_is_told_later(suite):
     suite.account.failure = MailError(Kind.UNAVAILABLE, "not now")
     assert watcher.ok(b"NOOP") == []
     assert watcher.ok(b"NOOP") == [b"* METADATA INBOX /private/a"]
+
+
+def test_notify_tells_of_the_annotations_that_were_asked_for(suite):
+    """RFC 5465 sections 5.6 and 5.7."""
+    suite.account.add_box("Work")
+    watcher, other = suite.connect().login(), suite.connect().login()
+    watcher.ok(b"NOTIFY SET (mailboxes Work (MailboxMetadataChange))")
+    other.ok(b'SETMETADATA INBOX (/private/a "x")')
+    other.ok(b'SETMETADATA "" (/private/b "x")')
+    other.ok(b'SETMETADATA Work (/private/c "x" /shared/d "y")')
+    watcher.settle()
+    assert watcher.received() == b"* METADATA Work /private/c /shared/d\r\n"
+    watcher.ok(b"NOTIFY SET (personal (ServerMetadataChange))")
+    other.ok(b'SETMETADATA Work (/private/c "z")')
+    other.ok(b'SETMETADATA "" (/private/b "z")')
+    watcher.settle()
+    assert watcher.received() == b'* METADATA "" /private/b\r\n'
+    watcher.ok(b'SETMETADATA "" (/private/own "x")')
+    watcher.ok(b"NOTIFY NONE")
+    other.ok(b'SETMETADATA "" (/private/b NIL)')
+    watcher.settle()
+    assert (watcher.received(), watcher.ok(b"NOOP")) == (b"", [])
+
+
+def test_what_is_found_when_the_client_has_begun_to_speak_waits_for_the_answer(suite):
+    watcher, other = suite.connect().login(), suite.connect().login()
+    watcher.ok(b"ENABLE METADATA")
+    watcher.send(b"i IDLE\r\n")
+    other.ok(b'SETMETADATA INBOX (/private/a "x")')
+    watcher.settle()
+    watcher.received()
+    gate = suite.gate()
+    suite.account.annotation_changes.append(("INBOX", "/private/b", b"x"))
+    suite.account.changes.publish(MailboxChange(1, 0, 0))
+    watcher.settle()
+    command = suite.gate()
+    assert watcher.send(b"DONE\r\nj GETMETADATA INBOX /private/a\r\n") == b"i OK IDLE completed\r\n"
+    gate.callback(None)
+    watcher.settle()
+    assert watcher.received() == b""
+    command.callback(None)
+    watcher.settle()
+    assert watcher.received() == (
+        b'* METADATA INBOX (/private/a "x")\r\n* METADATA INBOX /private/b\r\nj OK GETMETADATA completed\r\n'
+    )
 
 
 def test_enable_fails_when_the_store_cannot_say(suite, client):
