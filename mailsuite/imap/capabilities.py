@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 
 CONDSTORE = b"CONDSTORE"
 QRESYNC = b"QRESYNC"
+UIDONLY = b"UIDONLY"
 REV2 = b"IMAP4REV2"  # ENABLE compares in upper case
 UTF8_ACCEPT = b"UTF8=ACCEPT"
 METADATA = b"METADATA"
@@ -36,6 +37,7 @@ AFTER_LOGIN = (
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
     b"NOTIFY",
+    UIDONLY,
 )
 REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from mailsuite.imap import responses
 from mailsuite.imap.ahead import Ahead
-from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, REV2
+from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, REV2, UIDONLY
 from mailsuite.imap.sequence import merge_runs
 from mailsuite.imap.view import SYSTEM_FLAGS, Notices, SelectedView
 from mailsuite.interfaces import ANY_MAILBOX, Changes, IMailAccount, IMailbox, ISubscription, MailboxChange
@@ -58,6 +58,16 @@ class Selected:
     def shows_modseq(self) -> bool:
         """Whether the client is told UID and MODSEQ with all flags (RFC 7162 sections 3.1 and 3.2.4)."""
         return CONDSTORE in self._enabled
+
+    @property
+    def uid_only(self) -> bool:
+        """Whether the client wants to hear of no sequence numbers (RFC 9586 section 3)."""
+        return UIDONLY in self._enabled
+
+    @property
+    def fetch_kind(self) -> bytes:
+        """Which response tells of a message."""
+        return responses.UIDFETCH if self.uid_only else responses.FETCH
 
     @property
     def is_behind(self) -> bool:
@@ -132,7 +142,7 @@ class Selected:
         return b"" if keywords is None else self.flag_lines(keywords)
 
     def _lines(self, notices: Notices, *, uid: bool) -> Iterator[bytes]:
-        if notices.vanished and QRESYNC in self._enabled:
+        if notices.vanished and (QRESYNC in self._enabled or self.uid_only):
             self.modseq_due = True
             yield responses.vanished_line(merge_runs(notices.vanished))
         else:
@@ -143,10 +153,11 @@ class Selected:
             yield responses.recent_line(notices.recent)
         if notices.keywords is not None:
             yield self.flag_lines(notices.keywords)
-        shows_modseq = self.shows_modseq
+        shows_modseq, kind = self.shows_modseq, self.fetch_kind
         for number, message_uid, flags, modseq in notices.flags:
             shown_uid = message_uid if uid or shows_modseq else None
-            yield responses.fetch_flags_line(number, flags, shown_uid, modseq if shows_modseq else None)
+            addressed = message_uid if kind is responses.UIDFETCH else number
+            yield responses.fetch_flags_line(addressed, flags, shown_uid, modseq if shows_modseq else None, kind=kind)
 
     def flag_lines(self, keywords: frozenset[str]) -> bytes:
         """Write which flags there can be, and which are kept (RFC 3501 section 7.1, PERMANENTFLAGS)."""

@@ -9,7 +9,8 @@ from twisted.cred.portal import Portal
 
 from mailsuite.imap import capabilities, commands, quirks, responses
 from mailsuite.imap.annotations import AnnotationWatch
-from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC
+from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, UIDONLY
+from mailsuite.imap.search_keys import Numbered, leaves
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
@@ -30,6 +31,15 @@ class State(enum.Enum):
     LOGOUT = "logout"
 
 
+_NUMBERED = (
+    commands.Copy,
+    commands.Fetch,
+    commands.Move,
+    commands.Search,
+    commands.Sort,
+    commands.Store,
+    commands.Thread,
+)
 _ANY = frozenset((State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED))
 _BEFORE_LOGIN = frozenset((State.NOT_AUTHENTICATED,))
 _AFTER_LOGIN = frozenset((State.AUTHENTICATED, State.SELECTED))
@@ -92,6 +102,17 @@ class Reply:
     text: str
     status: bytes = b"OK"
     code: bytes = b""
+
+
+def uses_numbers(command: commands.Command) -> bool:
+    """Whether a command names messages by sequence numbers, or wants to be told them (RFC 9586 section 3.2)."""
+    if isinstance(command, _NUMBERED) and not command.uid:
+        return True
+    if isinstance(command, commands.Select | commands.Examine):
+        return command.resync is not None and command.resync.known_pairs is not None
+    return isinstance(command, commands.Search | commands.Sort | commands.Thread) and any(
+        isinstance(leaf, Numbered) and not leaf.uid and not leaf.messages.saved for leaf in leaves(command.key)
+    )
 
 
 class ConnectionGone(Exception):  # noqa: N818 - nobody's error: the peer hung up while a verb waited for it
@@ -202,6 +223,8 @@ class Session:
         """
         if self.state not in ALLOWED[type(command)]:
             raise BadCommandError(f"{command.name} is not allowed in the {self.state.value} state", tag=command.tag)
+        if UIDONLY in self.enabled and uses_numbers(command):
+            raise BadCommandError("UIDs only, please", tag=command.tag, code=responses.UIDREQUIRED)
 
     @property
     def may_log_in(self) -> bool:

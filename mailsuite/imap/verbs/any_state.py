@@ -4,7 +4,7 @@ import itertools
 
 from mailsuite import __version__
 from mailsuite.imap import commands, responses
-from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, REV2, UTF8_ACCEPT, is_off
+from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, REV2, UIDONLY, UTF8_ACCEPT, is_off
 from mailsuite.imap.session import Reply, Session, State
 
 ID_LOGGED_MAX = 10  # fields of a client's ID that go to the log
@@ -52,7 +52,7 @@ async def enable(session: Session, command: commands.Enable) -> Reply:
     if wanted & {CONDSTORE, QRESYNC} and session.avatar.remembers:
         session.use_modseq(command.tag)
         session.enabled |= wanted & {QRESYNC}  # RFC 7162 section 3.2.3
-    session.enabled |= wanted & {REV2, UTF8_ACCEPT}
+    session.enabled |= wanted & {REV2, UTF8_ACCEPT, UIDONLY}
     if METADATA in wanted and session.annotated is not None:
         await session.watch_annotations()
         session.enabled.add(METADATA)

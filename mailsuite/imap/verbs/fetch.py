@@ -33,7 +33,7 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
         session.need_qresync(command.tag)
     if FetchAttribute.MODSEQ in command.items.attributes:
         session.use_modseq(command.tag)
-    plan = plan_for(command.items)
+    plan = plan_for(command.items, selected.fetch_kind)
     if plan.tells_flags:
         await selected.synchronise()  # flags come from the view
         session.connection.write(selected.keyword_notice())
@@ -58,7 +58,7 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
 
 async def write_messages(session: Session, items: FetchItems, uids: Sequence[int]) -> None:
     """Write items of messages that nobody asked for now."""
-    plan = plan_for(items)
+    plan = plan_for(items, session.mailbox.fetch_kind)
     if plan.from_view:
         await _write_from_view(session, plan, array("I", uids))
     else:
@@ -95,17 +95,20 @@ async def write_changed(session: Session, plan: Plan, named: Sequence[range], hi
         if rows:
             view.note_keywords(frozenset().union(*{flags for _, flags, _ in rows}))
             session.connection.write(selected.keyword_notice())
-            numbers = view.sequence_numbers([uid for uid, _, _ in rows])
+            uids = [uid for uid, _, _ in rows]
+            numbers = uids if selected.uid_only else view.sequence_numbers(uids)
             shown = [view.shown_flags(uid, flags) for uid, flags, _ in rows]
             await _write_lines(session, plan.lines(numbers, [(uid, modseq) for uid, _, modseq in rows], shown))
         await session.connection.sleep(0)
 
 
 async def _write_from_view(session: Session, plan: Plan, uids: "array[int]") -> None:
-    view = session.mailbox.view
+    selected = session.mailbox
+    view = selected.view
     for chunk in _chunks(uids, CHUNK_MESSAGES):
         numbers = view.sequence_numbers(chunk)
-        await _write_lines(session, plan.lines(numbers, list(zip(chunk)), view.flags_at(numbers)))
+        addressed = chunk if selected.uid_only else numbers
+        await _write_lines(session, plan.lines(addressed, list(zip(chunk)), view.flags_at(numbers)))
         await session.connection.sleep(0)
 
 
@@ -206,10 +209,11 @@ class _Fetching:
         uids = array("I", map(row_uid, rows))
         numbers = view.sequence_numbers(uids)
         flags = self._flags(rows, numbers)
+        addressed = uids if session.mailbox.uid_only else numbers
         if not self._items.sections:
-            await _write_lines(session, self._plan.lines(numbers, rows, flags))
+            await _write_lines(session, self._plan.lines(addressed, rows, flags))
             return
-        openings = self._plan.openings(numbers, rows, flags)
+        openings = self._plan.openings(addressed, rows, flags)
         if self._reads:
             await write_bodies(session, self._items, self._plan, list(openings), rows, fresh, self._lost)
         else:

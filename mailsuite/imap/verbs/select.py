@@ -63,7 +63,7 @@ def _describe(session: Session, selected: Selected, command: commands.Select | c
     write(responses.exists_line(len(view)))
     if not session.is_rev2:
         write(responses.recent_line(len(view.recent)))
-        unseen = view.first_unseen()
+        unseen = 0 if selected.uid_only else view.first_unseen()
         if unseen:
             write(responses.untagged(responses.OK, "first unseen message", b"UNSEEN %d" % unseen))
     write(responses.untagged(responses.OK, "UIDs are valid", b"UIDVALIDITY %d" % view.uidvalidity))
@@ -85,7 +85,9 @@ async def _tell_missed(session: Session, resync: commands.Resync, history: Histo
     known = resync.known_uids or ALL_UIDS
     until = known_until(view.uids, *resync.known_pairs) if resync.known_pairs is not None else 0
     await write_vanished(session, history, known.resolve(view.uidnext - 1), until)
-    await write_changed(session, plan_for(RESYNC_ITEMS), view.positions(known, uid=True), history)
+    await write_changed(
+        session, plan_for(RESYNC_ITEMS, session.mailbox.fetch_kind), view.positions(known, uid=True), history
+    )
 
 
 async def close(session: Session, command: commands.Close) -> Reply:

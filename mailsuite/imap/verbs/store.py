@@ -87,7 +87,7 @@ def _folded(flags: Iterable[str]) -> frozenset[str]:
 def _lines(selected: Selected, command: commands.Store, rows: Sequence[FlagRow]) -> Iterator[bytes]:
     """Note the new flags in the view, and write what the client is to be told of them."""
     view = selected.view
-    shows_modseq = selected.shows_modseq
+    shows_modseq, kind = selected.shows_modseq, selected.fetch_kind
     for uid, flags, modseq in rows:
         # A client that wants silence must still hear what others changed at the same time (RFC 3501 section 6.4.6).
         expected = command.silent and _is_expected(view, uid, flags, command)
@@ -95,9 +95,10 @@ def _lines(selected: Selected, command: commands.Store, rows: Sequence[FlagRow])
         if number and not expected:
             shown_uid = uid if command.uid or shows_modseq else None
             shown = view.shown_flags(uid, flags)
-            yield responses.fetch_flags_line(number, shown, shown_uid, modseq if shows_modseq else None)
+            addressed = uid if selected.uid_only else number
+            yield responses.fetch_flags_line(addressed, shown, shown_uid, modseq if shows_modseq else None, kind=kind)
         elif number and shows_modseq:
-            yield responses.fetch_modseq_line(number, uid, modseq)
+            yield responses.fetch_modseq_line(uid if selected.uid_only else number, uid, modseq, kind=kind)
 
 
 def _is_expected(view: SelectedView, uid: int, flags: frozenset[str], command: commands.Store) -> bool:
