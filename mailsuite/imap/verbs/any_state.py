@@ -49,13 +49,13 @@ async def id_(session: Session, command: commands.Id) -> Reply:
 async def enable(session: Session, command: commands.Enable) -> Reply:
     """ENABLE (RFC 5161 section 3.1); what is unknown, or switched off, is passed over."""
     wanted = {capability for capability in command.capabilities if not is_off(capability, session.off)}
+    if METADATA in wanted and session.annotated is not None:
+        await session.watch_annotations()  # it alone can fail, and then nothing is enabled
+        session.enabled.add(METADATA)
     if wanted & {CONDSTORE, QRESYNC} and session.avatar.remembers:
         session.use_modseq(command.tag)
         session.enabled |= wanted & {QRESYNC}  # RFC 7162 section 3.2.3
     session.enabled |= wanted & {REV2, UTF8_ACCEPT, UIDONLY}
-    if METADATA in wanted and session.annotated is not None:
-        await session.watch_annotations()
-        session.enabled.add(METADATA)
     if session.is_rev2 and session.selected is not None:
         session.selected.view.forget_recent()
     enabled = [capability for capability in dict.fromkeys(command.capabilities) if capability in session.enabled]

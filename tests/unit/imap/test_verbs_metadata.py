@@ -274,7 +274,8 @@ def test_what_is_found_when_the_client_has_begun_to_speak_waits_for_the_answer(s
 
 def test_enable_fails_when_the_store_cannot_say(suite, client):
     suite.account.failure = MailError(Kind.UNAVAILABLE, "not now")
-    assert client.run(b"ENABLE METADATA")[1].startswith(b"NO [UNAVAILABLE]")
+    assert client.run(b"ENABLE UTF8=ACCEPT METADATA")[1].startswith(b"NO [UNAVAILABLE]")
+    assert client.server.session.enabled == set()
     assert len(suite.account.changes.listeners) == 0
     assert client.ok(b"ENABLE METADATA") == [b"* ENABLED METADATA"]
     client.ok(b"LOGOUT")
