@@ -20,6 +20,7 @@ from mailsuite.imap.wire import BeginMessageLiteral, CommandReceived, Continuati
 
 TURN_COMMANDS = 50  # so many commands of one client, then the others have their turn
 SERVER_BUG = Reply("internal error; it has been written down", status=responses.NO, code=responses.SERVERBUG)
+_OPENING = (commands.Select, commands.Examine)
 _REMOVES = (commands.Expunge, commands.Move)
 _NO_EXPUNGE = (commands.Fetch, commands.Store, commands.Search, commands.Sort, commands.Thread)
 
@@ -93,6 +94,7 @@ class Dispatch:
             lambda: verb(self._session, command),
             expunge=_may_renumber(command, uid=uid),
             uid=uid,
+            tells=not isinstance(command, _OPENING),
         )
 
     async def _append(self, event: BeginMessageLiteral) -> None:
@@ -102,15 +104,21 @@ class Dispatch:
         await self._answer(tag, lambda: append(self._session, event), expunge=True, uid=False)
 
     async def _answer(
-        self, tag: bytes, run: Callable[[], Awaitable[Reply | None]], *, expunge: bool, uid: bool
+        self, tag: bytes, run: Callable[[], Awaitable[Reply | None]], *, expunge: bool, uid: bool, tells: bool = True
     ) -> None:
-        """Run a verb, tell what changed meanwhile, and answer."""
+        """
+        Run a verb, tell what changed meanwhile, and answer.
+
+        Args:
+            tells: what changed is told at the end. Not by what opens a mailbox: its answer is one state of it, and
+                until it ends there is no mailbox that could change (RFC 3501 section 6.3.1).
+        """
         session = self._session
         reply: Reply | None
         broken = False
         try:
             reply = await run()
-            if session.selected is not None:
+            if tells and session.selected is not None:
                 await session.selected.synchronise()
             with contextlib.suppress(MailError):  # else after the next command
                 await session.tell_annotations()
@@ -126,7 +134,7 @@ class Dispatch:
         except Exception:  # noqa: BLE001 - the top of a command: whatever it is, it is our bug
             session.log.failure("imap.command.failed")
             reply, broken = SERVER_BUG, True
-        if session.selected is not None:
+        if tells and session.selected is not None:
             reply = self._tell_changes(session.selected, reply, expunge=expunge, uid=uid)
         if reply is not None:
             session.connection.write(responses.tagged(tag, reply.status, reply.text, reply.code))

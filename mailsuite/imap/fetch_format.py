@@ -61,6 +61,7 @@ class Plan:
         size_at: place of the size in a row; 0 when it is not needed.
         header_at: place of the cached header fields in a row; 0 when they are not needed.
         flags_at: place of the flags in a row; 0 when they are not there.
+        modseq_at: place of the MODSEQ in a row; 0 when it is not there.
         from_view: the index is not needed at all.
         from_history: nothing is needed but what tells of changes.
     """
@@ -72,6 +73,7 @@ class Plan:
     size_at: int
     header_at: int
     flags_at: int
+    modseq_at: int
     from_view: bool
     from_history: bool
 
@@ -133,6 +135,7 @@ def plan_for(items: FetchItems, kind: bytes = responses.FETCH) -> Plan:
         size_at=_place(columns, Column.SIZE),
         header_at=_place(columns, Column.HEADER),
         flags_at=_place(columns, Column.FLAGS),
+        modseq_at=_place(columns, Column.MODSEQ),
         from_view=not items.sections and asked <= {FetchAttribute.UID, FetchAttribute.FLAGS},
         from_history=not items.sections and asked <= {FetchAttribute.UID, FetchAttribute.FLAGS, FetchAttribute.MODSEQ},
     )

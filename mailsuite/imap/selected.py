@@ -87,6 +87,7 @@ class Selected:
         if always or self.is_behind:
             newest, self._gap = self._newest, False
             changes = await self.mailbox.changes(self.view.modseq)
+            self.view.tells_modseqs = self.shows_modseq
             self.view.apply(changes)
             # A notice may be of a MODSEQ that changed nothing the view can see.
             self.view.modseq = max(self.view.modseq, newest)
@@ -101,6 +102,7 @@ class Selected:
         Raises:
             MailError: the work has failed.
         """
+        self.view.tells_modseqs = self.shows_modseq
         working = Ahead(work)
         following = Ahead(self.mailbox.changes(self.view.modseq))
         try:

@@ -64,7 +64,7 @@ class IMAPSettings:
             the store while they arrive.
         arguments_max_octets: all arguments of one command together, after login.
         login_literal_max_octets: all literals of one command before login.
-        login_line_max_octets: a command line before login.
+        login_line_max_octets: a command line before login; the largest ID (RFC 2971 section 3.3) has 31800.
         login_seconds: from the connection to a successful login, in all.
         idle_seconds: without a command, after login (RFC 3501 section 5.4).
         stall_seconds: without any progress of what is to be sent.
@@ -100,7 +100,7 @@ class IMAPSettings:
     literal_memory_octets: int = 64 * 1024
     arguments_max_octets: int = 64 * 1024
     login_literal_max_octets: int = 4096
-    login_line_max_octets: int = 8192
+    login_line_max_octets: int = 32768
     login_seconds: float = 60.0
     idle_seconds: float = 30 * 60.0
     stall_seconds: float = 60.0

@@ -13,7 +13,7 @@ from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.resync import changed_rows, write_vanished
 from mailsuite.imap.sections import answer, cached_fields, needs_content
 from mailsuite.imap.session import Reply, Session
-from mailsuite.imap.tokens import BadCommandError
+from mailsuite.imap.tokens import MODSEQ_MAX, BadCommandError
 from mailsuite.imap.view import SEEN_FLAG
 from mailsuite.interfaces import History, StoreMode
 
@@ -82,16 +82,19 @@ async def _tell_changed(session: Session, command: commands.Fetch, plan: Plan, s
     return uids
 
 
-async def write_changed(session: Session, plan: Plan, named: Sequence[range], history: History) -> None:
+async def write_changed(
+    session: Session, plan: Plan, named: Sequence[range], history: History, until: int = MODSEQ_MAX
+) -> None:
     """
     Write UID, flags and MODSEQ of what changed of the messages at these positions of the view.
 
     Args:
         plan: of items that a history tells.
+        until: what has a higher MODSEQ is left out.
     """
     selected = session.mailbox
     view = selected.view
-    for rows in changed_rows(view, named, history):
+    for rows in changed_rows(view, named, history, until):
         if rows:
             view.note_keywords(frozenset().union(*{flags for _, flags, _ in rows}))
             session.connection.write(selected.keyword_notice())
@@ -99,6 +102,8 @@ async def write_changed(session: Session, plan: Plan, named: Sequence[range], hi
             numbers = uids if selected.uid_only else view.sequence_numbers(uids)
             shown = [view.shown_flags(uid, flags) for uid, flags, _ in rows]
             await _write_lines(session, plan.lines(numbers, [(uid, modseq) for uid, _, modseq in rows], shown))
+            if plan.tells_flags:
+                view.note_told(rows)
         await session.connection.sleep(0)
 
 
@@ -175,8 +180,8 @@ class _Fetching:
         (rows, _), changes = await selected.changing(
             selected.mailbox.store_flags(unseen, StoreMode.ADD, frozenset((SEEN_FLAG,)), None)
         )
-        for uid, flags, _ in rows:
-            view.note_flags(uid, flags)
+        for uid, flags, modseq in rows:
+            view.note_flags(uid, flags, modseq)
         view.apply(changes)
         self._session.connection.write(selected.keyword_notice())
         return {uid: self._news(uid, modseq) for uid, _, modseq in rows}
@@ -198,7 +203,9 @@ class _Fetching:
         if not at:
             return selected.view.flags_at(numbers)
         flags = cast("list[frozenset[str]]", [row[at] for row in rows])
+        modseqs = cast("list[int]", [row[self._plan.modseq_at] for row in rows])
         selected.view.note_keywords(frozenset().union(*set(flags)))
+        selected.view.note_told(zip(map(row_uid, rows), flags, modseqs, strict=True))
         self._session.connection.write(selected.keyword_notice())
         return [selected.view.shown_flags(row_uid(row), each) for row, each in zip(rows, flags, strict=True)]
 

@@ -33,7 +33,7 @@ async def thread(session: Session, command: commands.Thread) -> Reply:
         forest = await turns.run(make_forest(command.algorithm, data))
     except OverdueError:
         return TOO_LONG
-    await selected.synchronise()  # RFC 5530 section 3: what somebody else expunged is not among the answers
+    await selected.synchronise(always=True)  # RFC 5530 section 3: what somebody else expunged is not among the answers
     await _write(session, forest, numbers)
     return Reply("THREAD completed", code=responses.EXPUNGEISSUED if view.has_gone else b"")
 
