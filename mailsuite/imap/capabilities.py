@@ -10,6 +10,7 @@ REV2 = b"IMAP4REV2"  # ENABLE compares in upper case
 UTF8_ACCEPT = b"UTF8=ACCEPT"
 INPROGRESS = b"INPROGRESS"
 UNAUTHENTICATE = b"UNAUTHENTICATE"
+METADATA = b"METADATA"
 
 ALWAYS = (b"IMAP4rev1", b"IMAP4rev2", b"LITERAL+", b"ID", b"ENABLE", b"IDLE")
 AFTER_LOGIN = (
@@ -48,6 +49,8 @@ AFTER_LOGIN = (
 )
 REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""
+ANNOTATED = (METADATA, b"LIST-METADATA")
+"""What an account must keep annotations for."""
 
 
 def without(words: Iterable[bytes], off: AbstractSet[bytes]) -> list[bytes]:

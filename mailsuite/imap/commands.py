@@ -3,9 +3,9 @@ One value per IMAP command: what a client asked for, with nothing left of how it
 
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
 RFC 4731 (ESEARCH), RFC 4978 (COMPRESS), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5256 (SORT, THREAD),
-RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE, QRESYNC), RFC 8438 (STATUS=SIZE),
-RFC 8437 (UNAUTHENTICATE),
-RFC 8508 (REPLACE), RFC 9208 (QUOTA), RFC 9394 (PARTIAL).
+RFC 5258 (LIST), RFC 5464 (METADATA), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE, QRESYNC),
+RFC 8437 (UNAUTHENTICATE), RFC 8438 (STATUS=SIZE), RFC 8508 (REPLACE), RFC 9208 (QUOTA), RFC 9394 (PARTIAL),
+RFC 9590 (LIST-METADATA).
 """
 
 import enum
@@ -20,6 +20,7 @@ from mailsuite.imap.search_keys import SearchKey
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.sort_grammar import SortCriterion
 from mailsuite.imap.threads import ThreadAlgorithm
+from mailsuite.interfaces.annotations import Depth
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 
@@ -258,14 +259,30 @@ class Unsubscribe(Command):
 
 
 @attrs.frozen
+class MetadataRequest:
+    """
+    Which annotations a client asks for (RFC 5464 section 4.2).
+
+    Args:
+        entries: as the client wrote them.
+        max_octets: longer values are not shown; None is no limit.
+    """
+
+    entries: tuple[str, ...]
+    max_octets: int | None = None
+    depth: Depth = Depth.ENTRY
+
+
+@attrs.frozen
 class List(Command):
     """
-    RFC 3501 section 6.3.8, RFC 5258 section 3, RFC 5819 section 2.
+    RFC 3501 section 6.3.8, RFC 5258 section 3, RFC 5819 section 2, RFC 9590 section 3.
 
     Args:
         patterns: with ``*`` and ``%``, without the reference; one empty pattern asks for the separator.
         extended: written in the form of RFC 5258, so that its answers follow that form as well.
         status: STATUS items to be told of each mailbox.
+        metadata: annotations to be told of each mailbox.
     """
 
     name: ClassVar[str] = "LIST"
@@ -276,6 +293,7 @@ class List(Command):
     selection: frozenset[ListSelection] = frozenset()
     returns: frozenset[ListReturn] = frozenset()
     status: tuple[StatusItem, ...] = ()
+    metadata: MetadataRequest | None = None
 
 
 @attrs.frozen
@@ -406,8 +424,11 @@ class NotifyEvent(enum.Enum):
     FLAG_CHANGE = "FlagChange"
     MAILBOX_NAME = "MailboxName"
     SUBSCRIPTION_CHANGE = "SubscriptionChange"
+    MAILBOX_METADATA_CHANGE = "MailboxMetadataChange"
+    SERVER_METADATA_CHANGE = "ServerMetadataChange"
 
 
+METADATA_EVENTS = frozenset((NotifyEvent.MAILBOX_METADATA_CHANGE, NotifyEvent.SERVER_METADATA_CHANGE))
 MESSAGE_EVENTS = frozenset((NotifyEvent.MESSAGE_NEW, NotifyEvent.MESSAGE_EXPUNGE, NotifyEvent.FLAG_CHANGE))
 
 
@@ -442,6 +463,31 @@ class Notify(Command):
 
     groups: tuple[EventGroup, ...]
     status: bool = False
+
+
+@attrs.frozen
+class GetMetadata(Command):
+    """RFC 5464 section 4.2; an empty name of a mailbox is the server."""
+
+    name: ClassVar[str] = "GETMETADATA"
+
+    mailbox: str
+    wanted: MetadataRequest
+
+
+@attrs.frozen
+class SetMetadata(Command):
+    """
+    RFC 5464 section 4.3; an empty name of a mailbox is the server.
+
+    Args:
+        values: by entry as the client wrote it; no two that differ only in case. None removes.
+    """
+
+    name: ClassVar[str] = "SETMETADATA"
+
+    mailbox: str
+    values: Mapping[str, bytes | None] = attrs.field(repr=False)
 
 
 @attrs.frozen

@@ -1,5 +1,6 @@
 """From one event of the wire to one tagged answer: the top of every command."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import attrs
@@ -15,7 +16,8 @@ from mailsuite.imap.session import ConnectionGone, Reply, Session, State
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.verbs import VERBS
 from mailsuite.imap.verbs.append import append
-from mailsuite.imap.wire import BeginMessageLiteral, CommandReceived, ContinuationNeeded, Event, InputRefused
+from mailsuite.imap.verbs.metadata import too_large
+from mailsuite.imap.wire import BeginMessageLiteral, CommandReceived, ContinuationNeeded, Event, Fault, InputRefused
 
 TURN_COMMANDS = 50  # so many commands of one client, then the others have their turn
 SERVER_BUG = Reply("internal error; it has been written down", status=responses.NO, code=responses.SERVERBUG)
@@ -56,7 +58,7 @@ class Dispatch:
             connection.write(responses.continuation())
             return
         if isinstance(event, InputRefused):
-            self._bad(BadCommandError(event.fault.value, tag=event.tag, close=event.close))
+            self._bad(self._refusal(event))
         elif isinstance(event, CommandReceived) and not brings_message(event.pieces[0]):
             await self._command(event)
         elif isinstance(event, CommandReceived | BeginMessageLiteral):
@@ -70,6 +72,14 @@ class Dispatch:
         if self._turn >= TURN_COMMANDS:
             self._turn = 0
             await connection.sleep(0)
+
+    def _refusal(self, event: InputRefused) -> BadCommandError:
+        """Say what is wrong with what was no command; of an annotation that is too long, how long it may be."""
+        annotates = event.command == commands.SetMetadata.name and self._session.annotated is not None
+        if event.fault is not Fault.LITERAL_TOO_LARGE or not annotates:
+            return BadCommandError(event.fault.value, tag=event.tag, close=event.close)
+        reply = too_large(self._session)
+        return BadCommandError(reply.text, tag=event.tag, status=reply.status, code=reply.code, close=event.close)
 
     async def _command(self, event: CommandReceived) -> None:
         try:
@@ -117,6 +127,8 @@ class Dispatch:
             reply = await run()
             if tells and session.selected is not None:
                 await session.selected.synchronise()
+            with contextlib.suppress(MailError):  # else after the next command
+                await session.tell_annotations()
         except BadCommandError as error:
             self._bad(error if error.tag is not None else _with_tag(error, tag))
             return

@@ -33,6 +33,7 @@ from mailsuite.imap.mailbox_grammar import (
     read_select,
     read_status,
 )
+from mailsuite.imap.metadata_grammar import read_get_metadata, read_set_metadata
 from mailsuite.imap.modifiers import parse_fetch_modifiers, parse_unchanged_since
 from mailsuite.imap.notify_grammar import read_notify
 from mailsuite.imap.tokens import BadCommandError, Tokens, tagged
@@ -245,6 +246,8 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"COMPRESS": _compress,
     b"GETQUOTA": _get_quota,
     b"GETQUOTAROOT": _of_mailbox(commands.GetQuotaRoot),
+    b"GETMETADATA": read_get_metadata,
+    b"SETMETADATA": read_set_metadata,
     b"NOTIFY": read_notify,
     b"IDLE": _bare(commands.Idle),
     b"CHECK": _bare(commands.Check),

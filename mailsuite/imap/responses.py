@@ -37,6 +37,8 @@ EXPUNGEISSUED = b"EXPUNGEISSUED"
 HASCHILDREN = b"HASCHILDREN"  # RFC 9051 section 7.1
 INUSE = b"INUSE"
 LIMIT = b"LIMIT"
+METADATA_NOPRIVATE = b"METADATA NOPRIVATE"  # RFC 5464 section 4.3
+METADATA_TOOMANY = b"METADATA TOOMANY"
 NONEXISTENT = b"NONEXISTENT"
 NOMODSEQ = b"NOMODSEQ"  # RFC 7162 section 3.1.2.2
 NOPERM = b"NOPERM"
@@ -398,6 +400,33 @@ def quota_line(root: bytes, resources: Iterable[tuple[bytes, int, int]]) -> byte
     """
     shown = b" ".join(b"%b %d %d" % resource for resource in resources)
     return b"* QUOTA %b (%b)\r\n" % (astring(root), shown)
+
+
+def metadata_line(name: bytes, values: Iterable[tuple[str, bytes | None]]) -> bytes:
+    """Write annotations of a mailbox, named as `mailbox` does it, or of ``""`` (RFC 5464 section 4.4.1)."""
+    pairs = (b"%b %b" % (astring(entry.encode("ascii")), _annotation(value)) for entry, value in values)
+    return b"* METADATA %b (%b)\r\n" % (name, b" ".join(pairs))
+
+
+def _annotation(value: bytes | None) -> bytes:
+    if value is not None and b"\0" in value:
+        return b"~" + literal(value)  # literal8
+    return nstring(value)
+
+
+def metadata_names_line(name: bytes, entries: Iterable[str]) -> bytes:
+    """Say which annotations of a mailbox were changed (RFC 5464 section 4.4.2)."""
+    return b"* METADATA %b %b\r\n" % (name, b" ".join(astring(entry.encode("ascii")) for entry in entries))
+
+
+def long_entries_code(size_octets: int) -> bytes:
+    """Say how long the longest value is that was not shown (RFC 5464 section 4.2.1)."""
+    return b"METADATA LONGENTRIES %d" % size_octets
+
+
+def metadata_max_size_code(limit_octets: int) -> bytes:
+    """Say how long a value may be (RFC 5464 section 4.3)."""
+    return b"METADATA MAXSIZE %d" % limit_octets
 
 
 def append_uid_code(uidvalidity: int, uids: Iterable[int]) -> bytes:

@@ -8,13 +8,14 @@ import attrs
 from twisted.cred.portal import Portal
 
 from mailsuite.imap import capabilities, commands, quirks, responses
-from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, UIDONLY
+from mailsuite.imap.annotations import AnnotationWatch
+from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, UIDONLY
 from mailsuite.imap.search_keys import Numbered, leaves
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
-from mailsuite.interfaces import IMailAccount
+from mailsuite.interfaces import IAnnotatedAccount, IMailAccount
 from mailsuite.observe import EventLog
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Compress: _AFTER_LOGIN,
     commands.GetQuota: _AFTER_LOGIN,
     commands.GetQuotaRoot: _AFTER_LOGIN,
+    commands.GetMetadata: _AFTER_LOGIN,
+    commands.SetMetadata: _AFTER_LOGIN,
     commands.Notify: _AFTER_LOGIN,
     commands.Idle: _AFTER_LOGIN,
     commands.Check: _SELECTED,
@@ -180,6 +183,7 @@ class Session:
         can_start_tls: STARTTLS would work.
         enabled: what ENABLE switched on.
         off: capabilities that this client is not to use.
+        annotation_watch: there once the client wants to hear of annotations.
         client: what it has told of itself by ID: fields, names in lower case.
         command: the last one that could be read.
         watching: what it is told of; None before NOTIFY.
@@ -201,6 +205,7 @@ class Session:
     enabled: set[bytes] = attrs.Factory(set)
     off: frozenset[bytes] = attrs.field(init=False)
     client: Mapping[str, str] = attrs.field(factory=dict)
+    annotation_watch: AnnotationWatch | None = None
     logout: Callable[[], None] | None = None
     command: str = ""
     watching: "Watching | None" = None
@@ -256,6 +261,8 @@ class Session:
             words.append(b"APPENDLIMIT=%d" % self.settings.literal_max_octets)
             if self.account is not None and self.account.remembers:
                 words += capabilities.REMEMBERED
+            if self.annotated is not None:
+                words += capabilities.ANNOTATED
         return capabilities.without(words, self.off)
 
     def look_for_quirks(self) -> bool:
@@ -316,6 +323,50 @@ class Session:
         return self.account
 
     @property
+    def annotated(self) -> IAnnotatedAccount | None:
+        """The account, if it keeps annotations."""
+        return IAnnotatedAccount(self.account, None)
+
+    async def watch_annotations(self) -> None:
+        """Tell the client from now on what others do to annotations (RFC 5464 section 4.1). Raises MailError."""
+        account = self.annotated
+        if account is None or self.annotation_watch is not None:
+            return
+        watch = AnnotationWatch(account, self.connection.announce)
+        try:
+            await watch.begin()
+        except BaseException:
+            watch.close()
+            raise
+        self.annotation_watch = watch
+
+    async def tell_annotations(self, *, pushing: bool = False) -> None:
+        """
+        Tell which annotations others changed, if the client wants to hear it.
+
+        Args:
+            pushing: no command runs; once the client speaks, it is told with the answer.
+
+        Raises:
+            MailError: the store cannot say.
+        """
+        watch = self.annotation_watch
+        if watch is None:
+            return
+        told = await watch.take()
+        if pushing and not self.connection.pushing:
+            watch.put_back(told)
+            return
+        for mailbox, entries in told.items():
+            if self._hears_of_annotations(mailbox):
+                self.connection.write(responses.metadata_names_line(self.shown(mailbox), entries))
+
+    def _hears_of_annotations(self, mailbox: str) -> bool:
+        if METADATA in self.enabled:
+            return True
+        return self.watching is not None and self.watching.hears_of_annotations(mailbox)
+
+    @property
     def mailbox(self) -> Selected:
         """The selected mailbox; only in the selected state."""
         if self.selected is None:
@@ -337,8 +388,8 @@ class Session:
     @property
     def is_behind(self) -> bool:
         """Whether a notice came of something that was not looked at."""
-        selected, watching = self._told_of, self.watching
-        return (selected is not None and selected.is_behind) or (watching is not None and watching.is_behind)
+        heard_of = (self._told_of, self.watching, self.annotation_watch)
+        return any(each is not None and each.is_behind for each in heard_of)
 
     @property
     def _told_of(self) -> Selected | None:
@@ -379,6 +430,9 @@ class Session:
         self.look_for_quirks()
 
     def _leave_account(self) -> None:
+        if self.annotation_watch is not None:
+            self.annotation_watch.close()
+            self.annotation_watch = None
         logout, self.logout = self.logout, None
         self.account = None
         if logout is not None:

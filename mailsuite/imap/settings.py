@@ -1,10 +1,14 @@
 """What an operator may choose about IMAP; the numbers are the limits that we ship."""
 
+import re
+
 import attrs
 
 from mailsuite.connections import ConnectionLimits
 
 MIB = 2**20
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 
 
 @attrs.frozen(kw_only=True)
@@ -82,6 +86,13 @@ class IMAPSettings:
         capabilities_off: capabilities that are neither announced nor enabled for anybody.
         shipped_quirks: what comes with mailsuite about faults of well-known programs is acted upon.
         quirks: what is switched off for some clients or accounts.
+        annotation_max_octets: the longest value of an annotation; what is longer than ``arguments_max_octets`` is
+            refused as well.
+        annotations_per_mailbox: most annotations of a mailbox; clients may rely on ten (RFC 5464 section 4.1).
+        annotations_per_account: most annotations of an account, all of its mailboxes together.
+        server_comment: what every client can read of the server; empty is nothing.
+        server_admin: how to reach who runs the server, a URI such as ``mailto:help@example.com``; empty is the
+            postmaster of the account's domain.
     """
 
     allow_cleartext: bool = False
@@ -111,6 +122,16 @@ class IMAPSettings:
     capabilities_off: tuple[str, ...] = ()
     shipped_quirks: bool = True
     quirks: tuple[QuirkSettings, ...] = ()
+    annotation_max_octets: int = attrs.field(default=16 * 1024, validator=attrs.validators.ge(1024))
+    annotations_per_mailbox: int = attrs.field(default=100, validator=attrs.validators.ge(10))
+    annotations_per_account: int = attrs.field(default=1000, validator=attrs.validators.ge(10))
+    server_comment: str = ""
+    server_admin: str = attrs.field(default="")
+
+    @server_admin.validator
+    def _check_server_admin(self, attribute: "attrs.Attribute[str]", value: str) -> None:
+        if value and _URI.fullmatch(value) is None:
+            raise ValueError(f"{attribute.name} must be a URI such as mailto:help@example.com")
 
     @property
     def connection_limits(self) -> ConnectionLimits | None:

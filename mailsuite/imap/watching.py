@@ -12,7 +12,7 @@ import attrs
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import responses
 from mailsuite.imap.capabilities import CONDSTORE
-from mailsuite.imap.commands import MESSAGE_EVENTS, EventGroup, MailboxFilter, NotifyEvent, StatusItem
+from mailsuite.imap.commands import MESSAGE_EVENTS, METADATA_EVENTS, EventGroup, MailboxFilter, NotifyEvent, StatusItem
 from mailsuite.imap.names import SEPARATOR
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import Session
@@ -92,6 +92,8 @@ class Watching:
         """
         if not self._groups:
             return
+        if any(group.events & METADATA_EVENTS for group in self._groups):
+            await self._session.watch_annotations()
         self._take_names(await self._session.avatar.list_mailboxes())
         for mailbox_id, events in self._watched.items():
             name = self._entries[mailbox_id].name
@@ -176,6 +178,7 @@ class Watching:
         try:
             await self._tell_names()
             await self._tell_standings()
+            await self._session.tell_annotations(pushing=True)
         except WatchedTooMuchError:
             connection = self._session.connection
             connection.write(responses.untagged(responses.OK, "too many mailboxes", responses.NOTIFICATIONOVERFLOW))
@@ -343,6 +346,12 @@ class Watching:
         self._watched = watched
         self._known = {mailbox_id: known for mailbox_id, known in self._known.items() if mailbox_id in watched}
         self._due &= set(watched)
+
+    def hears_of_annotations(self, name: str) -> bool:
+        """Whether the client is told of annotations of a mailbox, or of the server (RFC 5465 sections 5.6 and 5.7)."""
+        if not name:
+            return any(NotifyEvent.SERVER_METADATA_CHANGE in group.events for group in self._groups)
+        return NotifyEvent.MAILBOX_METADATA_CHANGE in self._events(name)
 
     def _events(self, name: str) -> frozenset[NotifyEvent]:
         """Say what is wanted to be told of a mailbox: all groups that name it count (RFC 5465 section 6)."""

@@ -23,6 +23,7 @@ _HEAD = re.compile(
     rb'([^\x00-\x20\x7f-\xff(){%%*"\\+]{1,%d}) (APPEND |(?:UID )?REPLACE (?:[0-9]{1,10}|\*) )?' % TAG_MAX_OCTETS,
     re.IGNORECASE,
 )
+_COMMAND = re.compile(rb"[^ ]+ ([A-Za-z]+) ")
 _SEAM_OCTETS = 64  # enough of a line's end to see the announcement of a literal
 
 
@@ -141,11 +142,13 @@ class InputRefused:
     Args:
         tag: of the command that it belonged to, None when that could not be read.
         close: it is unknown where the next command begins, so the connection cannot go on.
+        command: the name of the command whose literal was too large, in upper case; empty when unknown.
     """
 
     fault: Fault
     tag: bytes | None = None
     close: bool = False
+    command: str = ""
 
 
 Event = (
@@ -395,9 +398,9 @@ class CommandAssembler:
             )
         self._literal_octets += announced.octets
         if self._literal_octets > self.limits.literal_max_octets:
-            tag = self._tag
+            tag, command = self._tag, _command_of(self._pieces[0])
             going = self._abandon(announced.octets, waiting=announced.synchronising)
-            return InputRefused(Fault.LITERAL_TOO_LARGE, tag, close=not going)
+            return InputRefused(Fault.LITERAL_TOO_LARGE, tag, close=not going, command=command)
         self._state = _State.LITERAL
         return _CONTINUATION if announced.synchronising else None
 
@@ -463,6 +466,12 @@ class CommandAssembler:
             return False
         self._reset()
         return True
+
+
+def _command_of(line: bytes) -> str:
+    """Read the name of a command from its first line."""
+    found = _COMMAND.match(line)
+    return found.group(1).decode("ascii").upper() if found is not None else ""
 
 
 @attrs.frozen

@@ -110,6 +110,11 @@ EVENTS: Mapping[str, Event] = {
         "account {account}: flags could not be written into file names", {"account": "id"}, LogLevel.warn
     ),
     "store.close.failed": Event("account {account}: the index could not be closed", {"account": "id"}, LogLevel.warn),
+    "store.annotations.deferred": Event(
+        "account {account}: annotations could not be written into the folder of a mailbox; the index has them",
+        {"account": "id"},
+        LogLevel.error,
+    ),
     "store.move.failed": Event("the folder of an account could not be moved", {}, LogLevel.error),
     "store.listener.failed": Event(
         "a listener to changes of account {account} failed", {"account": "id"}, LogLevel.critical

@@ -19,10 +19,10 @@ from mailsuite.interfaces import (
     Expired,
     Expiry,
     IAccountUpkeep,
+    IAnnotatedAccount,
     IBodyFile,
     IChangeBus,
     IDeliveryStore,
-    IMailAccount,
     IMailbox,
     LocalDelivery,
     LocalOutcome,
@@ -36,6 +36,7 @@ from mailsuite.message.summary import Summary, summarize
 from mailsuite.store.changes import ChangeBus
 from mailsuite.store.flags import check_flags
 from mailsuite.store.maildir import INBOX, check_name, find_name, parent_names
+from mailsuite.store.memory_annotations import Annotations, MemoryAnnotating
 from mailsuite.store.memory_body import MemoryBody
 from mailsuite.store.memory_expire import doomed_messages
 from mailsuite.store.memory_mailbox import MemoryMailbox, transfer
@@ -91,6 +92,7 @@ class Mail:
     boxes: dict[str, Box] = attrs.field(factory=dict)
     subscriptions: set[str] = attrs.field(factory=set)
     delivered: dict[str, tuple[int, int]] = attrs.field(factory=dict)
+    annotations: Annotations = attrs.field(factory=Annotations)
     ids: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1))
     validities: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1))
 
@@ -114,9 +116,10 @@ class Mail:
                 del self.boxes[name]
 
     def totals(self) -> tuple[int, int]:
-        """Sum octets and messages."""
+        """Sum octets, those of annotations among them, and messages."""
+        self.annotations.forget({box.mailbox_id for box in self.boxes.values()})
         messages = [message for box in self.boxes.values() for message in box.messages.values()]
-        return sum(len(message.content) for message in messages), len(messages)
+        return sum(len(message.content) for message in messages) + self.annotations.octets(), len(messages)
 
 
 @implementer(IDeliveryStore, IAccountUpkeep)
@@ -315,8 +318,8 @@ class MemoryStore:
         return 0
 
 
-@implementer(IMailAccount)
-class MemoryAccount:
+@implementer(IAnnotatedAccount)
+class MemoryAccount(MemoryAnnotating):
     """The mailboxes of one account."""
 
     remembers = True

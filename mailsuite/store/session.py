@@ -13,16 +13,19 @@ from zope.interface import implementer
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import (
     Account,
+    AnnotationChanges,
+    AnnotationLimits,
     Appended,
     AppendMessage,
     Body,
     Changes,
     Column,
+    Depth,
     History,
+    IAnnotatedAccount,
     IBodyFile,
     IChangeBus,
     ICountsMailboxes,
-    IMailAccount,
     IMailbox,
     IWatchableMailbox,
     MailboxEntry,
@@ -32,7 +35,7 @@ from mailsuite.interfaces import (
     SpecialUse,
     StoreMode,
 )
-from mailsuite.store import mailboxes, messages
+from mailsuite.store import annotations, mailboxes, messages
 from mailsuite.store.index import AccountIndex
 from mailsuite.store.watch import Watch
 
@@ -43,7 +46,7 @@ SEARCH_BATCH = 64
 SEARCH_TURN_SECONDS = 0.05  # then the lane serves others; how long one message takes is up to who sent it
 
 
-@implementer(IMailAccount, ICountsMailboxes)
+@implementer(IAnnotatedAccount, ICountsMailboxes)
 class AccountSession:
     """The mailboxes of one account."""
 
@@ -112,6 +115,26 @@ class AccountSession:
     def quota(self) -> Awaitable[Mapping[str, tuple[int, int]]]:
         """Tell use and limit."""
         return self._run(lambda index: mailboxes.quota(index, self._account.quota_octets))
+
+    @property
+    def _reader(self) -> int:
+        """The account whose private annotations are meant."""
+        return self.account_id
+
+    def annotations(self, name: str, entries: Sequence[str], depth: Depth) -> Awaitable[Mapping[str, bytes]]:
+        """Give entries that have a value."""
+        return self._run(lambda index: annotations.read(index, name, self._reader, entries, depth))
+
+    def annotate(
+        self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits
+    ) -> Awaitable[Sequence[int]]:
+        """Set and remove entries."""
+        quota = self._account.quota_octets
+        return self._run(lambda index: annotations.change(index, name, self._reader, values, limits, quota))
+
+    def annotated(self, since: int | None) -> Awaitable[AnnotationChanges]:
+        """Say which annotations were changed."""
+        return self._run(lambda index: annotations.changed(index, self._reader, since))
 
     def logout(self) -> None:
         """Nothing is kept for the session."""

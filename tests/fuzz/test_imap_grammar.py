@@ -27,7 +27,9 @@ FRAGMENTS = [
     b"\0", b"\xff", b"BODY.PEEK[", b"HEADER.FIELDS (", b"]", b"<0.5>", b"+FLAGS ", b"(\\Seen)", b"OR ", b"NOT ",
     b"CHARSET UTF-8 ", b"SINCE 1-Jan-2020", b"&AOk-", b"&", b"RETURN (", b"(USE (\\Sent))", b"\\Recent", b"NIL",
     b"REPLACE 1 ", b"CATENATE (", b"TEXT ", b"URL ", b"UTF8 (", b"/x/;UID=1 ",
-    b"MIN ", b"ALL ", b"SAVE ", b"$", b"SORT ", b"(REVERSE DATE) ", b"THREAD ", b"REFERENCES ",
+    b"MIN ", b"ALL ", b"SAVE ", b"$", b"GETMETADATA ", b"SETMETADATA ",
+    b"(/private/a ", b"/shared/b", b"(DEPTH 1) ", b"MAXSIZE 5", b"METADATA (",
+    b"SORT ", b"(REVERSE DATE) ", b"THREAD ", b"REFERENCES ",
 ]  # fmt: skip
 
 streams = st.one_of(

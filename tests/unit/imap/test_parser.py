@@ -17,6 +17,7 @@ from mailsuite.imap.sort_grammar import SortCriterion, SortKey
 from mailsuite.imap.threads import ThreadAlgorithm
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import AFTER_LOGIN, CommandAssembler, CommandReceived
+from mailsuite.interfaces.annotations import Depth
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 SET = SequenceSet(((1, 3),))
@@ -49,6 +50,30 @@ COMMANDS = [
     (b'a GETQUOTA ""', commands.GetQuota(b"a", b"")),
     (b"a GETQUOTA {2+}\r\na ", commands.GetQuota(b"a", b"a ")),
     (b"a getquotaroot inbox", commands.GetQuotaRoot(b"a", "INBOX")),
+    (b"a GETMETADATA x /private/comment",
+     commands.GetMetadata(b"a", "x", commands.MetadataRequest(("/private/comment",)))),
+    (b'a GETMETADATA "" ("/shared/a b" /PRIVATE/c {2+}\r\n/d)',
+     commands.GetMetadata(b"a", "", commands.MetadataRequest(("/shared/a b", "/PRIVATE/c", "/d")))),
+    (b"a getmetadata (MAXSIZE 1024 DEPTH infinity) inbox (/shared/a)",
+     commands.GetMetadata(b"a", "INBOX", commands.MetadataRequest(("/shared/a",), 1024, Depth.ALL))),
+    (b'a GETMETADATA "INBOX" (maxsize 0) (/shared/a)',
+     commands.GetMetadata(b"a", "INBOX", commands.MetadataRequest(("/shared/a",), 0))),
+    (b"a GETMETADATA (depth 1) x (MAXSIZE 4294967295) /shared/a",
+     commands.GetMetadata(b"a", "x", commands.MetadataRequest(("/shared/a",), 2**32 - 1, Depth.CHILDREN))),
+    (b'a SETMETADATA Entw&APw-rfe (/private/comment "my \\"own\\"")',
+     commands.SetMetadata(b"a", "Entw\u00fcrfe", {"/private/comment": b'my "own"'})),
+    (b'a SETMETADATA "" (/private/a NIL "/private/b" "NIL" /private/c ~{3+}\r\n\0\xff) /private/d {0+}\r\n)',
+     commands.SetMetadata(
+         b"a", "", {"/private/a": None, "/private/b": b"NIL", "/private/c": b"\0\xff)", "/private/d": b""})),
+    (b'a SETMETADATA x (/private/a "1" /PRIVATE/A "2")', commands.SetMetadata(b"a", "x", {"/PRIVATE/A": b"2"})),
+    (b'a LIST "" % RETURN (METADATA (/private/comment "/shared/comment") CHILDREN)',
+     commands.List(b"a", "", ("%",), extended=True, returns=frozenset({ListReturn.CHILDREN}),
+                   metadata=commands.MetadataRequest(("/private/comment", "/shared/comment")))),
+    (b'a LIST "" % RETURN (STATUS (MESSAGES) METADATA (DEPTH 1 MAXSIZE 5) (/private/comment))',
+     commands.List(b"a", "", ("%",), extended=True, status=(M,),
+                   metadata=commands.MetadataRequest(("/private/comment",), 5, Depth.CHILDREN))),
+    (b'a LIST "" % RETURN (METADATA /private/comment)',
+     commands.List(b"a", "", ("%",), extended=True, metadata=commands.MetadataRequest(("/private/comment",)))),
     (b"a ID NIL", commands.Id(b"a", {})),
     (b"a ID ()", commands.Id(b"a", {})),
     (b'a ID ("Name" "x" "version" NIL)', commands.Id(b"a", {b"name": b"x", b"version": None})),

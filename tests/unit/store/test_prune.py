@@ -81,6 +81,8 @@ def test_an_index_of_the_version_before_may_have_forgotten_whatever_came_before_
         "DELETE FROM expunged WHERE id & 4294967295 = 1",
         "DROP TABLE forgotten",
         "DROP TABLE preview",
+        "DROP TABLE annotation",
+        "DROP TABLE annotation_unwritten",
         "PRAGMA user_version=2",
     ):
         connection.execute(statement)
