@@ -23,7 +23,12 @@ def test_previews_that_take_long_give_up_the_lane_and_are_all_made(bench, monkey
 
 def test_an_index_of_the_version_before_previews_makes_them(bench):
     bench.append(b"Subject: x\r\n\r\nwords")
-    for statement in ("DROP TABLE preview", "PRAGMA user_version=3"):
+    for statement in (
+        "DROP TABLE preview",
+        "DROP TABLE annotation",
+        "DROP TABLE annotation_unwritten",
+        "PRAGMA user_version=3",
+    ):
         bench.index.connection.execute(statement)
     bench.reopen()
     box = bench.box()
