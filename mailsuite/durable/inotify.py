@@ -119,12 +119,21 @@ class FolderNotices:
         """Give the descriptor to wait for."""
         return self._descriptor
 
+    def drain(self) -> None:
+        """Take all notices that there are by now, and tell them; in the reactor thread."""
+        while self._descriptor >= 0 and self._take():
+            pass
+
     def doRead(self) -> None:
         """Take notices, as many as one read gives, and tell them."""
+        self._take()
+
+    def _take(self) -> bool:
+        """Take some; False when there are none."""
         try:
             octets = os.read(self._descriptor, READ_OCTETS)
         except BlockingIOError:
-            return
+            return False
         entry, ended, lost = self._listener.entry, self._listener.ended, self._listener.lost
         position = 0
         while position < len(octets) and self._descriptor >= 0:
@@ -136,6 +145,7 @@ class FolderNotices:
                 ended(number)
             elif length:
                 entry(number, os.fsdecode(octets[position - length : position].rstrip(b"\0")))
+        return True
 
     def connectionLost(self, reason: Failure) -> None:
         """Close: the reactor gives us up."""

@@ -65,6 +65,8 @@ class _Subscription:
 class SessionBus:
     """Carries what the foreign mailbox tells its listener to the one session that has it open."""
 
+    is_alone = False
+
     def __init__(self) -> None:
         self._listeners: list[Callable[[MailboxChange], None]] = []
 

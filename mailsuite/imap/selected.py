@@ -22,6 +22,9 @@ from mailsuite.interfaces import (
 
 T = TypeVar("T")
 
+LOOK_SECONDS = 1.0
+"""Who asks again within this time is watched for: then it is known without looking that nothing has happened."""
+
 
 class Selected:
     """
@@ -48,6 +51,8 @@ class Selected:
         self.remembered = Remembered()
         self._newest = 0
         self._gap = False
+        self._watchable: IWatchableMailbox | None = None
+        self._looked = -LOOK_SECONDS
         self._subscription: ISubscription | None = account.changes.subscribe(account.account_id, self._changed)
 
     async def look(self) -> None:
@@ -66,9 +71,10 @@ class Selected:
 
     def watch(self) -> None:
         """Hear of other programs' changes as of all others, where that can be."""
-        watchable = IWatchableMailbox(self.mailbox, None)
-        if watchable is not None:
-            watchable.watch()
+        if self._watchable is None:
+            self._watchable = IWatchableMailbox(self.mailbox, None)
+        if self._watchable is not None:
+            self._watchable.watch()
 
     @property
     def shows_modseq(self) -> bool:
@@ -107,6 +113,23 @@ class Selected:
             self.view.apply(changes)
             # A notice may be of a MODSEQ that changed nothing the view can see.
             self.view.modseq = max(self.view.modseq, newest)
+
+    async def look_again(self, now: float) -> None:
+        """
+        Bring the view up to date as NOOP does; who asks all the time costs a look now and then.
+
+        Args:
+            now: seconds of any clock.
+
+        Raises:
+            MailError: NOT_FOUND when the mailbox is gone.
+        """
+        if now - self._looked < LOOK_SECONDS:
+            if not self.is_behind and self._watchable is not None and self._watchable.is_quiet:
+                return
+            self.watch()
+        self._looked = now
+        await self.synchronise(always=True)
 
     async def changing(self, work: Awaitable[T]) -> tuple[T, Changes]:
         """

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import attrs
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 ANY_MAILBOX = -1
 
@@ -35,6 +35,8 @@ class IChangeBus(Interface):
     Carries notices at most once. After a gap each listener hears of ANY_MAILBOX, and asks for everything since its own
     MODSEQ.
     """
+
+    is_alone = Attribute("bool: it tells of every commit to the mailboxes before the answer to whoever made it")
 
     def publish(change: MailboxChange) -> None:
         """Tell everybody. Call it in the reactor thread, after the commit."""

@@ -364,6 +364,8 @@ class IWatchableMailbox(Interface):
         now and then.
         """
 
+    is_quiet = Attribute("bool: it is watched, and certain that all that happened to it was told on the bus")
+
 
 class IMailAccount(Interface):
     """

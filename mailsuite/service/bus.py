@@ -21,6 +21,8 @@ class WorkerBus(ChangeBus):
         link: to the parent.
     """
 
+    is_alone = False
+
     def __init__(self, link: Link, clock: IReactorTime) -> None:
         super().__init__()
         self._outbox = Outbox(link, clock)

@@ -31,6 +31,8 @@ class Subscription:
 class ChangeBus:
     """Carries notices within the process; used in the reactor thread only."""
 
+    is_alone = True
+
     def __init__(self) -> None:
         self._accounts: dict[int, list[Subscription]] = {}
         self._log = EventLog(Logger("mailsuite.store.changes"))

@@ -153,6 +153,11 @@ class MailStore:
 
     # accounts
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process of ours serves these mailboxes, so that the bus tells of all commits at once."""
+        return bool(self.bus.is_alone)
+
     def watch_folders(self, open_notices: Callable[[FolderListener], Notices], clock: IReactorTime) -> Watches:
         """
         Hear of what other programs do to mailboxes that somebody waits for, until what is given back is closed.

@@ -244,6 +244,11 @@ class MailboxSession:
         if self._watch is None and self._store.watches is not None:
             self._watch = self._store.watches.watch(self._account, self.mailbox_id)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing can have happened that the bus has not told."""
+        return self._store.is_alone and self._watch is not None and self._watch.is_quiet
+
     def close(self) -> None:
         """Let other programs see the flags that were set."""
         if self._watch is not None:

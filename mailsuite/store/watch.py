@@ -47,6 +47,9 @@ class Notices(Protocol):
     def ignore(self, number: int) -> None:
         """Watch it no longer."""
 
+    def drain(self) -> None:
+        """Tell all that there is to tell by now."""
+
     def close(self) -> None:
         """Watch nothing any more."""
 
@@ -82,6 +85,11 @@ class Watch:
 
     _watches: "Watches"
     _watched: WatchedMailbox | None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is certain that nothing happened to the folder since it was last looked at."""
+        return self._watched is not None and self._watches.is_quiet(self._watched)
 
     def close(self) -> None:
         """Wait no longer; may be called twice."""
@@ -155,6 +163,15 @@ class Watches:
         if watched.users <= 0 and self._mailboxes.get(key) is watched:
             del self._mailboxes[key]
             self._release(watched)
+
+    def is_quiet(self, watched: WatchedMailbox) -> bool:
+        """Whether a mailbox is watched, and nothing was told of it that was not looked at."""
+        if self._notices is None or not watched.numbers:
+            return False
+        self._notices.drain()
+        return bool(watched.numbers) and not (
+            watched.ended or watched.looking or watched.due is not None or watched.names is None or watched.names
+        )
 
     def close(self) -> None:
         """Hear nothing any more."""

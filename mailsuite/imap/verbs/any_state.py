@@ -21,7 +21,7 @@ async def noop(session: Session, command: commands.Noop) -> Reply:
     """NOOP, which looks for changes (RFC 3501 section 6.1.2)."""
     del command
     if session.selected is not None:
-        await session.selected.synchronise(always=True)
+        await session.selected.look_again(session.seconds())
     return Reply("NOOP completed")
 
 

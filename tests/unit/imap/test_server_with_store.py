@@ -1,12 +1,17 @@
 """IMAP on our own stores: what the interfaces promise to each other, in one session."""
 
 import re
+from functools import partial
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
 
+from mailsuite.durable import FolderNotices
 from mailsuite.interfaces import LocalDelivery
+from mailsuite.store.maildir import home_of
 
 MULTIPART = (
     b"From: a@example.test\r\nSubject: parts\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n"
@@ -425,3 +430,34 @@ def test_orders_and_threads_are_right_again_whatever_came_and_went(connect):
     assert client.ok(sort) == [b"* SORT 6 5 4 3 2 1"]
     assert client.ok(b"UID " + thread) == connect().select().ok(b"UID " + thread)
     assert client.ok(b"UID " + thread) != client.ok(thread)
+
+
+def test_who_asks_all_the_time_is_answered_without_a_look_while_it_is_quiet(make_server, mail):
+    """The first look of each second is a real one, and so is each one after something has happened."""
+    store, connect = make_server("maildir")
+    reactor = Clock()
+    reactor.addReader = reactor.removeReader = lambda reader: None
+    store.watch_folders(partial(FolderNotices, reactor), reactor)
+    client, other = connect().select(), connect()
+    looks = []
+    run = store.run
+
+    def count(account, job):
+        looks.append(job)
+        return run(account, job)
+
+    store.run = count
+    selected = client.server.session.mailbox
+    selected.mailbox._run = partial(count, selected.mailbox._account)
+    client.ok(b"NOOP")
+    client.ok(b"NOOP")  # now it is watched
+    looks.clear()
+    for _ in range(5):
+        assert client.ok(b"NOOP") == []
+    assert looks == []
+    append(other, mail())
+    assert client.ok(b"NOOP") == [b"* 1 EXISTS", b"* 1 RECENT"]
+    home = home_of(store.settings.maildir_root, store.settings.layout, 1, "alice@example.test")
+    Path(home.path, "new", "by.another").write_bytes(mail())
+    assert b"* 2 EXISTS" in client.ok(b"NOOP")
+    store.watches.close()

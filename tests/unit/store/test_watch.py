@@ -383,3 +383,25 @@ def test_at_the_end_nothing_is_left(programs, box):
     box.close()
     programs.bench.box().watch()
     assert programs.reactor.readers == []
+
+
+def test_it_is_quiet_until_something_happens_that_nobody_has_looked_at(programs, box):
+    assert box.is_quiet
+    programs.added("one")
+    assert not box.is_quiet  # without waiting for the reactor
+    programs.hear()
+    assert not box.is_quiet or programs.bench.mail()
+    programs.hear(1)
+    assert box.is_quiet
+    (programs.bench.inbox / "new/one").unlink()
+    assert not box.is_quiet
+    programs.hear(1)
+    assert box.is_quiet
+    box.close()
+    assert not box.is_quiet
+
+
+def test_it_is_never_quiet_where_nobody_watches_or_others_serve_the_account(programs, box):
+    assert not programs.bench.box().is_quiet
+    programs.bench.store.bus.is_alone = False
+    assert not box.is_quiet
