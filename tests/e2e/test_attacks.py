@@ -146,7 +146,7 @@ def _stored(demo, login):
     with demo.imap(login) as client:
         client.select("INBOX", readonly=True)
         _, (found,) = client.search(None, "ALL")
-        return [client.fetch(number, "(BODY.PEEK[])")[1][0][1] for number in found.split()]
+        return [client.fetch(number, "(BINARY.PEEK[])")[1][0][1] for number in found.split()]
 
 
 # Smuggling
