@@ -1,6 +1,14 @@
 """The plug points: zope interfaces that other programs may provide, and the values that cross them."""
 
-from mailsuite.interfaces.accounts import Account, IAccounts, ICheckerPlugin, IRealmPlugin, Resolution, ResolutionKind
+from mailsuite.interfaces.accounts import (
+    Account,
+    IAccountNumbers,
+    IAccounts,
+    ICheckerPlugin,
+    IRealmPlugin,
+    Resolution,
+    ResolutionKind,
+)
 from mailsuite.interfaces.delivery import IBinaryMailReceiver, IMailReceiver, IMailTransaction, Receipt
 from mailsuite.interfaces.dns import (
     AAAA,
@@ -21,6 +29,28 @@ from mailsuite.interfaces.dns import (
     TLSARecord,
 )
 from mailsuite.interfaces.policy import Claim, Grant, IThrottle
+from mailsuite.interfaces.rights import (
+    ALL_RIGHTS,
+    ANYONE,
+    FLAG_RIGHTS,
+    NO_RIGHTS,
+    RIGHTS_ENTRIES_MAX,
+    WRITING_RIGHTS,
+    Grantable,
+    IGuestAccount,
+    IGuestMailbox,
+    IRemovingMailbox,
+    IRightsAccount,
+    ISharingStore,
+    Right,
+    Rights,
+    RightsMode,
+    allowed_flags,
+    combine_rights,
+    parse_rights,
+    right_of_flag,
+    rights_text,
+)
 from mailsuite.interfaces.services import ANY_MAILBOX, IChangeBus, ISubscription, MailboxChange
 from mailsuite.interfaces.storage import (
     CACHED_FIELDS,
@@ -50,15 +80,21 @@ from mailsuite.interfaces.storage import (
 
 __all__ = [
     "AAAA",
+    "ALL_RIGHTS",
+    "ANYONE",
     "ANY_MAILBOX",
     "CACHED_FIELDS",
     "CNAME",
+    "FLAG_RIGHTS",
     "MX",
+    "NO_RIGHTS",
     "PTR",
     "RECORD_TYPES",
+    "RIGHTS_ENTRIES_MAX",
     "SOA",
     "TLSA",
     "TXT",
+    "WRITING_RIGHTS",
     "A",
     "Account",
     "Answer",
@@ -71,7 +107,9 @@ __all__ = [
     "Expired",
     "Expiry",
     "Grant",
+    "Grantable",
     "History",
+    "IAccountNumbers",
     "IAccountUpkeep",
     "IAccounts",
     "IBinaryMailReceiver",
@@ -79,12 +117,17 @@ __all__ = [
     "IChangeBus",
     "ICheckerPlugin",
     "IDeliveryStore",
+    "IGuestAccount",
+    "IGuestMailbox",
     "IMailAccount",
     "IMailReceiver",
     "IMailTransaction",
     "IMailbox",
     "IRealmPlugin",
+    "IRemovingMailbox",
     "IResolver",
+    "IRightsAccount",
+    "ISharingStore",
     "ISubscription",
     "IThrottle",
     "LocalDelivery",
@@ -99,10 +142,18 @@ __all__ = [
     "RecordType",
     "Resolution",
     "ResolutionKind",
+    "Right",
+    "Rights",
+    "RightsMode",
     "SOARecord",
     "Snapshot",
     "SpecialUse",
     "StoreMode",
     "TLSARecord",
     "Usage",
+    "allowed_flags",
+    "combine_rights",
+    "parse_rights",
+    "right_of_flag",
+    "rights_text",
 ]

@@ -100,6 +100,15 @@ EVENTS: Mapping[str, Event] = {
         "account {account}: flags could not be written into file names", {"account": "id"}, LogLevel.warn
     ),
     "store.close.failed": Event("account {account}: the index could not be closed", {"account": "id"}, LogLevel.warn),
+    "store.rights.changed": Event(
+        "account {account}: {guest} now has the rights {rights!r} on mailbox {mailbox}, given by account {by}",
+        {"guest": "id of an account, 0 is anyone", "rights": "letters", "mailbox": "its id", "by": "id of an account"},
+    ),
+    "store.rights.deferred": Event(
+        "account {account}: rights could not be written into the folder of a mailbox; the index has them",
+        {},
+        LogLevel.error,
+    ),
     "store.move.failed": Event("the folder of an account could not be moved", {}, LogLevel.error),
     "store.listener.failed": Event(
         "a listener to changes of account {account} failed", {"account": "id"}, LogLevel.critical

@@ -10,7 +10,7 @@ import attrs
 
 from mailsuite.durable import InlineLane, Lane, is_damage
 from mailsuite.errors import Kind, MailError
-from mailsuite.store import reindex, statements
+from mailsuite.store import reindex, rights, statements
 from mailsuite.store.carry import forget_previous
 from mailsuite.store.index import AccountIndex, Place, UnfinishedIndexError
 from mailsuite.store.lock import AccountLock
@@ -188,12 +188,13 @@ class OpenAccounts:
         try:
             alone = lock.enter()
             index = self._open_index(account_id, home, lock, alone=alone)
-            if index.recovering:
-                try:
+            try:
+                if index.recovering:
                     recover(index)
-                except BaseException:
-                    index.database.close()
-                    raise
+                rights.write_all(index)
+            except BaseException:
+                index.database.close()
+                raise
         except BaseException:
             lock.close()
             raise

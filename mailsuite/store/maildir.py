@@ -21,6 +21,7 @@ INDEX = "index.db"
 LOCK = "index.lock"
 STATE = "mailbox.state"
 UIDS = "mailbox.uids"
+RIGHTS = "mailbox.rights"
 TMP = "tmp"
 SUBFOLDERS = (TMP, "new", "cur")
 

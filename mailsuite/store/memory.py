@@ -6,46 +6,48 @@ Nothing blocks, so every call does its work at once, in the reactor thread.
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 from zope.interface import implementer
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import (
+    ANYONE,
     Account,
     Appended,
     AppendMessage,
     Body,
-    Changes,
-    Column,
     Expired,
     Expiry,
-    History,
     IAccountUpkeep,
     IBodyFile,
     IChangeBus,
     IDeliveryStore,
     IMailAccount,
     IMailbox,
+    ISharingStore,
     LocalDelivery,
     LocalOutcome,
     MailboxChange,
     MailboxEntry,
     MailboxStatus,
-    PartOffsets,
-    Snapshot,
+    Rights,
     SpecialUse,
-    StoreMode,
     Usage,
+    allowed_flags,
 )
-from mailsuite.message.mime import parse_parts
 from mailsuite.message.summary import Summary, summarize
 from mailsuite.store.changes import ChangeBus
 from mailsuite.store.flags import check_flags
 from mailsuite.store.maildir import INBOX, check_name, find_name, parent_names
 from mailsuite.store.memory_body import MemoryBody
 from mailsuite.store.memory_expire import doomed_messages
+from mailsuite.store.memory_mailbox import MemoryMailbox, transfer
 from mailsuite.store.settings import StorageSettings
+
+if TYPE_CHECKING:
+    from mailsuite.store.memory_guest import MemoryGuest
 
 _ATTRIBUTES = {
     "Archive": SpecialUse.ARCHIVE,
@@ -86,6 +88,7 @@ class Box:
     messages: dict[int, Message] = attrs.field(factory=dict)
     expunged: dict[int, int] = attrs.field(factory=dict)
     keywords: dict[str, str] = attrs.field(factory=dict)
+    rights: dict[int, Rights] = attrs.field(factory=dict)
 
 
 @attrs.define
@@ -112,6 +115,18 @@ class Mail:
         self.boxes[name] = box
         return box
 
+    def nearest(self, name: str) -> Box | None:
+        """Find the nearest mailbox above a name."""
+        above = [self.boxes[parent] for parent in parent_names(name) if parent in self.boxes]
+        return next((box for box in reversed(above) if box.selectable), None)
+
+    def make_below(self, name: str, special_use: frozenset[SpecialUse] = frozenset()) -> Box:
+        """Make a mailbox with the rights of the nearest one above (RFC 4314 section 4)."""
+        box = self.make(name, special_use)
+        above = self.nearest(name)
+        box.rights = dict(above.rights) if above is not None else {}
+        return box
+
     def drop_lonely_names(self) -> None:
         """Forget mere names that have nothing below them any more."""
         for name in [box.name for box in self.boxes.values() if not box.selectable]:
@@ -124,7 +139,7 @@ class Mail:
         return sum(len(message.content) for message in messages), len(messages)
 
 
-@implementer(IDeliveryStore, IAccountUpkeep)
+@implementer(IDeliveryStore, IAccountUpkeep, ISharingStore)
 class MemoryStore:
     """
     Mail that ends with the process.
@@ -151,6 +166,20 @@ class MemoryStore:
     def account(self, account: Account) -> "MemoryAccount":
         """Give an account's mailboxes, for one session."""
         return MemoryAccount(self, self.mail(account.account_id), account)
+
+    def guest(self, owner: Account, guest_id: int) -> "MemoryGuest":
+        """Give an account the mailboxes of another, as far as its rights go, for one session."""
+        from mailsuite.store.memory_guest import MemoryGuest
+
+        return MemoryGuest(self, self.mail(owner.account_id), owner, guest_id)
+
+    async def sharers(self, guest_id: int) -> Sequence[int]:
+        """List the accounts that have granted something to this one."""
+        return [
+            owner
+            for owner, mail in sorted(self._accounts.items())
+            if owner != guest_id and any({guest_id, ANYONE} & set(box.rights) for box in mail.boxes.values())
+        ]
 
     def mail(self, account_id: int) -> Mail:
         """Find an account, making its first mailboxes."""
@@ -206,9 +235,9 @@ class MemoryStore:
         box.messages[message.uid] = message
         return message
 
-    def copy(self, box: Box, message: Message) -> Message:
-        """Add a copy of a message."""
-        copied = self.add(box, message.content, message.flags, message.date)
+    def copy(self, box: Box, message: Message, rights: Rights) -> Message:
+        """Add a copy of a message, with the flags that the rights cover."""
+        copied = self.add(box, message.content, allowed_flags(message.flags, rights), message.date)
         copied.email_id = message.email_id
         return copied
 
@@ -363,8 +392,8 @@ class MemoryAccount:
         if len(boxes) + len(missing) + 1 > self._store.settings.mailboxes_max:
             raise MailError(Kind.OVER_QUOTA, "there are too many mailboxes")
         for parent in missing:
-            self._mail.make(parent)
-        box = self._mail.make(name, special_use)
+            self._mail.make_below(parent)
+        box = self._mail.make_below(name, special_use)
         self._store.told(self._mail)
         return box.mailbox_id
 
@@ -403,7 +432,7 @@ class MemoryAccount:
             raise MailError(Kind.INVALID, "a mailbox cannot be moved below itself")
         for parent in parent_names(new):
             if parent not in boxes:
-                self._mail.make(parent)
+                self._mail.make_below(parent)
         if old == INBOX:
             inbox, box = boxes[INBOX], self._mail.make(new)
             inbox.modseq += 1
@@ -440,7 +469,9 @@ class MemoryAccount:
         uids = []
         for message, content, flag_names in zip(messages, contents, flags, strict=True):
             date = int(self._store.clock()) if message.internal_date is None else message.internal_date
-            uids.append(self._store.add(box, content, flag_names, date).uid)
+            added = self._store.add(box, content, flag_names, date)
+            added.email_id = message.email_id or added.email_id
+            uids.append(added.uid)
             if isinstance(message.content, Body):
                 self._store.bodies.pop(message.content.path, None)
         self._store.told(self._mail, box)
@@ -461,217 +492,3 @@ class MemoryAccount:
 
     def logout(self) -> None:
         """Nothing is kept for the session."""
-
-
-def transfer(store: MemoryStore, source: Box, target: Box, messages: Sequence[Message], *, move: bool) -> list[int]:
-    """Copy or move messages between mailboxes whose MODSEQs are already the new ones; give the new UIDs."""
-    uids = []
-    for message in messages:
-        if move:
-            del source.messages[message.uid]
-            source.expunged[message.uid] = source.modseq
-        uids.append(store.copy(target, message).uid)
-    return uids
-
-
-@implementer(IMailbox)
-class MemoryMailbox:
-    """One selected mailbox."""
-
-    def __init__(self, store: MemoryStore, mail: Mail, box: Box, quota_octets: int, *, read_only: bool) -> None:
-        self._store = store
-        self._mail = mail
-        self._opened = box
-        self._quota_octets = quota_octets
-        self.mailbox_id = box.mailbox_id
-        self.name = box.name
-        self.read_only = read_only
-
-    @property
-    def _box(self) -> Box:
-        if not self._opened.selectable:
-            raise MailError(Kind.NOT_FOUND, "the mailbox is gone")
-        return self._opened
-
-    def _some(self, uids: Sequence[int]) -> list[Message]:
-        messages = self._box.messages
-        return [messages[uid] for uid in sorted(set(uids)) if uid in messages]
-
-    def _take_recent(self, box: Box, uids: Iterable[int]) -> frozenset[int]:
-        recent = frozenset(uid for uid in uids if uid >= box.recent)
-        if not self.read_only:
-            box.recent = box.uidnext
-        return recent
-
-    def _ensure_writable(self) -> None:
-        if self.read_only:
-            raise MailError(Kind.DENIED, "the mailbox is open for reading only")
-
-    async def snapshot(self) -> Snapshot:
-        """Look at everything once."""
-        box = self._box
-        return Snapshot(
-            uidvalidity=box.uidvalidity,
-            uidnext=box.uidnext,
-            highest_modseq=box.modseq,
-            uids=list(box.messages),
-            flags=[message.flags for message in box.messages.values()],
-            keywords=frozenset(box.keywords.values()),
-            recent=self._take_recent(box, box.messages),
-        )
-
-    async def changes(self, since_modseq: int) -> Changes:
-        """Say what happened since."""
-        box = self._box
-        if box.modseq <= since_modseq:
-            return Changes(modseq=box.modseq, expunged=(), flags=(), added=(), recent=frozenset())
-        changed = [message for message in box.messages.values() if message.modseq > since_modseq]
-        added = [message.uid for message in changed if message.added > since_modseq]
-        return Changes(
-            modseq=box.modseq,
-            expunged=sorted(uid for uid, modseq in box.expunged.items() if modseq > since_modseq),
-            flags=[(message.uid, message.flags, message.modseq) for message in changed],
-            added=added,
-            recent=self._take_recent(box, added),
-            keywords=frozenset(box.keywords.values()),
-        )
-
-    async def history(self, since_modseq: int) -> History:
-        """Say what happened since any MODSEQ; nothing is ever forgotten."""
-        box = self._box
-        changed = [message for message in box.messages.values() if message.modseq > since_modseq]
-        return History(
-            modseq=box.modseq,
-            flags=[(message.uid, message.flags, message.modseq) for message in changed],
-            expunged=sorted(uid for uid, modseq in box.expunged.items() if modseq > since_modseq),
-            complete=True,
-        )
-
-    async def fetch(self, uids: Sequence[int], columns: Sequence[Column]) -> Sequence[tuple[object, ...]]:
-        """Give columns of messages."""
-        getters = [_GETTERS[column] for column in columns if column is not Column.UID]
-        return [(message.uid, *(get(message) for get in getters)) for message in self._some(uids)]
-
-    def _content(self, uid: int) -> bytes:
-        message = self._box.messages.get(uid)
-        if message is None:
-            raise MailError(Kind.EXPUNGED, "the message is gone")
-        return message.content
-
-    async def read(self, uid: int, offset: int, length: int) -> bytes:
-        """Read octets of a message."""
-        return self._content(uid)[offset : offset + length]
-
-    async def read_many(self, uids: Sequence[int], limit_octets: int) -> Sequence[tuple[int, bytes]]:
-        """Read whole messages while they fit, but at least one."""
-        found: list[tuple[int, bytes]] = []
-        total = 0
-        for message in self._some(uids):
-            total += len(message.content)
-            if found and total > limit_octets:
-                break
-            found.append((message.uid, message.content))
-        return found
-
-    async def parts(self, uid: int) -> PartOffsets:
-        """Find the MIME parts of a message."""
-        return parse_parts(self._content(uid))
-
-    async def store_flags(
-        self, uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None
-    ) -> tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]:
-        """Change flags."""
-        self._ensure_writable()
-        box = self._box
-        flags = check_flags(flags)
-        messages = self._some(uids)
-        late = [message for message in messages if unchanged_since is not None and message.modseq > unchanged_since]
-        messages = [message for message in messages if message not in late]
-        if mode is not StoreMode.REMOVE and messages:
-            flags = self._store.keywords(box, flags)
-        became = {message.uid: _combine(message.flags, mode, flags) for message in messages}
-        if any(became[message.uid] != message.flags for message in messages):
-            box.modseq += 1
-            for message in messages:
-                if became[message.uid] != message.flags:
-                    message.flags = became[message.uid]
-                    message.modseq = box.modseq
-            self._store.told(self._mail, box)
-        result = [(message.uid, message.flags, message.modseq) for message in messages]
-        return result, [message.uid for message in late]
-
-    async def expunge(self, uids: Sequence[int] | None) -> Sequence[int]:
-        r"""Remove messages that carry ``\Deleted``."""
-        self._ensure_writable()
-        box = self._box
-        messages = list(box.messages.values()) if uids is None else self._some(uids)
-        doomed = [message.uid for message in messages if "\\Deleted" in message.flags]
-        if doomed:
-            box.modseq += 1
-            for uid in doomed:
-                del box.messages[uid]
-                box.expunged[uid] = box.modseq
-            self._store.told(self._mail, box)
-        return doomed
-
-    async def copy_to(self, uids: Sequence[int], name: str) -> Appended:
-        """Copy to another mailbox."""
-        target = self._mail.find(name)
-        messages = self._some(uids)
-        size = sum(len(message.content) for message in messages)
-        if messages:
-            self._store.check_quota(self._mail, self._quota_octets, size, len(messages))
-        return self._transfer(target, messages, move=False)
-
-    async def move_to(self, uids: Sequence[int], name: str) -> Appended:
-        """Move to another mailbox."""
-        self._ensure_writable()
-        return self._transfer(self._mail.find(name), self._some(uids), move=True)
-
-    def _transfer(self, target: Box, messages: Sequence[Message], *, move: bool) -> Appended:
-        if not messages:
-            return Appended(uidvalidity=target.uidvalidity, uids=())
-        box = self._box
-        self._store.keywords(target, frozenset().union(*(message.flags for message in messages)))
-        changed = [box, target] if move and box is not target else [target]
-        for each in changed:
-            each.modseq += 1
-        uids = transfer(self._store, box, target, messages, move=move)
-        self._store.told(self._mail, *changed)
-        return Appended(uidvalidity=target.uidvalidity, uids=uids, source_uids=[message.uid for message in messages])
-
-    async def search_text(
-        self, uids: Sequence[int], test: Callable[[Callable[[int, int], bytes], int], bool]
-    ) -> Sequence[int]:
-        """Run a test over the octets of messages."""
-        return [message.uid for message in self._some(uids) if test(_reader(message.content), len(message.content))]
-
-    def close(self) -> None:
-        """Nothing is kept for the session."""
-
-
-def _reader(content: bytes) -> Callable[[int, int], bytes]:
-    return lambda offset, length: content[offset : offset + length]
-
-
-def _combine(old: frozenset[str], mode: StoreMode, flags: frozenset[str]) -> frozenset[str]:
-    if mode is StoreMode.ADD:
-        return old | flags
-    if mode is StoreMode.REMOVE:
-        lower = {flag.lower() for flag in flags}
-        return frozenset(flag for flag in old if flag.lower() not in lower)
-    return flags
-
-
-_GETTERS: Mapping[Column, Callable[[Message], object]] = {
-    Column.FLAGS: lambda message: message.flags,
-    Column.MODSEQ: lambda message: message.modseq,
-    Column.INTERNAL_DATE: lambda message: message.date,
-    Column.SIZE: lambda message: len(message.content),
-    Column.ENVELOPE: lambda message: message.summary.envelope,
-    Column.BODY: lambda message: message.summary.body,
-    Column.BODYSTRUCTURE: lambda message: message.summary.bodystructure,
-    Column.HEADER: lambda message: message.summary.header,
-    Column.EMAIL_ID: lambda message: message.email_id,
-    Column.SAVED: lambda message: message.saved,
-}

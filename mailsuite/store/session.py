@@ -6,7 +6,7 @@ import secrets
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from zope.interface import implementer
 
@@ -23,6 +23,7 @@ from mailsuite.interfaces import (
     IChangeBus,
     IMailAccount,
     IMailbox,
+    IRemovingMailbox,
     MailboxEntry,
     MailboxStatus,
     PartOffsets,
@@ -35,6 +36,8 @@ from mailsuite.store.index import AccountIndex
 
 if TYPE_CHECKING:
     from mailsuite.store.maildirstore import MailStore
+
+T = TypeVar("T")
 
 SEARCH_BATCH = 64
 SEARCH_TURN_SECONDS = 0.05  # then the lane serves others; how long one message takes is up to who sent it
@@ -106,18 +109,20 @@ class AccountSession:
         """Nothing is kept for the session."""
 
 
-@implementer(IMailbox)
+@implementer(IRemovingMailbox)
 class MailboxSession:
     """One selected mailbox."""
 
     def __init__(self, store: "MailStore", account: Account, mailbox_id: int, name: str, *, read_only: bool) -> None:
         self._store = store
         self._account = account
-        self._run = partial(store.run, account)
         self._changed = False
         self.mailbox_id = mailbox_id
         self.name = name
         self.read_only = read_only
+
+    def _run(self, job: Callable[[AccountIndex], T]) -> Awaitable[T]:
+        return self._store.run(self._account, job)
 
     def snapshot(self) -> Awaitable[Snapshot]:
         """Look at everything once."""
@@ -161,6 +166,11 @@ class MailboxSession:
         r"""Remove messages that carry ``\Deleted``."""
         self._ensure_writable()
         return await self._run(lambda index: messages.expunge(index, self.mailbox_id, uids))
+
+    async def remove(self, uids: Sequence[int]) -> Sequence[int]:
+        """Remove messages that have gone to another account."""
+        self._ensure_writable()
+        return await self._run(lambda index: messages.remove(index, self.mailbox_id, uids))
 
     def copy_to(self, uids: Sequence[int], name: str) -> Awaitable[Appended]:
         """Copy to another mailbox."""
