@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from mailsuite.imap.names import SEPARATOR, canonical_name, check_name, decode_name, decode_utf7
+from mailsuite.imap.names import SEPARATOR, canonical_name, check_name, decode_given, decode_name, other_form
 from mailsuite.imap.search_grammar import MONTHS
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.tokens import BadCommandError, Tokens
@@ -30,18 +30,27 @@ _FLAGS = {flag.lower().encode("ascii"): flag for flag in SYSTEM_FLAGS}
 def take_mailbox(tokens: Tokens) -> str:
     """Take a space and the name of a mailbox. Raises BadCommandError, as all of these."""
     tokens.space()
-    return decode_name(tokens.astring("a mailbox name"))
+    return decode_name(tokens.astring("a mailbox name"), utf8=tokens.utf8)
 
 
-def take_new_mailbox(tokens: Tokens) -> str:
-    """Read a name to be made; a separator at its end only says that there will be others below."""
+def take_mailbox_as_given(tokens: Tokens) -> tuple[str, str]:
+    """Take a space and the name of a mailbox; give also another form of it, if the client wrote that."""
     tokens.space()
-    octets = tokens.astring("a mailbox name")
-    name = canonical_name(decode_utf7(octets))
-    if len(name) > 1:
-        name = name.removesuffix(SEPARATOR)
+    given = decode_given(tokens.astring("a mailbox name"), utf8=tokens.utf8)
+    name = canonical_name(given)
     check_name(name)
-    return name
+    return name, other_form(given, name)
+
+
+def take_new_mailbox(tokens: Tokens) -> tuple[str, str]:
+    """As `take_mailbox_as_given`; a separator at the end only says that there will be others below."""
+    tokens.space()
+    given = decode_given(tokens.astring("a mailbox name"), utf8=tokens.utf8)
+    if len(given) > 1:
+        given = given.removesuffix(SEPARATOR)
+    name = canonical_name(given)
+    check_name(name)
+    return name, other_form(given, name)
 
 
 def take_flag(tokens: Tokens) -> str:

@@ -7,16 +7,19 @@ what was asked for is read, a piece at a time, never faster than the client take
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NoReturn
 
 import attrs
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap.fetch_format import Plan, Row
-from mailsuite.imap.fetch_grammar import BodySection, FetchItems
+from mailsuite.imap.fetch_grammar import BodySection, FetchItems, SectionForm
 from mailsuite.imap.sections import (
+    UnknownEncodingError,
     answer,
     cached_fields,
     cut,
+    encoding_of,
     extent,
     from_content,
     is_cached,
@@ -25,9 +28,12 @@ from mailsuite.imap.sections import (
     partial,
     picked_fields,
     selects_fields,
+    size_answer,
+    without_nul,
 )
 from mailsuite.imap.session import ConnectionGone, Session
 from mailsuite.interfaces import IMailbox
+from mailsuite.message.decode import IDENTITY, Decoder, decoder_for
 from mailsuite.message.header import HEADER_MAX_OCTETS, find_empty_line
 from mailsuite.message.mime import parse_parts
 
@@ -56,6 +62,37 @@ class Wanted:
     closing: bytes
 
 
+@attrs.frozen
+class Encoded:
+    """
+    A part of a large message that is to be decoded.
+
+    Args:
+        start: where its octets begin in the message.
+        end: where they end.
+        octets: how many those are that were asked for, decoded.
+    """
+
+    start: int
+    end: int
+    encoding: str
+    octets: int
+
+
+@attrs.define
+class Lost:
+    """
+    What could not be told.
+
+    Args:
+        missing: messages that had no octets any more.
+        undecodable: messages with a part whose encoding nobody knows.
+    """
+
+    missing: int = 0
+    undecodable: int = 0
+
+
 async def write_bodies(
     session: Session,
     items: FetchItems,
@@ -63,15 +100,16 @@ async def write_bodies(
     openings: Sequence[bytes],
     rows: Sequence[Row],
     fresh: Mapping[int, bytes],
-) -> int:
+    lost: Lost,
+) -> None:
     """
-    Write the answers of some messages; return how many had no octets any more.
+    Write the answers of some messages.
 
     Args:
         fresh: by UID, what is to be told as well, since this FETCH changed it.
+        lost: counts those that have no answer.
     """
-    writing = Bodies(session, items)
-    missing = 0
+    writing = Bodies(session, items, lost)
     space = b" " if items.attributes else b""
     wanted = [
         Wanted(
@@ -87,10 +125,9 @@ async def write_bodies(
     for batch in _batches(wanted, small_max):
         # Reading the next batch ahead gains nothing: the store's thread and this one would wait for each other.
         if batch[0].size > small_max:
-            missing += not await writing.write_large(batch[0])
+            await writing.write_large(batch[0])
         else:
-            missing += await writing.write_small(batch)
-    return missing
+            await writing.write_small(batch)
 
 
 def _batches(wanted: Sequence[Wanted], small_max: int) -> Iterator[list[Wanted]]:
@@ -113,17 +150,17 @@ def _batches(wanted: Sequence[Wanted], small_max: int) -> Iterator[list[Wanted]]
 class Bodies:
     """Writes the sections of messages."""
 
-    def __init__(self, session: Session, items: FetchItems) -> None:
+    def __init__(self, session: Session, items: FetchItems, lost: Lost) -> None:
         self._session = session
+        self._lost = lost
         self._mailbox: IMailbox = session.mailbox.mailbox
         self._sections = items.sections
         self.whole = any(is_whole(section) for section in items.sections)
 
-    async def write_small(self, batch: Sequence[Wanted]) -> int:
-        """Read messages together and write them; return how many are gone."""
+    async def write_small(self, batch: Sequence[Wanted]) -> None:
+        """Read messages together and write them."""
         contents = dict(await self._mailbox.read_many([message.uid for message in batch], BATCH_OCTETS))
         pieces: list[bytes] = []
-        missing = 0
         seconds = self._session.seconds
         turn_ends = seconds() + TURN_SECONDS
         for message in batch:
@@ -132,47 +169,61 @@ class Bodies:
                 turn_ends = seconds() + TURN_SECONDS
             content = contents.get(message.uid)
             if content is None:
-                missing += 1
+                self._lost.missing += 1
                 continue
             parts = functools.cache(functools.partial(parse_parts, content))
-            answers = [
-                answer(
-                    section,
-                    cached_fields(message.header, section)
-                    if is_cached(section)
-                    else from_content(content, parts, section),
-                )
-                for section in self._sections
-            ]
+            try:
+                answers = [
+                    answer(
+                        section,
+                        cached_fields(message.header, section)
+                        if is_cached(section)
+                        else from_content(content, parts, section),
+                    )
+                    for section in self._sections
+                ]
+            except UnknownEncodingError:
+                self._lost.undecodable += 1
+                continue
             pieces += (message.opening, b" ".join(answers), message.closing)
         self._session.connection.write(b"".join(pieces))
         await self._session.connection.drained()
-        return missing
 
-    async def write_large(self, message: Wanted) -> bool:
-        """Write one message in pieces; False when it is gone."""
+    async def write_large(self, message: Wanted) -> None:
+        """Write one message in pieces."""
         connection = self._session.connection
         try:
             found = [await self._find(message, section) for section in self._sections]
+        except UnknownEncodingError:
+            self._lost.undecodable += 1
+            return
         except MailError as error:
-            if error.kind is Kind.EXPUNGED:
-                return False
-            raise
+            if error.kind is not Kind.EXPUNGED:
+                raise
+            self._lost.missing += 1
+            return
         before = message.opening
         for section, place in zip(self._sections, found, strict=True):
             if place is None or isinstance(place, bytes):
                 connection.write(before + answer(section, place))
+            elif isinstance(place, Encoded):
+                await self._write_decoded(message.uid, section, place, before)
+            elif section.form is SectionForm.SIZE:
+                connection.write(before + size_answer(section, place[1] - place[0]))
             else:
-                start, end = place
-                connection.write(b"%b%b {%d}\r\n" % (before, section.label, end - start))
-                await self._stream(message.uid, start, end)
+                await self._write_plain(message.uid, section, *place, before)
             before = b" "
         connection.write(message.closing)
         await connection.drained()
-        return True
 
-    async def _find(self, message: Wanted, section: BodySection) -> bytes | tuple[int, int] | None:
-        """Give a section's octets when they are few, or where they lie."""
+    async def _find(self, message: Wanted, section: BodySection) -> bytes | tuple[int, int] | Encoded | None:
+        """
+        Give a section's octets when they are few, or where they lie.
+
+        Raises:
+            MailError: EXPUNGED.
+            UnknownEncodingError: it cannot be decoded.
+        """
         if is_cached(section):
             return cached_fields(message.header, section)
         if is_whole(section):
@@ -181,9 +232,12 @@ class Bodies:
         if is_header(section):
             header = await self._header(message)
             return cut(picked_fields(header, section) if selects_fields(section) else header, section)
-        found = extent(await self._mailbox.parts(message.uid), section)
+        parts = await self._mailbox.parts(message.uid)
+        found = extent(parts, section)
         if found is None:
             return None
+        if section.form is not SectionForm.OCTETS and (encoding := encoding_of(parts, section)) not in IDENTITY:
+            return await self._measure(message.uid, section, *found, encoding)
         if selects_fields(section):
             start, end = found
             octets = await self._mailbox.read(message.uid, start, min(end - start, HEADER_MAX_OCTETS))
@@ -201,19 +255,78 @@ class Bodies:
                 return octets
             length *= 4
 
-    async def _stream(self, uid: int, start: int, end: int) -> None:
-        """Write octets piece by piece; once the literal has begun, what is missing ends the connection."""
-        connection = self._session.connection
-        while start < end:
-            try:
-                octets = await self._mailbox.read(uid, start, min(PIECE_OCTETS, end - start))
-            except MailError as error:
-                octets = b""
-                if error.kind is not Kind.EXPUNGED:
-                    self._session.log.emit("imap.message.unreadable", uid=uid, reason=error.kind.value)
+    async def _measure(self, uid: int, section: BodySection, start: int, end: int, encoding: str) -> Encoded:
+        """Decode once to learn how many octets it gives: that is told before them."""
+        decoder = decoder_for(encoding)
+        if decoder is None:
+            raise UnknownEncodingError
+        total = 0
+        position = start
+        while position < end:
+            octets = await self._mailbox.read(uid, position, min(PIECE_OCTETS, end - position))
             if not octets:
-                connection.hang_up()
-                raise ConnectionGone
-            connection.write(octets)
+                raise MailError(Kind.EXPUNGED, "the message is gone")
+            total += len(decoder.feed(octets))
+            position += len(octets)
+            await self._session.connection.sleep(0)
+        total += len(decoder.finish())
+        first, last = partial(0, total, section)
+        return Encoded(start, end, encoding, last - first)
+
+    async def _write_decoded(self, uid: int, section: BodySection, place: Encoded, before: bytes) -> None:
+        """Write a part decoded, always as a literal8, since nobody knows yet whether it holds NUL."""
+        connection = self._session.connection
+        if section.form is SectionForm.SIZE:
+            connection.write(before + size_answer(section, place.octets))
+            return
+        connection.write(b"%b%b ~{%d}\r\n" % (before, section.label, place.octets))
+        decoder = decoder_for(place.encoding)
+        if decoder is not None and place.octets:
+            await self._stream_decoded(uid, place, decoder, section.offset or 0)
+
+    async def _stream_decoded(self, uid: int, place: Encoded, decoder: Decoder, skip: int) -> None:
+        """Write as many octets as were promised, after those that were not asked for."""
+        connection = self._session.connection
+        left = place.octets
+        position = place.start
+        while left:
+            if position < place.end:
+                octets = await self._read(uid, position, min(PIECE_OCTETS, place.end - position))
+                position += len(octets)
+                decoded = decoder.feed(octets)
+            else:
+                decoded = decoder.finish()
+                if not decoded:  # the message is another one now
+                    self._break_off()
+            wanted = decoded[skip : skip + left]
+            skip = max(0, skip - len(decoded))
+            left -= len(wanted)
+            connection.write(wanted)
+            await connection.drained()
+
+    async def _write_plain(self, uid: int, section: BodySection, start: int, end: int, before: bytes) -> None:
+        """Write octets as they are, piece by piece; without NUL where that must not be."""
+        connection = self._session.connection
+        binary = section.form is SectionForm.DECODED
+        connection.write(b"%b%b %b{%d}\r\n" % (before, section.label, b"~" if binary else b"", end - start))
+        while start < end:
+            octets = await self._read(uid, start, min(PIECE_OCTETS, end - start))
+            connection.write(octets if binary else without_nul(octets))
             start += len(octets)
             await connection.drained()
+
+    async def _read(self, uid: int, start: int, length: int) -> bytes:
+        """Read some of what a literal that has begun promises: what is missing ends the connection."""
+        try:
+            octets = await self._mailbox.read(uid, start, length)
+        except MailError as error:
+            octets = b""
+            if error.kind is not Kind.EXPUNGED:
+                self._session.log.emit("imap.message.unreadable", uid=uid, reason=error.kind.value)
+        if not octets:
+            self._break_off()
+        return octets
+
+    def _break_off(self) -> NoReturn:
+        self._session.connection.hang_up()
+        raise ConnectionGone

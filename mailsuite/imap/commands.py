@@ -173,6 +173,7 @@ class Select(Command):
     Args:
         condstore: the client knows MODSEQs (RFC 7162 section 3.1.8).
         resync: what it knows from a former session.
+        old_name: another form of the name, if the client wrote that (RFC 9051 section 6.3.2).
     """
 
     name: ClassVar[str] = "SELECT"
@@ -180,6 +181,7 @@ class Select(Command):
     mailbox: str
     condstore: bool = False
     resync: Resync | None = None
+    old_name: str = ""
 
 
 @attrs.frozen
@@ -191,16 +193,23 @@ class Examine(Command):
     mailbox: str
     condstore: bool = False
     resync: Resync | None = None
+    old_name: str = ""
 
 
 @attrs.frozen
 class Create(Command):
-    """RFC 3501 section 6.3.3, RFC 6154 section 3; a hierarchy separator at the end of the name is gone."""
+    """
+    RFC 3501 section 6.3.3, RFC 6154 section 3; a hierarchy separator at the end of the name is gone.
+
+    Args:
+        old_name: another form of the name, if the client wrote that (RFC 9051 section 6.3.4).
+    """
 
     name: ClassVar[str] = "CREATE"
 
     mailbox: str
     special_use: frozenset[SpecialUse] = frozenset()
+    old_name: str = ""
 
 
 @attrs.frozen
@@ -214,12 +223,18 @@ class Delete(Command):
 
 @attrs.frozen
 class Rename(Command):
-    """RFC 3501 section 6.3.5."""
+    """
+    RFC 3501 section 6.3.5.
+
+    Args:
+        old_name: another form of the new name, if the client wrote that (RFC 9051 section 6.3.6).
+    """
 
     name: ClassVar[str] = "RENAME"
 
     mailbox: str
     new_name: str
+    old_name: str = ""
 
 
 @attrs.frozen
@@ -288,10 +303,12 @@ class AppendPart:
 
     Args:
         internal_date: seconds since the epoch; None means now.
+        utf8: the message stands in ``UTF8 (...)`` (RFC 6855 section 4).
     """
 
     flags: frozenset[str] = frozenset()
     internal_date: int | None = None
+    utf8: bool = False
 
 
 @attrs.frozen

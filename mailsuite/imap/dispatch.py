@@ -64,7 +64,7 @@ class Dispatch:
 
     async def _command(self, event: CommandReceived) -> None:
         try:
-            command = parse_command(event.pieces)
+            command = parse_command(event.pieces, self._session.enabled)
             self._session.allow(command)
         except BadCommandError as error:
             if error.forgets and self._session.selected is not None:

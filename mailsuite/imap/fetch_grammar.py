@@ -1,7 +1,8 @@
 """
 What FETCH asks for: data items, macros and body sections, each with the label of its response.
 
-RFC 3501 sections 6.4.5 and 7.4.2, RFC 7162 section 3.1.4.2, RFC 8474 section 5.3, RFC 8514 section 4.2.
+RFC 3501 sections 6.4.5 and 7.4.2, RFC 3516 section 4.2, RFC 7162 section 3.1.4.2, RFC 8474 section 5.3, RFC 8514
+section 4.2.
 """
 
 import enum
@@ -53,6 +54,16 @@ class SectionText(enum.Enum):
     TEXT = b"TEXT"
 
 
+class SectionForm(enum.Enum):
+    """What is told of a section (RFC 3516 section 4.2); the value begins the label."""
+
+    OCTETS = b"BODY"
+    DECODED = b"BINARY"
+    """Without the part's content transfer encoding."""
+    SIZE = b"BINARY.SIZE"
+    """How many octets that would be."""
+
+
 @attrs.frozen
 class BodySection:
     r"""
@@ -65,6 +76,7 @@ class BodySection:
         offset: where to begin; None when all is asked for.
         length: how much of it at most, with an offset.
         peek: ``\Seen`` is not to be set.
+        form: octets as they are, or decoded.
     """
 
     label: bytes
@@ -74,6 +86,7 @@ class BodySection:
     offset: int | None = None
     length: int = 0
     peek: bool = True
+    form: SectionForm = SectionForm.OCTETS
 
 
 @attrs.frozen
@@ -115,6 +128,11 @@ _RFC822 = {
     b"RFC822": BodySection(b"RFC822", peek=False),
     b"RFC822.HEADER": BodySection(b"RFC822.HEADER", text=SectionText.HEADER),
     b"RFC822.TEXT": BodySection(b"RFC822.TEXT", text=SectionText.TEXT, peek=False),
+}
+_BINARY = {
+    b"BINARY": (SectionForm.DECODED, False),
+    b"BINARY.PEEK": (SectionForm.DECODED, True),
+    b"BINARY.SIZE": (SectionForm.SIZE, True),
 }
 _TEXTS = {text.value: text for text in SectionText if text is not SectionText.ALL}
 
@@ -172,6 +190,9 @@ def _add_item(
 ) -> None:
     if name in {b"BODY", b"BODY.PEEK"} and tokens.accept(b"["):
         sections[_parse_section(tokens, peek=name == b"BODY.PEEK")] = None
+    elif name in _BINARY:
+        form, peek = _BINARY[name]
+        sections[_parse_binary(tokens, form, peek=peek)] = None
     elif name in _ATTRIBUTES:
         attributes[_ATTRIBUTES[name]] = None
     elif name in _RFC822:
@@ -186,13 +207,8 @@ def _parse_section(tokens: Tokens, *, peek: bool) -> BodySection:
     names: list[bytes] = []
     label = b"BODY["
     if tokens.peek().isdigit():
-        path = tokens.take(_PART, "a part number")
+        path, part = _parse_part(tokens)
         label += path
-        if path.count(b".") >= PART_DEPTH_MAX:
-            raise BadCommandError("the part number is nested too deeply")
-        part = tuple(map(int, path.split(b".")))
-        if max(part) > NUMBER_MAX:
-            raise BadCommandError("the part number is too large")
         dot = tokens.accept(b".")
         label += b"." if dot else b""
     else:
@@ -213,6 +229,31 @@ def _parse_section(tokens: Tokens, *, peek: bool) -> BodySection:
         return BodySection(label, part, text, fields, peek=peek)
     offset, length = _parse_partial(tokens)
     return BodySection(b"%b<%d>" % (label, offset), part, text, fields, offset, length, peek)
+
+
+def _parse_part(tokens: Tokens) -> tuple[bytes, tuple[int, ...]]:
+    path = tokens.take(_PART, "a part number")
+    if path.count(b".") >= PART_DEPTH_MAX:
+        raise BadCommandError("the part number is nested too deeply")
+    part = tuple(map(int, path.split(b".")))
+    if max(part) > NUMBER_MAX:
+        raise BadCommandError("the part number is too large")
+    return path, part
+
+
+def _parse_binary(tokens: Tokens, form: SectionForm, *, peek: bool) -> BodySection:
+    """Read the section of BINARY, which has a part number or nothing (RFC 3516 section 7, "section-binary")."""
+    path = b""
+    part: tuple[int, ...] = ()
+    tokens.expect(b"[")
+    if tokens.peek() != b"]":
+        path, part = _parse_part(tokens)
+    tokens.expect(b"]")
+    label = b"%b[%b]" % (form.value, path)
+    if form is SectionForm.SIZE or tokens.peek() != b"<":
+        return BodySection(label, part, peek=peek, form=form)
+    offset, length = _parse_partial(tokens)
+    return BodySection(b"%b<%d>" % (label, offset), part, offset=offset, length=length, peek=peek, form=form)
 
 
 def _parse_field_names(tokens: Tokens) -> list[bytes]:

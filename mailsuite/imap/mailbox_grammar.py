@@ -1,7 +1,13 @@
 """Commands on mailboxes: SELECT, EXAMINE, CREATE, RENAME, STATUS, LIST and LSUB."""
 
 from mailsuite.imap import commands
-from mailsuite.imap.arguments import BACKSLASH_WORD, take_mailbox, take_new_mailbox, take_parenthesised
+from mailsuite.imap.arguments import (
+    BACKSLASH_WORD,
+    take_mailbox,
+    take_mailbox_as_given,
+    take_new_mailbox,
+    take_parenthesised,
+)
 from mailsuite.imap.commands import Command
 from mailsuite.imap.modifiers import parse_select_parameters
 from mailsuite.imap.names import decode_pattern
@@ -16,21 +22,21 @@ _LIST_RETURNS = {returned.value: returned for returned in commands.ListReturn}
 
 def read_select(tag: bytes, tokens: Tokens) -> Command:
     """SELECT (RFC 3501 section 6.3.1, RFC 7162 section 3.1.8)."""
-    mailbox = take_mailbox(tokens)
+    mailbox, given = take_mailbox_as_given(tokens)
     parameters = parse_select_parameters(tokens)
-    return commands.Select(tag, mailbox, parameters.condstore, parameters.resync)
+    return commands.Select(tag, mailbox, parameters.condstore, parameters.resync, given)
 
 
 def read_examine(tag: bytes, tokens: Tokens) -> Command:
     """EXAMINE (RFC 3501 section 6.3.2, RFC 7162 section 3.1.8)."""
-    mailbox = take_mailbox(tokens)
+    mailbox, given = take_mailbox_as_given(tokens)
     parameters = parse_select_parameters(tokens)
-    return commands.Examine(tag, mailbox, parameters.condstore, parameters.resync)
+    return commands.Examine(tag, mailbox, parameters.condstore, parameters.resync, given)
 
 
 def read_create(tag: bytes, tokens: Tokens) -> Command:
     """CREATE (RFC 3501 section 6.3.3, RFC 6154 section 3)."""
-    name = take_new_mailbox(tokens)
+    name, given = take_new_mailbox(tokens)
     uses: list[SpecialUse] = []
     if not tokens.at_end():
         tokens.space()
@@ -40,7 +46,7 @@ def read_create(tag: bytes, tokens: Tokens) -> Command:
         tokens.space()
         uses = take_parenthesised(tokens, _special_use, empty=True)
         tokens.expect(b")")
-    return commands.Create(tag, name, frozenset(uses))
+    return commands.Create(tag, name, frozenset(uses), given)
 
 
 def _special_use(tokens: Tokens) -> SpecialUse:
@@ -52,7 +58,7 @@ def _special_use(tokens: Tokens) -> SpecialUse:
 
 def read_rename(tag: bytes, tokens: Tokens) -> Command:
     """RENAME (RFC 3501 section 6.3.5)."""
-    return commands.Rename(tag, take_mailbox(tokens), take_new_mailbox(tokens))
+    return commands.Rename(tag, take_mailbox(tokens), *take_new_mailbox(tokens))
 
 
 def _status_item(tokens: Tokens) -> commands.StatusItem:
@@ -81,7 +87,7 @@ def _list_selection(tokens: Tokens) -> commands.ListSelection:
 
 
 def _pattern(tokens: Tokens) -> str:
-    return decode_pattern(tokens.list_mailbox())
+    return decode_pattern(tokens.list_mailbox(), utf8=tokens.utf8)
 
 
 def read_list(tag: bytes, tokens: Tokens) -> Command:
@@ -97,7 +103,7 @@ def read_list(tag: bytes, tokens: Tokens) -> Command:
         ):
             raise BadCommandError("RECURSIVEMATCH needs another selection option")
         tokens.space()
-    reference = decode_pattern(tokens.astring("a reference"))
+    reference = decode_pattern(tokens.astring("a reference"), utf8=tokens.utf8)
     tokens.space()
     if tokens.peek() == b"(":
         extended = True
@@ -137,6 +143,6 @@ def _list_returns(tokens: Tokens) -> tuple[frozenset[commands.ListReturn], tuple
 def read_lsub(tag: bytes, tokens: Tokens) -> Command:
     """LSUB (RFC 3501 section 6.3.9)."""
     tokens.space()
-    reference = decode_pattern(tokens.astring("a reference"))
+    reference = decode_pattern(tokens.astring("a reference"), utf8=tokens.utf8)
     tokens.space()
     return commands.Lsub(tag, reference, _pattern(tokens))

@@ -1,7 +1,7 @@
 """
-Mailbox names: modified UTF-7 on the wire, NFC text inside, and LIST's patterns.
+Mailbox names: modified UTF-7 or UTF-8 on the wire, NFC text inside, and LIST's patterns.
 
-RFC 3501 sections 5.1 and 5.1.3.
+RFC 3501 sections 5.1 and 5.1.3, RFC 6855 section 3, RFC 9051 section 5.1.
 """
 
 import binascii
@@ -101,6 +101,26 @@ def _unshift(run: str) -> str:
     return text
 
 
+def decode_utf8(octets: bytes) -> str:
+    """
+    Read UTF-8, in which clients that have said so write names (RFC 6855 section 3).
+
+    Raises:
+        BadCommandError: it is not UTF-8; or, as NO with CANNOT, it is longer than any name can be.
+    """
+    if len(octets) > ENCODED_MAX_OCTETS:
+        raise _refused("the mailbox name is too long")
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadCommandError("a mailbox name is not UTF-8") from error
+
+
+def decode_given(octets: bytes, *, utf8: bool) -> str:
+    """Read a name as a client wrote it, in the encoding that it uses. Raises BadCommandError."""
+    return decode_utf8(octets) if utf8 else decode_utf7(octets)
+
+
 def canonical_name(text: str) -> str:
     """Give a name the one form that is compared: NFC, and INBOX in upper case."""
     text = unicodedata.normalize("NFC", text)
@@ -110,14 +130,23 @@ def canonical_name(text: str) -> str:
     return text
 
 
-def decode_name(octets: bytes) -> str:
+def other_form(given: str, name: str) -> str:
+    """Say what a client wrote where that is not the name itself; in INBOX the case does not count."""
+    head = given.partition(SEPARATOR)[0]
+    return "" if given == name or INBOX + given[len(head) :] == name else given
+
+
+def decode_name(octets: bytes, *, utf8: bool = False) -> str:
     """
-    Read the name of a mailbox as a client wrote it.
+    Read the name of a mailbox.
+
+    Args:
+        utf8: written in UTF-8, not in modified UTF-7.
 
     Raises:
         BadCommandError: as NO with CANNOT, when no mailbox can have that name.
     """
-    name = canonical_name(decode_utf7(octets))
+    name = canonical_name(decode_given(octets, utf8=utf8))
     check_name(name)
     return name
 
@@ -143,15 +172,20 @@ def check_name(name: str) -> None:
             raise _refused("a level of the mailbox name is too long")
 
 
-def decode_pattern(octets: bytes) -> str:
+def decode_pattern(octets: bytes, *, utf8: bool = False) -> str:
     """
     Read a reference or a pattern of LIST; one that no name can be written like matches nothing.
 
+    Args:
+        utf8: written in UTF-8, not in modified UTF-7.
+
     Raises:
-        BadCommandError: as NO with CANNOT, when it is not ASCII or longer than any name.
+        BadCommandError: as NO with CANNOT, when it is not ASCII or longer than any name; when it is not UTF-8.
     """
     if len(octets) > 2 * NAME_MAX_OCTETS:
         raise _refused("the pattern is too long")
+    if utf8:
+        return unicodedata.normalize("NFC", decode_utf8(octets))
     try:
         return unicodedata.normalize("NFC", decode_utf7(octets))
     except BadCommandError:

@@ -8,6 +8,7 @@ first message of an APPEND, and `parse_append_part` what stands before a further
 import binascii
 import re
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from mailsuite.errors import ProtocolError
@@ -50,14 +51,17 @@ _STORE_ITEMS = {
 }
 
 
-def parse_command(pieces: tuple[bytes, ...]) -> Command:
+def parse_command(pieces: tuple[bytes, ...], enabled: AbstractSet[bytes] = frozenset()) -> Command:
     """
     Read a whole command.
+
+    Args:
+        enabled: what the client has switched on.
 
     Raises:
         BadCommandError: it cannot be read; with its tag if that can.
     """
-    tokens = Tokens(pieces)
+    tokens = Tokens(pieces, enabled)
     tag: bytes | None = None
     try:
         tag = tokens.tag()
@@ -72,17 +76,18 @@ def parse_command(pieces: tuple[bytes, ...]) -> Command:
     return command
 
 
-def parse_append(head: tuple[bytes, ...]) -> commands.Append:
+def parse_append(head: tuple[bytes, ...], enabled: AbstractSet[bytes] = frozenset()) -> commands.Append:
     """
     Read what stands before the first message of an APPEND.
 
     Args:
         head: of `mailsuite.imap.wire.BeginMessageLiteral`.
+        enabled: what the client has switched on.
 
     Raises:
         BadCommandError: it cannot be read; with its tag if that can.
     """
-    tokens = Tokens(head)
+    tokens = Tokens(head, enabled)
     tag: bytes | None = None
     try:
         tag = tokens.tag()
@@ -96,17 +101,27 @@ def parse_append(head: tuple[bytes, ...]) -> commands.Append:
     return commands.Append(tag, mailbox, part)
 
 
-def parse_append_part(head: tuple[bytes, ...], tag: bytes) -> commands.AppendPart:
+def parse_append_part(head: tuple[bytes, ...], tag: bytes, closing: bytes = b"") -> commands.AppendPart:
     """
     Read what stands between two messages of an APPEND (RFC 3502).
+
+    Args:
+        closing: what must stand behind the message before, see `closing_of`.
 
     Raises:
         BadCommandError: it cannot be read.
     """
+    tokens = Tokens(head)
     try:
-        return _append_part(Tokens(head))
+        tokens.expect(closing)
+        return _append_part(tokens)
     except ProtocolError as error:
         raise _tagged(error, tag) from error
+
+
+def closing_of(part: commands.AppendPart) -> bytes:
+    """Give what must stand behind a message."""
+    return b")" if part.utf8 else b""
 
 
 def _tagged(error: ProtocolError, tag: bytes | None) -> BadCommandError:
@@ -133,8 +148,14 @@ def _append_part(tokens: Tokens) -> commands.AppendPart:
     if tokens.peek() == b'"':
         date = take_date_time(tokens)
         tokens.space()
+    utf8 = tokens.peek().upper() == b"U"
+    if utf8:
+        if tokens.word("UTF8") != b"UTF8":
+            raise BadCommandError("expected the message, or UTF8")
+        tokens.space()
+        tokens.expect(b"(")
     tokens.announcement()
-    return commands.AppendPart(flags, date)
+    return commands.AppendPart(flags, date, utf8)
 
 
 def _id(tag: bytes, tokens: Tokens) -> Command:

@@ -48,6 +48,7 @@ TOOBIG = b"TOOBIG"  # RFC 7889 section 4
 TRYCREATE = b"TRYCREATE"
 UIDNOTSTICKY = b"UIDNOTSTICKY"  # RFC 4315 section 3
 UNAVAILABLE = b"UNAVAILABLE"
+UNKNOWN_CTE = b"UNKNOWN-CTE"  # RFC 3516 section 4.3
 
 QUOTED_MAX_OCTETS = 1000
 
@@ -90,7 +91,7 @@ def clean_text(text: str | bytes) -> bytes:
 
 
 def quoted(octets: bytes) -> bytes:
-    """Write a quoted string; the octets hold no NUL, CR, LF or 8-bit octet."""
+    """Write a quoted string; the octets hold no NUL, CR or LF, and 8-bit octets only for clients that read UTF-8."""
     return b'"' + octets.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
@@ -118,9 +119,16 @@ def astring(octets: bytes) -> bytes:
     return string(octets)
 
 
-def mailbox(name: str) -> bytes:
-    """Write the name of a mailbox in modified UTF-7 (RFC 3501 section 5.1.3)."""
-    return astring(encode_utf7(name))
+def mailbox(name: str, *, utf8: bool = False) -> bytes:
+    """
+    Write the name of a mailbox in modified UTF-7 (RFC 3501 section 5.1.3).
+
+    Args:
+        utf8: in UTF-8 instead, for clients that have said that they read that (RFC 6855 section 3).
+    """
+    if not utf8:
+        return astring(encode_utf7(name))
+    return astring(name.encode("ascii")) if name.isascii() else quoted(name.encode("utf-8"))
 
 
 def flag_list(flags: Iterable[str]) -> bytes:
@@ -292,23 +300,27 @@ def esearch_line(
 
 def list_line(
     attributes: Iterable[str],
-    name: str,
+    name: bytes,
     *,
     command: bytes = b"LIST",
     child_info: Iterable[str] = (),
+    old_name: bytes = b"",
 ) -> bytes:
     r"""
     Write a line of LIST or LSUB.
 
     Args:
         attributes: such as ``\Noselect`` or ``\Sent``, in the order to be shown.
-        name: empty in the answer to an empty pattern, which asks for the separator.
+        name: as `mailbox` writes it.
         child_info: selection options that mailboxes below fulfil (RFC 5258 section 4).
+        old_name: as `mailbox` writes it: what the client called this one (RFC 9051 section 6.3.9.7).
     """
     shown = " ".join(attributes).encode("ascii")
-    line = b'* %b (%b) "%b" %b' % (command, shown, SEPARATOR.encode("ascii"), mailbox(name))
+    line = b'* %b (%b) "%b" %b' % (command, shown, SEPARATOR.encode("ascii"), name)
     options = b" ".join(quoted(option.encode("ascii")) for option in child_info)
-    return line + (b' ("CHILDINFO" (%b))\r\n' % options if options else b"\r\n")
+    items = [b'"CHILDINFO" (%b)' % options] if options else []
+    items += [b'"OLDNAME" (%b)' % old_name] if old_name else []
+    return line + (b" (%b)\r\n" % b" ".join(items) if items else b"\r\n")
 
 
 def mailbox_id(uidvalidity: int, number: int) -> bytes:
@@ -326,10 +338,10 @@ def mailbox_id_code(uidvalidity: int, number: int) -> bytes:
     return b"MAILBOXID " + mailbox_id(uidvalidity, number)
 
 
-def status_line(name: str, values: Mapping[StatusItem, bytes]) -> bytes:
-    """Write the answer to STATUS, with the values in their order."""
+def status_line(name: bytes, values: Mapping[StatusItem, bytes]) -> bytes:
+    """Write the answer to STATUS, with the values in their order; the name as `mailbox` writes it."""
     shown = b" ".join(b"%b %b" % (item.value, value) for item, value in values.items())
-    return b"* STATUS %b (%b)\r\n" % (mailbox(name), shown)
+    return b"* STATUS %b (%b)\r\n" % (name, shown)
 
 
 def id_line(parameters: Mapping[str, str | None]) -> bytes:
@@ -345,9 +357,9 @@ def namespace_line() -> bytes:
     return b'* NAMESPACE (("" "%b")) NIL NIL\r\n' % SEPARATOR.encode("ascii")
 
 
-def quota_root_line(name: str, root: bytes) -> bytes:
-    """Say which quota root a mailbox belongs to (RFC 9208 section 4.2.2)."""
-    return b"* QUOTAROOT %b %b\r\n" % (mailbox(name), astring(root))
+def quota_root_line(name: bytes, root: bytes) -> bytes:
+    """Say which quota root a mailbox, as `mailbox` writes it, belongs to (RFC 9208 section 4.2.2)."""
+    return b"* QUOTAROOT %b %b\r\n" % (name, astring(root))
 
 
 def quota_line(root: bytes, resources: Iterable[tuple[bytes, int, int]]) -> bytes:

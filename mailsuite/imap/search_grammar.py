@@ -9,6 +9,7 @@ import re
 
 import attrs
 
+from mailsuite.imap.capabilities import UTF8_ACCEPT
 from mailsuite.imap.search_keys import (
     Age,
     All,
@@ -169,6 +170,8 @@ def parse_search(tokens: Tokens) -> SearchKey:
     charset = "utf-8"  # what RFC 9051 section 6.4.4 supposes; of US-ASCII it is a superset
     word = _parse_word(tokens)
     if word == b"CHARSET":
+        if UTF8_ACCEPT in tokens.enabled:  # RFC 6855 section 3
+            raise BadCommandError("whoever enables UTF8=ACCEPT names no charset")
         tokens.space()
         charset = _parse_charset(tokens)
         tokens.space()

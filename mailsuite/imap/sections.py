@@ -1,5 +1,7 @@
 """
-The octets that a body section names, and how they are sent (RFC 3501 sections 6.4.5 and 7.4.2).
+The octets that a body section names, and how they are sent.
+
+RFC 3501 sections 6.4.5 and 7.4.2, RFC 3516 section 4.2.
 
 Pure: where octets come from is not known here.
 """
@@ -8,10 +10,11 @@ import functools
 import re
 from collections.abc import Callable
 
-from mailsuite.imap.fetch_grammar import BodySection, SectionText
+from mailsuite.imap.fetch_grammar import BodySection, SectionForm, SectionText
 from mailsuite.interfaces import CACHED_FIELDS, PartOffsets
+from mailsuite.message.decode import decode_whole
 from mailsuite.message.header import header_extent, parse_fields
-from mailsuite.message.mime import SectionKind, locate
+from mailsuite.message.mime import SectionKind, find_part, locate
 
 _KINDS = {
     SectionText.ALL: SectionKind.BODY,
@@ -23,6 +26,14 @@ _KINDS = {
 }
 _SELECTING = frozenset((SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT))
 _HEADER_TEXTS = _SELECTING | {SectionText.HEADER}
+
+
+SHOWN_FOR_NUL = b"\x80"
+"""What a literal has in the place of NUL, which it must not hold (RFC 3501 section 4.3)."""
+
+
+class UnknownEncodingError(Exception):
+    """Nobody knows how a part is to be decoded (RFC 3516 section 4.3)."""
 
 
 def is_cached(section: BodySection) -> bool:
@@ -84,6 +95,12 @@ def extent(parts: PartOffsets, section: BodySection) -> tuple[int, int] | None:
     return locate(parts, section.part, _KINDS[section.text])
 
 
+def encoding_of(parts: PartOffsets, section: BodySection) -> str:
+    """Name the content transfer encoding that is to be undone; of what has parts, there is none."""
+    part = find_part(parts, section.part) if section.part else None
+    return "" if part is None or part.children or part.content_type.startswith("multipart/") else part.encoding
+
+
 def partial(start: int, end: int, section: BodySection) -> tuple[int, int]:
     """Narrow beginning and end to the partial range that was asked for."""
     if section.offset is None:
@@ -105,9 +122,14 @@ def from_content(content: bytes, parts: Callable[[], PartOffsets], section: Body
 
     Args:
         parts: finds the parts; not called when the section can be found without.
+
+    Raises:
+        UnknownEncodingError: it cannot be decoded.
     """
     if is_whole(section):
         return cut(content, section)
+    if section.form is not SectionForm.OCTETS:
+        return _decoded(content, parts(), section)
     if is_header(section):
         header = content[: header_extent(content, 0, len(content))[1]]
         return cut(picked_fields(header, section) if selects_fields(section) else header, section)
@@ -121,8 +143,32 @@ def from_content(content: bytes, parts: Callable[[], PartOffsets], section: Body
     return content[start:end]
 
 
+def _decoded(content: bytes, parts: PartOffsets, section: BodySection) -> bytes | None:
+    found = extent(parts, section)
+    if found is None:
+        return None
+    decoded = decode_whole(content[slice(*found)], encoding_of(parts, section))
+    if decoded is None:
+        raise UnknownEncodingError
+    return cut(decoded, section)
+
+
+def without_nul(octets: bytes) -> bytes:
+    """Make octets fit for a literal: their number stays the same."""
+    return octets.replace(b"\0", SHOWN_FOR_NUL) if b"\0" in octets else octets
+
+
 def answer(section: BodySection, octets: bytes | None) -> bytes:
     """Write a section's answer; the octets always as a literal, which may hold anything."""
+    if section.form is SectionForm.SIZE:
+        return size_answer(section, len(octets or b""))
     if octets is None:
         return section.label + b" NIL"
-    return b"%b {%d}\r\n%b" % (section.label, len(octets), octets)
+    if section.form is SectionForm.DECODED and b"\0" in octets:
+        return b"%b ~{%d}\r\n%b" % (section.label, len(octets), octets)
+    return b"%b {%d}\r\n%b" % (section.label, len(octets), without_nul(octets))
+
+
+def size_answer(section: BodySection, octets: int) -> bytes:
+    """Write how many octets a decoded section has."""
+    return b"%b %d" % (section.label, octets)

@@ -6,14 +6,12 @@ from typing import TypeVar
 
 from mailsuite.imap import responses
 from mailsuite.imap.ahead import Ahead
+from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, REV2
 from mailsuite.imap.sequence import merge_runs
 from mailsuite.imap.view import SYSTEM_FLAGS, Notices, SelectedView
 from mailsuite.interfaces import ANY_MAILBOX, Changes, IMailAccount, IMailbox, ISubscription, MailboxChange
 
 T = TypeVar("T")
-
-CONDSTORE = b"CONDSTORE"
-QRESYNC = b"QRESYNC"
 
 
 class Selected:
@@ -44,7 +42,7 @@ class Selected:
 
     async def look(self) -> None:
         """Take the snapshot that the view begins with."""
-        self.view = SelectedView(await self.mailbox.snapshot())
+        self.view = SelectedView(await self.mailbox.snapshot(), recent=REV2 not in self._enabled)
 
     def _changed(self, change: MailboxChange) -> None:
         if change.mailbox_id == ANY_MAILBOX:

@@ -1,4 +1,4 @@
-"""What is allowed now: states, commands, capabilities; and what a verb may ask of its connection."""
+"""What is allowed now: states and commands; and what a verb may ask of its connection."""
 
 import enum
 from collections.abc import Callable, Coroutine
@@ -7,8 +7,9 @@ from typing import Any, Protocol
 import attrs
 from twisted.cred.portal import Portal
 
-from mailsuite.imap import commands, responses
-from mailsuite.imap.selected import CONDSTORE, QRESYNC, Selected
+from mailsuite.imap import capabilities, commands, responses
+from mailsuite.imap.capabilities import CONDSTORE, QRESYNC
+from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
@@ -68,34 +69,6 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Move: _SELECTED,
 }
 """In which states each command may be given (RFC 3501 section 6)."""
-
-_ALWAYS = (b"IMAP4rev1", b"LITERAL+", b"ID", b"ENABLE", b"IDLE")
-_LATER = (
-    b"NAMESPACE",
-    b"UIDPLUS",
-    b"MOVE",
-    b"UNSELECT",
-    b"MULTIAPPEND",
-    b"CHILDREN",
-    b"LIST-EXTENDED",
-    b"LIST-STATUS",
-    b"SPECIAL-USE",
-    b"CREATE-SPECIAL-USE",
-    b"STATUS=SIZE",
-    b"QUOTA",
-    b"QUOTA=RES-STORAGE",
-    b"QUOTA=RES-MESSAGE",
-    b"ESEARCH",
-    b"WITHIN",
-    b"SEARCHRES",
-    b"SORT",
-    b"SORT=DISPLAY",
-    b"ESORT",
-    b"THREAD=ORDEREDSUBJECT",
-    b"THREAD=REFERENCES",
-)
-_REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
-"""What an account must remember for."""
 
 
 @attrs.frozen
@@ -162,6 +135,7 @@ class Session:
         compressed: COMPRESS is active.
         can_start_tls: STARTTLS would work.
         enabled: what ENABLE switched on.
+        off: capabilities that this client is not to use.
         command: the last one that could be read.
     """
 
@@ -179,6 +153,7 @@ class Session:
     account: IMailAccount | None = None
     selected: Selected | None = None
     enabled: set[bytes] = attrs.Factory(set)
+    off: frozenset[bytes] = frozenset()
     logout: Callable[[], None] | None = None
     command: str = ""
     began: float = attrs.field(init=False)
@@ -210,7 +185,7 @@ class Session:
 
     def capabilities(self) -> list[bytes]:
         """List what can be used now (RFC 3501 section 6.1.1)."""
-        words = list(_ALWAYS)
+        words = list(capabilities.ALWAYS)
         if self.state is State.NOT_AUTHENTICATED:
             words.append(b"SASL-IR")
             if self.can_start_tls and not self.tls:
@@ -220,13 +195,22 @@ class Session:
             else:
                 words.append(b"LOGINDISABLED")
         else:
-            words += _LATER
+            words += capabilities.AFTER_LOGIN
             if not self.compressed:
                 words.append(b"COMPRESS=DEFLATE")
             words.append(b"APPENDLIMIT=%d" % self.settings.literal_max_octets)
             if self.account is not None and self.account.remembers:
-                words += _REMEMBERED
-        return words
+                words += capabilities.REMEMBERED
+        return capabilities.without(words, self.off)
+
+    @property
+    def is_rev2(self) -> bool:
+        """Whether the client has switched to IMAP4rev2 (RFC 9051 appendix A)."""
+        return capabilities.REV2 in self.enabled
+
+    def shown(self, mailbox: str) -> bytes:
+        """Write the name of a mailbox as this client reads names."""
+        return responses.mailbox(mailbox, utf8=capabilities.reads_utf8(self.enabled))
 
     def use_modseq(self, tag: bytes) -> None:
         """

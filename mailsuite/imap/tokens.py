@@ -5,8 +5,10 @@ RFC 3501 section 9. Nothing here recurses or looks back: a command costs what it
 """
 
 import re
+from collections.abc import Set as AbstractSet
 
 from mailsuite.errors import ProtocolError
+from mailsuite.imap.capabilities import reads_utf8
 
 NUMBER_MAX = 2**32 - 1  # RFC 3501 section 9, "number"
 MODSEQ_MAX = 2**63 - 1  # RFC 7162 section 7, "mod-sequence-value"
@@ -60,15 +62,22 @@ class Tokens:
     Args:
         pieces: a line, a literal, a line, ... and a line at the end, as `mailsuite.imap.wire.CommandAssembler` gives
             them; each line that a literal follows still ends with its ``{n}``.
+        enabled: what the client has switched on, in upper case.
     """
 
-    __slots__ = ("_line", "_next", "_pieces", "_position")
+    __slots__ = ("_line", "_next", "_pieces", "_position", "enabled")
 
-    def __init__(self, pieces: tuple[bytes, ...]) -> None:
+    def __init__(self, pieces: tuple[bytes, ...], enabled: AbstractSet[bytes] = frozenset()) -> None:
+        self.enabled = enabled
         self._pieces = pieces
         self._line = pieces[0]
         self._next = 1
         self._position = 0
+
+    @property
+    def utf8(self) -> bool:
+        """Whether mailbox names are UTF-8."""
+        return reads_utf8(self.enabled)
 
     def peek(self) -> bytes:
         """Show the next octet; empty at the end of the command."""

@@ -50,7 +50,7 @@ class Notices:
 
 
 class SelectedView:
-    """
+    r"""
     The messages of a selected mailbox, in the order of the client's sequence numbers.
 
     Attributes:
@@ -58,6 +58,7 @@ class SelectedView:
 
     Args:
         snapshot: the mailbox when it was selected; the client is told its counts by the verb that selects.
+        recent: whether the client is told of ``\Recent``, which IMAP4rev2 does not know (RFC 9051 appendix E).
     """
 
     __slots__ = (
@@ -71,19 +72,21 @@ class SelectedView:
         "keywords",
         "modseq",
         "recent",
+        "tells_recent",
         "told_exists",
         "uidnext",
         "uids",
         "uidvalidity",
     )  # fmt: skip
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, *, recent: bool = True) -> None:
         self.uidvalidity = snapshot.uidvalidity
         self.uidnext = snapshot.uidnext
         self.modseq = snapshot.highest_modseq
         self.uids = array("I", snapshot.uids)
         self.flags = list(snapshot.flags)
-        self.recent = set(snapshot.recent)
+        self.tells_recent = recent
+        self.recent = set(snapshot.recent) if recent else set()
         self.keywords = snapshot.keywords
         self._gone: set[int] = set()
         self._gone_since = self.modseq
@@ -177,6 +180,12 @@ class SelectedView:
             return [with_recent(each) if uid in recent else each for uid, each in zip(uids, flags, strict=True)]
         return flags
 
+    def forget_recent(self) -> None:
+        r"""From now on ``\Recent`` is not told."""
+        self.tells_recent = False
+        self.recent.clear()
+        self._told_recent = 0
+
     def is_gone(self, uid: int) -> bool:
         """Whether the message is expunged and the client has not been told yet."""
         return uid in self._gone
@@ -208,7 +217,7 @@ class SelectedView:
                 last = uid
                 self.uids.append(uid)
                 self.flags.append(flags_of.pop(uid, _NO_STATE)[0])
-                if uid in changes.recent:
+                if self.tells_recent and uid in changes.recent:
                     self.recent.add(uid)
         self.uidnext = max(self.uidnext, last + 1)
         self._apply_flags(flags_of)
@@ -294,7 +303,8 @@ class SelectedView:
         exists = recent = keywords = None
         if self.told_exists != len(self.uids):
             exists = self.told_exists = len(self.uids)
-        if self._told_recent != len(self.recent) or exists is not None:  # RFC 3501 section 7.3.2
+        # RFC 3501 section 7.3.2: the one never without the other.
+        if self.tells_recent and (self._told_recent != len(self.recent) or exists is not None):
             recent = self._told_recent = len(self.recent)
         if self._told_keywords != self.keywords:
             keywords = self._told_keywords = self.keywords

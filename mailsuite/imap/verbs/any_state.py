@@ -2,7 +2,7 @@
 
 from mailsuite import __version__
 from mailsuite.imap import commands, responses
-from mailsuite.imap.selected import CONDSTORE, QRESYNC
+from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, REV2, UTF8_ACCEPT, is_off
 from mailsuite.imap.session import Reply, Session, State
 
 ID_LOGGED_MAX = 10  # fields of a client's ID that go to the log
@@ -43,10 +43,14 @@ async def id_(session: Session, command: commands.Id) -> Reply:
 
 
 async def enable(session: Session, command: commands.Enable) -> Reply:
-    """ENABLE (RFC 5161 section 3.1); what is unknown is passed over."""
-    if {CONDSTORE, QRESYNC}.intersection(command.capabilities) and session.avatar.remembers:
+    """ENABLE (RFC 5161 section 3.1); what is unknown, or switched off, is passed over."""
+    wanted = {capability for capability in command.capabilities if not is_off(capability, session.off)}
+    if wanted & {CONDSTORE, QRESYNC} and session.avatar.remembers:
         session.use_modseq(command.tag)
-        session.enabled.update({QRESYNC}.intersection(command.capabilities))  # RFC 7162 section 3.2.3
+        session.enabled |= wanted & {QRESYNC}  # RFC 7162 section 3.2.3
+    session.enabled |= wanted & {REV2, UTF8_ACCEPT}
+    if session.is_rev2 and session.selected is not None:
+        session.selected.view.forget_recent()
     enabled = [capability for capability in dict.fromkeys(command.capabilities) if capability in session.enabled]
     session.connection.write(responses.enabled_line(enabled))
     return Reply("ENABLE completed")

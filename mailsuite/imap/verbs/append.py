@@ -4,7 +4,7 @@ import attrs
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
-from mailsuite.imap.parser import parse_append, parse_append_part
+from mailsuite.imap.parser import closing_of, parse_append, parse_append_part
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.verbs.copy import NO_MAILBOX
@@ -25,6 +25,7 @@ class Upload:
         mailbox: where they are to go.
         refused: why they are not; the rest is read all the same, to find the next command.
         memory_octets: how much of them is held in memory.
+        closing: what must stand behind the last one.
     """
 
     session: Session
@@ -34,17 +35,19 @@ class Upload:
     file: IBodyFile | None = None
     refused: Reply | None = None
     memory_octets: int = 0
+    closing: bytes = b""
 
     async def begin(self, event: BeginMessageLiteral) -> bool:
         """Decide about one announced message; False when it is refused and the command is over."""
         session = self.session
         if event.further:
-            part = parse_append_part(event.head, self.tag)
+            part = parse_append_part(event.head, self.tag, self.closing)
         else:
-            command = parse_append(event.head)
+            command = parse_append(event.head, session.enabled)
             session.allow(command)
             self.mailbox = command.mailbox
             part = command.first
+        self.closing = closing_of(part)
         size = event.size_octets
         if size > session.settings.literal_max_octets:
             self.refused = Reply("the message is too large", status=responses.NO, code=responses.TOOBIG)
@@ -129,7 +132,7 @@ async def append(session: Session, event: BeginMessageLiteral) -> Reply:
                 continue
             if isinstance(following, InputRefused):
                 raise BadCommandError(following.fault.value, tag=tag, close=following.close)
-            if not isinstance(following, EndAppend) or following.rest:
+            if not isinstance(following, EndAppend) or following.rest != upload.closing:
                 raise BadCommandError("unexpected text after the message", tag=tag)
             if upload.refused is not None:
                 return upload.refused

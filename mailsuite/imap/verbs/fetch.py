@@ -7,7 +7,7 @@ from typing import cast
 
 from mailsuite.imap import commands, responses
 from mailsuite.imap.ahead import Ahead
-from mailsuite.imap.bodies import write_bodies
+from mailsuite.imap.bodies import Lost, write_bodies
 from mailsuite.imap.fetch_format import Plan, Row, flag_octets, plan_for, row_uid
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.resync import changed_rows, write_vanished
@@ -44,11 +44,13 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
     if plan.from_view:
         await _write_from_view(session, plan, uids)
         return Reply("FETCH completed")
-    missing = await _Fetching(session, command.items, plan).run(uids)
+    lost = await _Fetching(session, command.items, plan).run(uids)
     if FetchAttribute.MODSEQ in command.items.attributes:
         # Who saw a MODSEQ takes it that everything up to it was told, also what went (RFC 7162 section 3.2).
         await selected.synchronise(always=True)
-    if missing:
+    if lost.undecodable:
+        return Reply("a part has an encoding that is not known", status=responses.NO, code=responses.UNKNOWN_CTE)
+    if lost.missing:
         # RFC 5530 section 3: some of it is not there, since somebody else expunged it.
         return Reply("some of the messages are expunged", code=responses.EXPUNGEISSUED)
     return Reply("FETCH completed")
@@ -122,15 +124,15 @@ class _Fetching:
         self._session = session
         self._items = items
         self._plan = plan
+        self._lost = Lost()
         self._reads = any(needs_content(section) for section in items.sections)
 
-    async def run(self, uids: "array[int]") -> int:
-        """Write the answers; return how many messages are no longer there."""
+    async def run(self, uids: "array[int]") -> Lost:
+        """Write the answers; say of how many messages there is none."""
         session = self._session
         mailbox = session.mailbox.mailbox
         length = BODY_CHUNK_MESSAGES if self._items.sections else CHUNK_MESSAGES
         chunks = list(_chunks(uids, HEADER_CHUNK_MESSAGES if self._plan.header_at else length))
-        missing = 0
         following: Ahead[Sequence[Row]] | None = None
         try:
             for at, chunk in enumerate(chunks):
@@ -139,15 +141,15 @@ class _Fetching:
                 rows = await asked.result()
                 if at + 1 < len(chunks) and not self._items.sets_seen:
                     following = Ahead(mailbox.fetch(chunks[at + 1], self._plan.columns))
-                missing += len(chunk) - len(rows)
+                self._lost.missing += len(chunk) - len(rows)
                 if rows:
-                    missing += await self._write(rows, fresh)
+                    await self._write(rows, fresh)
                 if at + 1 < len(chunks):
                     await session.connection.sleep(0)
         finally:
             if following is not None:
                 following.abandon()
-        return missing
+        return self._lost
 
     async def _set_seen(self, uids: Sequence[int]) -> Mapping[int, bytes]:
         r"""Set ``\Seen`` where the items do that; return, by UID, what the client has yet to be told of it."""
@@ -188,8 +190,8 @@ class _Fetching:
         self._session.connection.write(selected.keyword_notice())
         return [selected.view.shown_flags(row_uid(row), each) for row, each in zip(rows, flags, strict=True)]
 
-    async def _write(self, rows: Sequence[Row], fresh: Mapping[int, bytes]) -> int:
-        """Write the answers of a chunk; return how many messages had no octets any more."""
+    async def _write(self, rows: Sequence[Row], fresh: Mapping[int, bytes]) -> None:
+        """Write the answers of a chunk."""
         session = self._session
         view = session.mailbox.view
         uids = array("I", map(row_uid, rows))
@@ -197,12 +199,12 @@ class _Fetching:
         flags = self._flags(rows, numbers)
         if not self._items.sections:
             await _write_lines(session, self._plan.lines(numbers, rows, flags))
-            return 0
+            return
         openings = self._plan.openings(numbers, rows, flags)
         if self._reads:
-            return await write_bodies(session, self._items, self._plan, list(openings), rows, fresh)
-        await _write_lines(session, self._header_lines(openings, rows, fresh))
-        return 0
+            await write_bodies(session, self._items, self._plan, list(openings), rows, fresh, self._lost)
+        else:
+            await _write_lines(session, self._header_lines(openings, rows, fresh))
 
     def _header_lines(
         self, openings: Iterable[bytes], rows: Sequence[Row], fresh: Mapping[int, bytes]

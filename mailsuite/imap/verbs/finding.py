@@ -13,6 +13,7 @@ from mailsuite.imap.turns import OverdueError, Turns
 TOO_LONG = Reply("the search takes too long", status=responses.NO, code=responses.LIMIT)
 _ENDS = frozenset((SearchReturn.MIN, SearchReturn.MAX))
 _SAVE_ALONE = frozenset((SearchReturn.SAVE,))
+_ALL = frozenset((SearchReturn.ALL,))
 _WHOLE = frozenset((SearchReturn.ALL, SearchReturn.COUNT))
 
 
@@ -64,6 +65,8 @@ async def answer(
     selected = session.mailbox
     view = selected.view
     returns = command.returns
+    if returns is None and session.is_rev2 and isinstance(command, commands.Search):
+        returns = _ALL  # RFC 9051 section 6.4.4: there is no other answer
     saved: Sequence[int] = ()
     try:
         turns = turns_of(session)

@@ -14,7 +14,7 @@ from mailsuite.interfaces import MailboxEntry
 async def list_(session: Session, command: commands.List) -> Reply:
     """LIST in both forms (RFC 3501 section 6.3.8, RFC 5258, RFC 5819)."""
     if not command.extended and command.patterns == ("",):
-        session.connection.write(responses.list_line(["\\Noselect"], ""))
+        session.connection.write(responses.list_line(["\\Noselect"], b'""'))
         return Reply("LIST completed")
     note_items(session, command.tag, command.status)
     entries = list(with_parents(await session.avatar.list_mailboxes()))
@@ -22,7 +22,7 @@ async def list_(session: Session, command: commands.List) -> Reply:
     matching = [entry for entry in entries if any(pattern.matches(entry.name) for pattern in patterns)]
     tree = Tree(entries, matching)
     for entry in matching:
-        line = list_line(entry, tree, command)
+        line = list_line(session.shown(entry.name), entry, tree, command)
         if line:
             session.connection.write(line)
             if command.status and entry.selectable:
@@ -35,7 +35,7 @@ async def _write_status(session: Session, name: str, items: Sequence[commands.St
         counts = await session.avatar.status(name)
     except MailError:
         return  # RFC 5819 section 2: no STATUS for a mailbox that cannot be counted
-    session.connection.write(responses.status_line(name, count(session, items, counts)))
+    session.connection.write(responses.status_line(session.shown(name), count(session, items, counts)))
     await session.connection.drained()
 
 
@@ -53,7 +53,7 @@ async def lsub(session: Session, command: commands.Lsub) -> Reply:
             if parent is not None and parent not in subscribed:
                 shown.setdefault(parent, ["\\Noselect"])
     for name in sorted(shown, key=sort_key):
-        session.connection.write(responses.list_line(shown[name], name, command=b"LSUB"))
+        session.connection.write(responses.list_line(shown[name], session.shown(name), command=b"LSUB"))
     return Reply("LSUB completed")
 
 
@@ -103,8 +103,8 @@ def _exists(entry: MailboxEntry) -> bool:
     return entry.selectable or entry.mailbox_id != 0
 
 
-def list_line(entry: MailboxEntry, tree: Tree, command: commands.List) -> bytes:
-    """Write the answer for one name; empty when the client did not ask for it."""
+def list_line(name: bytes, entry: MailboxEntry, tree: Tree, command: commands.List) -> bytes:
+    """Write the answer for one entry, with its name as it is shown; empty when the client did not ask for it."""
     has_children = entry.name in tree.with_children
     exists = _exists(entry) or has_children
     child_info: list[str] = []
@@ -127,4 +127,4 @@ def list_line(entry: MailboxEntry, tree: Tree, command: commands.List) -> bytes:
         attributes.append("\\Subscribed")
     attributes.append("\\HasChildren" if has_children else "\\HasNoChildren")
     attributes += sorted(use.value for use in entry.special_use)
-    return responses.list_line(attributes, entry.name, child_info=child_info)
+    return responses.list_line(attributes, name, child_info=child_info)

@@ -16,7 +16,14 @@ async def create(session: Session, command: commands.Create) -> Reply:
         with contextlib.suppress(MailError):  # it is made, whatever becomes of it now
             made = await account.status(command.mailbox)
             code = responses.mailbox_id_code(made.uidvalidity, number)
+    tell_other_form(session, command.mailbox, command.old_name)
     return Reply("CREATE completed", code=code)
+
+
+def tell_other_form(session: Session, name: str, old_name: str) -> None:
+    """Tell a client of IMAP4rev2 which form the name has that it wrote in another one (RFC 9051 section 6.3.9.7)."""
+    if session.is_rev2 and old_name:
+        session.connection.write(responses.list_line([], session.shown(name), old_name=session.shown(old_name)))
 
 
 async def delete(session: Session, command: commands.Delete) -> Reply:
@@ -35,6 +42,7 @@ async def delete(session: Session, command: commands.Delete) -> Reply:
 async def rename(session: Session, command: commands.Rename) -> Reply:
     """RENAME (RFC 3501 section 6.3.5)."""
     await session.avatar.rename(command.mailbox, command.new_name)
+    tell_other_form(session, command.new_name, command.old_name)
     return Reply("RENAME completed")
 
 

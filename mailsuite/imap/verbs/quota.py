@@ -20,7 +20,7 @@ async def get_quota(session: Session, command: commands.GetQuota) -> Reply:
 async def get_quota_root(session: Session, command: commands.GetQuotaRoot) -> Reply:
     """GETQUOTAROOT (RFC 9208 section 4.1.2)."""
     await session.avatar.status(command.mailbox)  # it must be there
-    session.connection.write(responses.quota_root_line(command.mailbox, ROOT))
+    session.connection.write(responses.quota_root_line(session.shown(command.mailbox), ROOT))
     await _write_quota(session)
     return Reply("GETQUOTAROOT completed")
 

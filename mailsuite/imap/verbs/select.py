@@ -47,7 +47,7 @@ async def _open(session: Session, command: commands.Select | commands.Examine, *
         selected.close()
         raise
     session.select(selected)
-    _describe(session, selected, condstore=command.condstore)
+    _describe(session, selected, command)
     if resync is not None and history is not None:
         await _tell_missed(session, resync, history)
     if selected.read_only:
@@ -55,24 +55,28 @@ async def _open(session: Session, command: commands.Select | commands.Examine, *
     return Reply("SELECT completed", code=b"READ-WRITE")
 
 
-def _describe(session: Session, selected: Selected, *, condstore: bool) -> None:
+def _describe(session: Session, selected: Selected, command: commands.Select | commands.Examine) -> None:
     """Write what a client is told of a mailbox that it selects."""
     write = session.connection.write
     view = selected.view
     write(selected.flag_lines(view.keywords))
     write(responses.exists_line(len(view)))
-    write(responses.recent_line(len(view.recent)))
-    unseen = view.first_unseen()
-    if unseen:
-        write(responses.untagged(responses.OK, "first unseen message", b"UNSEEN %d" % unseen))
+    if not session.is_rev2:
+        write(responses.recent_line(len(view.recent)))
+        unseen = view.first_unseen()
+        if unseen:
+            write(responses.untagged(responses.OK, "first unseen message", b"UNSEEN %d" % unseen))
     write(responses.untagged(responses.OK, "UIDs are valid", b"UIDVALIDITY %d" % view.uidvalidity))
     write(responses.untagged(responses.OK, "next UID", b"UIDNEXT %d" % view.uidnext))
     if session.avatar.remembers:
         write(responses.highest_modseq_line(view.modseq))
         code = responses.mailbox_id_code(view.uidvalidity, selected.mailbox.mailbox_id)
         write(responses.untagged(responses.OK, "permanent id", code))
-    elif condstore:
+    elif command.condstore:
         write(responses.untagged(responses.OK, "MODSEQs are not kept", responses.NOMODSEQ))
+    if session.is_rev2:  # RFC 9051 section 6.3.2
+        old_name = session.shown(command.old_name) if command.old_name else b""
+        write(responses.list_line([], session.shown(command.mailbox), old_name=old_name))
 
 
 async def _tell_missed(session: Session, resync: commands.Resync, history: History) -> None:

@@ -13,7 +13,9 @@ async def status(session: Session, command: commands.Status) -> Reply:
     """STATUS (RFC 3501 section 6.3.10)."""
     note_items(session, command.tag, command.items)
     counts = await session.avatar.status(command.mailbox)
-    session.connection.write(responses.status_line(command.mailbox, count(session, command.items, counts)))
+    session.connection.write(
+        responses.status_line(session.shown(command.mailbox), count(session, command.items, counts))
+    )
     return Reply("STATUS completed")
 
 

@@ -277,7 +277,7 @@ def test_delete_leaves_the_selected_mailbox_only_when_it_is_the_one(connect):
     assert client.run(b"CHECK")[-1].startswith(b"BAD")
 
 
-def test_content_that_is_no_text_is_shown_octet_for_octet(connect, suite):
+def test_content_that_is_no_text_is_shown_octet_for_octet_as_binary(connect, suite):
     """What came with BODY=BINARYMIME (RFC 3030 section 3) was delivered, not appended."""
     body = bytes(range(256)) * 300 + b"\r\n.\r\n\r\0\n"
     content = b"Subject: x\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\n" + body
@@ -299,9 +299,12 @@ def test_content_that_is_no_text_is_shown_octet_for_octet(connect, suite):
     answer = client.send(b"b FETCH 1 (RFC822.SIZE BODYSTRUCTURE BODY.PEEK[])\r\n")
     assert b"RFC822.SIZE %d " % len(content) in answer
     assert b'BODYSTRUCTURE ("application" "x" NIL NIL NIL "binary" %d' % len(body) in answer
-    assert b"BODY[] {%d}\r\n%b)\r\nb OK " % (len(content), content) in answer
-    assert b"{%d}\r\n%b)\r\nc OK " % (len(body), body) in client.send(b"c FETCH 1 BODY.PEEK[TEXT]\r\n")
-    assert b"<255> {3}\r\n\xff\x00\x01)" in client.send(b"d FETCH 1 BODY.PEEK[TEXT]<255.3>\r\n")
+    fit = content.replace(b"\0", b"\x80")
+    assert b"BODY[] {%d}\r\n%b)\r\nb OK " % (len(fit), fit) in answer
+    assert b"~{%d}\r\n%b)\r\nc OK " % (len(content), content) in client.send(b"c FETCH 1 BINARY.PEEK[]\r\n")
+    assert b"~{%d}\r\n%b)\r\nd OK " % (len(body), body) in client.send(b"d FETCH 1 BINARY.PEEK[1]\r\n")
+    assert b"BINARY[1]<255> ~{3}\r\n\xff\x00\x01)" in client.send(b"e FETCH 1 BINARY.PEEK[1]<255.3>\r\n")
+    assert b"BODY[TEXT]<255> {3}\r\n\xff\x80\x01)" in client.send(b"f FETCH 1 BODY.PEEK[TEXT]<255.3>\r\n")
 
 
 def test_a_large_mailbox_is_sorted_and_threaded_whole(connect):
