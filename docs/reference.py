@@ -35,6 +35,7 @@ TITLES: Mapping[str, str] = {
     "submission": "submission, ports 587 and 465",
     "imap": "IMAP, ports 143 and 993",
     "pop3": "POP3, ports 110 and 995",
+    "sharing": "mailboxes that several accounts use",
     "manhole": "a console into the running server",
     "log": "what the server says about itself",
     "trace": "what happened to each message",

@@ -35,6 +35,8 @@ AFTER_LOGIN = (
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
 )
+SHARING = (b"ACL", b"RIGHTS=kxte", b"LIST-MYRIGHTS")
+"""What an account can that knows rights (RFC 4314 section 5.1.1, RFC 8440 section 3)."""
 REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""
 

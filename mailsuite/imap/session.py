@@ -7,13 +7,13 @@ from typing import Any, Protocol
 import attrs
 from twisted.cred.portal import Portal
 
-from mailsuite.imap import capabilities, commands, responses
+from mailsuite.imap import acl_commands, capabilities, commands, responses
 from mailsuite.imap.capabilities import CONDSTORE, QRESYNC
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
-from mailsuite.interfaces import IMailAccount
+from mailsuite.interfaces import IMailAccount, IRightsAccount
 from mailsuite.observe import EventLog
 
 
@@ -67,6 +67,11 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Store: _SELECTED,
     commands.Copy: _SELECTED,
     commands.Move: _SELECTED,
+    acl_commands.SetACL: _AFTER_LOGIN,
+    acl_commands.DeleteACL: _AFTER_LOGIN,
+    acl_commands.GetACL: _AFTER_LOGIN,
+    acl_commands.ListRights: _AFTER_LOGIN,
+    acl_commands.MyRights: _AFTER_LOGIN,
 }
 """In which states each command may be given (RFC 3501 section 6)."""
 
@@ -201,6 +206,8 @@ class Session:
             words.append(b"APPENDLIMIT=%d" % self.settings.literal_max_octets)
             if self.account is not None and self.account.remembers:
                 words += capabilities.REMEMBERED
+            if IRightsAccount.providedBy(self.account):
+                words += capabilities.SHARING
         return capabilities.without(words, self.off)
 
     @property

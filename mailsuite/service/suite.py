@@ -67,6 +67,7 @@ from mailsuite.service.seat import Seat
 from mailsuite.service.spools import SPOOL_FOLDER, SpoolPlan, forget_spools, plan_spools
 from mailsuite.service.started import StartedService
 from mailsuite.service.throttling import ParentThrottle
+from mailsuite.sharing import SharingAccount, SharingSettings
 from mailsuite.smtp import LMTPFactory, SMTPFactory, SubmissionFactory
 from mailsuite.store import MailStore, open_store
 from mailsuite.trace import Recorder, Trace
@@ -319,7 +320,7 @@ class Suite(StartedService):
         self.stops.insert(-1, ("hashing threads", lambda: self._in_thread(hashers.stop)))
         checker = DirectoryChecker(directory, hashers, self._reactor, cache_seconds=settings.cache_seconds)
         table: dict[Any, Callable[[Account, object], object]] = {
-            IMailAccount: lambda account, _mind: store.account(account)
+            IMailAccount: lambda account, _mind: open_mailboxes(account, store, directory, self.config.sharing)
         }
         if spool is not None:
 
@@ -393,6 +394,13 @@ class Suite(StartedService):
     def certificate_fault(self) -> str:
         """What is wrong with the certificate that is there now; empty when nothing is."""
         return self._tls.fault
+
+
+def open_mailboxes(account: Account, store: MailStore, directory: Directory, settings: SharingSettings) -> IMailAccount:
+    """Give an account its mailboxes, and those of others unless sharing is off."""
+    if not settings.prefix:
+        return store.account(account)
+    return SharingAccount(account, store, directory, directory, settings)
 
 
 def make_forwarding(directory: Directory, reactor: Any) -> Forwarding:

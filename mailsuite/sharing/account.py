@@ -262,7 +262,7 @@ class SharingAccount:
         """Give who has rights on a mailbox, the owner first; accounts that are gone have none."""
         place = await self._place(name)
         known = await place.mailboxes.entries(place.name)
-        owner = place.owner or self._account
+        owner = await self._numbers.find_id(place.owner_id) or place.owner or self._account
         found = {owner.email: ALL_RIGHTS}
         for account_id, rights in known.items():
             if account_id == ANYONE:

@@ -12,9 +12,9 @@ class SharingSettings:
     How the mailboxes of others are reached.
 
     Args:
-        prefix: the name above them: those of an account are below the prefix and its address, such as
-            ``Users/alice@example.com/INBOX``. Empty turns sharing off. After a change of it, clients have to subscribe
-            anew.
+        prefix: the name above them: those of an account are below it and its address, such as
+            ``Users/alice@example.com/INBOX``. One level; empty turns sharing off. After a change of it, clients have to
+            subscribe anew.
         anyone: whether ``anyone`` can be given rights, which are those of every account of this server.
     """
 

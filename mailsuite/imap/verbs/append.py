@@ -9,7 +9,7 @@ from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.verbs.copy import NO_MAILBOX
 from mailsuite.imap.wire import BeginMessageLiteral, EndAppend, EndMessageLiteral, InputRefused, MessageChunk
-from mailsuite.interfaces import AppendMessage, Body, IBodyFile
+from mailsuite.interfaces import AppendMessage, Body, IBodyFile, IRightsAccount
 
 MESSAGES_MAX = 1000  # in one APPEND (RFC 3502)
 MEMORY_MAX_OCTETS = 1024 * 1024  # of the messages of one APPEND together; what is more goes to files
@@ -59,8 +59,7 @@ class Upload:
         if event.synchronising:
             await self._check_room(size)
         if large:
-            await session.avatar.status(self.mailbox)  # is it there? Better known before than after the octets
-            self.file = await session.avatar.begin_body(size)
+            self.file = await self._begin_file(size)
         else:
             self.memory_octets += size
         session.connection.assembler.accept_message()
@@ -69,7 +68,18 @@ class Upload:
         await self._receive(part)
         return True
 
+    async def _begin_file(self, size: int) -> IBodyFile:
+        account = self.session.avatar
+        if IRightsAccount.providedBy(account):
+            return await IRightsAccount(account).begin_body_for(self.mailbox, size)
+        await account.status(self.mailbox)  # is it there? Better known before than after the octets
+        return await account.begin_body(size)
+
     async def _check_room(self, size: int) -> None:
+        account = self.session.avatar
+        if IRightsAccount.providedBy(account) and await IRightsAccount(account).is_others(self.mailbox):
+            await IRightsAccount(account).check_append(self.mailbox, size)
+            return
         used, limit = (await self.session.avatar.quota()).get("STORAGE", (0, 0))
         if limit and used + size > limit:
             raise MailError(Kind.OVER_QUOTA, "the mailbox is full")

@@ -7,6 +7,7 @@ from mailsuite.imap import commands, responses
 from mailsuite.imap.commands import ListReturn, ListSelection
 from mailsuite.imap.names import INBOX, SEPARATOR, ListPattern
 from mailsuite.imap.session import Reply, Session
+from mailsuite.imap.verbs.acl import rights_account, write_my_rights
 from mailsuite.imap.verbs.status import count, note_items
 from mailsuite.interfaces import MailboxEntry
 
@@ -17,6 +18,8 @@ async def list_(session: Session, command: commands.List) -> Reply:
         session.connection.write(responses.list_line(["\\Noselect"], b'""'))
         return Reply("LIST completed")
     note_items(session, command.tag, command.status)
+    if ListReturn.MYRIGHTS in command.returns:
+        rights_account(session, command.tag)  # who has none did not announce it
     entries = list(with_parents(await session.avatar.list_mailboxes()))
     patterns = [ListPattern(command.reference + pattern) for pattern in command.patterns if pattern]
     matching = [entry for entry in entries if any(pattern.matches(entry.name) for pattern in patterns)]
@@ -25,6 +28,8 @@ async def list_(session: Session, command: commands.List) -> Reply:
         line = list_line(session.shown(entry.name), entry, tree, command)
         if line:
             session.connection.write(line)
+            if ListReturn.MYRIGHTS in command.returns and entry.selectable:
+                await write_my_rights(session, entry.name)
             if command.status and entry.selectable:
                 await _write_status(session, entry.name, command.status)
     return Reply("LIST completed")
