@@ -64,10 +64,10 @@ from mailsuite.service.portal import make_portal
 from mailsuite.service.reload import settings_of
 from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
 from mailsuite.service.seat import Seat
+from mailsuite.service.sharing import RightsCommands, open_mailboxes
 from mailsuite.service.spools import SPOOL_FOLDER, SpoolPlan, forget_spools, plan_spools
 from mailsuite.service.started import StartedService
 from mailsuite.service.throttling import ParentThrottle
-from mailsuite.sharing import SharingAccount, SharingSettings
 from mailsuite.smtp import LMTPFactory, SMTPFactory, SubmissionFactory
 from mailsuite.store import MailStore, open_store
 from mailsuite.trace import Recorder, Trace
@@ -189,7 +189,8 @@ class Suite(StartedService):
             self, self._reactor, self._began, directory, store, self._queue, self.listeners, self.watchdog
         )
         inspection = Inspection(directory, self._queue, self.listeners, self._trace, self._in_thread)
-        self.commands = {**commands.table(), **inspection.table()}
+        rights = RightsCommands(directory, store)
+        self.commands = {**commands.table(), **inspection.table(), **rights.table()}
         if self._seat is not None:
             self._seat.link.commands.update(self.commands)
         elif self.roles == ALL_ROLES:
@@ -394,13 +395,6 @@ class Suite(StartedService):
     def certificate_fault(self) -> str:
         """What is wrong with the certificate that is there now; empty when nothing is."""
         return self._tls.fault
-
-
-def open_mailboxes(account: Account, store: MailStore, directory: Directory, settings: SharingSettings) -> IMailAccount:
-    """Give an account its mailboxes, and those of others unless sharing is off."""
-    if not settings.prefix:
-        return store.account(account)
-    return SharingAccount(account, store, directory, directory, settings)
 
 
 def make_forwarding(directory: Directory, reactor: Any) -> Forwarding:
