@@ -67,6 +67,7 @@ class Selected:
     async def look(self) -> None:
         """Take the snapshot that the view begins with; what may be done is told next."""
         self.view = SelectedView(await self.mailbox.snapshot(), recent=REV2 not in self._enabled)
+        self._told_read_only = self.read_only
 
     def _changed(self, change: MailboxChange) -> None:
         if change.mailbox_id == ANY_MAILBOX:
@@ -97,6 +98,11 @@ class Selected:
         """
         if self._guest is not None and self.is_behind:
             await self.synchronise()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to tell, or to learn, while the client waits."""
+        return self.is_behind or self.view.has_notices(expunge=True)
 
     async def synchronise(self, *, always: bool = False) -> None:
         """

@@ -305,7 +305,7 @@ class IMAPServer(IMAP4Server):
             self._look = self.clock.callLater(self.settings.idle_look_seconds, self._look_again, self.clock.seconds())
         if self.session.selected is not None:
             self.session.selected.on_change = None if announce is None else self._announce_now
-            if announce is not None and self.session.selected.is_behind:
+            if announce is not None and self.session.selected.has_news:
                 self._announce_now()  # of that, no further notice will come
 
     def _look_again(self, told: float) -> None:

@@ -70,6 +70,7 @@ async def answer(
     saved: Sequence[int] = ()
     try:
         turns = turns_of(session)
+        await selected.synchronise()  # flags come from the view
         found = await find(turns)
         await turns.look()
         told = [view.uids[position] for position in kept(returns, found)] if tells_modseq else ()

@@ -10,9 +10,11 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 from zope.interface import implementer
 
+from mailsuite.durable import Disk, InlineLane
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPFactory, IMAPSettings
 from mailsuite.interfaces import (
+    Account,
     Appended,
     Body,
     Changes,
@@ -28,6 +30,7 @@ from mailsuite.interfaces import (
 )
 from mailsuite.message.mime import parse_parts
 from mailsuite.message.summary import summarize
+from mailsuite.store import MemoryStore, StorageSettings, open_store
 
 NONE = frozenset()
 
@@ -551,3 +554,49 @@ def mail():
         ).encode()
 
     return make
+
+
+class InlineReactor(Clock):
+    """Does at once what threads hand over."""
+
+    def callFromThread(self, call, *arguments):
+        call(*arguments)
+
+
+@implementer(IRealm)
+class StoreRealm:
+    def __init__(self, store):
+        self.store = store
+
+    def requestAvatar(self, avatarId, mind, *interfaces):
+        account = self.store.account(Account(account_id=1, email="alice@example.test"))
+        return IMailAccount, account, account.logout
+
+
+@pytest.fixture
+def make_server(tmp_path, suite):
+    """Start servers, each on a store of its own; give that, and what connects scripted clients to it."""
+    stores = []
+
+    def make(kind):
+        storage = StorageSettings(maildir_root=str(tmp_path / f"mail{len(stores)}"))
+        if kind == "memory":
+            store = MemoryStore(storage, clock=Clock().seconds)
+        else:
+            store = open_store(storage, disk=Disk(), reactor=InlineReactor(), lane=InlineLane)
+        store.start()
+        stores.append(store)
+        checker = InMemoryUsernamePasswordDatabaseDontUse()
+        checker.addUser(b"alice@example.test", b"secret")
+        suite.clock = Clock()
+        suite.factory = IMAPFactory(
+            Portal(StoreRealm(store), [checker]), settings=IMAPSettings(allow_cleartext=True), reactor=suite.clock
+        )
+        return store, lambda: suite.connect().login()
+
+    yield make
+    for client in suite.clients:
+        if client.transport.connected:
+            client.transport.loseConnection()
+    for store in stores:
+        store.stop()

@@ -5,15 +5,8 @@ import re
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
-from twisted.cred.portal import IRealm, Portal
-from twisted.internet.task import Clock
-from zope.interface import implementer
 
-from mailsuite.durable import Disk, InlineLane
-from mailsuite.imap import IMAPFactory, IMAPSettings
-from mailsuite.interfaces import Account, IMailAccount, LocalDelivery
-from mailsuite.store import MemoryStore, StorageSettings, open_store
+from mailsuite.interfaces import LocalDelivery
 
 MULTIPART = (
     b"From: a@example.test\r\nSubject: parts\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n"
@@ -21,50 +14,10 @@ MULTIPART = (
 )
 
 
-class InlineReactor(Clock):
-    """Does at once what threads hand over."""
-
-    def callFromThread(self, call, *arguments):
-        call(*arguments)
-
-
-@implementer(IRealm)
-class StoreRealm:
-    def __init__(self, store):
-        self.store = store
-
-    def requestAvatar(self, avatarId, mind, *interfaces):
-        account = self.store.account(Account(account_id=1, email="alice@example.test"))
-        return IMailAccount, account, account.logout
-
-
 @pytest.fixture
-def make_connect(tmp_path, suite):
-    """Start servers, each on a store of its own, and give what connects scripted clients to them."""
-    stores = []
-
-    def make(kind):
-        storage = StorageSettings(maildir_root=str(tmp_path / f"mail{len(stores)}"))
-        if kind == "memory":
-            store = MemoryStore(storage, clock=Clock().seconds)
-        else:
-            store = open_store(storage, disk=Disk(), reactor=InlineReactor(), lane=InlineLane)
-        store.start()
-        stores.append(store)
-        checker = InMemoryUsernamePasswordDatabaseDontUse()
-        checker.addUser(b"alice@example.test", b"secret")
-        suite.clock = Clock()
-        suite.factory = IMAPFactory(
-            Portal(StoreRealm(store), [checker]), settings=IMAPSettings(allow_cleartext=True), reactor=suite.clock
-        )
-        return lambda: suite.connect().login()
-
-    yield make
-    for client in suite.clients:
-        if client.transport.connected:
-            client.transport.loseConnection()
-    for store in stores:
-        store.stop()
+def make_connect(make_server):
+    """Start servers, and give what connects scripted clients to them."""
+    return lambda kind: make_server(kind)[1]
 
 
 @pytest.fixture(params=["memory", "maildir"])

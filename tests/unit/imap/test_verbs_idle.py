@@ -150,3 +150,19 @@ def test_what_came_between_the_last_answer_and_idle_is_told_at_once(suite, mail)
     answer = client.send(b"i IDLE\r\n")
     assert answer.startswith(b"+ ")
     assert b"* 1 EXISTS\r\n" in answer
+
+
+def test_what_a_search_could_not_tell_is_told_as_idle_begins(suite, mail):
+    for _ in range(2):
+        suite.account.put("INBOX", mail(), {"\\Deleted"})
+    client, other = suite.connect().login().select(), suite.connect().login().select()
+    other.ok(b"EXPUNGE")
+    assert client.ok(b"SEARCH 1:2") == [b"* SEARCH"]
+    assert b"* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n" in client.send(b"i IDLE\r\n")
+
+
+def test_a_search_knows_what_another_client_has_done(suite, mail):
+    suite.account.put("INBOX", mail())
+    client, other = suite.connect().login().select(), suite.connect().login().select()
+    other.ok(b"STORE 1 +FLAGS (\\Flagged)")
+    assert client.ok(b"SEARCH FLAGGED")[0] == b"* SEARCH 1"
