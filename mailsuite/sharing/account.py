@@ -137,6 +137,17 @@ class SharingAccount:
         place = await self._find(name)
         return place is None or place.owner is not None
 
+    async def ensure_there(self, owner_id: int) -> None:
+        """
+        Check that an account whose mailbox is open has not been switched off or removed meanwhile.
+
+        Raises:
+            MailError: NOT_FOUND.
+        """
+        owner = await self._numbers.find_id(owner_id)
+        if owner is None or not owner.enabled:
+            raise MailError(Kind.NOT_FOUND, "the mailbox is gone")
+
     # IMailAccount
 
     async def list_mailboxes(self) -> Sequence[MailboxEntry]:

@@ -138,6 +138,16 @@ class OthersMailbox(OwnMailbox):
         rights: Rights = self._guest.rights
         return rights
 
+    async def snapshot(self) -> Snapshot:
+        """Look at everything once, if the owner is still there."""
+        await self._account.ensure_there(self._owner_id)
+        return await super().snapshot()
+
+    async def changes(self, since_modseq: int) -> Changes:
+        """Say what happened since, if the owner is still there."""
+        await self._account.ensure_there(self._owner_id)
+        return await super().changes(since_modseq)
+
     def remove(self, uids: Sequence[int]) -> Awaitable[Sequence[int]]:
         """Remove messages that have gone to another account."""
         return IRemovingMailbox(self._mailbox).remove(uids)

@@ -83,6 +83,23 @@ def test_revocation_reaches_those_who_idle_in_either_worker(server, connect, how
     assert not any(b"Users" in line for line in again.list()[1])
 
 
+def test_an_account_that_is_switched_off_takes_its_mailboxes_along(server, connect):
+    owner = server.add_account()
+    client = connect(owner)
+    assert client.setacl("INBOX", BOB.email, "lr")[0] == "OK"
+    guests = [connect(BOB) for _ in range(4)]
+    box = f"Users/{owner.email}/INBOX"
+    for guest in guests:
+        idle_in(guest, box)
+    server.command("user", "disable", owner.email)
+    for guest in (client, *guests):
+        read_until(guest, b"* BYE")
+    again = connect(BOB)
+    assert again.select(box, readonly=True)[0] == "NO"
+    server.command("user", "enable", owner.email)
+    assert again.select(box, readonly=True)[0] == "OK"
+
+
 def test_mail_goes_from_one_account_to_another_and_rights_end_with_an_account(server, connect):
     server.command("rights", "set", ALICE.email, "Archive", BOB.email, "lrswite")
     shown = json.loads(server.command("rights", "list", ALICE.email, "--json").stdout)

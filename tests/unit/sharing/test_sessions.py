@@ -3,7 +3,7 @@
 import pytest
 from shared_mail import result_of
 
-from mailsuite.interfaces import Column
+from mailsuite.interfaces import ANY_MAILBOX, Column, MailboxChange
 from mailsuite.sharing import transfer
 
 MAIL = b"Subject: hello\r\n\r\ntext\r\n"
@@ -298,6 +298,20 @@ def test_the_mailboxes_of_an_account_that_is_switched_off_or_gone_are_not_there(
     del house.people.accounts[1]
     assert bob.refused(b"SELECT " + BOX) == off
     assert bob.names(b"Users*") == []
+
+
+@pytest.mark.parametrize("command", [b"NOOP", b"FETCH 1 BODY.PEEK[]", b"SEARCH ALL", b""])
+def test_who_has_a_mailbox_open_whose_owner_is_switched_off_is_told_farewell(house, shared, command):
+    _, bob = shared("lr", MAIL)
+    bob.ok(b"SELECT " + BOX)
+    if not command:
+        bob.send(b"i IDLE\r\n")
+    house.people.add(1, "alice@example.test", enabled=False)
+    house.bus.publish(MailboxChange(1, ANY_MAILBOX, 0))
+    if command:
+        assert bob.run(command)[0] == [b"* BYE the selected mailbox was deleted", b""]
+    bob.settle()
+    assert not bob.connected
 
 
 def test_sharing_can_be_turned_off(house):
