@@ -16,13 +16,16 @@ FETCHES = {
     "header fields": b"FETCH 1:* (BODY.PEEK[HEADER.FIELDS (FROM TO CC SUBJECT DATE MESSAGE-ID IN-REPLY-TO)])",
 }
 BUFFER_OCTETS = 1 << 20
+TAIL_OCTETS = 2000
+"""A tagged reply may name all capabilities."""
+REPLY_SECONDS = 120
 
 
 class Client:
     """A socket that reads to a tagged reply and looks at nothing else."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket = socket.create_connection(("127.0.0.1", port), REPLY_SECONDS)
         self.socket.recv(4096)
         self.buffer = bytearray(BUFFER_OCTETS)
 
@@ -36,7 +39,7 @@ class Client:
             if not count:
                 raise SystemExit("the server closed the connection")
             total += count
-            tail = (tail + bytes(self.buffer[max(0, count - 200) : count]))[-200:]
+            tail = (tail + bytes(self.buffer[max(0, count - TAIL_OCTETS) : count]))[-TAIL_OCTETS:]
             if tail.endswith(b"\r\n"):
                 last = tail[:-2].rpartition(b"\n")[2]
                 if last.startswith(b"a "):

@@ -85,13 +85,15 @@ def mailsuite(
         stdout=subprocess.DEVNULL,
     )
     configuration = folder / "mailsuite.toml"
-    for address in addresses(accounts):
-        subprocess.run(
-            [*command, "-c", str(configuration), "user", "add", address, "--password", PASSWORD],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    users = folder / "users.csv"
+    given = addresses(accounts) if isinstance(accounts, int) else accounts
+    users.write_text("email,password\n" + "".join(f"{address},{PASSWORD}\n" for address in given), encoding="ascii")
+    subprocess.run(
+        [*command, "-c", str(configuration), "user", "import", str(users)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     prepare(folder)
     environment = {"MAILSUITE_LIMITS__RATES": "false", "MAILSUITE_AUTH__ALLOW_CLEARTEXT": "true"}
     with running([*command, "-c", str(configuration), "serve"], environment) as process:

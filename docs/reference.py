@@ -11,6 +11,7 @@ from mailsuite.config import PORTS
 from mailsuite.config.schema import PARTS, ListenValue
 from mailsuite.config.secrets import Secret
 from mailsuite.config.values import describe
+from mailsuite.imap.settings import QuirkSettings
 from mailsuite.mta.settings import RouteSettings, SourceSettings
 from mailsuite.service.reload import acts_at_once
 
@@ -34,6 +35,7 @@ TITLES: Mapping[str, str] = {
     "smtp": "reception, port 25",
     "submission": "submission, ports 587 and 465",
     "imap": "IMAP, ports 143 and 993",
+    "imap_quirk": "what IMAP leaves out for some programs or accounts",
     "pop3": "POP3, ports 110 and 995",
     "sharing": "mailboxes that several accounts use",
     "manhole": "a console into the running server",
@@ -41,7 +43,11 @@ TITLES: Mapping[str, str] = {
     "trace": "what happened to each message",
 }
 
-LISTS: Mapping[str, type[attrs.AttrsInstance]] = {"route": RouteSettings, "source": SourceSettings}
+LISTS: Mapping[str, type[attrs.AttrsInstance]] = {
+    "route": RouteSettings,
+    "source": SourceSettings,
+    "imap_quirk": QuirkSettings,
+}
 """Tables of which there may be several."""
 
 

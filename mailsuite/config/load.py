@@ -9,7 +9,9 @@ from typing import Any
 
 import attrs
 
+from mailsuite.address import Address
 from mailsuite.config.check import check_config, check_routes, check_sources, normalize_route_domain
+from mailsuite.config.check_imap import check_imap
 from mailsuite.config.faults import ConfigError, Fault, nearest
 from mailsuite.config.model import Config, Effective, Given, Origin, shown
 from mailsuite.config.ports import PORTS, anchor_endpoint
@@ -24,12 +26,13 @@ from mailsuite.config.schema import (
 from mailsuite.config.secrets import dereference
 from mailsuite.config.values import convert, describe, is_text, parse_environment
 from mailsuite.errors import MailError
+from mailsuite.imap.settings import QuirkSettings
 from mailsuite.manhole.settings import HOST_KEY
 from mailsuite.mta.settings import RouteSettings, SourceSettings
 
 DEFAULT_PATH = "/etc/mailsuite/mailsuite.toml"
 PREFIX = "MAILSUITE_"
-LISTS = frozenset({"route", "source"})
+LISTS = frozenset({"route", "source", "imap_quirk"})
 """Tables of which there may be several."""
 LOGIN_KEYS = frozenset({"username", "password"})
 """Keys of a route that stand together or not at all."""
@@ -104,6 +107,8 @@ class _Reader:
         listen = self._read_listen()
         routes = self._read_routes()
         sources = self._read_sources()
+        quirks = self._read_quirks()
+        self._values["imap_quirk"] = tuple(quirks.values())
         # A value that cannot be used has its default by now, so that the others can be looked at all the same.
         config = self._compose(listen, tuple(routes.values()), tuple(sources.values()))
         if config is not None:
@@ -112,6 +117,7 @@ class _Reader:
                 *check_config(config),
                 *check_routes(routes, self._path),
                 *check_sources(config.relay, sources, self._path),
+                *check_imap(config.imap, quirks, self._path),
             ]
             for fault in found:
                 if fault.key not in told:
@@ -250,6 +256,16 @@ class _Reader:
         """Read the sources that can be used, by their place in the file."""
         return {number: SourceSettings(**values) for number, values in self._read_list("source", SourceSettings)}
 
+    def _read_quirks(self) -> dict[int, QuirkSettings]:
+        """Read what IMAP leaves out for some, by its place in the file."""
+        rows = {}
+        for number, values in self._read_list("imap_quirk", QuirkSettings):
+            if values.get("account"):
+                with contextlib.suppress(MailError):  # the check says that it is no address
+                    values["account"] = Address.parse(values["account"]).key
+            rows[number] = QuirkSettings(**values)
+        return rows
+
     def _read_list(self, table: str, settings: type[attrs.AttrsInstance]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Read tables of which there may be several; those that lack nothing, with their place in the file."""
         given = self._table.get(table, [])
@@ -277,8 +293,9 @@ class _Reader:
             for key in missing:
                 self._fault(f"{table}[{number}].{key}", f"is missing: {describe(types[key].type)}")
             if not missing and values.keys() >= set(needed):
-                with contextlib.suppress(MailError):  # the check says that it is no domain
-                    values["domain"] = normalize_route_domain(values["domain"])
+                if values.get("domain"):
+                    with contextlib.suppress(MailError):  # the check says that it is no domain
+                        values["domain"] = normalize_route_domain(values["domain"])
                 yield number, values
 
     def _compose(

@@ -87,7 +87,7 @@ PARTS: Sequence[Part] = (
         {"require_auth": True},
     ),
     Part("submitting", "submission", SubmissionSettings),
-    Part("imap", "imap", IMAPSettings, LOGIN_AND_RATES | MECHANISMS),
+    Part("imap", "imap", IMAPSettings, LOGIN_AND_RATES | MECHANISMS | {"quirks": "imap_quirk"}),
     Part("pop3", "pop3", POP3Settings, LOGIN_AND_RATES | MECHANISMS),
     Part("sharing", "sharing", SharingSettings),
     Part("manhole", "manhole", ManholeSettings),

@@ -7,6 +7,7 @@ Results of jobs that end close together cross to the reactor together.
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -124,6 +125,8 @@ class InlineLane:
         self.name = name
         self.reactor = reactor
         self.limit = limit
+        self._posted: deque[Callable[[], None]] = deque()
+        self._busy = False
 
     def start(self) -> None:
         """Nothing to start."""
@@ -133,8 +136,16 @@ class InlineLane:
         return execute(job, *arguments)
 
     def post(self, job: Callable[..., None], *arguments: Any) -> None:
-        """Do a job now."""
-        job(*arguments)
+        """Do a job now, or when the one that posts it has ended."""
+        self._posted.append(lambda: job(*arguments))
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._posted:
+                self._posted.popleft()()
+        finally:
+            self._busy = False
 
     def backlog(self) -> int:
         """Nothing ever waits."""

@@ -7,9 +7,9 @@ from mailsuite.exports import exporter
 if TYPE_CHECKING:
     from mailsuite.imap.factory import IMAPFactory
     from mailsuite.imap.server import IMAPServer
-    from mailsuite.imap.settings import IMAPSettings
+    from mailsuite.imap.settings import IMAPSettings, QuirkSettings
 
-__all__ = ["IMAPFactory", "IMAPServer", "IMAPSettings"]
+__all__ = ["IMAPFactory", "IMAPServer", "IMAPSettings", "QuirkSettings"]
 
 __getattr__ = exporter(
     __name__,
@@ -17,5 +17,6 @@ __getattr__ = exporter(
         "IMAPFactory": "factory",
         "IMAPServer": "server",
         "IMAPSettings": "settings",
+        "QuirkSettings": "settings",
     },
 )

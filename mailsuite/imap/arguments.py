@@ -30,6 +30,11 @@ _FLAGS = {flag.lower().encode("ascii"): flag for flag in SYSTEM_FLAGS}
 def take_mailbox(tokens: Tokens) -> str:
     """Take a space and the name of a mailbox. Raises BadCommandError, as all of these."""
     tokens.space()
+    return take_name(tokens)
+
+
+def take_name(tokens: Tokens) -> str:
+    """Take the name of a mailbox."""
     return decode_name(tokens.astring("a mailbox name"), utf8=tokens.utf8)
 
 

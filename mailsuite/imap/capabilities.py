@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 
 CONDSTORE = b"CONDSTORE"
 QRESYNC = b"QRESYNC"
+UIDONLY = b"UIDONLY"
 REV2 = b"IMAP4REV2"  # ENABLE compares in upper case
 UTF8_ACCEPT = b"UTF8=ACCEPT"
 
@@ -34,6 +35,8 @@ AFTER_LOGIN = (
     b"ESORT",
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
+    b"NOTIFY",
+    UIDONLY,
 )
 SHARING = (b"ACL", b"RIGHTS=kxte", b"LIST-MYRIGHTS")
 """What an account can that knows rights (RFC 4314 section 5.1.1, RFC 8440 section 3)."""

@@ -6,6 +6,7 @@ import attrs
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
+from mailsuite.imap.commands import NotifyEvent
 from mailsuite.imap.parser import parse_command
 from mailsuite.imap.search_keys import names_numbers
 from mailsuite.imap.selected import Selected
@@ -18,6 +19,8 @@ from mailsuite.imap.wire import BeginMessageLiteral, CommandReceived, Continuati
 TURN_COMMANDS = 50  # so many commands of one client, then the others have their turn
 SERVER_BUG = Reply("internal error; it has been written down", status=responses.NO, code=responses.SERVERBUG)
 _LEAVING = (commands.Close, commands.Unselect, commands.Select, commands.Examine, commands.Logout)
+_OPENING = (commands.Select, commands.Examine)
+_REMOVES = (commands.Expunge, commands.Move)
 _NO_EXPUNGE = (commands.Fetch, commands.Store, commands.Search, commands.Sort, commands.Thread)
 
 
@@ -33,6 +36,7 @@ class Dispatch:
         self._session = session
         self._bad_commands = 0
         self._turn = 0
+        self._removes = False
         self.ending = ""
         """Why this command is the last; empty when it is not."""
 
@@ -73,6 +77,7 @@ class Dispatch:
             self._bad(error)
             return
         self._session.command = command.name
+        self._removes = isinstance(command, _REMOVES)
         verb = VERBS[type(command)]
         uid = bool(getattr(command, "uid", False)) or getattr(command, "uids", None) is not None
         await self._answer(
@@ -80,6 +85,7 @@ class Dispatch:
             lambda: self._run_verb(verb, command),
             expunge=_may_renumber(command, uid=uid),
             uid=uid,
+            tells=not isinstance(command, _OPENING),
         )
 
     async def _run_verb(self, verb: Verb, command: commands.Command) -> Reply | None:
@@ -91,18 +97,25 @@ class Dispatch:
     async def _append(self, event: BeginMessageLiteral) -> None:
         tag = event.head[0].split(b" ", 1)[0]
         self._session.command = "APPEND"
+        self._removes = False
         await self._answer(tag, lambda: append(self._session, event), expunge=True, uid=False)
 
     async def _answer(
-        self, tag: bytes, run: Callable[[], Awaitable[Reply | None]], *, expunge: bool, uid: bool
+        self, tag: bytes, run: Callable[[], Awaitable[Reply | None]], *, expunge: bool, uid: bool, tells: bool = True
     ) -> None:
-        """Run a verb, tell what changed meanwhile, and answer."""
+        """
+        Run a verb, tell what changed meanwhile, and answer.
+
+        Args:
+            tells: what changed is told at the end. Not by what opens a mailbox: its answer is one state of it, and
+                until it ends there is no mailbox that could change (RFC 3501 section 6.3.1).
+        """
         session = self._session
         reply: Reply | None
         broken = False
         try:
             reply = await run()
-            if session.selected is not None:
+            if tells and session.selected is not None:
                 await session.selected.synchronise()
         except BadCommandError as error:
             self._bad(error if error.tag is not None else _with_tag(error, tag))
@@ -116,7 +129,7 @@ class Dispatch:
         except Exception:  # noqa: BLE001 - the top of a command: whatever it is, it is our bug
             session.log.failure("imap.command.failed")
             reply, broken = SERVER_BUG, True
-        if session.selected is not None:
+        if tells and session.selected is not None:
             reply = self._tell_changes(session.selected, reply, expunge=expunge, uid=uid)
         if reply is not None:
             session.connection.write(responses.tagged(tag, reply.status, reply.text, reply.code))
@@ -128,7 +141,12 @@ class Dispatch:
     def _tell_changes(self, selected: Selected, reply: Reply | None, *, expunge: bool, uid: bool) -> Reply | None:
         """Tell what changed in the selected mailbox; the HIGHESTMODSEQ that may follow goes into the reply's code."""
         connection = self._session.connection
-        connection.write(selected.notices(expunge=expunge, uid=uid))
+        watching = self._session.watching
+        if watching is None:
+            connection.write(selected.notices(expunge=expunge, uid=uid))
+        elif watching.selected_group.events or self._removes:  # RFC 5465 section 3.1: otherwise it is not to be told
+            flags = NotifyEvent.FLAG_CHANGE in watching.selected_group.events
+            connection.write(selected.notices(expunge=expunge, uid=True, flags=flags))
         code = selected.take_modseq_code()
         if code and reply is not None and reply.status == responses.OK and not reply.code:
             return attrs.evolve(reply, code=code)

@@ -61,6 +61,7 @@ class Plan:
         size_at: place of the size in a row; 0 when it is not needed.
         header_at: place of the cached header fields in a row; 0 when they are not needed.
         flags_at: place of the flags in a row; 0 when they are not there.
+        modseq_at: place of the MODSEQ in a row; 0 when it is not there.
         from_view: the index is not needed at all.
         from_history: nothing is needed but what tells of changes.
     """
@@ -72,6 +73,7 @@ class Plan:
     size_at: int
     header_at: int
     flags_at: int
+    modseq_at: int
     from_view: bool
     from_history: bool
 
@@ -80,7 +82,7 @@ class Plan:
         Write the answers up to the last attribute, without an end.
 
         Args:
-            numbers: sequence numbers of the rows.
+            numbers: sequence numbers of the rows, or their UIDs.
             flags: of each row, with ``\Recent`` where it is due.
         """
         return map(self.opening.__mod__, self._values(numbers, rows, flags))
@@ -102,8 +104,13 @@ row_uid: Callable[[Row], int] = operator.itemgetter(0)
 
 
 @functools.lru_cache(maxsize=256)
-def plan_for(items: FetchItems) -> Plan:
-    """Compile items; a client asks for the same ones all day."""
+def plan_for(items: FetchItems, kind: bytes = responses.FETCH) -> Plan:
+    """
+    Compile items; a client asks for the same ones all day.
+
+    Args:
+        kind: FETCH, which takes sequence numbers, or UIDFETCH, which takes UIDs (RFC 9586 section 3.3).
+    """
     columns = [_COLUMNS[attribute] for attribute in items.attributes if attribute in _COLUMNS]
     if any(needs_content(section) for section in items.sections) and Column.SIZE not in columns:
         columns.append(Column.SIZE)
@@ -122,12 +129,13 @@ def plan_for(items: FetchItems) -> Plan:
         words.append(_FORMS.get(attribute, attribute.value + b" %b"))
     return Plan(
         columns=tuple(columns),
-        opening=b"* %d FETCH (" + b" ".join(words),
+        opening=b"* %d " + kind + b" (" + b" ".join(words),
         sources=tuple(sources),
         tells_flags=FetchAttribute.FLAGS in items.attributes,
         size_at=_place(columns, Column.SIZE),
         header_at=_place(columns, Column.HEADER),
         flags_at=_place(columns, Column.FLAGS),
+        modseq_at=_place(columns, Column.MODSEQ),
         from_view=not items.sections and asked <= {FetchAttribute.UID, FetchAttribute.FLAGS},
         from_history=not items.sections and asked <= {FetchAttribute.UID, FetchAttribute.FLAGS, FetchAttribute.MODSEQ},
     )

@@ -12,9 +12,10 @@ import re
 import attrs
 
 from mailsuite.imap.tokens import NUMBER_MAX, BadCommandError, Tokens
+from mailsuite.message.mime import DEPTH_MAX
 
 ITEMS_MAX = 1000
-PART_DEPTH_MAX = 64
+PART_DEPTH_MAX = DEPTH_MAX
 FIELDS_MAX = 1000
 _CACHED_MAX_OCTETS = 512
 
@@ -168,12 +169,24 @@ def _parse_cached(text: bytes, uid: bool) -> FetchItems:  # noqa: FBT001 - a cac
 def _parse(tokens: Tokens) -> FetchItems:
     attributes: dict[FetchAttribute, None] = {}
     sections: dict[BodySection, None] = {}
-    if not tokens.accept(b"("):
-        name = tokens.take(_ITEM, "a data item").upper()
-        if name in _MACROS:
-            return FetchItems(_MACROS[name])
-        _add_item(name, tokens, attributes, sections)
-        return FetchItems(tuple(attributes), tuple(sections))
+    if tokens.accept(b"("):
+        return parse_fetch_list(tokens)
+    name = tokens.take(_ITEM, "a data item").upper()
+    if name in _MACROS:
+        return FetchItems(_MACROS[name])
+    _add_item(name, tokens, attributes, sections)
+    return FetchItems(tuple(attributes), tuple(sections))
+
+
+def parse_fetch_list(tokens: Tokens) -> FetchItems:
+    """
+    Read items behind a parenthesis, and the one that ends them.
+
+    Raises:
+        BadCommandError: as `parse_fetch_items`.
+    """
+    attributes: dict[FetchAttribute, None] = {}
+    sections: dict[BodySection, None] = {}
     count = 0
     while True:
         count += 1

@@ -42,6 +42,7 @@ from mailsuite.imap.mailbox_grammar import (
     read_status,
 )
 from mailsuite.imap.modifiers import parse_fetch_modifiers, parse_unchanged_since
+from mailsuite.imap.notify_grammar import read_notify
 from mailsuite.imap.tokens import BadCommandError, Tokens
 from mailsuite.interfaces.storage import StoreMode
 
@@ -334,6 +335,7 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"COMPRESS": _compress,
     b"GETQUOTA": _get_quota,
     b"GETQUOTAROOT": _of_mailbox(commands.GetQuotaRoot),
+    b"NOTIFY": read_notify,
     b"IDLE": _bare(commands.Idle),
     b"CHECK": _bare(commands.Check),
     b"CLOSE": _bare(commands.Close),

@@ -39,6 +39,7 @@ LIMIT = b"LIMIT"
 NONEXISTENT = b"NONEXISTENT"
 NOMODSEQ = b"NOMODSEQ"  # RFC 7162 section 3.1.2.2
 NOPERM = b"NOPERM"
+NOTIFICATIONOVERFLOW = b"NOTIFICATIONOVERFLOW"  # RFC 5465 section 5.8
 OVERQUOTA = b"OVERQUOTA"
 PRIVACYREQUIRED = b"PRIVACYREQUIRED"
 READ_ONLY = b"READ-ONLY"
@@ -47,6 +48,7 @@ SERVERBUG = b"SERVERBUG"
 TOOBIG = b"TOOBIG"  # RFC 7889 section 4
 TRYCREATE = b"TRYCREATE"
 UIDNOTSTICKY = b"UIDNOTSTICKY"  # RFC 4315 section 3
+UIDREQUIRED = b"UIDREQUIRED"  # RFC 9586 section 3.2
 UNAVAILABLE = b"UNAVAILABLE"
 UNKNOWN_CTE = b"UNKNOWN-CTE"  # RFC 3516 section 4.3
 
@@ -205,19 +207,33 @@ def permanent_flags_code(flags: Iterable[str]) -> bytes:
     return b"PERMANENTFLAGS " + flag_list(flags)
 
 
-def fetch_flags_line(number: int, flags: Iterable[str], uid: int | None = None, modseq: int | None = None) -> bytes:
-    """Say that a message has these flags; with its UID in answer to a UID command, with its MODSEQ to who knows it."""
+FETCH = b"FETCH"
+UIDFETCH = b"UIDFETCH"  # RFC 9586 section 3.3
+
+
+def fetch_flags_line(
+    number: int, flags: Iterable[str], uid: int | None = None, modseq: int | None = None, *, kind: bytes = FETCH
+) -> bytes:
+    """
+    Say that a message has these flags.
+
+    Args:
+        number: the sequence number; in UIDFETCH the UID.
+        uid: in answer to a UID command.
+        modseq: for who knows what it is.
+        kind: FETCH or UIDFETCH.
+    """
     shown = b"FLAGS " + flag_list(flags)
     if uid is not None:
         shown = b"UID %d %b" % (uid, shown)
     if modseq is not None:
         shown = b"%b MODSEQ (%d)" % (shown, modseq)
-    return b"* %d FETCH (%b)\r\n" % (number, shown)
+    return b"* %d %b (%b)\r\n" % (number, kind, shown)
 
 
-def fetch_modseq_line(number: int, uid: int, modseq: int) -> bytes:
-    """Say which MODSEQ a message has now (RFC 7162 section 3.1.3)."""
-    return b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (number, uid, modseq)
+def fetch_modseq_line(number: int, uid: int, modseq: int, *, kind: bytes = FETCH) -> bytes:
+    """Say which MODSEQ a message has now (RFC 7162 section 3.1.3); see `fetch_flags_line`."""
+    return b"* %d %b (UID %d MODSEQ (%d))\r\n" % (number, kind, uid, modseq)
 
 
 def highest_modseq_code(modseq: int) -> bytes:

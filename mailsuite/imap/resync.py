@@ -7,6 +7,7 @@ from typing import cast
 from mailsuite.imap import responses
 from mailsuite.imap.sequence import SequenceSet, merge_runs
 from mailsuite.imap.session import Session
+from mailsuite.imap.tokens import MODSEQ_MAX
 from mailsuite.imap.view import SelectedView
 from mailsuite.interfaces import Column, History
 
@@ -125,12 +126,15 @@ def known_until(uids: Sequence[int], numbers: SequenceSet, known: SequenceSet) -
     return best
 
 
-def changed_rows(view: SelectedView, named: Sequence[range], history: History) -> Iterator[list[FlagRow]]:
+def changed_rows(
+    view: SelectedView, named: Sequence[range], history: History, until: int = MODSEQ_MAX
+) -> Iterator[list[FlagRow]]:
     """
     Give what changed of the messages that a client named, some at a time.
 
     Args:
         named: ascending ranges of positions in the view.
+        until: what has a higher MODSEQ is left out.
     """
     starts = [part.start for part in named]
     for start in range(0, len(history.flags), ROWS_PER_TURN):
@@ -138,6 +142,6 @@ def changed_rows(view: SelectedView, named: Sequence[range], history: History) -
         for row in history.flags[start : start + ROWS_PER_TURN]:
             position = view.index(row[0])
             part = bisect_right(starts, position) - 1
-            if position >= 0 and part >= 0 and position < named[part].stop:
+            if row[2] <= until and position >= 0 and part >= 0 and position < named[part].stop:
                 found.append(row)
         yield found

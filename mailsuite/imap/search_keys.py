@@ -241,3 +241,8 @@ def mentions(key: SearchKey, kind: type[SearchKey]) -> bool:
 def names_numbers(key: SearchKey) -> bool:
     """Whether sequence numbers are asked for: while they are, none may change (RFC 7162 section 3.2.10.2)."""
     return any(isinstance(leaf, Numbered) and not leaf.uid for leaf in leaves(key))
+
+
+def needs_store(key: SearchKey) -> bool:
+    """Whether something is asked of the messages that a view does not know."""
+    return any(not isinstance(leaf, All | Numbered | HasFlag) for leaf in leaves(key))

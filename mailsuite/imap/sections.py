@@ -82,6 +82,8 @@ def picked_fields(header: bytes, section: BodySection) -> bytes:
     """
     wanted = section.text is SectionText.HEADER_FIELDS
     chosen = [raw for name, raw in parse_fields(header) if (name in section.fields) is wanted]
+    if chosen and not chosen[-1].endswith(b"\n"):  # the message ends within its header
+        chosen.append(b"\r\n")
     return b"".join([*chosen, b"\r\n"])
 
 

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from mailsuite.imap import responses
 from mailsuite.imap.ahead import Ahead
-from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, REV2
+from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, REV2, UIDONLY
+from mailsuite.imap.remembered import Remembered
 from mailsuite.imap.sequence import merge_runs
 from mailsuite.imap.view import SYSTEM_FLAGS, Notices, SelectedView
 from mailsuite.interfaces import (
@@ -17,6 +18,7 @@ from mailsuite.interfaces import (
     IMailAccount,
     IMailbox,
     ISubscription,
+    IWatchableMailbox,
     MailboxChange,
     Rights,
     allowed_flags,
@@ -49,6 +51,7 @@ class Selected:
         self._told_rights = self.rights
         self._told_read_only = self.read_only
         self.on_change: Callable[[], None] | None = None
+        self.remembered = Remembered()
         self._newest = 0
         self._gap = False
         self._subscription: ISubscription | None = account.changes.subscribe(account.account_id, self._changed)
@@ -70,7 +73,7 @@ class Selected:
         self._told_read_only = self.read_only
 
     def _changed(self, change: MailboxChange) -> None:
-        if change.mailbox_id == ANY_MAILBOX:
+        if change.mailbox_id in {ANY_MAILBOX, 0}:  # of the names that changed, one may be this mailbox's
             self._gap = True
         elif change.mailbox_id == self.mailbox.mailbox_id:
             self._newest = max(self._newest, change.modseq)
@@ -79,10 +82,26 @@ class Selected:
         if self.on_change is not None:
             self.on_change()
 
+    def watch(self) -> None:
+        """Hear of other programs' changes as of all others, where that can be."""
+        watchable = IWatchableMailbox(self.mailbox, None)
+        if watchable is not None:
+            watchable.watch()
+
     @property
     def shows_modseq(self) -> bool:
         """Whether the client is told UID and MODSEQ with all flags (RFC 7162 sections 3.1 and 3.2.4)."""
         return CONDSTORE in self._enabled
+
+    @property
+    def uid_only(self) -> bool:
+        """Whether the client wants to hear of no sequence numbers (RFC 9586 section 3)."""
+        return UIDONLY in self._enabled
+
+    @property
+    def fetch_kind(self) -> bytes:
+        """Which response tells of a message."""
+        return responses.UIDFETCH if self.uid_only else responses.FETCH
 
     @property
     def is_behind(self) -> bool:
@@ -99,11 +118,6 @@ class Selected:
         if self._guest is not None and self.is_behind:
             await self.synchronise()
 
-    @property
-    def has_news(self) -> bool:
-        """Whether there is something to tell, or to learn, while the client waits."""
-        return self.is_behind or self.view.has_notices(expunge=True)
-
     async def synchronise(self, *, always: bool = False) -> None:
         """
         Bring the view up to date.
@@ -117,6 +131,7 @@ class Selected:
         if always or self.is_behind:
             newest, self._gap = self._newest, False
             changes = await self.mailbox.changes(self.view.modseq)
+            self.view.tells_modseqs = self.shows_modseq
             self.view.apply(changes)
             # A notice may be of a MODSEQ that changed nothing the view can see.
             self.view.modseq = max(self.view.modseq, newest)
@@ -131,6 +146,7 @@ class Selected:
         Raises:
             MailError: the work has failed.
         """
+        self.view.tells_modseqs = self.shows_modseq
         working = Ahead(work)
         following = Ahead(self.mailbox.changes(self.view.modseq))
         try:
@@ -140,15 +156,18 @@ class Selected:
             raise
         return result, await following.result()
 
-    def notices(self, *, expunge: bool, uid: bool = False) -> bytes:
+    def notices(self, *, expunge: bool, uid: bool = False, flags: bool = True) -> bytes:
         """
         Write what the client is to be told now, and count it as told.
 
         Args:
             expunge: whether sequence numbers may change (RFC 3501 section 7.4.1).
             uid: a UID command causes the answers, so that they carry UIDs (RFC 3501 section 6.4.8).
+            flags: of changed flags, too; otherwise they are taken as told (RFC 5465 section 5).
         """
         rights = b"" if self._guest is None else self._rights_notice()
+        if not flags:
+            self.view.forget_flags()
         if not self.view.has_notices(expunge=expunge):
             return rights
         return rights + b"".join(self._lines(self.view.notices(expunge=expunge), uid=uid))
@@ -181,7 +200,7 @@ class Selected:
         return b"" if keywords is None else self.flag_lines(keywords)
 
     def _lines(self, notices: Notices, *, uid: bool) -> Iterator[bytes]:
-        if notices.vanished and QRESYNC in self._enabled:
+        if notices.vanished and (QRESYNC in self._enabled or self.uid_only):
             self.modseq_due = True
             yield responses.vanished_line(merge_runs(notices.vanished))
         else:
@@ -192,10 +211,11 @@ class Selected:
             yield responses.recent_line(notices.recent)
         if notices.keywords is not None:
             yield self.flag_lines(notices.keywords)
-        shows_modseq = self.shows_modseq
+        shows_modseq, kind = self.shows_modseq, self.fetch_kind
         for number, message_uid, flags, modseq in notices.flags:
             shown_uid = message_uid if uid or shows_modseq else None
-            yield responses.fetch_flags_line(number, flags, shown_uid, modseq if shows_modseq else None)
+            addressed = message_uid if kind is responses.UIDFETCH else number
+            yield responses.fetch_flags_line(addressed, flags, shown_uid, modseq if shows_modseq else None, kind=kind)
 
     def flag_lines(self, keywords: frozenset[str]) -> bytes:
         """Write which flags there can be, and which are kept (RFC 3501 section 7.1, PERMANENTFLAGS)."""

@@ -133,7 +133,7 @@ class IMAPServer(IMAP4Server):
     async def _serve(self) -> None:
         try:
             while not self._closing:
-                await self._dispatch.run(await self.next_event())
+                await self._dispatch.run(await self._next_command())
                 self.flush()
                 if self._paused:
                     await self.drained()
@@ -142,6 +142,19 @@ class IMAPServer(IMAP4Server):
         finally:
             self.session.end()
             self.hang_up()
+
+    async def _next_command(self) -> Event:
+        """Wait for the client; what NOTIFY asked for is told meanwhile, and to its end before a command begins."""
+        watching = self.session.watching
+        if watching is None:
+            return await self.next_event()
+        self.push(watching.announce)
+        try:
+            return await self.next_event()
+        finally:
+            self.push(None)
+            if self._announcing and self._announcements is not None:
+                await self._announcements
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted gives no default here
         """Let go of everything; a verb that works on the store is let finish."""
@@ -304,9 +317,11 @@ class IMAPServer(IMAP4Server):
         if announce is not None:
             self._look = self.clock.callLater(self.settings.idle_look_seconds, self._look_again, self.clock.seconds())
         if self.session.selected is not None:
-            self.session.selected.on_change = None if announce is None else self._announce_now
-            if announce is not None and self.session.selected.has_news:
-                self._announce_now()  # of that, no further notice will come
+            self.session.selected.on_change = None if announce is None else self.announce
+            if announce is not None:
+                self.session.selected.watch()
+        if announce is not None and self.session.has_news:
+            self.announce()  # of that, no further notice will come
 
     def _look_again(self, told: float) -> None:
         """Look for changes without a notice, and now and then say that we are here."""
@@ -315,9 +330,15 @@ class IMAPServer(IMAP4Server):
             self.write(responses.untagged(responses.OK, "still here"))
             self.flush()
         self._look = self.clock.callLater(self.settings.idle_look_seconds, self._look_again, told)
-        self._announce_now()
+        self.announce()
 
-    def _announce_now(self) -> None:
+    @property
+    def pushing(self) -> bool:
+        """Whether something may be told now."""
+        return self._announce is not None
+
+    def announce(self) -> None:
+        """Tell what is to be told, unless that is being done."""
         if self._announce is None or self._announcing or self._paused:
             return
         self._announcing = True
@@ -328,9 +349,10 @@ class IMAPServer(IMAP4Server):
             while self._announce is not None and not self._paused:
                 await self._announce()
                 self.flush()
-                selected = self.session.selected
-                if selected is None or not selected.is_behind:
+                if not self.session.is_behind:
                     return
+        except ConnectionGone:
+            pass
         except MailError as error:
             if error.kind is Kind.NOT_FOUND and not self._closing:
                 self.write(responses.bye("the selected mailbox was deleted"))
@@ -390,7 +412,7 @@ class IMAPServer(IMAP4Server):
         if self._room is not None and not self._room.called:
             self._room.callback(None)
         elif self._announce is not None:
-            self._announce_now()
+            self.announce()
 
     def stopProducing(self) -> None:
         """Nothing more can be sent; `connectionLost` follows."""

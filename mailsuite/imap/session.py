@@ -1,20 +1,24 @@
 """What is allowed now: states and commands; and what a verb may ask of its connection."""
 
 import enum
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 from twisted.cred.portal import Portal
 
-from mailsuite.imap import acl_commands, capabilities, commands, responses
-from mailsuite.imap.capabilities import CONDSTORE, QRESYNC
+from mailsuite.imap import acl_commands, capabilities, commands, quirks, responses
+from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, UIDONLY
+from mailsuite.imap.search_keys import Numbered, leaves
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
 from mailsuite.interfaces import IMailAccount, IRightsAccount
 from mailsuite.observe import EventLog
+
+if TYPE_CHECKING:
+    from mailsuite.imap.watching import Watching
 
 
 class State(enum.Enum):
@@ -26,6 +30,15 @@ class State(enum.Enum):
     LOGOUT = "logout"
 
 
+_NUMBERED = (
+    commands.Copy,
+    commands.Fetch,
+    commands.Move,
+    commands.Search,
+    commands.Sort,
+    commands.Store,
+    commands.Thread,
+)
 _ANY = frozenset((State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED))
 _BEFORE_LOGIN = frozenset((State.NOT_AUTHENTICATED,))
 _AFTER_LOGIN = frozenset((State.AUTHENTICATED, State.SELECTED))
@@ -55,6 +68,7 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Compress: _AFTER_LOGIN,
     commands.GetQuota: _AFTER_LOGIN,
     commands.GetQuotaRoot: _AFTER_LOGIN,
+    commands.Notify: _AFTER_LOGIN,
     commands.Idle: _AFTER_LOGIN,
     commands.Check: _SELECTED,
     commands.Close: _SELECTED,
@@ -92,6 +106,17 @@ class Reply:
     code: bytes = b""
 
 
+def uses_numbers(command: commands.Command) -> bool:
+    """Whether a command names messages by sequence numbers, or wants to be told them (RFC 9586 section 3.2)."""
+    if isinstance(command, _NUMBERED) and not command.uid:
+        return True
+    if isinstance(command, commands.Select | commands.Examine):
+        return command.resync is not None and command.resync.known_pairs is not None
+    return isinstance(command, commands.Search | commands.Sort | commands.Thread) and any(
+        isinstance(leaf, Numbered) and not leaf.uid and not leaf.messages.saved for leaf in leaves(command.key)
+    )
+
+
 class ConnectionGone(Exception):  # noqa: N818 - nobody's error: the peer hung up while a verb waited for it
     """The connection ended while a verb waited for the client."""
 
@@ -125,6 +150,13 @@ class Connection(Protocol):
     def push(self, announce: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         """Call `announce` whenever the selected mailbox changes, and now and then without that; None ends it."""
 
+    def announce(self) -> None:
+        """Do now what `push` is given, if it is given something."""
+
+    @property
+    def pushing(self) -> bool:
+        """Whether something may be told now: `push` was given something."""
+
     def hang_up(self) -> None:
         """Close when what was written is sent."""
 
@@ -141,7 +173,9 @@ class Session:
         can_start_tls: STARTTLS would work.
         enabled: what ENABLE switched on.
         off: capabilities that this client is not to use.
+        client: what it has told of itself by ID: fields, names in lower case.
         command: the last one that could be read.
+        watching: what it is told of; None before NOTIFY.
     """
 
     connection: Connection
@@ -158,10 +192,17 @@ class Session:
     account: IMailAccount | None = None
     selected: Selected | None = None
     enabled: set[bytes] = attrs.Factory(set)
-    off: frozenset[bytes] = frozenset()
+    off: frozenset[bytes] = attrs.field(init=False)
+    client: Mapping[str, str] = attrs.field(factory=dict)
     logout: Callable[[], None] | None = None
     command: str = ""
+    watching: "Watching | None" = None
     began: float = attrs.field(init=False)
+    _told: set[str] = attrs.field(init=False, factory=set)
+
+    @off.default
+    def _off_for_all(self) -> frozenset[bytes]:
+        return quirks.judge(self.settings).off
 
     @began.default
     def _begin(self) -> float:
@@ -182,6 +223,8 @@ class Session:
         """
         if self.state not in ALLOWED[type(command)]:
             raise BadCommandError(f"{command.name} is not allowed in the {self.state.value} state", tag=command.tag)
+        if UIDONLY in self.enabled and uses_numbers(command):
+            raise BadCommandError("UIDs only, please", tag=command.tag, code=responses.UIDREQUIRED)
 
     @property
     def may_log_in(self) -> bool:
@@ -209,6 +252,23 @@ class Session:
             if IRightsAccount.providedBy(self.account):
                 words += capabilities.SHARING
         return capabilities.without(words, self.off)
+
+    def look_for_quirks(self) -> bool:
+        """
+        Switch off what this client and this account are better off without; what is enabled stays.
+
+        Returns:
+            Whether something else is off now.
+        """
+        before = self.off
+        verdict = quirks.judge(self.settings, self.client, self.account.email if self.account is not None else "")
+        self.off = verdict.off
+        for row in verdict.rows:
+            whom = quirks.describe(row)
+            if whom not in self._told:
+                self._told.add(whom)
+                self.log.emit("imap.quirk.matched", whom=whom, off=list(row.off), reason=row.reason, source=row.source)
+        return self.off != before
 
     @property
     def is_rev2(self) -> bool:
@@ -257,21 +317,49 @@ class Session:
             raise RuntimeError("no mailbox is selected")
         return self.selected
 
+    def watch(self, watching: "Watching | None") -> None:
+        """Tell other things from now on."""
+        if self.watching is not None:
+            self.watching.close()
+        self.watching = watching
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to tell, or to learn, while no command runs."""
+        selected = self._told_of
+        return self.is_behind or (selected is not None and selected.view.has_notices(expunge=True))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a notice came of something that was not looked at."""
+        selected, watching = self._told_of, self.watching
+        return (selected is not None and selected.is_behind) or (watching is not None and watching.is_behind)
+
+    @property
+    def _told_of(self) -> Selected | None:
+        """The selected mailbox, unless the client wants to hear nothing of it."""
+        return self.selected if self.watching is None or self.watching.selected_group.events else None
+
     def select(self, selected: Selected) -> None:
         """Enter the selected state."""
         self.selected = selected
         self.state = State.SELECTED
+        if self.watching is not None:
+            self.watching.selected(selected)
 
     def unselect(self) -> None:
         """Give the selected mailbox back, if there is one."""
-        if self.selected is not None:
-            self.selected.close()
-            self.selected = None
+        selected, self.selected = self.selected, None
+        if selected is not None:
+            selected.close()
+            if self.watching is not None:
+                self.watching.unselected(selected)
         if self.state is State.SELECTED:
             self.state = State.AUTHENTICATED
 
     def end(self) -> None:
         """Give everything back; may be called twice."""
+        self.watch(None)
         self.unselect()
         self.state = State.LOGOUT
         logout, self.logout = self.logout, None

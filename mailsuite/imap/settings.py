@@ -8,6 +8,45 @@ MIB = 2**20
 
 
 @attrs.frozen(kw_only=True)
+class QuirkSettings:
+    """
+    What some clients or accounts are better off without.
+
+    Fields of the client's ID compare without regard to case; a ``*`` at the end stands for anything. What is empty
+    matches everything, but one of them says whom this is about.
+
+    Args:
+        name: of the program, as its ID tells it.
+        vendor: of the program, as its ID tells it.
+        version: of the program, as its ID tells it.
+        version_from: the first version with the fault.
+        version_below: the first version without it; 12.0b4 comes before 12.0, and that before 12.0.1.
+        os: operating system, as its ID tells it.
+        os_version: version of the operating system, as its ID tells it.
+        account: address of one account.
+        domain: all accounts of one domain.
+        off: capabilities that are neither announced nor enabled for them.
+        on: capabilities that the rows which come with mailsuite do not switch off for them.
+        reason: why; told in the log.
+        source: where that can be read.
+    """
+
+    name: str = ""
+    vendor: str = ""
+    version: str = ""
+    version_from: str = ""
+    version_below: str = ""
+    os: str = ""
+    os_version: str = ""
+    account: str = ""
+    domain: str = ""
+    off: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
+    reason: str = ""
+    source: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class IMAPSettings:
     """
     Settings of an `IMAPFactory`.
@@ -21,7 +60,7 @@ class IMAPSettings:
             the store while they arrive.
         arguments_max_octets: all arguments of one command together, after login.
         login_literal_max_octets: all literals of one command before login.
-        login_line_max_octets: a command line before login.
+        login_line_max_octets: a command line before login; the largest ID (RFC 2971 section 3.3) has 31800.
         login_seconds: from the connection to a successful login, in all.
         idle_seconds: without a command, after login (RFC 3501 section 5.4).
         stall_seconds: without any progress of what is to be sent.
@@ -38,6 +77,9 @@ class IMAPSettings:
         connections_per_address: connections from one address; of IPv6, from one /64.
         connections_per_account: connections of one account.
         search_seconds: how long one SEARCH may take.
+        capabilities_off: capabilities that are neither announced nor enabled for anybody.
+        shipped_quirks: what comes with mailsuite about faults of well-known programs is acted upon.
+        quirks: what is switched off for some clients or accounts.
     """
 
     allow_cleartext: bool = False
@@ -47,7 +89,7 @@ class IMAPSettings:
     literal_memory_octets: int = 64 * 1024
     arguments_max_octets: int = 64 * 1024
     login_literal_max_octets: int = 4096
-    login_line_max_octets: int = 8192
+    login_line_max_octets: int = 32768
     login_seconds: float = 60.0
     idle_seconds: float = 30 * 60.0
     stall_seconds: float = 60.0
@@ -63,6 +105,9 @@ class IMAPSettings:
     connections_per_account: int = 20
     keywords_max: int = 1000
     search_seconds: float = 10.0
+    capabilities_off: tuple[str, ...] = ()
+    shipped_quirks: bool = True
+    quirks: tuple[QuirkSettings, ...] = ()
 
     @property
     def connection_limits(self) -> ConnectionLimits | None:

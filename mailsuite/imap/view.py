@@ -55,6 +55,7 @@ class SelectedView:
 
     Attributes:
         told_exists: how many messages the client knows of; those that came since have higher numbers.
+        tells_modseqs: a new MODSEQ is told also where the flags came back to what they were (RFC 7162 section 3.1).
 
     Args:
         snapshot: the mailbox when it was selected; the client is told its counts by the verb that selects.
@@ -65,6 +66,7 @@ class SelectedView:
         "_changed",
         "_gone",
         "_gone_since",
+        "_noted",
         "_saved",
         "_told_keywords",
         "_told_recent",
@@ -72,6 +74,7 @@ class SelectedView:
         "keywords",
         "modseq",
         "recent",
+        "tells_modseqs",
         "tells_recent",
         "told_exists",
         "uidnext",
@@ -91,7 +94,9 @@ class SelectedView:
         self._gone: set[int] = set()
         self._gone_since = self.modseq
         self._changed: dict[int, int] = {}  # UID and MODSEQ
+        self._noted: dict[int, int] = {}  # the same, of what was told elsewhere since `apply`
         self._saved = array("I")
+        self.tells_modseqs = False
         self.told_exists = len(self.uids)
         self._told_recent = len(self.recent)
         self._told_keywords = self.keywords
@@ -221,6 +226,7 @@ class SelectedView:
                     self.recent.add(uid)
         self.uidnext = max(self.uidnext, last + 1)
         self._apply_flags(flags_of)
+        self._noted.clear()
 
     def _apply_flags(self, flags_of: Mapping[int, tuple[frozenset[str], int]]) -> None:
         """Set flags that others changed, given in order of UID."""
@@ -233,7 +239,8 @@ class SelectedView:
                 position = bisect_left(uids, uid)
                 if position == count or uids[position] != uid:
                     continue
-            if known[position] != flags and uid not in self._gone:
+            is_news = known[position] != flags or (self.tells_modseqs and modseq > self._noted.get(uid, 0))
+            if is_news and uid not in self._gone:
                 known[position] = flags
                 self._changed[uid] = modseq
             position += 1
@@ -252,19 +259,28 @@ class SelectedView:
         """The MODSEQ up to which the client knows, or is about to be told, everything (RFC 7162 section 3.2)."""
         return self._gone_since if self._gone else self.modseq
 
-    def note_flags(self, uid: int, flags: frozenset[str]) -> int:
+    def note_flags(self, uid: int, flags: frozenset[str], modseq: int = 0) -> int:
         r"""
         Set flags that the client is told, or chose, elsewhere; return its number, 0 when it knows no such message.
 
         Args:
             flags: without ``\Recent``.
+            modseq: that they came with, if the client is told it as well.
         """
         position = self.index(uid)
         if position >= 0:
             self.flags[position] = flags
+            if modseq:
+                self._noted[uid] = modseq
             self._changed.pop(uid, None)
             self._note_keywords(flags)
         return position + 1
+
+    def note_told(self, rows: Iterable[tuple[int, frozenset[str], int]]) -> None:
+        """Note UID, flags and MODSEQ as an answer tells them; what is news is not told again."""
+        for uid, flags, modseq in rows:
+            if modseq > self.modseq or modseq >= self._changed.get(uid, modseq + 1):
+                self.note_flags(uid, flags, modseq)
 
     def note_keywords(self, flags: Iterable[str]) -> None:
         """Note keywords that were just made; `notices` tells them before anything that uses them."""
@@ -317,6 +333,10 @@ class SelectedView:
             keywords=keywords,
             flags=flags,
         )
+
+    def forget_flags(self) -> None:
+        """Take changed flags as told."""
+        self._changed.clear()
 
     def keyword_notice(self) -> frozenset[str] | None:
         """Give all keywords when there are some that the client was not told, and count them as told."""

@@ -48,7 +48,8 @@ class WireLimits:
     skip_max_octets: int
 
 
-BEFORE_LOGIN = WireLimits(line_max_octets=8192, literal_max_octets=4096, skip_max_octets=4096)
+# An ID with 30 fields of 30 and 1024 octets fits (RFC 2971 section 3.3).
+BEFORE_LOGIN = WireLimits(line_max_octets=32768, literal_max_octets=4096, skip_max_octets=4096)
 AFTER_LOGIN = WireLimits(line_max_octets=65536, literal_max_octets=65536, skip_max_octets=64 * 2**20)
 
 

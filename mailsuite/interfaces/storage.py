@@ -328,6 +328,25 @@ class IMailbox(Interface):
         """The session is done with it."""
 
 
+class ICountsMailboxes(Interface):
+    """An account that counts many mailboxes at once; an addition to `IMailAccount`."""
+
+    def statuses(names: Sequence[str]) -> Awaitable[Sequence[MailboxStatus | None]]:
+        """Count mailboxes without opening them, each as `IMailAccount.status` does; None where that fails."""
+
+
+class IWatchableMailbox(Interface):
+    """A mailbox that can tell at once what other programs do to it; an addition to `IMailbox`."""
+
+    def watch() -> None:
+        """
+        Have the account's change bus told of other programs' changes within a second, until the mailbox is closed.
+
+        It may be called again. Where folders cannot be watched nothing happens: whoever must hear of everything looks
+        now and then.
+        """
+
+
 class IMailAccount(Interface):
     """
     The mailboxes of one account: what a portal hands out for IMAP and POP3.

@@ -18,7 +18,7 @@ ADDRESSES_MAX = 1000
 TOKENS_MAX = 32_000
 """Words, marks and spaces of one field beyond this number are not looked at."""
 
-_DIFFICULT = re.compile(rb'["(\\;:\[]')
+_DIFFICULT = re.compile(rb'["()\\;:\[]')
 _ATOM = re.compile(rb'[^\s"(),:;<>@\[\\]+')
 
 
@@ -60,7 +60,7 @@ GROUP_END = MailboxField(None, None, None, None)
 
 def parse_addresses(value: bytes) -> Sequence[MailboxField]:
     """Read an unfolded address list; what is no address gives the nearest thing to one, and nothing raises."""
-    if _DIFFICULT.search(value) is None:
+    if _DIFFICULT.search(value) is None and value.count(b"@") <= value.count(b",") + 1:
         return _parse_easy(value)
     return _AddressReader(value).read()
 
@@ -70,16 +70,59 @@ def _parse_easy(value: bytes) -> list[MailboxField]:
     entries: list[MailboxField] = []
     for piece in value.split(b",", ADDRESSES_MAX)[:ADDRESSES_MAX]:
         before, angle, rest = piece.partition(b"<")
-        address = rest.partition(b">")[0] if angle else before
+        address = (rest.lstrip(b"< \t") if angle else before).partition(b">")[0]
         local, at, host = address.rpartition(b"@")
         if not at:
             local, host = host, b""
-        name = b" ".join(before.split()) if angle else b""
-        local = b"".join(local.split())
-        host = b"".join(host.split())
+        name = before.split() if angle else []
+        words, domain = local.split(), host.split()
+        if len(words) > 1 or len(domain) > 1:
+            outside, local, host = _divide(_spaced(words), _spaced(domain) if at else None)
+            name = name or outside
+        else:
+            local, host = b"".join(words), b"".join(domain)
         if local or host or name:
-            entries.append(MailboxField(name or None, None, local, host))
+            entries.append(MailboxField(b" ".join(name) or None, None, local, host))
     return entries
+
+
+def _spaced(words: Sequence[bytes]) -> list[bytes | None]:
+    """Put marks of the white space between words."""
+    return [piece for word in words for piece in (None, word)][1:]
+
+
+def _divide(words: Sequence[bytes | None], domain: Sequence[bytes | None] | None) -> tuple[list[bytes], bytes, bytes]:
+    """
+    Find the address among words with white space between (None).
+
+    White space may stand around the dots of an address (RFC 5322 section 4.4). What is beyond other white space was
+    meant for a name; without a domain all of it is the local part.
+
+    Returns:
+        Words that are not of the address, its local part and its domain.
+    """
+    if domain is None:
+        return [], b" ".join(_joined(words)), b""
+    *before, local = _joined(words) or [b""]
+    host, *after = _joined(domain) or [b""]
+    return [*before, *after], local, host
+
+
+def _joined(words: Sequence[bytes | None]) -> list[bytes]:
+    """Join what no white space divides, or a dot connects."""
+    if len(words) == 1 and words[0] is not None:
+        return [words[0]]
+    pieces: list[list[bytes]] = []
+    divided = True
+    for word in words:
+        if word is None:
+            divided = True
+            continue
+        if divided and not (pieces and (word[:1] == b"." or pieces[-1][-1][-1:] == b".")):
+            pieces.append([])
+        pieces[-1].append(word)
+        divided = False
+    return [b"".join(piece) for piece in pieces]
 
 
 class _AddressReader:
@@ -92,10 +135,10 @@ class _AddressReader:
         self._start()
 
     def _start(self) -> None:
-        self.words: list[bytes] = []  # words of a phrase, or pieces of a local part
+        self.words: list[bytes | None] = []  # of a phrase, or pieces of a local part; None is white space
         self.phrase: list[bytes] | None = None  # what stood before "<"
         self.route: list[bytes] = []
-        self.domain: list[bytes] | None = None  # what stands after "@"
+        self.domain: list[bytes | None] | None = None  # what stands after "@"
         self.comment = b""
         self.in_angle = False
 
@@ -116,6 +159,7 @@ class _AddressReader:
                 self._word(text)
             elif octet == b"(":
                 self.comment, position = _read_comment(value, position)
+                self._space()
             elif octet == b"[":
                 stop = value.find(b"]", position)
                 stop = end if stop < 0 else stop + 1
@@ -123,28 +167,40 @@ class _AddressReader:
                 position = stop
             else:
                 position += 1
-                if not octet.isspace():
+                if octet.isspace():
+                    self._space()
+                else:
                     self._special(octet)
         self._finish()
         if self.in_group:
             self.entries.append(GROUP_END)
         return self.entries
 
-    def _word(self, text: bytes) -> None:
-        if self.domain is not None:
-            self.domain.append(text)
-        else:
-            self.words.append(text)
+    def _word(self, text: bytes | None) -> None:
+        (self.words if self.domain is None else self.domain).append(text)
+
+    def _space(self) -> None:
+        words = self.words if self.domain is None else self.domain
+        if words and words[-1] is not None:
+            words.append(None)
+
+    def _phrase(self) -> list[bytes]:
+        """Give all that was read as the words of a name."""
+        words = [word for word in self.words if word is not None]
+        if self.domain is None:
+            return words
+        domain = [word for word in self.domain if word is not None]
+        at = b"".join((*words[-1:], b"@", *domain[:1]))
+        return [*words[:-1], at, *domain[1:]]
 
     def _special(self, octet: bytes) -> None:
         if octet == b"<":
             self._open_angle()
         elif octet == b">":
             self.in_angle = False
+            self._space()
         elif octet == b"@":
-            if self.domain is not None:  # a@b@c: the last one divides
-                self.words.extend((b"@", *self.domain))
-            self.domain = []
+            self._at()
         elif octet == b":":
             self._colon()
         elif octet == b",":
@@ -154,43 +210,55 @@ class _AddressReader:
             if self.in_group:
                 self.entries.append(GROUP_END)
                 self.in_group = False
-        else:
+        elif octet != b")":  # which closes nothing
             self._word(octet)
+
+    def _at(self) -> None:
+        if self.domain is not None:
+            pieces = _joined(self.domain)
+            if len(pieces) > 1 and not self.in_angle:  # a@b c@d: they forgot the comma
+                self.domain = _spaced(pieces[:-1])
+                self._finish()
+                self.words.append(pieces[-1])
+            else:  # a@b@c: the last one divides
+                self.words.extend((b"@", *self.domain))
+        self.domain = []
 
     def _open_angle(self) -> None:
         if not self.in_angle:
-            self.phrase = [*self.words, *(self.domain or ())]
+            if self.phrase is not None:  # <a@b> <c@d>: they forgot the comma
+                self._finish()
+            self.phrase = self._phrase()
             self.words, self.domain = [], None
             self.in_angle = True
 
     def _comma(self) -> None:
-        if self.in_angle and not self.words and self.domain is not None:  # <@a,@b:c@d>
-            self.route.append(b"@" + b"".join(self.domain))
-            self.domain = None
+        if self.in_angle and not self.words and (self.route or self.domain is not None):  # <@a,,@b:c@d>
+            self._end_hop()
         else:
             self._finish()
 
+    def _end_hop(self) -> None:
+        """End a domain of a source route (RFC 5322 section 4.4)."""
+        if self.domain is not None and not self.words:
+            self.route.append(b"@" + b"".join(_joined(self.domain)))
+        self.domain = None
+
     def _colon(self) -> None:
-        if self.in_angle:
-            if self.domain is not None and not self.words:
-                self.route.append(b"@" + b"".join(self.domain))
-            self.domain = None
+        if self.in_angle or (self.domain is not None and not self.words):
+            self._end_hop()
         elif self.in_group:
             self._word(b":")
         else:
-            name = b" ".join([*self.words, *(self.domain or ())])
+            name = b" ".join(self._phrase())
             self._start()
             self.entries.append(MailboxField(None, None, name, None))
             self.in_group = True
 
     def _finish(self) -> None:
-        name = b" ".join(self.phrase) if self.phrase else self.comment
         if self.words or self.domain is not None or self.phrase:
-            if self.domain is None and self.phrase is None and len(self.words) > 1 and not self.in_angle:
-                local = b" ".join(self.words)
-            else:
-                local = b"".join(self.words)
-            host = b"".join(self.domain) if self.domain is not None else b""
+            outside, local, host = _divide(self.words, self.domain)
+            name = b" ".join(self.phrase or outside) or self.comment
             route = b",".join(self.route) or None
             self.entries.append(MailboxField(name or None, route, local, host))
         self._start()

@@ -15,6 +15,7 @@ _ZONES_HOURS = {b"EST": -5, b"EDT": -4, b"CST": -6, b"CDT": -5, b"MST": -7, b"MD
 _ORDINARY = re.compile(
     rb"(?:[A-Za-z]{3},? )?(\d\d?) ([A-Za-z]{3}) (\d{4}) (\d\d):([0-5]\d):([0-5]\d) ([+-])(\d\d)([0-5]\d)(?: \(|$)"
 )
+_AROUND_COLON = re.compile(rb"[ \t]*+:[ \t]*+")  # RFC 5322 section 4.3 allows spaces there
 _DATE_MAX_OCTETS = 256
 _DAY_SECONDS = 86400
 _YEAR_MIN, _YEAR_MAX = 1900, 9999
@@ -78,7 +79,7 @@ def _combine(year: int, month: int, day: int, clock: int, offset: int) -> tuple[
 def _parse_unusual(value: bytes) -> tuple[int, int] | None:
     if b"(" in value:
         value = _without_comments(value)
-    words = value[:_DATE_MAX_OCTETS].replace(b",", b" ").split()
+    words = _AROUND_COLON.sub(b":", value[:_DATE_MAX_OCTETS].replace(b",", b" ")).split()
     if words and words[0][:3].lower() in _WEEKDAY_NAMES:
         del words[0]
     if words and words[0].count(b"-") == 2:  # noqa: PLR2004 - 06-Nov-94
@@ -189,7 +190,7 @@ def _parse_clock(text: bytes) -> int | None:
     second = int(words[2]) if len(words) == 3 else 0  # noqa: PLR2004 - likewise
     if hour > 23 or minute > 59 or second > 60:  # noqa: PLR2004 - a leap second is 60
         return None
-    return hour * 3600 + minute * 60 + second
+    return hour * 3600 + minute * 60 + min(second, 59)  # the day stays the one that is written
 
 
 def _is_numeric_zone(zone: bytes) -> bool:

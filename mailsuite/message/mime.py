@@ -13,7 +13,7 @@ import attrs
 
 from mailsuite.interfaces import PartOffsets
 from mailsuite.message.header import HEADER_MAX_OCTETS, Content, Field, find_empty_line, parse_fields, unfold
-from mailsuite.message.parameters import Parameters, parameter, parse_parameters, without_comments
+from mailsuite.message.parameters import Parameters, is_token, parameter, parse_parameters, without_comments
 
 DEPTH_MAX = 100
 """Parts nested deeper are opaque."""
@@ -36,6 +36,7 @@ _TYPE_MAX_OCTETS = 255  # RFC 6838 section 4.2 allows 127 for each half
 _OPAQUE = "application/octet-stream"
 _TEXT = "text/plain"
 _RFC822 = "message/rfc822"
+_MECHANISMS = frozenset((b"7bit", b"8bit", b"base64", b"quoted-printable"))  # most mail has these
 _IDENTITY = frozenset(("7bit", "8bit", "binary"))
 
 
@@ -117,6 +118,9 @@ def locate(parts: PartOffsets, path: Sequence[int], kind: SectionKind) -> tuple[
 
     Part 1 of a message that is no multipart is its body; the numbers below a message/rfc822 part are those of the
     message within.
+
+    The line end before a boundary belongs to that, be it the one after a header or the empty line (RFC 2046 section
+    5.1.1): a part without a body may have a header without them.
 
     Returns:
         Beginning and end; None when there is no such part, or when it has no such section.
@@ -316,8 +320,9 @@ class Scan:
                 self._pop()
             level = self._levels[number]
             end = found - 1 if found and self._content[found - 1 : found] == b"\r" else found
-            for part in self._open[level.index + 1 :]:
-                part.end = max(part.body, end)
+            for part in self._open[level.index + 1 :]:  # a header may end with the boundary, too
+                part.end = max(part.header, end)
+                part.body = min(part.body, part.end)
             del self._open[level.index + 1 :]
             position = line_end
             if is_last:
@@ -338,13 +343,21 @@ def describe(fields: Sequence[Field], default: str) -> tuple[str, Parameters, st
                 content_type = unfold(raw)
         elif name == b"content-transfer-encoding" and not encoding:
             encoding = unfold(raw).lower()
-    if b"(" in encoding:
-        encoding = without_comments(encoding).strip()
+    if encoding and encoding not in _MECHANISMS and not is_token(encoding):
+        encoding = _mend_mechanism(encoding)
     mechanism = encoding.decode("ascii", "replace") if encoding else "7bit"
     if content_type is None:
         return default, (), mechanism
     cheap = len(content_type) <= _COMMON_MAX_OCTETS and b"boundary" not in content_type
     return *(_common_type(content_type) if cheap else _parse_type(content_type)), mechanism
+
+
+def _mend_mechanism(value: bytes) -> bytes:
+    """Take the mechanism out of what people write: comments, quotes, and parameters that do not belong there."""
+    if b"(" in value:
+        value = without_comments(value)
+    word = value.partition(b";")[0].strip(b' \t"')
+    return word if is_token(word) else value.strip()
 
 
 @functools.lru_cache(maxsize=256)
@@ -354,12 +367,10 @@ def _common_type(value: bytes) -> tuple[str, Parameters]:
 
 def _parse_type(value: bytes) -> tuple[str, Parameters]:
     head, parameters = parse_parameters(value)
-    if head.count(b"/") != 1 or not head.isascii() or len(head) > _TYPE_MAX_OCTETS:
-        return _TEXT, ()
     main, _, subtype = head.partition(b"/")
     main, subtype = main.strip(), subtype.strip()
-    if not main or not subtype or b" " in main or b" " in subtype:
-        return _TEXT, ()
+    if not is_token(main) or not is_token(subtype) or len(head) > _TYPE_MAX_OCTETS:
+        return _TEXT, ()  # RFC 2045 section 5.2
     return (main + b"/" + subtype).decode("ascii"), parameters
 
 

@@ -5,6 +5,7 @@ RFC 3501 section 7.4.2.
 """
 
 import functools
+import re
 from collections.abc import Sequence
 
 import attrs
@@ -14,7 +15,7 @@ from mailsuite.message.addresses import MailboxField, parse_addresses
 from mailsuite.message.dates import parse_date
 from mailsuite.message.header import FIELD_MAX_OCTETS, Content, Field, unfold
 from mailsuite.message.mime import Part, Scan, offsets_of
-from mailsuite.message.parameters import Parameters, parse_parameters
+from mailsuite.message.parameters import Parameters, is_token, parse_parameters, without_comments
 from mailsuite.message.words import decode_words
 
 _ENVELOPE_FIELDS = frozenset((b"date", b"subject", b"in-reply-to", b"message-id"))
@@ -30,12 +31,18 @@ _DESCRIPTION_FIELDS = frozenset(
     )
 )
 _ALL_ENVELOPE_FIELDS = _ENVELOPE_FIELDS | _ADDRESS_FIELDS
-_STRING_MAX_OCTETS = 65536
+STRING_MAX_OCTETS = 65536
+"""More than this of a string is not sent."""
+
 _INNER_ENVELOPES_MAX_OCTETS = 1 << 19  # of fields; envelopes of messages within that go beyond it are empty
 _COUNT_CHUNK_OCTETS = 1 << 18
 _COMMON_MAX_OCTETS = 200
+_CHARSET = frozenset((b"charset", b"charset*"))
+_FIRST_TOKEN = re.compile(rb'[ \t"]*([!#$%&\'*+\-.0-9A-Z^_`a-z{|}~]+)')
+_FIRST_TAG = re.compile(rb'[ \t"]*([0-9A-Za-z_-]+)')
 _QUOTABLE = bytes(octet for octet in range(1, 128) if octet not in b'\r\n"\\')
 _GROUP_END = b"(NIL NIL NIL NIL)"
+_NEXT_FIELD = b"\n"  # between values of several fields: none is left in an unfolded value
 
 
 @attrs.frozen
@@ -100,8 +107,8 @@ def nstring(value: bytes | None) -> bytes:
     """Write a string for IMAP: quoted, or a literal where it cannot be quoted; NIL for None. NUL becomes ``?``."""
     if value is None:
         return b"NIL"
-    if len(value) > _STRING_MAX_OCTETS:
-        value = value[:_STRING_MAX_OCTETS]
+    if len(value) > STRING_MAX_OCTETS:
+        value = value[:STRING_MAX_OCTETS]
     if not value.translate(None, _QUOTABLE):
         return b'"%b"' % value
     if b"\0" in value:
@@ -112,7 +119,7 @@ def nstring(value: bytes | None) -> bytes:
 
 
 def _envelope_values(fields: Sequence[Field]) -> dict[bytes, bytes]:
-    """Unfold the fields of ENVELOPE; several fields with recipients are one list (RFC 5322 section 4.5.3)."""
+    """Unfold the fields of ENVELOPE; of several fields with recipients each is a list (RFC 5322 section 4.5.3)."""
     values: dict[bytes, bytes] = {}
     for name, raw in fields:
         if name not in _ALL_ENVELOPE_FIELDS:
@@ -120,7 +127,7 @@ def _envelope_values(fields: Sequence[Field]) -> dict[bytes, bytes]:
         if name not in values:
             values[name] = unfold(raw)
         elif name in {b"to", b"cc", b"bcc"} and len(values[name]) < FIELD_MAX_OCTETS:
-            values[name] += b", " + unfold(raw)
+            values[name] += _NEXT_FIELD + unfold(raw)
     return values
 
 
@@ -150,7 +157,7 @@ def _address_list(value: bytes | None) -> bytes:
 
 
 def _make_address_list(value: bytes) -> bytes:
-    entries = parse_addresses(value)
+    entries = [entry for field in value.split(_NEXT_FIELD) for entry in parse_addresses(field)]
     if not entries:
         return b"NIL"
     return b"(" + b"".join([_address(entry) for entry in entries]) + b")"
@@ -190,8 +197,8 @@ def _structures(content: Content, parts: list[Part]) -> tuple[bytes, bytes]:
             )
             continue
         parameters = part.parameters
-        if not parameters and main == "text":
-            parameters = ((b"charset", b"us-ascii"),)
+        if main == "text" and not any(name in _CHARSET for name, _ in parameters):
+            parameters = (*parameters, (b"charset", b"us-ascii"))  # RFC 2046 section 4.1.2
         opening = b"(%b %b %b %b %b %d" % (
             _media_type(part.content_type),
             _parameters(parameters),
@@ -249,19 +256,28 @@ def _extension(described: dict[bytes, bytes]) -> bytes:
 
 def _disposition(value: bytes) -> bytes:
     kind, parameters = parse_parameters(value)
-    if not kind:
-        return b"NIL"
+    if not is_token(kind):
+        word = _FIRST_TOKEN.match(kind)
+        if word is None or kind[word.end() : word.end() + 1] == b"=":  # there is no kind: it is one that nobody knows
+            if b"=" not in value:
+                return b"NIL"
+            kind, parameters = parse_parameters(b"attachment;" + value)  # RFC 2183 section 2.8
+        else:
+            kind = word[1]
     return b"(%b %b)" % (nstring(kind), _parameters(parameters))
 
 
 def _language(value: bytes | None) -> bytes:
-    tags = [tag.strip() for tag in value.split(b",")] if value else []
-    tags = [tag for tag in tags if tag]
-    if not tags:
+    """List the tags of RFC 3282, which may stand among comments and what does not belong there."""
+    if not value:
         return b"NIL"
-    if len(tags) == 1:
-        return nstring(tags[0])
-    return b"(" + b" ".join([nstring(tag) for tag in tags]) + b")"
+    if b"(" in value:
+        value = without_comments(value)
+    found = [_FIRST_TAG.match(piece) for piece in value.split(b",")]
+    tags = [nstring(tag[1]) for tag in found if tag is not None]
+    if len(tags) <= 1:
+        return tags[0] if tags else b"NIL"
+    return b"(" + b" ".join(tags) + b")"
 
 
 def _count_lines(content: Content, parts: list[Part]) -> dict[int, int]:

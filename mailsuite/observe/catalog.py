@@ -92,10 +92,20 @@ EVENTS: Mapping[str, Event] = {
         {"account": "id", "mailbox": "id"},
         LogLevel.error,
     ),
+    "store.watch.failed": Event(
+        "folders cannot be watched ({reason}): what other programs do is told to idling clients when it is looked for",
+        {"reason": "name of the system's error"},
+        LogLevel.warn,
+    ),
     "store.delivery.failed": Event(
         "account {account}: deliveries failed and are tried again later", {"account": "id"}, LogLevel.error
     ),
     "store.job.failed": Event("account {account}: the store failed", {"account": "id"}, LogLevel.error),
+    "store.removal.failed": Event(
+        "account {account}: files of expunged messages could not be removed and are tried again later",
+        {"account": "id"},
+        LogLevel.warn,
+    ),
     "store.mirror.failed": Event(
         "account {account}: flags could not be written into file names", {"account": "id"}, LogLevel.warn
     ),
@@ -326,6 +336,15 @@ EVENTS: Mapping[str, Event] = {
         LogLevel.error,
     ),
     "imap.client.identified": Event("client {client}", {"client": "what it tells of itself"}, LogLevel.debug),
+    "imap.quirk.matched": Event(
+        "for {whom}, off: {off}; {reason}",
+        {
+            "whom": "what the client tells of itself, or whose account it is, as a row has it",
+            "off": "capabilities that the row switches off",
+            "reason": "why, in the row's words",
+            "source": "where that can be read",
+        },
+    ),
     "imap.command.failed": Event("a command failed because of an error of ours", level=LogLevel.critical),
     "imap.message.unreadable": Event(
         "message {uid} could not be read to its end: {reason}",

@@ -11,6 +11,7 @@ import datetime as dt
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -30,7 +31,7 @@ from mailsuite.directory import (
     open_directory,
     submission_rules,
 )
-from mailsuite.durable import Disk, Lane, LanePool
+from mailsuite.durable import Disk, FolderNotices, Lane, LanePool
 from mailsuite.envelope import Recipient, Sender
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPFactory
@@ -237,6 +238,9 @@ class Suite(StartedService):
             link.notes["let_go"] = lambda note: store.let_go(note["account_id"])
         store.start()
         self.stops.append(("store", lambda: self._in_thread(store.stop)))
+        if settings.watch_folders:
+            watches = store.watch_folders(partial(FolderNotices, self._reactor), self._reactor)
+            self.stops.append(("watched folders", watches.close))
         return store
 
     def _run_anywhere(self) -> None:

@@ -87,7 +87,7 @@ class SharingBus:
         """Tell from now on what happens in a mailbox of another account."""
 
         def tell(change: MailboxChange) -> None:
-            if change.mailbox_id == ANY_MAILBOX:
+            if change.mailbox_id in {ANY_MAILBOX, 0}:  # of the owner's names that changed, one may be this mailbox's
                 told = ANY_MAILBOX
             elif change.mailbox_id == mailbox_id:
                 told = others_id(owner_id, mailbox_id)

@@ -14,6 +14,7 @@ from mailsuite.interfaces import (
     IMailbox,
     IRemovingMailbox,
     ISubscription,
+    IWatchableMailbox,
     PartOffsets,
     Rights,
     Snapshot,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mailsuite.sharing.account import SharingAccount
 
 
-@implementer(IMailbox)
+@implementer(IMailbox, IWatchableMailbox)
 class OwnMailbox:
     """
     A mailbox of one's own.
@@ -96,6 +97,11 @@ class OwnMailbox:
     ) -> Awaitable[Sequence[int]]:
         """Run a test over the octets of messages."""
         return self._mailbox.search_text(uids, test)
+
+    def watch(self) -> None:
+        """Hear at once of what other programs do, where the store can tell."""
+        if IWatchableMailbox.providedBy(self._mailbox):
+            IWatchableMailbox(self._mailbox).watch()
 
     def close(self) -> None:
         """The session is done with it."""

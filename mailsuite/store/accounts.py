@@ -56,6 +56,7 @@ class OpenAccounts:
         self._moves = moves
         self._others = others
         self._open: OrderedDict[int, AccountIndex] = OrderedDict()
+        self._removing: set[int] = set()
 
     @contextlib.contextmanager
     def using(self, account_id: int, email: str) -> Iterator[AccountIndex]:
@@ -70,6 +71,18 @@ class OpenAccounts:
             yield index
         finally:
             index.lock.release()
+            if index.has_removals and account_id not in self._removing:
+                self._removing.add(account_id)
+                self.lane.post(self._remove_more, account_id, email)
+
+    def _remove_more(self, account_id: int, email: str) -> None:
+        """Go on with removing files, behind what others asked of the lane meanwhile; for a lane's `post`."""
+        self._removing.discard(account_id)
+        try:
+            with self.using(account_id, email) as index:
+                index.remove_some()
+        except (OSError, sqlite3.Error, MailError) as error:
+            self._place.log.failure("store.removal.failed", error, account=account_id)
 
     def _take(self, account_id: int, email: str) -> AccountIndex:
         index = self._open.get(account_id)
@@ -131,7 +144,7 @@ class OpenAccounts:
         """Prepare for another address of an account; see `Moves`."""
         settings = self._place.settings
         with self.using(account_id, email) as index:
-            if index.retry_work():
+            if index.finish_work():
                 raise MailError(
                     Kind.UNAVAILABLE, "something is still to be removed from the mailboxes; try again later"
                 )

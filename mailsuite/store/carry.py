@@ -57,6 +57,7 @@ def lay_aside(
         try:
             intact = check_integrity(index.database)
             if intact:
+                index.finish_work()
                 _bring_up_to_date(index)
                 index.close()
         finally:

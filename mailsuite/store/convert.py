@@ -177,7 +177,7 @@ def settle(index: AccountIndex) -> None:
     Raises:
         MailError: UNAVAILABLE, when that cannot be done now.
     """
-    if index.retry_work():
+    if index.finish_work():
         raise MailError(Kind.UNAVAILABLE, f"{index.home.path} has something left to remove; try again later")
     with index.writing():
         pass

@@ -4,6 +4,7 @@ One open account: its index, its folders, and the transaction that keeps the two
 Every change is made in this order. Files are staged in ``tmp/`` of the mailbox; the index commits; then files are
 renamed to where they belong and what is gone is removed. The commit decides: before it nothing happened, after it what
 is left to do is found in ``tmp/`` or in the table of pending work and is done when the account is next looked at.
+Files of many messages that are gone are removed some at a time, so that other work of the lane has its turn.
 """
 
 import contextlib
@@ -11,6 +12,8 @@ import errno
 import os
 import secrets
 import sqlite3
+import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import attrs
@@ -27,6 +30,9 @@ from mailsuite.store.statements import MailboxRow
 CACHE_KIBIBYTES = 256
 UID_RESERVE = 4096
 MODSEQ_RESERVE = 1 << 20
+REMOVAL_SECONDS = 0.02
+"""So long files of messages that are gone are removed at a time; then the lane serves others."""
+REMOVAL_BATCH = 32
 UID_MAX = (1 << 32) - 1
 REBUILDING = 2
 """In place of the truth value of `clean`: the index is not complete."""
@@ -70,6 +76,21 @@ class Place:
         self.disk.mkdir(path)
 
 
+@attrs.frozen
+class Removal:
+    """
+    A file of a message that is gone.
+
+    Args:
+        number: of the pending work.
+        mailbox_id: whose it was; 0: nobody knows any more.
+    """
+
+    number: int
+    path: str
+    mailbox_id: int
+
+
 @attrs.define
 class Transaction:
     """One change of the index, and what follows its commit."""
@@ -79,6 +100,7 @@ class Transaction:
     rows: dict[int, MailboxRow] = attrs.field(factory=dict)
     staged: list[tuple[MailboxRow, str, str]] = attrs.field(factory=list)
     work: list[tuple[int, str, str]] = attrs.field(factory=list)
+    removals: list[Removal] = attrs.field(factory=list)
     made: list[str] = attrs.field(factory=list)
     tree_changed: bool = False
 
@@ -108,6 +130,10 @@ class Transaction:
     def promise(self, source: str, target: str = "") -> None:
         """Rename a folder or file after the commit, or remove a file when there is no target."""
         self.work.append((statements.add_pending(self.connection, source, target), source, target))
+
+    def promise_removal(self, path: str, mailbox_id: int) -> None:
+        """Remove the file of a message after the commit, when the lane has time."""
+        self.removals.append(Removal(statements.add_pending(self.connection, path, ""), path, mailbox_id))
 
 
 class AccountIndex:
@@ -146,6 +172,7 @@ class AccountIndex:
         self._unsynced = not os.path.exists(home.index)
         self._done: list[int] = []
         self._left: list[tuple[int, str, str]] = []
+        self._removals: deque[Removal] = deque()
         self._version = -1
         self._newest = (-1, -1)
         self.database = Database(
@@ -184,7 +211,7 @@ class AccountIndex:
         if not clean and self.lock.is_alone():
             self.recovering = True  # who had it open before has ended without closing it
             self._unsynced = True
-        self._left = statements.pending(self.connection)
+        self._load_pending()
         self.retry_work()
         if boot != self.place.boot or not boot:
             with self.writing() as transaction:
@@ -221,9 +248,15 @@ class AccountIndex:
             if newest[1] != self._newest[1]:
                 self._unsynced = True  # made by another process, which owes nobody that it is durable
             # What another process promised and could not do is as much our work; what it did, it has forgotten.
-            self._left, self._done = statements.pending(self.connection), []
+            self._load_pending()
             self._opened = True
         self._newest = newest
+
+    def _load_pending(self) -> None:
+        pending = statements.pending(self.connection)
+        self._left = [line for line in pending if line[2]]
+        self._removals = deque([Removal(number, source, 0) for number, source, target in pending if not target])
+        self._done = []
 
     def _load(self) -> None:
         self.flags = FlagSets(statements.keyword_sets(self.connection))
@@ -301,6 +334,9 @@ class AccountIndex:
             self._publish_files(transaction.staged)
         if transaction.work:
             self.do_pending(transaction.work)
+        if transaction.removals:
+            self._removals.extend(transaction.removals)
+            self.remove_some()
         for row in transaction.rows.values():
             self._told(self.account_id, row.mailbox_id, row.modseq)
         if transaction.tree_changed:
@@ -352,7 +388,35 @@ class AccountIndex:
         """Do again what failed; give the paths that should be gone and are not."""
         left, self._left = self._left, []
         self.do_pending(left)
-        return {source for _, source, _ in self._left}
+        return {source for _, source, _ in self._left}.union([removal.path for removal in self._removals])
+
+    @property
+    def has_removals(self) -> bool:
+        """Whether files wait to be removed."""
+        return bool(self._removals)
+
+    def remove_some(self) -> None:
+        """Remove files of messages that are gone, for a while."""
+        ends = time.monotonic() + REMOVAL_SECONDS
+        while self._removals:
+            mailbox_id = self._removals[0].mailbox_id
+            batch: list[tuple[int, str, str]] = []
+            while self._removals and self._removals[0].mailbox_id == mailbox_id and len(batch) < REMOVAL_BATCH:
+                removal = self._removals.popleft()
+                batch.append((removal.number, removal.path, ""))
+            if mailbox_id:
+                with self.own_change(mailbox_id, os.path.dirname(os.path.dirname(batch[0][1]))):
+                    self.do_pending(batch)
+            else:
+                self.do_pending(batch)
+            if time.monotonic() > ends:
+                return
+
+    def finish_work(self) -> set[str]:
+        """Do all that was promised, however long it takes; give the paths that should be gone and are not."""
+        while self._removals:
+            self.remove_some()
+        return self.retry_work()
 
     def _ensure_free(self, folder: str) -> None:
         # Work that is left would take a new folder of the same name for the old one.

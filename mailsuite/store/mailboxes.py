@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import MailboxEntry, MailboxStatus, SpecialUse
@@ -12,6 +12,10 @@ from mailsuite.store.maildir import INBOX
 from mailsuite.store.messages import transfer_lines
 from mailsuite.store.scan import TICK_NS, notice
 from mailsuite.store.statements import MailboxRow
+
+FOLDERS_BATCH = 100
+"""So many folders of another program are taken in together."""
+_NO_USE: frozenset[SpecialUse] = frozenset()
 
 
 def special_uses(text: str) -> frozenset[SpecialUse]:
@@ -29,14 +33,14 @@ def list_mailboxes(index: AccountIndex) -> list[MailboxEntry]:
     notice_folders(index)
     subscribed = statements.subscriptions(index.connection)
     entries = {
-        row.name: MailboxEntry(
-            name=row.name,
-            mailbox_id=row.mailbox_id if row.selectable else 0,
-            selectable=bool(row.selectable),
-            subscribed=row.name in subscribed,
-            special_use=special_uses(row.special),
+        name: MailboxEntry(
+            name=name,
+            mailbox_id=mailbox_id if selectable else 0,
+            selectable=bool(selectable),
+            subscribed=name in subscribed,
+            special_use=special_uses(special) if special else _NO_USE,
         )
-        for row in statements.mailboxes(index.connection)
+        for name, mailbox_id, selectable, special in statements.named(index.connection)
     }
     for name in [*entries, *subscribed]:
         for mere in [*maildir.parent_names(name), name]:
@@ -51,20 +55,33 @@ def notice_folders(index: AccountIndex) -> None:
     stamp = index.disk.stat(index.home.path).st_mtime_ns
     if stamp == index.home_stamp:
         return
-    known = {row.name for row in statements.mailboxes(index.connection) if row.selectable}
+    known = statements.selectable_names(index.connection)
+    new = []
     for entry in sorted(index.disk.listdir(index.home.path)):
         name = index.home.mailbox_name(entry)
         if name is None or name in known:
             continue
         path = f"{index.home.path}/{entry}"
-        if path in doomed:
-            continue
-        if not os.path.islink(path) and os.path.isdir(f"{path}/cur"):
-            with index.writing() as transaction:
+        if path not in doomed and not os.path.islink(path) and os.path.isdir(f"{path}/cur"):
+            new.append(name)
+    for start in range(0, len(new), FOLDERS_BATCH):
+        with index.writing() as transaction:
+            for name in new[start : start + FOLDERS_BATCH]:
                 _drop_mere_name(transaction, name)
                 index.make_mailbox(transaction, name)
     after = index.disk.stat(index.home.path).st_mtime_ns
     index.home_stamp = after if after == stamp and not doomed and abs(time.time_ns() - stamp) > TICK_NS else 0
+
+
+def statuses(index: AccountIndex, names: Sequence[str]) -> list[MailboxStatus | None]:
+    """Count several; None for those that cannot be counted."""
+    found: list[MailboxStatus | None] = []
+    for name in names:
+        try:
+            found.append(status(index, name))
+        except MailError:
+            found.append(None)
+    return found
 
 
 def status(index: AccountIndex, name: str) -> MailboxStatus:
@@ -99,7 +116,7 @@ def create(index: AccountIndex, name: str, uses: frozenset[SpecialUse]) -> int:
     if existing is not None and existing.selectable:
         raise MailError(Kind.EXISTS, "there is a mailbox of that name")
     names = [*(parent for parent in maildir.parent_names(name) if _is_free(index, parent)), name]
-    if len(statements.mailboxes(index.connection)) + len(names) > index.settings.mailboxes_max:
+    if statements.count_mailboxes(index.connection) + len(names) > index.settings.mailboxes_max:
         raise MailError(Kind.OVER_QUOTA, "there are too many mailboxes")
     with index.writing(durable=True) as transaction:
         made = []
@@ -126,7 +143,7 @@ def delete(index: AccountIndex, name: str) -> None:
     if name == INBOX:
         raise MailError(Kind.DENIED, "INBOX cannot be deleted")
     row = statements.mailbox_by_name(index.connection, name)
-    below = any(other.name.startswith(f"{name}/") for other in statements.mailboxes(index.connection))
+    below = bool(statements.mailboxes_below(index.connection, name))
     if row is None or not row.selectable:
         if below:
             raise MailError(Kind.CONFLICT, "the name has mailboxes below it")
@@ -134,7 +151,7 @@ def delete(index: AccountIndex, name: str) -> None:
             raise MailError(Kind.NOT_FOUND, "there is no such mailbox")
     with index.writing(durable=True) as transaction:
         drop(transaction, index, row, keep_name=below and bool(row.selectable))
-        _drop_lonely_names(transaction)
+        statements.drop_lonely_names(transaction.connection)
     index.lock.set_look(row.mailbox_id, None)
 
 
@@ -148,21 +165,14 @@ def drop(transaction: Transaction, index: AccountIndex, row: MailboxRow, *, keep
     transaction.tree_changed = True
 
 
-def _drop_lonely_names(transaction: Transaction) -> None:
-    rows = statements.mailboxes(transaction.connection)
-    for row in rows:
-        if not row.selectable and not any(other.name.startswith(f"{row.name}/") for other in rows):
-            transaction.connection.execute("DELETE FROM mailbox WHERE id = ?", (row.mailbox_id,))
-
-
 def rename(index: AccountIndex, old: str, new: str) -> None:
     """Rename a mailbox and those below it; of INBOX, move the messages."""
     old = maildir.find_name(old)
     new = maildir.check_name(new)
     notice_folders(index)
-    rows = statements.mailboxes(index.connection)
-    taken = {row.name for row in rows if row.selectable}
-    moving = [row for row in rows if row.name == old or row.name.startswith(f"{old}/")]
+    taken = statements.selectable_names(index.connection)
+    row = statements.mailbox_by_name(index.connection, old)
+    moving = [*([] if row is None else [row]), *statements.mailboxes_below(index.connection, old)]
     if not moving:
         raise MailError(Kind.NOT_FOUND, "there is no such mailbox")
     if new in taken or new == old:
@@ -172,6 +182,7 @@ def rename(index: AccountIndex, old: str, new: str) -> None:
     if old == INBOX:
         _rename_inbox(index, new)
         return
+    index.finish_work()  # what is still to be removed would have other paths
     names = {row.name: maildir.check_name(new + row.name[len(old) :]) for row in moving}
     if any(name in taken for name in names.values()):
         raise MailError(Kind.EXISTS, "there is a mailbox of that name")
@@ -185,7 +196,7 @@ def rename(index: AccountIndex, old: str, new: str) -> None:
             transaction.connection.execute(
                 "UPDATE mailbox SET name = ? WHERE id = ?", (names[row.name], row.mailbox_id)
             )
-        _drop_lonely_names(transaction)
+        statements.drop_lonely_names(transaction.connection)
         index.sync_tree()
         transaction.tree_changed = True
     rights.write_all(index)

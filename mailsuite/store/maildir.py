@@ -7,6 +7,7 @@ A mailbox ``Work/2.0`` is the folder ``.Work.2&AC4-0``: levels are joined by ``.
 
 import base64
 import binascii
+import functools
 import hashlib
 import re
 import unicodedata
@@ -29,6 +30,8 @@ LEVEL_MAX_OCTETS = 255
 NAME_MAX_OCTETS = 1000
 DEPTH_MAX = 32
 FILE_NAME_MAX_OCTETS = 255
+NAMES_KEPT = 16384
+"""So many names of folders need not be decoded again."""
 
 DELIVERED = "D."
 """Begins the token of a delivered message; the rest names the delivery."""
@@ -129,9 +132,9 @@ def decode_part(part: str) -> str | None:
 
     try:
         text = _BASE64_RUN.sub(decode_run, part)
-    except (binascii.Error, UnicodeDecodeError):
+        return text if encode_part(text) == part else None
+    except (binascii.Error, UnicodeError):
         return None
-    return text if encode_part(text) == part else None
 
 
 def encode_name(name: str) -> str:
@@ -139,6 +142,7 @@ def encode_name(name: str) -> str:
     return ".".join([encode_part(level) for level in name.split("/")])
 
 
+@functools.lru_cache(maxsize=NAMES_KEPT)
 def decode_name(folder: str) -> str | None:
     """Read what `encode_name` wrote; None when it is not the name of a mailbox."""
     levels = [decode_part(level) for level in folder.split(".")]

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailsuite.durable import Disk, InlineLane, Lane, LanePool, boot_id, is_damage
+from mailsuite.durable import Disk, FolderListener, InlineLane, Lane, LanePool, boot_id, is_damage
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import (
     Account,
@@ -42,6 +42,7 @@ from mailsuite.store.marker import ensure_layout
 from mailsuite.store.moves import Moves
 from mailsuite.store.session import AccountSession
 from mailsuite.store.settings import StorageSettings
+from mailsuite.store.watch import Notices, Watches
 
 T = TypeVar("T")
 
@@ -65,6 +66,7 @@ class MailStore:
     Attributes:
         on_let_go: called in the reactor with an account that other processes should close by `let_go`; set by who
             knows them.
+        watches: what hears of other programs at once, see `watch_folders`; None: nothing does.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class MailStore:
         self._reactor = reactor
         self._publisher = Publisher(bus, reactor)
         self.on_let_go: Callable[[int], None] = _nobody_else
+        self.watches: Watches | None = None
         self._pool = LanePool([lane(f"store-{number}", reactor) for number in range(settings.lanes)])
         self._accounts: list[OpenAccounts] = []
         self._deliveries: list[DeliveryLane] = []
@@ -151,6 +154,16 @@ class MailStore:
                     self.disk.remove(path)
 
     # accounts
+
+    def watch_folders(self, open_notices: Callable[[FolderListener], Notices], clock: IReactorTime) -> Watches:
+        """
+        Hear of what other programs do to mailboxes that somebody waits for, until what is given back is closed.
+
+        Args:
+            open_notices: gives what watches folders, when it is first needed.
+        """
+        self.watches = Watches(open_notices, self.run, clock, self._log)
+        return self.watches
 
     def account(self, account: Account) -> AccountSession:
         """Give an account's mailboxes, for one session."""

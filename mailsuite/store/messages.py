@@ -352,7 +352,7 @@ def remove_lines(index: AccountIndex, transaction: Transaction, row: MailboxRow,
     """Remove messages, and their files once that is committed."""
     folder = index.folder(row)
     for _, _, _, _, subfolder, name, _ in lines:
-        transaction.promise(f"{folder}/{subfolder}/{name}")
+        transaction.promise_removal(f"{folder}/{subfolder}/{name}", row.mailbox_id)
     statements.remove_messages(transaction.connection, row, [line[:4] for line in lines], forget=False)
 
 
@@ -481,7 +481,7 @@ def transfer_lines(
         moved.append((line, path))
     if move:
         for _, path in moved:
-            transaction.promise(path)
+            transaction.promise_removal(path, source.mailbox_id)
         statements.remove_messages(connection, source, [line[:4] for line, _ in moved], forget=True)
     for _, uid, _, flags, place, size in given:
         statements.add_copy(connection, target, uid, flags, place)

@@ -9,7 +9,9 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+
+import attrs
 
 from mailsuite.durable import Disk
 from mailsuite.store import maildir, statements
@@ -39,6 +41,51 @@ def notice(index: AccountIndex, mailbox_id: int) -> None:
     except (OSError, sqlite3.OperationalError) as error:
         index.lock.set_look(mailbox_id, None)
         index.place.log.failure("store.notice.failed", error, account=index.account_id, mailbox=mailbox_id)
+
+
+@attrs.frozen
+class Noticed:
+    """
+    What came of a look at a folder.
+
+    Args:
+        foreign: another program had changed something.
+        doubtful: another look is needed, later, to be sure that this was all.
+    """
+
+    foreign: bool
+    doubtful: bool
+
+
+def notice_names(index: AccountIndex, mailbox_id: int, names: Collection[tuple[str, str]] | None) -> Noticed:
+    """
+    Do so for some files, by subfolder and name, of which something was told; without a look where it was our doing.
+
+    Args:
+        names: None: of more than can be named, or nobody knows of which.
+
+    Raises:
+        MailError: NOT_FOUND when the mailbox is gone.
+    """
+    row = index.get_row(mailbox_id)
+    if names is not None:
+        if _are_known(index, row, names):
+            return Noticed(foreign=False, doubtful=False)
+        index.lock.set_look(mailbox_id, None)  # times may not tell of it
+    notice(index, mailbox_id)
+    look = index.lock.look(mailbox_id)
+    foreign = index.get_row(mailbox_id).modseq != row.modseq
+    return Noticed(foreign=foreign, doubtful=look is not None and not look.sure)
+
+
+def _are_known(index: AccountIndex, row: MailboxRow, names: Collection[tuple[str, str]]) -> bool:
+    """Whether those files are there that the index says are there, and no others."""
+    folder = index.folder(row)
+    tokens = {maildir.token_of(name) for _, name in names}
+    if not all(map(_is_text, tokens)):
+        return False  # see `list_names`
+    known = set(statements.places_of(index.connection, row, tokens))
+    return all((place in known) == os.path.lexists(f"{folder}/{place[0]}/{place[1]}") for place in names)
 
 
 def _notice(index: AccountIndex, mailbox_id: int) -> None:
@@ -95,11 +142,30 @@ def clean_temporary(disk: Disk, folder: str, now: float) -> None:
             continue
 
 
+def _is_text(name: str) -> bool:
+    return name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name)
+
+
+def list_names(disk: Disk, path: str) -> list[str]:
+    r"""
+    List the files of a folder; one whose name is not UTF-8, which no index can hold, is given another name.
+
+    The octets that are not are written as ``\xff``.
+    """
+    names = disk.listdir(path)
+    for place, name in enumerate(names):
+        if not _is_text(name):
+            names[place] = os.fsencode(name).decode("utf-8", "backslashreplace")
+            if not os.path.lexists(f"{path}/{names[place]}"):
+                disk.rename(f"{path}/{name}", f"{path}/{names[place]}")
+    return names
+
+
 def list_files(disk: Disk, folder: str) -> _Found:
     """List the message files of a folder; of two with the same unique part, the one in cur."""
     found: _Found = {}
     for subfolder in ("new", "cur"):
-        for name in disk.listdir(f"{folder}/{subfolder}"):
+        for name in list_names(disk, f"{folder}/{subfolder}"):
             if not name.startswith("."):
                 found[maildir.token_of(name)] = (subfolder, name)
     return found
@@ -107,7 +173,7 @@ def list_files(disk: Disk, folder: str) -> _Found:
 
 def _compare(index: AccountIndex, row: MailboxRow, folder: str) -> None:
     doomed = index.retry_work()
-    present = {subfolder: set(index.disk.listdir(f"{folder}/{subfolder}")) for subfolder in ("new", "cur")}
+    present = {subfolder: set(list_names(index.disk, f"{folder}/{subfolder}")) for subfolder in ("new", "cur")}
     renamed: list[tuple[FileRow, str, str]] = []
     unmatched: list[FileRow] = []
     for line in statements.files(index.connection, row):

@@ -21,9 +21,11 @@ from mailsuite.interfaces import (
     History,
     IBodyFile,
     IChangeBus,
+    ICountsMailboxes,
     IMailAccount,
     IMailbox,
     IRemovingMailbox,
+    IWatchableMailbox,
     MailboxEntry,
     MailboxStatus,
     PartOffsets,
@@ -33,6 +35,7 @@ from mailsuite.interfaces import (
 )
 from mailsuite.store import mailboxes, messages
 from mailsuite.store.index import AccountIndex
+from mailsuite.store.watch import Watch
 
 if TYPE_CHECKING:
     from mailsuite.store.maildirstore import MailStore
@@ -43,7 +46,7 @@ SEARCH_BATCH = 64
 SEARCH_TURN_SECONDS = 0.05  # then the lane serves others; how long one message takes is up to who sent it
 
 
-@implementer(IMailAccount)
+@implementer(IMailAccount, ICountsMailboxes)
 class AccountSession:
     """The mailboxes of one account."""
 
@@ -69,6 +72,10 @@ class AccountSession:
     def status(self, name: str) -> Awaitable[MailboxStatus]:
         """Count without opening."""
         return self._run(lambda index: mailboxes.status(index, name))
+
+    def statuses(self, names: Sequence[str]) -> Awaitable[Sequence[MailboxStatus | None]]:
+        """Count several without opening."""
+        return self._run(lambda index: mailboxes.statuses(index, names))
 
     def create(self, name: str, special_use: frozenset[SpecialUse]) -> Awaitable[int]:
         """Make a mailbox."""
@@ -109,7 +116,7 @@ class AccountSession:
         """Nothing is kept for the session."""
 
 
-@implementer(IRemovingMailbox)
+@implementer(IRemovingMailbox, IWatchableMailbox)
 class MailboxSession:
     """One selected mailbox."""
 
@@ -117,6 +124,7 @@ class MailboxSession:
         self._store = store
         self._account = account
         self._changed = False
+        self._watch: Watch | None = None
         self.mailbox_id = mailbox_id
         self.name = name
         self.read_only = read_only
@@ -196,8 +204,16 @@ class MailboxSession:
             start = bisect_right(waiting, last)
         return passed
 
+    def watch(self) -> None:
+        """Hear at once of what other programs do."""
+        if self._watch is None and self._store.watches is not None:
+            self._watch = self._store.watches.watch(self._account, self.mailbox_id)
+
     def close(self) -> None:
         """Let other programs see the flags that were set."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
         if self._changed:
             self._changed = False
             self._store.mirror(self._account, self.mailbox_id)

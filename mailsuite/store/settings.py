@@ -42,6 +42,9 @@ class StorageSettings:
         messages_max: most messages of an account; 0 is no limit.
         keywords_max: most different keywords in a mailbox.
         message_max_octets: longest message that a client may append; 0 is no limit.
+        watch_folders: what other programs do to a mailbox is told at once to clients that wait for it, where the
+            system can tell (inotify of Linux); otherwise, and for what other hosts do, ``imap.idle_look_seconds`` says
+            when.
         rescan_seconds: a folder that only we seem to change is listed again after this time.
     """
 
@@ -55,4 +58,5 @@ class StorageSettings:
     messages_max: int = 0
     keywords_max: int = 100
     message_max_octets: int = MESSAGE_MAX_OCTETS
+    watch_folders: bool = True
     rescan_seconds: float = 30.0

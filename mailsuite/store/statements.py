@@ -153,6 +153,38 @@ def mailboxes(connection: Connection) -> list[MailboxRow]:
     return [MailboxRow(*row) for row in connection.execute(f"{_MAILBOX} ORDER BY name")]
 
 
+def selectable_names(connection: Connection) -> set[str]:
+    """List the names of the mailboxes that can be selected."""
+    return {name for (name,) in connection.execute("SELECT name FROM mailbox WHERE selectable")}
+
+
+def named(connection: Connection) -> list[tuple[str, int, int, str]]:
+    """List name, id, whether it can be selected, and attributes of all mailboxes."""
+    return connection.execute("SELECT name, id, selectable, special FROM mailbox").fetchall()
+
+
+def count_mailboxes(connection: Connection) -> int:
+    """Count all names."""
+    return int(connection.execute("SELECT COUNT(*) FROM mailbox").fetchone()[0])
+
+
+def mailboxes_below(connection: Connection, name: str) -> list[MailboxRow]:
+    """List the mailboxes below a name, in order of their names."""
+    # "0" is what follows the separator, "/".
+    return [
+        MailboxRow(*row)
+        for row in connection.execute(f"{_MAILBOX} WHERE name > ? AND name < ? ORDER BY name", (f"{name}/", f"{name}0"))
+    ]
+
+
+def drop_lonely_names(connection: Connection) -> None:
+    """Forget names that were kept for the sake of mailboxes below them, where there are none."""
+    connection.execute(
+        "DELETE FROM mailbox WHERE NOT selectable AND NOT EXISTS (SELECT 1 FROM mailbox AS below"
+        " WHERE below.name > mailbox.name || '/' AND below.name < mailbox.name || '0')"
+    )
+
+
 def add_mailbox(connection: Connection, name: str, uidvalidity: int, ceiling: int, modseq: int, special: str) -> int:
     """Add an empty mailbox; return its id."""
     cursor = connection.execute(
@@ -431,6 +463,14 @@ def find_token(connection: Connection, token: str) -> tuple[int, str, str] | Non
         "SELECT id, folder, name FROM file WHERE token = ?", (token,)
     ).fetchone()
     return row
+
+
+def places_of(connection: Connection, row: MailboxRow, tokens: Iterable[str]) -> list[tuple[str, str]]:
+    """List folder and name of a mailbox's files by these unique parts."""
+    return connection.execute(
+        "SELECT folder, name FROM file WHERE token IN (SELECT value FROM json_each(?)) AND +id BETWEEN ? AND ?",
+        (json.dumps(list(tokens)), row.first_id, row.last_id),
+    ).fetchall()
 
 
 def has_token(connection: Connection, row: MailboxRow, token: str) -> bool:

@@ -7,10 +7,12 @@ import shlex
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 from command_lines import check_command
 
 from mailsuite.cli.main import FOREIGN
+from mailsuite.imap.settings import QuirkSettings
 from mailsuite.observe import EVENTS
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -116,7 +118,10 @@ def test_every_key_stands_on_the_page_once():
 
     routes = {"route.domain", "route.host", "route.port", "route.tls", "route.username", "route.password"}
     sources = {"source.domain", "source.source_ipv4", "source.source_ipv6", "source.helo_name"}
-    assert routes | sources | {item.key for item in parse_config({}, "/srv/mailsuite.toml", {}).effective} == KEYS
+    quirks = {f"imap_quirk.{name}" for name in attrs.fields_dict(QuirkSettings)}
+    assert (
+        routes | sources | quirks | {item.key for item in parse_config({}, "/srv/mailsuite.toml", {}).effective} == KEYS
+    )
     assert len(KEYS) == len(list(keys()))
     shown = "\n".join(lines())
     assert all(f"``{key.name}``" in shown for key in keys())
@@ -132,6 +137,7 @@ def test_the_page_says_for_which_keys_a_reload_is_enough():
         "limits.rates",
         "route.host",
         "source.domain",
+        "imap_quirk.off",
     } <= reload
     assert reload.isdisjoint({"server.workers", "storage.layout", "listen.smtp", "log.level", "queue.poll_seconds"})
 

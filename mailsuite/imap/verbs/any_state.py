@@ -1,8 +1,10 @@
 """CAPABILITY, NOOP, CHECK, ID, ENABLE, NAMESPACE and LOGOUT."""
 
+import itertools
+
 from mailsuite import __version__
 from mailsuite.imap import commands, responses
-from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, REV2, UTF8_ACCEPT, is_off
+from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, REV2, UIDONLY, UTF8_ACCEPT, is_off
 from mailsuite.imap.session import Reply, Session, State
 from mailsuite.interfaces import IRightsAccount
 
@@ -32,14 +34,16 @@ async def check(session: Session, command: commands.Check) -> Reply:
 
 
 async def id_(session: Session, command: commands.Id) -> Reply:
-    """ID (RFC 2971 section 3.1)."""
-    client = {
+    """ID (RFC 2971 section 3.1); a client that something is switched off for is told what is left."""
+    session.client = {
         name.decode("ascii", "replace"): value.decode("utf-8", "replace")
-        for name, value in list(command.parameters.items())[:ID_LOGGED_MAX]
+        for name, value in command.parameters.items()
         if value is not None
     }
-    session.log.emit("imap.client.identified", client=client)
+    session.log.emit("imap.client.identified", client=dict(itertools.islice(session.client.items(), ID_LOGGED_MAX)))
     session.connection.write(responses.id_line({"name": "mailsuite", "version": __version__}))
+    if session.look_for_quirks():
+        session.connection.write(responses.capability_line(session.capabilities()))
     return Reply("ID completed")
 
 
@@ -49,7 +53,7 @@ async def enable(session: Session, command: commands.Enable) -> Reply:
     if wanted & {CONDSTORE, QRESYNC} and session.avatar.remembers:
         session.use_modseq(command.tag)
         session.enabled |= wanted & {QRESYNC}  # RFC 7162 section 3.2.3
-    session.enabled |= wanted & {REV2, UTF8_ACCEPT}
+    session.enabled |= wanted & {REV2, UTF8_ACCEPT, UIDONLY}
     if session.is_rev2 and session.selected is not None:
         session.selected.view.forget_recent()
     enabled = [capability for capability in dict.fromkeys(command.capabilities) if capability in session.enabled]

@@ -13,6 +13,7 @@ from mailsuite.interfaces import AppendMessage, Body, IBodyFile, IRightsAccount
 
 MESSAGES_MAX = 1000  # in one APPEND (RFC 3502)
 MEMORY_MAX_OCTETS = 1024 * 1024  # of the messages of one APPEND together; what is more goes to files
+EMPTY_REFUSED = Reply("an empty message cancels the APPEND", status=responses.NO)  # RFC 3502 section 6.3.11
 NUL_REFUSED = Reply("the message holds NUL", status=responses.NO, code=responses.CANNOT)
 
 
@@ -49,7 +50,9 @@ class Upload:
             part = command.first
         self.closing = closing_of(part)
         size = event.size_octets
-        if size > session.settings.literal_max_octets:
+        if not size:
+            self.refused = EMPTY_REFUSED
+        elif size > session.settings.literal_max_octets:
             self.refused = Reply("the message is too large", status=responses.NO, code=responses.TOOBIG)
         elif len(self.messages) >= MESSAGES_MAX:
             self.refused = Reply("too many messages in one APPEND", status=responses.NO, code=responses.LIMIT)
@@ -187,6 +190,8 @@ async def _append(upload: Upload, files: list[IBodyFile]) -> Reply:
     files.clear()  # they are the store's now
     selected = session.selected
     if selected is not None and selected.mailbox.name == upload.mailbox:
+        if session.watching is not None:
+            session.watching.own_messages(appended.uids)
         await selected.synchronise(always=True)
     code = responses.append_uid_code(appended.uidvalidity, appended.uids) if appended.uids else b""
     return Reply("APPEND completed", code=code)

@@ -27,6 +27,8 @@ async def copy(session: Session, command: commands.Copy) -> Reply:
         if error.kind is Kind.NOT_FOUND:
             return NO_MAILBOX
         raise
+    if session.watching is not None and command.mailbox == selected.mailbox.name:
+        session.watching.own_messages(appended.uids)
     return Reply("COPY completed", code=copied_code(appended))
 
 

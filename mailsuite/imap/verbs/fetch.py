@@ -14,7 +14,7 @@ from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.resync import changed_rows, write_vanished
 from mailsuite.imap.sections import answer, cached_fields, needs_content
 from mailsuite.imap.session import Reply, Session
-from mailsuite.imap.tokens import BadCommandError
+from mailsuite.imap.tokens import MODSEQ_MAX, BadCommandError
 from mailsuite.imap.view import SEEN_FLAG
 from mailsuite.interfaces import History, StoreMode
 
@@ -34,7 +34,7 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
         session.need_qresync(command.tag)
     if FetchAttribute.MODSEQ in command.items.attributes:
         session.use_modseq(command.tag)
-    plan = plan_for(command.items)
+    plan = plan_for(command.items, selected.fetch_kind)
     if plan.tells_flags:
         await selected.synchronise()  # flags come from the view
         session.connection.write(selected.keyword_notice())
@@ -57,6 +57,15 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
     return Reply("FETCH completed")
 
 
+async def write_messages(session: Session, items: FetchItems, uids: Sequence[int]) -> None:
+    """Write items of messages that nobody asked for now."""
+    plan = plan_for(items, session.mailbox.fetch_kind)
+    if plan.from_view:
+        await _write_from_view(session, plan, array("I", uids))
+    else:
+        await _Fetching(session, items, plan).run(array("I", uids))
+
+
 async def _tell_changed(session: Session, command: commands.Fetch, plan: Plan, since: int) -> "array[int]":
     """Write what a history tells of the messages named; give the UIDs of those whose answers need more than that."""
     selected = session.mailbox
@@ -74,30 +83,38 @@ async def _tell_changed(session: Session, command: commands.Fetch, plan: Plan, s
     return uids
 
 
-async def write_changed(session: Session, plan: Plan, named: Sequence[range], history: History) -> None:
+async def write_changed(
+    session: Session, plan: Plan, named: Sequence[range], history: History, until: int = MODSEQ_MAX
+) -> None:
     """
     Write UID, flags and MODSEQ of what changed of the messages at these positions of the view.
 
     Args:
         plan: of items that a history tells.
+        until: what has a higher MODSEQ is left out.
     """
     selected = session.mailbox
     view = selected.view
-    for rows in changed_rows(view, named, history):
+    for rows in changed_rows(view, named, history, until):
         if rows:
             view.note_keywords(frozenset().union(*{flags for _, flags, _ in rows}))
             session.connection.write(selected.keyword_notice())
-            numbers = view.sequence_numbers([uid for uid, _, _ in rows])
+            uids = [uid for uid, _, _ in rows]
+            numbers = uids if selected.uid_only else view.sequence_numbers(uids)
             shown = [view.shown_flags(uid, flags) for uid, flags, _ in rows]
             await _write_lines(session, plan.lines(numbers, [(uid, modseq) for uid, _, modseq in rows], shown))
+            if plan.tells_flags:
+                view.note_told(rows)
         await session.connection.sleep(0)
 
 
 async def _write_from_view(session: Session, plan: Plan, uids: "array[int]") -> None:
-    view = session.mailbox.view
+    selected = session.mailbox
+    view = selected.view
     for chunk in _chunks(uids, CHUNK_MESSAGES):
         numbers = view.sequence_numbers(chunk)
-        await _write_lines(session, plan.lines(numbers, list(zip(chunk)), view.flags_at(numbers)))
+        addressed = chunk if selected.uid_only else numbers
+        await _write_lines(session, plan.lines(addressed, list(zip(chunk)), view.flags_at(numbers)))
         await session.connection.sleep(0)
 
 
@@ -169,8 +186,8 @@ class _Fetching:
             if error.kind is not Kind.DENIED:
                 raise
             return {}  # RFC 4314 section 4: read all the same
-        for uid, flags, _ in rows:
-            view.note_flags(uid, flags)
+        for uid, flags, modseq in rows:
+            view.note_flags(uid, flags, modseq)
         view.apply(changes)
         self._session.connection.write(selected.keyword_notice())
         return {uid: self._news(uid, modseq) for uid, _, modseq in rows}
@@ -192,7 +209,9 @@ class _Fetching:
         if not at:
             return selected.view.flags_at(numbers)
         flags = cast("list[frozenset[str]]", [row[at] for row in rows])
+        modseqs = cast("list[int]", [row[self._plan.modseq_at] for row in rows])
         selected.view.note_keywords(frozenset().union(*set(flags)))
+        selected.view.note_told(zip(map(row_uid, rows), flags, modseqs, strict=True))
         self._session.connection.write(selected.keyword_notice())
         return [selected.view.shown_flags(row_uid(row), each) for row, each in zip(rows, flags, strict=True)]
 
@@ -203,10 +222,11 @@ class _Fetching:
         uids = array("I", map(row_uid, rows))
         numbers = view.sequence_numbers(uids)
         flags = self._flags(rows, numbers)
+        addressed = uids if session.mailbox.uid_only else numbers
         if not self._items.sections:
-            await _write_lines(session, self._plan.lines(numbers, rows, flags))
+            await _write_lines(session, self._plan.lines(addressed, rows, flags))
             return
-        openings = self._plan.openings(numbers, rows, flags)
+        openings = self._plan.openings(addressed, rows, flags)
         if self._reads:
             await write_bodies(session, self._items, self._plan, list(openings), rows, fresh, self._lost)
         else:

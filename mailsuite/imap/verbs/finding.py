@@ -6,7 +6,7 @@ from mailsuite.imap import commands, responses
 from mailsuite.imap.commands import SearchReturn
 from mailsuite.imap.evaluate import Evaluation, Positions
 from mailsuite.imap.resync import highest_modseq
-from mailsuite.imap.search_keys import ModSeq, SearchKey, mentions
+from mailsuite.imap.search_keys import ModSeq, SearchKey, mentions, needs_store
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.turns import OverdueError, Turns
 
@@ -75,8 +75,11 @@ async def answer(
         await turns.look()
         told = [view.uids[position] for position in kept(returns, found)] if tells_modseq else ()
         highest = await highest_modseq(session, told)
-        # RFC 5530 section 3: what somebody else expunged meanwhile is not among the answers.
-        await selected.synchronise()
+        # RFC 5530 section 3: what somebody else expunged meanwhile is not among the answers. Who has read the store may
+        # have missed it before its notice came.
+        await selected.synchronise(always=isinstance(command, commands.Sort) or needs_store(command.key))
+        if view.has_gone:
+            found = [position for position in found if not view.is_gone(view.uids[position])]
         saved = kept(returns, found)
     except OverdueError:
         return TOO_LONG

@@ -15,7 +15,9 @@ async def idle(session: Session, command: commands.Idle) -> Reply:
 
     async def announce() -> None:
         selected = session.selected
-        if selected is not None:
+        if session.watching is not None:
+            await session.watching.announce(idling=True)
+        elif selected is not None:
             await selected.synchronise(always=not selected.is_behind)
             if session.selected is selected and selected.on_change is not None:
                 connection.write(selected.notices(expunge=True))

@@ -38,6 +38,8 @@ async def start_tls(session: Session, command: commands.StartTLS) -> None:
         session.connection.hang_up()
         raise ConnectionGone
     session.connection.write(responses.tagged(command.tag, responses.OK, "begin TLS negotiation now"))
+    session.client = {}  # it may have been somebody else's
+    session.look_for_quirks()
     session.connection.start_tls()
 
 
@@ -120,4 +122,5 @@ async def enter(session: Session, credentials: PasswordLogin) -> Reply:
         raise ConnectionGone
     session.state = State.AUTHENTICATED
     session.log.emit("imap.login.succeeded")
+    session.look_for_quirks()
     return Reply("logged in", code=responses.capability_code(session.capabilities()))

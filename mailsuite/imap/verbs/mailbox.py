@@ -11,6 +11,7 @@ async def create(session: Session, command: commands.Create) -> Reply:
     """CREATE (RFC 3501 section 6.3.3), with a special use if asked for (RFC 6154 section 3)."""
     account = session.avatar
     number = await account.create(command.mailbox, command.special_use)
+    note_own(session, command.mailbox)
     code = b""
     if account.remembers:
         with contextlib.suppress(MailError):  # it is made, whatever becomes of it now
@@ -18,6 +19,12 @@ async def create(session: Session, command: commands.Create) -> Reply:
             code = responses.mailbox_id_code(made.uidvalidity, number)
     tell_other_form(session, command.mailbox, command.old_name)
     return Reply("CREATE completed", code=code)
+
+
+def note_own(session: Session, *names: str) -> None:
+    """The client knows what it does itself (RFC 5465 section 5)."""
+    if session.watching is not None:
+        session.watching.own(*names)
 
 
 def tell_other_form(session: Session, name: str, old_name: str) -> None:
@@ -29,6 +36,7 @@ def tell_other_form(session: Session, name: str, old_name: str) -> None:
 async def delete(session: Session, command: commands.Delete) -> Reply:
     """DELETE (RFC 3501 section 6.3.4); when it was the selected mailbox, under whatever name, none is selected now."""
     await session.avatar.delete(command.mailbox)
+    note_own(session, command.mailbox)
     if session.selected is not None:
         try:
             await session.selected.synchronise(always=True)
@@ -42,6 +50,7 @@ async def delete(session: Session, command: commands.Delete) -> Reply:
 async def rename(session: Session, command: commands.Rename) -> Reply:
     """RENAME (RFC 3501 section 6.3.5)."""
     await session.avatar.rename(command.mailbox, command.new_name)
+    note_own(session, command.mailbox, command.new_name)
     tell_other_form(session, command.new_name, command.old_name)
     return Reply("RENAME completed")
 
@@ -49,10 +58,12 @@ async def rename(session: Session, command: commands.Rename) -> Reply:
 async def subscribe(session: Session, command: commands.Subscribe) -> Reply:
     """SUBSCRIBE (RFC 3501 section 6.3.6)."""
     await session.avatar.subscribe(command.mailbox, True)  # noqa: FBT003 - the interface says so
+    note_own(session, command.mailbox)
     return Reply("SUBSCRIBE completed")
 
 
 async def unsubscribe(session: Session, command: commands.Unsubscribe) -> Reply:
     """UNSUBSCRIBE (RFC 3501 section 6.3.7)."""
     await session.avatar.subscribe(command.mailbox, False)  # noqa: FBT003 - the interface says so
+    note_own(session, command.mailbox)
     return Reply("UNSUBSCRIBE completed")

@@ -64,7 +64,7 @@ def _describe(session: Session, selected: Selected, command: commands.Select | c
     write(responses.exists_line(len(view)))
     if not session.is_rev2:
         write(responses.recent_line(len(view.recent)))
-        unseen = view.first_unseen()
+        unseen = 0 if selected.uid_only else view.first_unseen()
         if unseen:
             write(responses.untagged(responses.OK, "first unseen message", b"UNSEEN %d" % unseen))
     write(responses.untagged(responses.OK, "UIDs are valid", b"UIDVALIDITY %d" % view.uidvalidity))
@@ -81,12 +81,18 @@ def _describe(session: Session, selected: Selected, command: commands.Select | c
 
 
 async def _tell_missed(session: Session, resync: commands.Resync, history: History) -> None:
-    """Write what went and what changed since the client was here (RFC 7162 section 3.2.5)."""
+    """
+    Write what went and what changed since the client was here (RFC 7162 section 3.2.5).
+
+    What changed after the view was made is told in its turn: whoever sees a MODSEQ takes it that everything up to it
+    was told, also what went, and of that the view does not know yet (RFC 7162 section 3.2).
+    """
     view = session.mailbox.view
     known = resync.known_uids or ALL_UIDS
     until = known_until(view.uids, *resync.known_pairs) if resync.known_pairs is not None else 0
     await write_vanished(session, history, known.resolve(view.uidnext - 1), until)
-    await write_changed(session, plan_for(RESYNC_ITEMS), view.positions(known, uid=True), history)
+    plan = plan_for(RESYNC_ITEMS, session.mailbox.fetch_kind)
+    await write_changed(session, plan, view.positions(known, uid=True), history, view.modseq)
 
 
 async def close(session: Session, command: commands.Close) -> Reply:

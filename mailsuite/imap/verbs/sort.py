@@ -26,6 +26,11 @@ async def _matching_in_order(session: Session, command: commands.Sort, turns: Tu
     selected = session.mailbox
     view = selected.view
     found = await matching(session, command.key, turns)
+    uids = [view.uids[position] for position in found]
+    known = None if selected.is_behind else selected.remembered.order(command.criteria, uids)
+    if known is not None:
+        places = dict(zip(uids, found, strict=True))
+        return [places[uid] for uid in known]
     columns = columns_for(command.criteria)
     values: list[list[Value]] = [[] for _ in command.criteria]
     positions: Positions = []
@@ -41,7 +46,9 @@ async def _matching_in_order(session: Session, command: commands.Sort, turns: Tu
             else:
                 column.append(known[plain])
 
-    await read_rows(selected.mailbox, [view.uids[position] for position in found], columns, turns, take)
+    await read_rows(selected.mailbox, uids, columns, turns, take)
     reverses = [criterion.reverse for criterion in command.criteria]
     order = await turns.run(ordered(list(zip(values, reverses, strict=True)), len(positions)))
-    return [positions[index] for index in order]
+    in_order = [positions[index] for index in order]
+    selected.remembered.note_order(command.criteria, [view.uids[position] for position in in_order])
+    return in_order

@@ -17,7 +17,9 @@ async def store(session: Session, command: commands.Store) -> Reply:
     """
     STORE: change flags durably, and tell the new ones unless that is not wanted (RFC 3501 section 6.4.6).
 
-    With UNCHANGEDSINCE only where nobody else was faster (RFC 7162 section 3.1.3).
+    With UNCHANGEDSINCE only where nobody else was faster (RFC 7162 section 3.1.3). Messages that another session
+    expunged, of which this one may not be told now, are to their end what this session makes of them: the client gets
+    the answer it expects, with EXPUNGEISSUED (RFC 2180 section 4.2, RFC 5530 section 3).
     """
     selected = session.mailbox
     view = selected.view
@@ -32,6 +34,11 @@ async def store(session: Session, command: commands.Store) -> Reply:
     if not uids:
         return Reply("no such messages; nothing stored")
     rows, late, changes = await _store(selected, command, uids)
+    missing = len(rows) + len(late) < len(uids) and not command.uid
+    if missing and command.unchanged_since is None:
+        rows = sorted(
+            [*rows, *_rows_of_the_gone(view, command, uids, rows, changes.modseq)], key=operator.itemgetter(0)
+        )
     for start in range(0, len(rows), ROWS_PER_TURN):
         turn = rows[start : start + ROWS_PER_TURN]
         view.note_keywords(frozenset().union(*(flags for _, flags, _ in turn)))  # as they are written, others' as well
@@ -43,9 +50,9 @@ async def store(session: Session, command: commands.Store) -> Reply:
     modified = b""
     if late:
         modified = responses.modified_code(late if command.uid else view.sequence_numbers(late))
-    if len(rows) + len(late) < len(uids) and not command.uid:
-        # RFC 2180 sections 4.2.1 and 4.2.3: who asks for answers is told that some are missing.
-        status = responses.OK if command.silent else responses.NO
+    if missing:
+        # Whoever made a condition cannot be told that it held (RFC 7162 section 3.1.3).
+        status = responses.OK if command.silent or command.unchanged_since is None else responses.NO
         return Reply("some of the messages are expunged", status=status, code=modified or responses.EXPUNGEISSUED)
     return Reply("some of the messages changed meanwhile" if late else "STORE completed", code=modified)
 
@@ -87,17 +94,39 @@ def _folded(flags: Iterable[str]) -> frozenset[str]:
 def _lines(selected: Selected, command: commands.Store, rows: Sequence[FlagRow]) -> Iterator[bytes]:
     """Note the new flags in the view, and write what the client is to be told of them."""
     view = selected.view
-    shows_modseq = selected.shows_modseq
+    shows_modseq, kind = selected.shows_modseq, selected.fetch_kind
     for uid, flags, modseq in rows:
         # A client that wants silence must still hear what others changed at the same time (RFC 3501 section 6.4.6).
         expected = command.silent and _is_expected(view, uid, flags, command)
-        number = view.note_flags(uid, flags)
+        number = view.note_flags(uid, flags, modseq)
         if number and not expected:
             shown_uid = uid if command.uid or shows_modseq else None
             shown = view.shown_flags(uid, flags)
-            yield responses.fetch_flags_line(number, shown, shown_uid, modseq if shows_modseq else None)
+            addressed = uid if selected.uid_only else number
+            yield responses.fetch_flags_line(addressed, shown, shown_uid, modseq if shows_modseq else None, kind=kind)
         elif number and shows_modseq:
-            yield responses.fetch_modseq_line(number, uid, modseq)
+            yield responses.fetch_modseq_line(uid if selected.uid_only else number, uid, modseq, kind=kind)
+
+
+def _rows_of_the_gone(
+    view: SelectedView, command: commands.Store, uids: Iterable[int], stored: Iterable[FlagRow], modseq: int
+) -> Iterator[FlagRow]:
+    """Give what this session made of messages that the mailbox does not have any more."""
+    found = {uid for uid, _, _ in stored}
+    spelled = {keyword.lower(): keyword for keyword in view.keywords}
+    for uid in uids:
+        if uid not in found:
+            flags = _result(view.flags[view.index(uid)], command)
+            yield uid, frozenset(spelled.get(flag.lower(), flag) for flag in flags), modseq
+
+
+def _result(known: frozenset[str], command: commands.Store) -> frozenset[str]:
+    """Give the flags after a STORE, the known ones as they were spelled."""
+    chosen = _folded(command.flags)
+    if command.mode is StoreMode.REMOVE:
+        return frozenset(flag for flag in known if flag.lower() not in chosen)
+    kept = known if command.mode is StoreMode.ADD else frozenset(flag for flag in known if flag.lower() in chosen)
+    return kept | {flag for flag in command.flags if flag.lower() not in _folded(kept)}
 
 
 def _is_expected(view: SelectedView, uid: int, flags: frozenset[str], command: commands.Store) -> bool:
@@ -105,13 +134,7 @@ def _is_expected(view: SelectedView, uid: int, flags: frozenset[str], command: c
     position = view.index(uid)
     if position < 0:
         return True
-    chosen = _folded(command.flags)
-    known = _folded(view.flags[position])
-    if command.mode is StoreMode.ADD:
-        chosen = known | chosen
-    elif command.mode is StoreMode.REMOVE:
-        chosen = known - chosen
-    return chosen == _folded(flags)
+    return _folded(_result(view.flags[position], command)) == _folded(flags)
 
 
 def refused_keywords(session: Session, flags: frozenset[str]) -> Reply | None:

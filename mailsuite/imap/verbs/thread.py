@@ -11,7 +11,7 @@ from mailsuite.imap.verbs.finding import TOO_LONG, matching, turns_of
 from mailsuite.interfaces import Column
 from mailsuite.message.header import parse_fields
 
-WRITE_OCTETS = 64 * 1024
+WRITE_OCTETS = 128 * 1024
 
 
 async def thread(session: Session, command: commands.Thread) -> Reply:
@@ -29,20 +29,28 @@ async def thread(session: Session, command: commands.Thread) -> Reply:
 
     try:
         uids = [view.uids[position] for position in await matching(session, command.key, turns)]
+        shown = uids if command.uid else view.sequence_numbers(uids)
+        line = b"" if selected.is_behind else selected.remembered.threads(command.algorithm, uids, shown)
+        if line:
+            session.connection.write(line)
+            return Reply("THREAD completed", code=responses.EXPUNGEISSUED if view.has_gone else b"")
         await read_rows(selected.mailbox, uids, (Column.INTERNAL_DATE, Column.HEADER), turns, take)
         forest = await turns.run(make_forest(command.algorithm, data))
     except OverdueError:
         return TOO_LONG
-    await selected.synchronise()  # RFC 5530 section 3: what somebody else expunged is not among the answers
-    await _write(session, forest, numbers)
+    await selected.synchronise(always=True)  # RFC 5530 section 3: what somebody else expunged is not among the answers
+    line = await _write(session, forest, numbers)
+    if line and len(numbers) == len(uids):
+        selected.remembered.note_threads(command.algorithm, uids, numbers, line)
     return Reply("THREAD completed", code=responses.EXPUNGEISSUED if view.has_gone else b"")
 
 
-async def _write(session: Session, forest: Forest, numbers: Sequence[int]) -> None:
-    """Write one line, as long as it is, at the client's pace."""
+async def _write(session: Session, forest: Forest, numbers: Sequence[int]) -> bytes:
+    """Write one line, as long as it is, at the client's pace; give it when it is short."""
     connection = session.connection
     pieces = [b"* THREAD " if forest.roots else b"* THREAD"]
     octets = 0
+    whole = True
     for piece in write_forest(forest, numbers):
         pieces.append(piece)
         octets += len(piece)
@@ -52,4 +60,7 @@ async def _write(session: Session, forest: Forest, numbers: Sequence[int]) -> No
             octets = 0
             await connection.drained()
             await connection.sleep(0)
-    connection.write(b"".join((*pieces, b"\r\n")))
+            whole = False
+    line = b"".join((*pieces, b"\r\n"))
+    connection.write(line)
+    return line if whole else b""

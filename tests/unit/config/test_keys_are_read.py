@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from mailsuite.config.schema import PARTS
+from mailsuite.imap.settings import QuirkSettings
 from mailsuite.mta.settings import RouteSettings, SourceSettings
 
 SOURCES = Path(__file__).parents[3] / "mailsuite"
@@ -58,6 +59,6 @@ def test_every_key_is_read(path, carriers):
     assert read != (path in EXCUSED), EXCUSED.get(path, f"nobody reads {path}")
 
 
-@pytest.mark.parametrize("settings", [RouteSettings, SourceSettings])
-def test_every_key_of_a_route_and_a_source_is_read(settings):
+@pytest.mark.parametrize("settings", [RouteSettings, SourceSettings, QuirkSettings])
+def test_every_key_of_a_table_of_which_there_may_be_several_is_read(settings):
     assert set(attrs.fields_dict(settings)) <= read_names(settings.__module__)

@@ -268,6 +268,16 @@ def test_the_certificate_is_below_the_data_folder_unless_named():
             "route[1].domain",
         ),
         ("[storage]\nlanes = 0\n", "storage"),
+        ('[imap]\ncapabilities_off = ["QRSYNC"]\n', "imap.capabilities_off"),
+        ('[[imap_quirk]]\noff = ["IDLE"]\n', "imap_quirk[0]"),
+        ('[[imap_quirk]]\nname = "x"\n', "imap_quirk[0].off"),
+        ('[[imap_quirk]]\nname = "x"\noff = "IDLE"\n', "imap_quirk[0].off"),
+        ('[[imap_quirk]]\nname = "x"\non = ["IDEL"]\n', "imap_quirk[0].on"),
+        ('[[imap_quirk]]\nname = "*x"\noff = ["IDLE"]\n', "imap_quirk[0].name"),
+        ('[[imap_quirk]]\nos_version = "*"\noff = ["IDLE"]\n', "imap_quirk[0].os_version"),
+        ('[[imap_quirk]]\nname = "x"\nversion_below = "?"\noff = ["IDLE"]\n', "imap_quirk[0].version_below"),
+        ('[[imap_quirk]]\naccount = "alice"\noff = ["IDLE"]\n', "imap_quirk[0].account"),
+        ('[[imap_quirk]]\ndomain = "*"\noff = ["IDLE"]\n', "imap_quirk[0].domain"),
     ],
 )
 def test_values_that_cannot_be_meant_are_faults(text, key):
@@ -449,3 +459,51 @@ def test_the_domain_of_rewritten_senders_is_checked():
     for wrong in ("SRS.example.com", "a b"):
         with pytest.raises(ConfigError, match="srs_domain is written"):
             parse_config({"smtp": {"srs_domain": wrong}}, PATH, {})
+
+
+QUIRKS = """
+    [imap]
+    capabilities_off = ["binary"]
+    shipped_quirks = false
+    [[imap_quirk]]
+    name = "Example Mail*"
+    version_below = "3.2"
+    off = ["QRESYNC", "utf8=accept"]
+    reason = "forgets messages"
+    [[imap_quirk]]
+    account = "Alice@B\u00fccher.Test"
+    on = ["CONDSTORE"]
+    [[imap_quirk]]
+    domain = "B\u00fccher.Test."
+    off = ["SORT", "COMPRESS=DEFLATE", "THREAD=REFERENCES", "APPENDLIMIT", "IMAP4rev2", "SASL-IR"]
+    """
+
+
+def test_what_imap_leaves_out_for_some_is_read():
+    config = _parse(QUIRKS)
+    assert config.imap.capabilities_off == ("binary",)
+    assert not config.imap.shipped_quirks
+    client, account, domain = config.imap.quirks
+    assert (client.name, client.version_below, client.reason) == ("Example Mail*", "3.2", "forgets messages")
+    assert client.off == ("QRESYNC", "utf8=accept")
+    assert (account.account, account.on) == ("alice@xn--bcher-kva.test", ("CONDSTORE",))
+    assert domain.domain == "xn--bcher-kva.test"
+    assert {"imap_quirk[0].off": ["QRESYNC", "utf8=accept"]}.items() <= {
+        item.key: item.value for item in config.effective
+    }.items()
+
+
+def test_a_wrong_capability_is_told_with_a_proposal():
+    faults = _faults('[imap]\ncapabilities_off = ["QRSYNC"]\n[[imap_quirk]]\nname = "x"\noff = ["CONDSTOR"]\n')
+    assert "did you mean QRESYNC?" in faults["imap.capabilities_off"]
+    assert "did you mean CONDSTORE?" in faults["imap_quirk[0].off"]
+
+
+@pytest.mark.parametrize("name", ["IMAP4rev1", "imap4REV1", "STARTTLS", "LOGINDISABLED", "AUTH", "AUTH=PLAIN"])
+def test_what_protects_passwords_and_the_protocol_itself_stay_on(name):
+    assert "cannot be switched off" in _faults(f'[imap]\ncapabilities_off = ["{name}"]\n')["imap.capabilities_off"]
+
+
+def test_a_row_says_whom_it_is_about_or_is_refused():
+    fault = _faults('[[imap_quirk]]\noff = ["IDLE"]\n')["imap_quirk[0]"]
+    assert "imap.capabilities_off" in fault

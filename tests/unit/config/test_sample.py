@@ -7,7 +7,7 @@ from pathlib import Path
 from mailsuite.config import Origin, parse_config
 
 SAMPLE = Path(__file__).parents[3] / "etc" / "mailsuite.toml"
-LISTS = ("route", "source")
+LISTS = ("route", "source", "imap_quirk")
 KEY = re.compile(r"#(\w+ = .*|\[\[?\w+\]\]?)")
 
 
@@ -58,3 +58,19 @@ def test_sources_show_their_defaults():
         "source[0].source_ipv6": "",
         "source[0].helo_name": "",
     }
+
+
+def test_quirks_show_their_defaults():
+    fields = {item.key: item.value for item in _load(_uncommented()).effective if item.key.startswith("imap_quirk")}
+    given = {"name", "version_from", "version_below", "off", "reason"}
+    assert {key.partition(".")[2]: value for key, value in fields.items() if key.partition(".")[2] not in given} == {
+        "vendor": "",
+        "version": "",
+        "os": "",
+        "os_version": "",
+        "account": "",
+        "domain": "",
+        "on": [],
+        "source": "",
+    }
+    assert {f"imap_quirk[0].{name}" for name in given} <= fields.keys()

@@ -398,6 +398,8 @@ class FakeMailbox:
         await self.account.pass_gate("search_text")
         found = []
         for uid in uids:
+            if uid not in self.box.messages:
+                continue
             content = self.message(uid).content
             if test(lambda offset, length, octets=content: octets[offset : offset + length], len(content)):
                 found.append(uid)

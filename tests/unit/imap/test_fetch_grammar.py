@@ -4,6 +4,7 @@ import pytest
 
 from mailsuite.imap.fetch_grammar import BodySection, FetchAttribute, FetchItems, SectionText, parse_fetch_items
 from mailsuite.imap.tokens import BadCommandError, Tokens
+from mailsuite.message.mime import DEPTH_MAX
 
 A = FetchAttribute
 
@@ -88,6 +89,11 @@ def test_a_header_field_s_name_can_be_a_literal():
     )
 
 
+def test_every_part_that_a_structure_can_show_can_be_fetched():
+    (section,) = parse(b"BODY[" + b".".join([b"1"] * DEPTH_MAX) + b".MIME]").sections
+    assert section.part == (1,) * DEPTH_MAX
+
+
 def test_fetching_a_body_sets_seen_unless_it_only_peeks():
     assert parse(b"(FLAGS BODY[TEXT])").sets_seen
     assert parse(b"RFC822").sets_seen
@@ -108,7 +114,7 @@ def test_uid_fetch_tells_the_uid_once():
         b"BODY[1.0]", b"BODY[99999999999]", b"BODY[4294967296]", b"BODY[1.FOO]", b"BODY[HEADER.FIELDS]",
         b"BODY[HEADER.FIELDS ()]", b"BODY[HEADER.FIELDS (a b]", b"BODY[HEADER.FIELDS (a:)]",
         b'BODY[HEADER.FIELDS ("a b")]', b'BODY[HEADER.FIELDS ("\xc3")]', b"BODY[]<0>", b"BODY[]<0.0>",
-        b"BODY[]<-1.5>", b"BODY[]<4294967296.1>", b"BODY[]<1.2.3>", b"BODY[" + b".".join([b"1"] * 66) + b"]",
+        b"BODY[]<-1.5>", b"BODY[]<4294967296.1>", b"BODY[]<1.2.3>", b"BODY[1" + b".1" * DEPTH_MAX + b"]",
         b"(" + b" ".join([b"UID"] * 1001) + b")", b"(" * 5000, b"BODY[HEADER.FIELDS (" + b"a " * 1001 + b"a)]",
     ],
 )  # fmt: skip

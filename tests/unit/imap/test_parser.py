@@ -34,6 +34,17 @@ COMMANDS = [
     (b"a EXPUNGE", commands.Expunge(b"a")),
     (b"a NAMESPACE", commands.Namespace(b"a")),
     (b"a IDLE", commands.Idle(b"a")),
+    (b"a NOTIFY NONE", commands.Notify(b"a", ())),
+    (b"a NOTIFY SET STATUS (SELECTED NONE) (SUBTREE (x y) (MailboxName))", commands.Notify(
+        b"a",
+        (
+            commands.EventGroup(commands.MailboxFilter.SELECTED, (), frozenset()),
+            commands.EventGroup(
+                commands.MailboxFilter.SUBTREE, ("x", "y"), frozenset({commands.NotifyEvent.MAILBOX_NAME})
+            ),
+        ),
+        status=True,
+    )),
     (b"a compress deflate", commands.Compress(b"a", b"DEFLATE")),
     (b'a GETQUOTA ""', commands.GetQuota(b"a", b"")),
     (b"a GETQUOTA {2+}\r\na ", commands.GetQuota(b"a", b"a ")),

@@ -69,6 +69,28 @@ def test_a_day_in_a_mailbox(connect, mail):
     assert client.ok(b"STATUS Archives/dev (UNSEEN)") == [b"* STATUS Archives/dev (UNSEEN 0)"]
 
 
+def test_very_many_mailboxes_are_listed_and_counted_in_turns(connect):
+    client, other = connect(), connect()
+    for number in range(130):
+        client.ok(b"CREATE Box/%03d" % number)
+        client.ok(b"SUBSCRIBE Box/%03d" % number)
+    append(client, b"x", mailbox=b"Box/007")
+    for command in (b'LIST "" Box/*', b'LIST "" Box/* RETURN (STATUS (MESSAGES))', b'LSUB "" Box/*'):
+        client.server.dataReceived(b"l " + command + b"\r\n")
+        answer = client.received()
+        assert b"Box/099" in answer
+        assert b"Box/101" not in answer
+        other.server.dataReceived(b"n NOOP\r\n")
+        assert other.received().startswith(b"n OK")  # it has its turn
+        client.settle()
+        answer += client.received()
+        assert answer.count(b"\r\n* L") == 129
+        assert answer.endswith(b" completed\r\n")
+        if b"STATUS" in command:
+            assert answer.count(b"* STATUS") == 130
+            assert b'"/" Box/007\r\n* STATUS Box/007 (MESSAGES 1)\r\n' in answer
+
+
 def test_one_client_idles_while_the_other_works(connect, mail):
     idler, worker = connect(), connect().select()
     idler.select()
@@ -377,3 +399,29 @@ def test_whatever_a_client_missed_it_hears_when_it_comes_back(make_connect, mail
             truth = Cache()
             truth.open(connect())
             assert cache.flags == truth.flags, steps
+
+
+def test_orders_and_threads_are_right_again_whatever_came_and_went(connect):
+    client, other = connect(), connect().select()
+    for number in range(6):
+        date = b"Date: %d Jan 2026 00:00:00 +0000\r\nMessage-ID: <%d@x>\r\n" % (20 - number, number)
+        append(client, date + (b"References: <%d@x>\r\n" % (number - 1) if number % 2 else b"") + b"\r\nx")
+    client.select()
+    sort, thread = b"SORT (DATE) UTF-8 ALL", b"THREAD REFERENCES UTF-8 ALL"
+    for _ in range(2):
+        assert client.ok(sort) == [b"* SORT 6 5 4 3 2 1"]
+        assert client.ok(thread) == [b"* THREAD (5 6)(3 4)(1 2)"]
+    first = client.ok(thread)
+    assert client.ok(b"SORT (DATE) UTF-8 2,4") == [b"* SORT 4 2"]
+    other.ok(b"NOOP")
+    other.ok(b"STORE 1 +FLAGS (\\Deleted)")
+    other.ok(b"EXPUNGE")
+    client.ok(b"NOOP")
+    fresh = connect().select()
+    assert client.ok(sort) == fresh.ok(sort) == [b"* SORT 5 4 3 2 1"]
+    assert client.ok(thread) == fresh.ok(thread) != first
+    append(other, b"Date: 1 Jan 2026 00:00:00 +0000\r\n\r\nx")
+    client.ok(b"NOOP")
+    assert client.ok(sort) == [b"* SORT 6 5 4 3 2 1"]
+    assert client.ok(b"UID " + thread) == connect().select().ok(b"UID " + thread)
+    assert client.ok(b"UID " + thread) != client.ok(thread)

@@ -114,6 +114,25 @@ def test_one_bad_message_of_several_refuses_all(suite, client):
     assert suite.account.boxes["INBOX"].messages == {}
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        b"a APPEND INBOX {0}\r\n",
+        b"a APPEND INBOX {0+}\r\n\r\n",
+        b"a APPEND INBOX {4+}\r\ngood {0}\r\n",
+        b"a APPEND INBOX {4+}\r\ngood {0+}\r\n\r\n",
+        b"a APPEND INBOX {4+}\r\ngood {0+}\r\n {4+}\r\ngood\r\n",
+        b"a APPEND INBOX {100000+}\r\n" + b"x" * 100_000 + b" {0+}\r\n\r\n",
+    ],
+)
+def test_an_empty_message_cancels_all(suite, client, command):
+    answer = client.send(command + b"b NOOP\r\n")
+    assert answer.startswith(b"a NO an empty message")
+    assert b"b OK" in answer
+    assert suite.account.boxes["INBOX"].messages == {}
+    assert all(file.aborted for file in suite.account.files)
+
+
 def test_a_store_that_fails_is_told_and_keeps_nothing(suite, client):
     client.send(b"a APPEND INBOX {200000}\r\n")
     client.send(b"x" * 199_999)

@@ -252,3 +252,45 @@ def test_an_account_that_remembers_nothing_says_so(suite, client, command):
     assert client.run(command)[1].startswith(b"BAD")
     change(suite, 1)
     assert client.ok(b"NOOP") == [b"* 1 FETCH (FLAGS (\\Seen))"]
+
+
+def test_who_knows_modseqs_hears_of_a_new_one_even_where_the_flags_came_back_to_what_they_were(suite, client):
+    client.select()
+    knowing = suite.connect().login()
+    knowing.ok(b"ENABLE CONDSTORE")
+    knowing.select()
+    change(suite, 2)
+    suite.account.boxes["INBOX"].messages[2].flags = frozenset()
+    assert client.ok(b"NOOP") == []
+    assert knowing.ok(b"NOOP") == [b"* 2 FETCH (UID 2 FLAGS () MODSEQ (6))"]
+    assert knowing.ok(b"STORE 3 +FLAGS.SILENT (\\Seen)") == [b"* 3 FETCH (UID 3 MODSEQ (7))"]
+    assert knowing.ok(b"NOOP") == []
+
+
+@pytest.mark.parametrize("more", [b"", b" EMAILID", b" BODY.PEEK[HEADER.FIELDS (SUBJECT)]", b" BODY.PEEK[]"])
+def test_what_an_answer_with_modseqs_tells_is_not_told_again(suite, client, more):
+    client.ok(b"ENABLE CONDSTORE")
+    client.select()
+    listeners, suite.account.changes.listeners = suite.account.changes.listeners, []
+    change(suite, 2)  # by another process, whose notice has not come yet
+    suite.account.changes.listeners = listeners
+    told = [line for line in client.ok(b"FETCH 1:* (FLAGS" + more + b") (CHANGEDSINCE 5)") if b"MODSEQ" in line]
+    assert len(told) == 1
+    assert told[0].startswith(b"* 2 FETCH (FLAGS (\\Seen) ")
+    assert b"MODSEQ (6)" in told[0]
+    assert client.ok(b"NOOP") == []
+    change(suite, 2, "\\Draft")
+    told = [line for line in client.ok(b"FETCH 2 (MODSEQ FLAGS" + more + b")") if b"MODSEQ" in line]
+    assert len(told) == 1
+    assert told[0].startswith(b"* 2 FETCH (MODSEQ (7) FLAGS (\\Draft \\Seen)")
+    assert client.ok(b"NOOP") == []
+
+
+def test_what_an_answer_without_flags_leaves_out_is_told_after_it(suite, client):
+    client.ok(b"ENABLE CONDSTORE")
+    client.select()
+    change(suite, 3)
+    assert client.ok(b"FETCH 1:* (UID) (CHANGEDSINCE 5)") == [
+        b"* 3 FETCH (UID 3 MODSEQ (6))",
+        b"* 3 FETCH (UID 3 FLAGS (\\Seen) MODSEQ (6))",
+    ]

@@ -132,8 +132,39 @@ def test_a_store_that_fails_changes_nothing(suite, client):
 def test_storing_to_messages_that_are_not_there(suite, client):
     client.ok(b"STORE 99 +FLAGS (\\Seen)")
     client.ok(b"UID STORE 99 +FLAGS (\\Seen)")
-    del suite.account.boxes["INBOX"].messages[2]
-    assert client.run(b"STORE 1:2 +FLAGS (\\Seen)")[1].startswith(b"NO [EXPUNGEISSUED]")
+
+
+def test_messages_that_others_expunged_are_what_this_session_makes_of_them(suite, client):
+    """Until it may be told, the client counts on an answer for each (RFC 2180 section 4.2)."""
+    client.ok(b"STORE 2 +FLAGS.SILENT ($Kept \\Draft)")
+    suite.account.boxes["INBOX"].messages[2].flags = frozenset({"\\Deleted"})
+    expunged_elsewhere(suite, 2)
+    lines, status = client.run(b"STORE 1:2 +FLAGS (\\Seen)")
+    assert lines == [
+        b"* 1 FETCH (FLAGS (\\Recent \\Seen))",
+        b"* 2 FETCH (FLAGS ($Kept \\Draft \\Recent \\Seen))",
+    ]
+    assert status.startswith(b"OK [EXPUNGEISSUED]")
+    assert client.ok(b"STORE 2 -FLAGS (\\DRAFT)") == [b"* 2 FETCH (FLAGS ($Kept \\Recent \\Seen))"]
+    assert client.ok(b"STORE 2 FLAGS (\\Flagged $kept)")[0] == b"* 2 FETCH (FLAGS ($Kept \\Flagged \\Recent))"
+    assert client.ok(b"STORE 2 +FLAGS.SILENT (\\Seen)") == []
+    assert client.ok(b"NOOP")[0] == b"* 2 EXPUNGE"
+
+
+def test_a_condition_is_not_met_by_what_is_expunged(suite, client):
+    client.ok(b"ENABLE CONDSTORE")
+    expunged_elsewhere(suite, 2)
+    lines, status = client.run(b"STORE 1:2 (UNCHANGEDSINCE 99) +FLAGS (\\Seen)")
+    assert len(lines) == 1
+    assert status.startswith(b"NO [EXPUNGEISSUED]")
+
+
+def expunged_elsewhere(suite, uid):
+    box = suite.account.boxes["INBOX"]
+    box.modseq += 1
+    del box.messages[uid]
+    box.expunged.append((uid, box.modseq))
+    suite.account.tell(box)
 
 
 def test_a_silent_store_is_done_when_what_is_left_has_the_flags(suite, client):

@@ -121,6 +121,12 @@ def test_id_tells_who_we_are(client):
     client.ok(b"ID NIL")
 
 
+def test_the_largest_id_there_may_be_is_heard_before_the_login(client):
+    """RFC 2971 section 3.3: thirty pairs, names of 30 octets and values of 1024."""
+    fields = b" ".join(b'"' + b"%02d" % number * 15 + b'" "' + b"x" * 1024 + b'"' for number in range(30))
+    assert client.ok(b"ID (" + fields + b")")[0].startswith(b"* ID (")
+
+
 def test_enable_says_what_was_enabled_and_passes_over_the_rest(client):
     client.login()
     assert client.ok(b"ENABLE X-NOTHING IDLE") == [b"* ENABLED"]

@@ -62,6 +62,27 @@ def test_select_tells_what_was_missed(suite, resyncing):
     assert missed(resyncing.ok(b"SELECT INBOX (QRESYNC (7 7 4:9))")) == lines[-1:]
 
 
+@pytest.mark.parametrize("command", [b"SELECT", b"EXAMINE"])
+def test_what_happens_while_a_mailbox_is_opened_is_told_afterwards(suite, resyncing, mail, monkeypatch, command):
+    pass_gate = suite.account.pass_gate
+
+    async def after_the_snapshot(call):
+        await pass_gate(call)
+        if call == "history":
+            expunge(suite, 2)
+            change(suite, 5)
+            suite.account.deliver("INBOX", mail("new"))
+
+    monkeypatch.setattr(suite.account, "pass_gate", after_the_snapshot)
+    lines, status = resyncing.run(command + b" INBOX (QRESYNC (7 7))")
+    assert status.startswith(b"OK [READ-")
+    assert [line for line in lines if line.endswith(b" EXISTS")] == [b"* 6 EXISTS"]
+    assert missed(lines) == []  # a MODSEQ of 9 would say that the client knows of the expunge, with 8
+    told = resyncing.ok(b"NOOP")
+    assert told[:2] == [b"* VANISHED 2", b"* 6 EXISTS"]
+    assert b"* 4 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (9))" in told
+
+
 def test_another_uidvalidity_is_no_ground_to_tell_anything(suite, resyncing):
     expunge(suite, 2)
     lines = resyncing.ok(b"SELECT INBOX (QRESYNC (8 1))")

@@ -108,7 +108,7 @@ def test_bodies_are_read_only_where_cheaper_keys_left_something(suite, client):
 def test_cached_fields_are_searched_without_opening_messages(suite, client):
     suite.account.calls.clear()
     found(client, b"SUBJECT alpha")
-    assert suite.account.calls == ["fetch"]
+    assert suite.account.calls == ["fetch", "changes"]
 
 
 def test_messages_that_vanished_are_not_found(suite, client):
@@ -132,6 +132,27 @@ def test_a_search_that_leaves_out_what_others_expunged_says_so(suite, client, co
     assert end.startswith(b"OK [EXPUNGEISSUED]")
     assert b"* 2 EXPUNGE" in (lines if command.startswith(b"UID") else client.ok(b"NOOP"))
     assert client.run(command)[1].startswith(b"OK SEARCH")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (b"SEARCH LARGER 1", b"* SEARCH 1 3 4"),
+        (b"SEARCH NOT SMALLER 1", b"* SEARCH 1 3 4"),
+        (b"SEARCH RETURN (COUNT) TEXT subject", b'* ESEARCH (TAG "t3") COUNT 3'),
+        (b"SORT (SIZE) UTF-8 ALL", b"* SORT 4 1 3"),
+        (b"THREAD ORDEREDSUBJECT UTF-8 ALL", b"* THREAD (1)(3)(4)"),
+    ],
+)
+def test_what_went_before_its_notice_came_is_not_among_the_answers_and_that_is_said(suite, client, command, told):
+    box = suite.account.boxes["INBOX"]
+    del box.messages[2]  # by another process
+    box.modseq += 1
+    box.expunged.append((2, box.modseq))
+    lines, end = client.run(command)
+    assert end.startswith(b"OK [EXPUNGEISSUED]")
+    assert lines[-1] == told
+    assert b"* 2 EXPUNGE" in client.ok(b"NOOP")
 
 
 def test_a_search_that_takes_too_long_is_given_up(suite, client):

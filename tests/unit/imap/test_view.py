@@ -139,6 +139,21 @@ def test_flags_noted_by_a_store_are_not_told_again():
     assert view.note_flags(21, SEEN) == 0
 
 
+def test_a_modseq_is_told_where_the_flags_came_back_to_what_they_were():
+    view = make_view()
+    view.tells_modseqs = True
+    view.note_flags(20, SEEN, 101)
+    view.apply(changes(modseq=102, flags=[(30, NONE)]))
+    assert view.notices(expunge=True).flags == ((3, 30, NONE, 102),)
+    view.note_flags(20, SEEN, 103)
+    view.apply(changes(modseq=103, flags=[(20, SEEN)]))
+    assert not view.has_notices(expunge=True)
+    view.note_flags(20, SEEN, 104)
+    view.apply(changes(modseq=105, flags=[(20, SEEN)]))
+    view.apply(changes(modseq=106, flags=[(20, SEEN)]))
+    assert view.notices(expunge=True).flags == ((2, 20, SEEN, 106),)
+
+
 def test_a_new_keyword_is_told_before_its_use():
     view = make_view(keywords=["a"])
     view.note_flags(20, frozenset(("\\Seen", "b")))

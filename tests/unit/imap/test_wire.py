@@ -253,13 +253,13 @@ def test_before_login_a_large_literal_that_is_already_coming_closes_the_connecti
 
 
 def test_before_login_a_long_line_closes_the_connection_and_nothing_after_it_runs():
-    assert run(b"a " + b"x" * 9000 + b"\r\nb NOOP\r\n", limits=BEFORE_LOGIN) == [
+    assert run(b"a " + b"x" * 33000 + b"\r\nb NOOP\r\n", limits=BEFORE_LOGIN) == [
         InputRefused(Fault.LINE_TOO_LONG, b"a", close=True)
     ]
 
 
 def test_a_line_of_exactly_the_limit_passes():
-    line = b"a " + b"x" * (8192 - 2)
+    line = b"a " + b"x" * (32768 - 2)
     assert run(line + b"\r\n", limits=BEFORE_LOGIN) == [CommandReceived((line,))]
     assert run(line + b"x\r\n", limits=BEFORE_LOGIN) == [InputRefused(Fault.LINE_TOO_LONG, b"a", close=True)]
 

@@ -33,7 +33,9 @@ NOON = 784111777  # Sun, 06 Nov 1994 08:49:37 GMT
         (b"Sun, 06 Nov 1994 08:49:37", NOON, 0),
         (b"SUN, 06 NOVEMBER 1994 08:49:37 +0000", NOON, 0),
         (b"Sun, 06 Nov 1994 08:49:37 X", NOON, 0),
-        (b"Tue, 29 Feb 2000 23:59:60 +0000", 951868800, 0),
+        (b"Sun, 06 Nov 1994 08 : 49: 37 +0000", NOON, 0),
+        (b"Sun , 6(x) Nov 1994 08\t:49(y):(z)37 GMT", NOON, 0),
+        (b"Tue, 29 Feb 2000 23:59:60 +0000", 951868799, 0),
     ],
 )
 def test_dates_are_read_in_all_the_forms_people_send(value, epoch, offset):

@@ -162,12 +162,29 @@ def test_words_of_the_standard_library_are_understood(text):
         (b"a/b; f*1=cd; g=1; f*0=ab", b"a/b", ((b"f", b"abcd"), (b"g", b"1"))),
         (b"a/b; f*0*=utf-8''%C3; f*1*=%BC; f*2=%x", b"a/b", ((b"f*", b"utf-8''%C3%BC%25x"),)),
         (b"a/b; f*=utf-8''%C3%BC", b"a/b", ((b"f*", b"utf-8''%C3%BC"),)),
-        (b"a/b; f*0=a; f*2=c", b"a/b", ((b"f", b"a"),)),
+        (b"a/b; f*0=a; f*2=c", b"a/b", ((b"f", b"a"), (b"f*2", b"c"))),
+        (b"a/b; f*1=b; f*2*=c", b"a/b", ((b"f*1", b"b"), (b"f*2*", b"c"))),
+        (b"a/b (c; d=e); x=1", b"a/b", ((b"x", b"1"),)),
+        (b"a/b (c; d=e", b"a/b", ((b"d", b"e"),)),
+        (b"a/b; (c) x=(d) 1 (e)", b"a/b", ((b"x", b"1"),)),
+        (b"a/b; (c; d=e) x=1 (f; g=h); y=2", b"a/b", ((b"x", b"1"), (b"y", b"2"))),
+        (b'a/b; x="1" (f; g=h); y=2', b"a/b", ((b"x", b"1"), (b"y", b"2"))),
+        (b"a/b; f=report (1).pdf; y=2", b"a/b", ((b"f", b"report (1).pdf"), (b"y", b"2"))),
+        (b"a/b; f=report (1).pdf (c)", b"a/b", ((b"f", b"report (1).pdf"),)),
+        (b"a/b; f=1 (\\) (c)); y=2", b"a/b", ((b"f", b"1"), (b"y", b"2"))),
         (b"", b"", ()),
     ],
 )
 def test_parameters_are_read(value, head, parameters):
     assert parse_parameters(value) == (head, parameters)
+
+
+@pytest.mark.parametrize(
+    "piece", [b"(", b"()", b"(;", b" (x)y", b";=(", b"c=d (;", b'c="d"(;', b"=", b";", b"c*0=d;", b"\\(", b'"']
+)
+def test_hostile_parameters_come_to_an_end(piece):
+    for opening in (b"a/b", b"a/b;", b"a/b; c=d", b'a/b; c="d"', b"a/b;" + b"(" * 50_000):
+        parse_parameters((opening + piece * 50_000)[:100_000])
 
 
 @pytest.mark.parametrize(

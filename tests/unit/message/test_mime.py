@@ -50,6 +50,13 @@ DIGEST = (
         (b"Content-Type: text /plain x\r\n\r\n", TEXT),
         (b"Content-Type: /plain\r\n\r\n", TEXT),
         (b"Content-Type: \xff/plain\r\n\r\n", TEXT),
+        (b'Content-Type: "text/html"\r\n\r\n', TEXT),
+        (b"Content-Type: te<x>t/html\r\n\r\n", TEXT),
+        (b"Content-Type: text/html (a; b=c); charset=utf-8\r\n\r\n", "text/html"),
+        (
+            b"Content-Type: multipart/mixed; (c) boundary=(d) b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n",
+            ("multipart/mixed", TEXT),
+        ),
         (b"Content-Type: text/html\r\nContent-Type: image/png\r\n\r\n", "text/html"),
         (MIXED + b"--b\r\n\r\nx\r\n--b--\r\n", ("multipart/mixed", TEXT)),
         (MIXED + b"pre\r\n--b\r\n\r\nx\r\n--b\r\n\r\ny\r\n--b--\r\nepi\r\n--b\r\n", ("multipart/mixed", TEXT, TEXT)),
@@ -85,9 +92,20 @@ def test_bodies_end_before_the_line_end_of_the_boundary():
     content = MIXED + b"--b\r\n\r\none\r\n\r\n--b\r\nA: 1\r\n\r\n--b\r\n\r\n\r\n--b\r\nA: 1\r\n--b\r\n--b--\r\n"
     parts = parse_parts(content).children
     assert [body(content, part) for part in parts] == [b"one\r\n", b"", b"", b"", b""]
-    assert content[parts[1].header : parts[1].body] == b"A: 1\r\n\r\n"
-    assert content[parts[3].header : parts[3].body] == b"A: 1\r\n"
+    assert [content[part.header : part.body] for part in parts] == [b"\r\n", b"A: 1\r\n", b"\r\n", b"A: 1", b""]
     assert parts[4].header == parts[4].end
+
+
+def test_a_message_without_a_body_ends_where_its_header_does():
+    forward = b"--b\r\nContent-Type: message/rfc822\r\n\r\n"
+    content = (
+        MIXED + forward + b"Subject: 1\r\n" + forward + b"Subject: 2\r\n\r\n" + forward + forward + b"\r\n--b--\r\n"
+    )
+    parts = parse_parts(content)
+    for number, header in enumerate((b"Subject: 1", b"Subject: 2\r\n", b"", b""), 1):
+        for kind in (SectionKind.BODY, SectionKind.HEADER):
+            assert content[slice(*locate(parts, [number], kind))] == header
+        assert content[slice(*locate(parts, [number], SectionKind.TEXT))] == b""
 
 
 def test_inner_parts_end_where_an_outer_boundary_stands():
@@ -136,6 +154,25 @@ def test_encoding_and_charset_are_told():
     content = b'Content-Type: text/plain; charset="UTF-8"\r\nContent-Transfer-Encoding: BASE64 (x)\r\n\r\nQQ=='
     found = parse_parts(content)
     assert (found.encoding, found.charset) == ("base64", "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("value", "encoding"),
+    [
+        (b"", "7bit"),
+        (b"(what)", "7bit"),
+        (b"BASE64", "base64"),
+        (b"(it is) base64 (really)", "base64"),
+        (b"base64;", "base64"),
+        (b"base64; x=y", "base64"),
+        (b'"base64"', "base64"),
+        (b"x-own", "x-own"),
+        (b"quoted printable", "quoted printable"),
+        (b"\xff", "\ufffd"),
+    ],
+)
+def test_the_encoding_is_found_among_what_people_write(value, encoding):
+    assert parse_parts(b"Content-Transfer-Encoding: " + value + b"\r\n\r\nQQ==").encoding == encoding
 
 
 def test_nesting_ends_at_the_limit():

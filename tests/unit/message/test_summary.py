@@ -160,6 +160,66 @@ def test_several_fields_of_recipients_are_one_list():
     assert envelope[1] == b"1"
 
 
+def test_a_group_ends_with_its_field():
+    envelope = tokens(summarize(b'To: Team: a@b\r\nTo: "c\r\nTo: (d\r\nTo: e@f\r\n\r\n').envelope)
+    assert envelope[5] == [
+        [None, None, b"Team", None],
+        [None, None, b"a", b"b"],
+        [None, None, None, None],
+        [None, None, b"c", b""],
+        [None, None, b"e", b"f"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "parameters"),
+    [
+        (b"text/plain", [b"charset", b"us-ascii"]),
+        (b"text/plain; format=flowed", [b"format", b"flowed", b"charset", b"us-ascii"]),
+        (b"text/plain; charset=utf-8; format=flowed", [b"charset", b"utf-8", b"format", b"flowed"]),
+        (b"text/plain; charset*=us-ascii''utf-8", [b"charset*", b"us-ascii''utf-8"]),
+        (b"image/png; format=flowed", [b"format", b"flowed"]),
+    ],
+)
+def test_text_has_a_charset(value, parameters):
+    assert tokens(summarize(b"Content-Type: " + value + b"\r\n\r\n").body)[2] == parameters
+
+
+@pytest.mark.parametrize(
+    ("value", "disposition"),
+    [
+        (b"", None),
+        (b"()", None),
+        (b"INLINE", [b"inline", None]),
+        (b"attachment; filename=a", [b"attachment", [b"filename", b"a"]]),
+        (b"; filename=a", [b"attachment", [b"filename", b"a"]]),
+        (b"filename=a", [b"attachment", [b"filename", b"a"]]),
+        (b'filename="a b"; size=1', [b"attachment", [b"filename", b"a b", b"size", b"1"]]),
+        (b'"attachment"; filename=a', [b"attachment", [b"filename", b"a"]]),
+        (b"attachment inline", [b"attachment", None]),
+        (b"attachment/x; filename=a", [b"attachment", [b"filename", b"a"]]),
+        (b"\xff; filename=a", [b"attachment", [b"filename", b"a"]]),
+    ],
+)
+def test_a_disposition_is_found_among_what_people_write(value, disposition):
+    assert tokens(summarize(b"Content-Disposition: " + value + b"\r\n\r\n").bodystructure)[9] == disposition
+
+
+@pytest.mark.parametrize(
+    ("value", "language"),
+    [
+        (b"", None),
+        (b",", None),
+        (b"(de)", None),
+        (b"de", b"de"),
+        (b"de (German, mostly), en-GB", [b"de", b"en-GB"]),
+        (b'"de"; q=1,, en us,\xff', [b"de", b"en"]),
+    ],
+)
+def test_languages_are_tags_alone(value, language):
+    assert tokens(summarize(b"Content-Language: " + value + b"\r\n\r\n").bodystructure)[10] == language
+
+
 MULTIPART = b"""\
 From: a@b
 Content-Type: multipart/mixed; boundary="=_1"; x=y

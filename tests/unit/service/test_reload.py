@@ -54,6 +54,15 @@ def test_a_password_that_is_not_shown_counts_as_a_change():
     assert merge(old, old).changed == []
 
 
+def test_other_quirks_act_at_once():
+    row = '[[imap_quirk]]\nname = "x"\noff = ["{}"]\n'
+    reloaded = merge(parse(row.format("IDLE")), parse("[imap]\nshipped_quirks = false\n" + row.format("MOVE")))
+    assert set(reloaded.changed) == {"imap.shipped_quirks", "imap_quirk[0].off"}
+    assert reloaded.waiting == []
+    assert [row.off for row in reloaded.config.imap.quirks] == [("MOVE",)]
+    assert merge(reloaded.config, parse("")).config.imap.quirks == ()
+
+
 def test_every_attribute_that_acts_at_once_is_one():
     assert {attribute.name for attribute in attrs.fields(type(parse("")))} >= set(RELOADED)
 

@@ -140,3 +140,20 @@ def test_a_second_name_of_a_message_is_not_another_message(bench):
     assert list(bench.mail()) == [1]
     os.unlink(bench.inbox / "new" / file)
     assert bench.mail() == {1: (MESSAGE, {"\\Seen"})}
+
+
+def test_names_that_are_no_text_hide_nothing(bench):
+    path = os.fsencode(bench.inbox)
+    for number, name in enumerate((b"/new/\xff.host", b"/cur/\xe4\xff:2,S", b"/new/\xc3\xa4")):
+        with open(path + name, "wb") as file:
+            file.write(b"Subject: %d\r\n\r\n" % number)
+    os.mkdir(os.fsencode(bench.home) + b"/.\xff")
+    os.mkdir(os.fsencode(bench.home) + b"/.\xff/cur")
+    mail = bench.mail()
+    assert sorted(content for content, _ in mail.values()) == [b"Subject: %d\r\n\r\n" % number for number in range(3)]
+    assert sorted(len(flags) for _, flags in mail.values()) == [0, 0, 1]
+    assert "INBOX" in [entry.name for entry in bench.go(bench.session().list_mailboxes())]
+    assert bench.mail() == mail
+    assert bench.go(bench.store.reindex(bench.account)) == 3
+    assert bench.mail() == mail
+    assert bench.go(bench.store.verify(bench.account)) == []

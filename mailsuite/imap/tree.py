@@ -1,0 +1,70 @@
+"""The names of an account's mailboxes as a tree: parents, order, and what LIST tells of each."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from mailsuite.imap.names import INBOX, SEPARATOR
+from mailsuite.interfaces import MailboxEntry
+
+
+def parents(name: str) -> Iterator[str]:
+    """Give the names of the levels above, the nearest first."""
+    while SEPARATOR in name:
+        name = name.rpartition(SEPARATOR)[0]
+        yield name
+
+
+def sort_key(name: str) -> tuple[bool, str]:
+    """Put INBOX first."""
+    return name != INBOX, name
+
+
+def with_parents(entries: Iterable[MailboxEntry]) -> list[MailboxEntry]:
+    """Add names that exist only because there are mailboxes below them, and bring all in order."""
+    by_name = {entry.name: entry for entry in entries}
+    for name in list(by_name):
+        for parent in parents(name):
+            if parent in by_name:
+                break
+            by_name[parent] = MailboxEntry(name=parent, mailbox_id=0, selectable=False)
+    return sorted(by_name.values(), key=lambda entry: sort_key(entry.name))
+
+
+class Tree:
+    """
+    Which names have mailboxes below them, and which have subscriptions below them.
+
+    Args:
+        entries: all names.
+        matching: those that the patterns of the command match.
+    """
+
+    def __init__(self, entries: Sequence[MailboxEntry], matching: Iterable[MailboxEntry]) -> None:
+        shown = {entry.name for entry in matching}
+        subscribed = [entry.name for entry in entries if entry.subscribed]
+        self.with_children = frozenset(parent for entry in entries if is_there(entry) for parent in parents(entry.name))
+        self.with_subscribed = frozenset(parent for name in subscribed for parent in parents(name))
+        self.with_hidden_subscribed = frozenset(
+            parent for name in subscribed if name not in shown for parent in parents(name)
+        )
+
+
+def is_there(entry: MailboxEntry) -> bool:
+    """Whether it is more than a name that is a parent's or a subscription's."""
+    return entry.selectable or entry.mailbox_id != 0
+
+
+def attributes_of(entry: MailboxEntry, tree: Tree, *, extended: bool, subscribed: bool) -> list[str]:
+    r"""
+    List what is told of a name.
+
+    Args:
+        extended: the client knows ``\NonExistent``, which says more than ``\Noselect`` (RFC 5258 section 3).
+        subscribed: it wants to know of subscriptions.
+    """
+    attributes = []
+    if not entry.selectable:
+        attributes.append("\\NonExistent" if extended and not is_there(entry) else "\\Noselect")
+    if entry.subscribed and subscribed:
+        attributes.append("\\Subscribed")
+    attributes.append("\\HasChildren" if entry.name in tree.with_children else "\\HasNoChildren")
+    return attributes + sorted(use.value for use in entry.special_use)

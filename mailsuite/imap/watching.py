@@ -1,0 +1,358 @@
+"""
+What a client wants to hear of after NOTIFY, and when it is told: as it happens, while no command runs.
+
+RFC 5465. The change bus says that something happened; what it was is found by looking, and comparing with what the
+client was told last.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import attrs
+
+from mailsuite.errors import Kind, MailError
+from mailsuite.imap import responses
+from mailsuite.imap.capabilities import CONDSTORE
+from mailsuite.imap.commands import MESSAGE_EVENTS, EventGroup, MailboxFilter, NotifyEvent, StatusItem
+from mailsuite.imap.names import SEPARATOR
+from mailsuite.imap.selected import Selected
+from mailsuite.imap.session import Session
+from mailsuite.imap.tree import Tree, attributes_of, with_parents
+from mailsuite.imap.verbs.fetch import write_messages
+from mailsuite.interfaces import ANY_MAILBOX, MailboxChange, MailboxEntry, MailboxStatus
+
+WATCHED_MAX = 1000  # mailboxes whose messages are told of
+NOTHING = EventGroup(MailboxFilter.SELECTED_DELAYED, (), frozenset())
+_SELECTED = (MailboxFilter.SELECTED, MailboxFilter.SELECTED_DELAYED)
+
+
+class WatchedTooMuchError(Exception):
+    """More is to be told than we look at (RFC 5465 section 5.8)."""
+
+
+@attrs.frozen(kw_only=True)
+class Standing:
+    """Where a mailbox stood when the client was told last; None is not known, so that no difference is seen."""
+
+    messages: int
+    uidnext: int
+    uidvalidity: int | None
+    unseen: int | None
+    modseq: int
+
+    @classmethod
+    def of(cls, counts: MailboxStatus) -> "Standing":
+        """Give what is compared."""
+        return cls(
+            messages=counts.messages,
+            uidnext=counts.uidnext,
+            uidvalidity=counts.uidvalidity,
+            unseen=counts.unseen,
+            modseq=counts.highest_modseq,
+        )
+
+
+class Watching:
+    """
+    One session between NOTIFY and the next one.
+
+    Args:
+        groups: what was asked for; none means nothing.
+
+    Attributes:
+        selected_group: what is told of the selected mailbox.
+    """
+
+    def __init__(self, session: Session, groups: Sequence[EventGroup]) -> None:
+        self._session = session
+        self._groups = [group for group in groups if group.filter not in _SELECTED and group.events]
+        self.selected_group = next((group for group in groups if group.filter in _SELECTED), NOTHING)
+        self._entries: dict[int, MailboxEntry] = {}
+        self._subscribed: frozenset[str] = frozenset()
+        self._watched: dict[int, frozenset[NotifyEvent]] = {}
+        self._known: dict[int, Standing] = {}
+        self._due: set[int] = set()
+        self._names_due = False
+        self._own_names: set[str] = set()
+        self._told_uid = 0
+        self._own_uids: set[int] = set()
+        account = session.avatar
+        self._subscription = account.changes.subscribe(account.account_id, self._changed) if self._groups else None
+        if session.selected is not None:
+            self.selected(session.selected)
+
+    async def begin(self, *, status: bool) -> None:
+        """
+        Learn where everything stands.
+
+        Args:
+            status: tell the client of it (RFC 5465 section 3.1).
+
+        Raises:
+            WatchedTooMuchError: these are too many mailboxes.
+        """
+        if not self._groups:
+            return
+        self._take_names(await self._session.avatar.list_mailboxes())
+        for mailbox_id, events in self._watched.items():
+            name = self._entries[mailbox_id].name
+            counts = await self._counts(mailbox_id, name)
+            if counts is None:
+                continue
+            self._known[mailbox_id] = Standing.of(counts)
+            self._due.discard(mailbox_id)
+            if status and not self._is_selected(mailbox_id):
+                self._write_status(name, counts, self._first_items(events))
+                await self._session.connection.drained()
+
+    def _first_items(self, events: frozenset[NotifyEvent]) -> Iterator[StatusItem]:
+        yield from (StatusItem.MESSAGES, StatusItem.UIDNEXT, StatusItem.UIDVALIDITY)
+        if NotifyEvent.FLAG_CHANGE in events and self._session.avatar.remembers:
+            yield StatusItem.HIGHESTMODSEQ
+
+    def close(self) -> None:
+        """Stop listening; may be called twice."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            subscription.cancel()
+
+    # what happens
+
+    def _changed(self, change: MailboxChange) -> None:
+        if change.mailbox_id in {0, ANY_MAILBOX}:
+            self._names_due = True
+        if change.mailbox_id == ANY_MAILBOX:
+            self._due.update(self._watched)
+        elif change.mailbox_id in self._watched:
+            self._due.add(change.mailbox_id)
+        if self.is_behind:
+            self._session.connection.announce()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is something to look at."""
+        return self._names_due or bool(self._due)
+
+    def own(self, *names: str) -> None:
+        """Note that the client makes, renames, removes or subscribes these itself: it need not be told."""
+        self._own_names.update(names)
+
+    def own_messages(self, uids: Iterable[int]) -> None:
+        """Note that the client has put these into the selected mailbox itself."""
+        self._own_uids.update(uids)
+
+    def selected(self, selected: Selected) -> None:
+        """Begin to tell of a mailbox as the selected one."""
+        self._told_uid = selected.view.uidnext - 1
+        self._own_uids.clear()
+        self._due.discard(selected.mailbox.mailbox_id)
+
+    def unselected(self, selected: Selected) -> None:
+        """Begin to tell of it as one of the others; what it was told until now it knows."""
+        mailbox_id = selected.mailbox.mailbox_id
+        if mailbox_id in self._watched:
+            view = selected.view
+            self._known[mailbox_id] = Standing(
+                messages=len(view),
+                uidnext=view.uidnext,
+                uidvalidity=view.uidvalidity,
+                unseen=None,
+                modseq=view.modseq,
+            )
+            self._due.add(mailbox_id)
+
+    # what the client is told
+
+    async def announce(self, *, idling: bool = False) -> None:
+        """
+        Tell what happened; stop as soon as the client speaks.
+
+        Args:
+            idling: within IDLE, which lets sequence numbers change (RFC 5465 section 6.1.2).
+
+        Raises:
+            MailError: something cannot be looked at now; NOT_FOUND when the selected mailbox is gone.
+        """
+        await self._tell_selected(expunge=idling or self.selected_group.filter is MailboxFilter.SELECTED)
+        try:
+            await self._tell_names()
+            await self._tell_standings()
+        except WatchedTooMuchError:
+            connection = self._session.connection
+            connection.write(responses.untagged(responses.OK, "too many mailboxes", responses.NOTIFICATIONOVERFLOW))
+            self._groups.clear()
+            self._watched.clear()
+            self._due.clear()
+            self._names_due = False
+            self.selected_group = NOTHING
+            self.close()
+
+    async def _tell_selected(self, *, expunge: bool) -> None:
+        selected, group = self._session.selected, self.selected_group
+        if selected is None or not group.events:
+            return
+        connection = self._session.connection
+        await selected.synchronise()
+        if not self._may_speak(selected):
+            return
+        connection.write(selected.notices(expunge=expunge, uid=True, flags=NotifyEvent.FLAG_CHANGE in group.events))
+        code = selected.take_modseq_code()
+        if code:
+            connection.write(responses.untagged(responses.OK, "highest MODSEQ", code))
+        view = selected.view
+        fresh = [uid for uid in view.uids[: view.told_exists] if uid > self._told_uid] if group.items else []
+        if fresh and group.items is not None:
+            self._told_uid = fresh[-1]
+            wanted = [uid for uid in fresh if uid not in self._own_uids and not view.is_gone(uid)]
+            self._own_uids.difference_update(fresh)
+            await write_messages(self._session, group.items, wanted)
+
+    def _may_speak(self, selected: Selected | None = None) -> bool:
+        session = self._session
+        return session.connection.pushing and (selected is None or session.selected is selected)
+
+    async def _tell_names(self) -> None:
+        if not self._names_due:
+            return
+        self._names_due = False
+        entries = await self._session.avatar.list_mailboxes()
+        if not self._may_speak():
+            self._names_due = True
+            return
+        before, subscribed = self._entries, self._subscribed
+        self._take_names(entries)
+        everything = with_parents(entries)
+        tree = Tree(everything, everything)
+        by_name = {entry.name: entry for entry in everything}
+        lines = dict(self._renamed(before, by_name, tree))
+        for name in sorted(subscribed ^ self._subscribed):
+            if NotifyEvent.SUBSCRIPTION_CHANGE in self._events(name) and name not in lines:
+                lines[name] = self._list_line(name, by_name.get(name), tree)
+        own, self._own_names = self._own_names, set()
+        for name, line in lines.items():
+            if name not in own:
+                self._session.connection.write(line)
+        await self._session.connection.drained()
+
+    def _renamed(
+        self, before: Mapping[int, MailboxEntry], by_name: Mapping[str, MailboxEntry], tree: Tree
+    ) -> Iterator[tuple[str, bytes]]:
+        """Give names, and the lines that tell of them, that came, went, or are others now."""
+        for mailbox_id, entry in self._entries.items():
+            old = before.get(mailbox_id)
+            if old is not None and old.name == entry.name and old.selectable == entry.selectable:
+                continue
+            former = old.name if old is not None and old.name != entry.name else ""
+            if NotifyEvent.MAILBOX_NAME in self._events(entry.name) | (self._events(former) if former else set()):
+                yield entry.name, self._list_line(entry.name, entry, tree, former)
+        for mailbox_id, entry in before.items():
+            now = by_name.get(entry.name)  # perhaps it is still the parent of others
+            gone = mailbox_id not in self._entries and (now is None or not now.mailbox_id)
+            if gone and NotifyEvent.MAILBOX_NAME in self._events(entry.name):
+                yield entry.name, self._list_line(entry.name, now, tree)
+
+    def _list_line(self, name: str, entry: MailboxEntry | None, tree: Tree, former: str = "") -> bytes:
+        shown = self._session.shown
+        entry = entry or MailboxEntry(name=name, mailbox_id=0, selectable=False, subscribed=name in self._subscribed)
+        return responses.list_line(
+            attributes_of(entry, tree, extended=True, subscribed=True),
+            shown(name),
+            old_name=shown(former) if former else b"",
+        )
+
+    async def _tell_standings(self) -> None:
+        for mailbox_id in sorted(self._due):
+            self._due.discard(mailbox_id)
+            entry = self._entries.get(mailbox_id)
+            if entry is None or self._is_selected(mailbox_id):
+                continue
+            counts = await self._counts(mailbox_id, entry.name)
+            if not self._may_speak():
+                self._due.add(mailbox_id)
+                return
+            if counts is None:
+                continue
+            items = list(self._news(mailbox_id, Standing.of(counts)))
+            if items:
+                self._write_status(entry.name, counts, items)
+                await self._session.connection.drained()
+
+    def _news(self, mailbox_id: int, now: Standing) -> Iterator[StatusItem]:
+        """Say which counts are to be told, and take them as told."""
+        events = self._watched.get(mailbox_id, frozenset())
+        before = self._known.get(mailbox_id)
+        self._known[mailbox_id] = now
+        if before is None:
+            return
+        modseqs = CONDSTORE in self._session.enabled
+        moved = (now.messages, now.uidnext) != (before.messages, before.uidnext)
+        other = before.uidvalidity is not None and now.uidvalidity != before.uidvalidity
+        seen = before.unseen is not None and now.unseen != before.unseen
+        changed = NotifyEvent.FLAG_CHANGE in events and (seen or (modseqs and now.modseq != before.modseq))
+        if moved or other:
+            yield from (StatusItem.MESSAGES, StatusItem.UIDNEXT)
+        if moved or other or changed:
+            yield StatusItem.UIDVALIDITY
+            if seen and NotifyEvent.FLAG_CHANGE in events:
+                yield StatusItem.UNSEEN
+            if modseqs:
+                yield StatusItem.HIGHESTMODSEQ
+
+    def _write_status(self, name: str, counts: MailboxStatus, items: Iterable[StatusItem]) -> None:
+        known = {
+            StatusItem.MESSAGES: counts.messages,
+            StatusItem.UIDNEXT: counts.uidnext,
+            StatusItem.UIDVALIDITY: counts.uidvalidity,
+            StatusItem.UNSEEN: counts.unseen,
+            StatusItem.HIGHESTMODSEQ: counts.highest_modseq,
+        }
+        values = {item: b"%d" % known[item] for item in items}
+        self._session.connection.write(responses.status_line(self._session.shown(name), values))
+
+    # which mailboxes these are
+
+    def _is_selected(self, mailbox_id: int) -> bool:
+        selected = self._session.selected
+        return selected is not None and selected.mailbox.mailbox_id == mailbox_id
+
+    async def _counts(self, mailbox_id: int, name: str) -> MailboxStatus | None:
+        """Count; None when the name is gone, or another mailbox's by now."""
+        try:
+            counts = await self._session.avatar.status(name)
+        except MailError as error:
+            if error.kind is Kind.NOT_FOUND:
+                return None
+            raise
+        return counts if counts.mailbox_id == mailbox_id else None
+
+    def _take_names(self, entries: Sequence[MailboxEntry]) -> None:
+        """Take in what there is, and find out again what is watched."""
+        fresh = {entry.mailbox_id for entry in entries} - set(self._entries) if self._entries else set()
+        self._entries = {entry.mailbox_id: entry for entry in entries if entry.mailbox_id}
+        self._subscribed = frozenset(entry.name for entry in entries if entry.subscribed)
+        watched = {}
+        for mailbox_id, entry in self._entries.items():
+            events = self._events(entry.name) & MESSAGE_EVENTS if entry.selectable else frozenset()
+            if events:
+                watched[mailbox_id] = events
+                if mailbox_id in fresh:  # whatever lies in it is new
+                    self._known[mailbox_id] = Standing(messages=0, uidnext=1, uidvalidity=None, unseen=None, modseq=0)
+                if mailbox_id not in self._watched:
+                    self._due.add(mailbox_id)
+        if len(watched) > WATCHED_MAX:
+            raise WatchedTooMuchError
+        self._watched = watched
+        self._known = {mailbox_id: known for mailbox_id, known in self._known.items() if mailbox_id in watched}
+        self._due &= set(watched)
+
+    def _events(self, name: str) -> frozenset[NotifyEvent]:
+        """Say what is wanted to be told of a mailbox: all groups that name it count (RFC 5465 section 6)."""
+        return frozenset(event for group in self._groups if self._is_in(name, group) for event in group.events)
+
+    def _is_in(self, name: str, group: EventGroup) -> bool:
+        if group.filter is MailboxFilter.SUBSCRIBED:
+            return name in self._subscribed or NotifyEvent.SUBSCRIPTION_CHANGE in group.events
+        if group.filter is MailboxFilter.MAILBOXES:
+            return name in group.mailboxes
+        if group.filter is MailboxFilter.SUBTREE:
+            return any(name == top or name.startswith(top + SEPARATOR) for top in group.mailboxes)
+        return True
