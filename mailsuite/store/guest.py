@@ -112,6 +112,24 @@ class GuestSession(AccountSession):
 
         return self._run(work)
 
+    async def statuses(self, names: Sequence[str]) -> Sequence[MailboxStatus | None]:
+        """Count those mailboxes that the guest may read."""
+        return [await self._status_or_none(name) for name in names]
+
+    async def _status_or_none(self, name: str) -> MailboxStatus | None:
+        try:
+            return await self.status(name)
+        except MailError:
+            return None
+
+    async def subscribe(self, name: str, subscribed: bool) -> None:  # noqa: ARG002, FBT001 - the interface says so
+        """Refuse it: subscriptions are the owner's own."""
+        raise rights.not_allowed()
+
+    async def quota(self) -> Mapping[str, tuple[int, int]]:
+        """Refuse it: how much there is is the owner's own business."""
+        raise rights.not_allowed()
+
     async def open_mailbox(self, name: str, *, read_only: bool) -> IMailbox:
         """Open a mailbox that the guest may read."""
         row, granted = await self._run(lambda index: rights.find(index, name, self._guest, Right.READ))

@@ -111,6 +111,14 @@ class MemoryGuest(MemoryAccount):
             if box.selectable and Right.LOOKUP in rights_for(self._mail, box, self._guest)
         ]
 
+    async def subscribe(self, name: str, subscribed: bool) -> None:  # noqa: ARG002, FBT001 - the interface says so
+        """Refuse it: subscriptions are the owner's own."""
+        raise _not_allowed()
+
+    async def quota(self) -> Mapping[str, tuple[int, int]]:
+        """Refuse it: how much there is is the owner's own business."""
+        raise _not_allowed()
+
     async def open_mailbox(self, name: str, *, read_only: bool) -> IMailbox:
         """Open a mailbox that the guest may read."""
         box = self._find(name, Right.READ)

@@ -19,6 +19,11 @@ from mailsuite.interfaces import (
     StoreMode,
     parse_rights,
 )
+from mailsuite.store.guest import GuestMailbox, GuestSession
+from mailsuite.store.memory import MemoryAccount
+from mailsuite.store.memory_guest import MemoryGuest, MemoryGuestMailbox
+from mailsuite.store.memory_mailbox import MemoryMailbox
+from mailsuite.store.session import AccountSession, MailboxSession
 
 OWNER = Account(account_id=1, email="user1@example.com")
 MAIL = b"Subject: one\r\n\r\nbody\r\n"
@@ -179,3 +184,31 @@ def test_purposes_names_and_limits_of_what_a_guest_makes(bench):
     grant(bench, "i")
     bench.go(guest(bench).check_append("INBOX", 100_000))
     assert refused(bench, lambda: guest(bench).check_append("INBOX", 100_001)) is Kind.TOO_LARGE
+
+
+READERS = {"history", "fetch", "read", "read_many", "parts", "search_text", "close", "watch"}
+"""Methods that a guest's mailbox has from an owner's: they only look, so that the right to read is enough."""
+HARMLESS = {"begin_body", "logout"}
+
+
+@pytest.mark.parametrize(
+    ("guest_class", "owner_class", "inherited"),
+    [
+        (GuestMailbox, MailboxSession, READERS),
+        (GuestSession, AccountSession, HARMLESS),
+        (MemoryGuestMailbox, MemoryMailbox, READERS | {"snapshot", "changes"}),
+        (MemoryGuest, MemoryAccount, HARMLESS),
+    ],
+)
+def test_a_guest_has_no_method_of_the_owner_that_does_not_look_at_the_rights(guest_class, owner_class, inherited):
+    public = {name for name in vars(owner_class) if not name.startswith("_") and callable(getattr(owner_class, name))}
+    assert public - set(vars(guest_class)) - inherited == set()
+
+
+def test_a_guest_learns_nothing_of_the_account(bench):
+    assert refused(bench, guest(bench).quota) is Kind.DENIED
+    assert refused(bench, lambda: guest(bench).subscribe("INBOX", True)) is Kind.DENIED
+    if bench.kind != "memory":
+        grant(bench, "lr", "Sent")
+        found = bench.go(guest(bench).statuses(["INBOX", "Sent", "Nothing"]))
+        assert [status is not None for status in found] == [False, True, False]
