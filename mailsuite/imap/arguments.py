@@ -17,6 +17,7 @@ SYSTEM_FLAGS = ("\\Answered", "\\Deleted", "\\Draft", "\\Flagged", "\\Seen")
 T = TypeVar("T")
 
 _SET = re.compile(rb"[0-9*:,]+|\$")
+_ONE = re.compile(rb"[0-9]+|\*")
 _DATE_TIME = re.compile(
     rb'"([ 0-9]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"'
 )
@@ -119,3 +120,9 @@ def take_messages(tokens: Tokens) -> SequenceSet:
     """Take a space and a set of sequence numbers or UIDs."""
     tokens.space()
     return SequenceSet.parse(tokens.take(_SET, "a message set"))
+
+
+def take_message(tokens: Tokens) -> SequenceSet:
+    """Take a space and one sequence number or UID; ``*`` is the last one (RFC 3501 section 9, "seq-number")."""
+    tokens.space()
+    return SequenceSet.parse(tokens.take(_ONE, "the number of a message"))

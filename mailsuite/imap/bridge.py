@@ -229,9 +229,9 @@ class TwistedAccount:
         after = await fetch_all(mailbox)
         return Appended(uidvalidity=mailbox.getUIDValidity(), uids=sorted(set(after) - before))
 
-    async def begin_body(self, size_octets: int) -> IBodyFile:
+    async def begin_body(self, size_octets: int, replaced_octets: int | None = None) -> IBodyFile:
         """Open a temporary file."""
-        del size_octets
+        del size_octets, replaced_octets
         return _TemporaryBody()
 
     async def quota(self) -> Mapping[str, tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -31,6 +31,7 @@ from mailsuite.interfaces import (
 )
 from mailsuite.message.dates import parse_date, parse_internal_date
 from mailsuite.message.mime import parse_parts
+from mailsuite.message.preview import PREVIEW_READ_MAX_OCTETS, make_preview
 from mailsuite.message.summary import Summary, summarize
 
 if TYPE_CHECKING:
@@ -230,6 +231,15 @@ class TwistedMailbox:
                 found.append(uid)
         return found
 
+    async def previews(self, uids: Sequence[int], *, make: bool) -> Mapping[int, bytes]:
+        """Make each from the beginning of its message; none is kept."""
+        found = {}
+        for uid in uids if make else ():
+            with contextlib.suppress(MailError):
+                content = await self._content(uid)
+                found[uid] = make_preview(content[:PREVIEW_READ_MAX_OCTETS]).encode("utf-8")
+        return found
+
     # changing
 
     def _writable(self) -> None:
@@ -289,6 +299,16 @@ class TwistedMailbox:
         appended = await self.copy_to(uids, name)
         await self.store_flags(uids, StoreMode.ADD, frozenset((DELETED_FLAG,)), None)
         await self.expunge(uids)
+        return appended
+
+    async def replace(self, uid: int, name: str, message: AppendMessage) -> Appended:
+        """Append, then expunge."""
+        self._writable()
+        if not await self._messages([uid]):
+            raise MailError(Kind.EXPUNGED)
+        appended = await self._account.append(name, [message])
+        await self.store_flags([uid], StoreMode.ADD, frozenset((DELETED_FLAG,)), None)
+        await self.expunge([uid])
         return appended
 
     def close(self) -> None:

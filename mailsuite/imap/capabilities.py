@@ -8,6 +8,9 @@ QRESYNC = b"QRESYNC"
 UIDONLY = b"UIDONLY"
 REV2 = b"IMAP4REV2"  # ENABLE compares in upper case
 UTF8_ACCEPT = b"UTF8=ACCEPT"
+INPROGRESS = b"INPROGRESS"
+UNAUTHENTICATE = b"UNAUTHENTICATE"
+METADATA = b"METADATA"
 
 ALWAYS = (b"IMAP4rev1", b"IMAP4rev2", b"LITERAL+", b"ID", b"ENABLE", b"IDLE")
 AFTER_LOGIN = (
@@ -36,12 +39,20 @@ AFTER_LOGIN = (
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
     b"NOTIFY",
+    b"REPLACE",
+    b"CATENATE",
+    b"PREVIEW",
+    b"PARTIAL",
+    INPROGRESS,
+    UNAUTHENTICATE,
     UIDONLY,
 )
 SHARING = (b"ACL", b"RIGHTS=kxte", b"LIST-MYRIGHTS")
 """What an account can that knows rights (RFC 4314 section 5.1.1, RFC 8440 section 3)."""
 REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""
+ANNOTATED = (METADATA, b"LIST-METADATA")
+"""What an account must keep annotations for."""
 
 
 def without(words: Iterable[bytes], off: AbstractSet[bytes]) -> list[bytes]:

@@ -3,8 +3,9 @@ One value per IMAP command: what a client asked for, with nothing left of how it
 
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
 RFC 4731 (ESEARCH), RFC 4978 (COMPRESS), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5256 (SORT, THREAD),
-RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE, QRESYNC), RFC 8438 (STATUS=SIZE),
-RFC 9208 (QUOTA).
+RFC 5258 (LIST), RFC 5464 (METADATA), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE, QRESYNC),
+RFC 8437 (UNAUTHENTICATE), RFC 8438 (STATUS=SIZE), RFC 8508 (REPLACE), RFC 9208 (QUOTA), RFC 9394 (PARTIAL),
+RFC 9590 (LIST-METADATA).
 """
 
 import enum
@@ -14,10 +15,12 @@ from typing import ClassVar
 import attrs
 
 from mailsuite.imap.fetch_grammar import FetchItems
+from mailsuite.imap.paging import Page
 from mailsuite.imap.search_keys import SearchKey
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.sort_grammar import SortCriterion
 from mailsuite.imap.threads import ThreadAlgorithm
+from mailsuite.interfaces.annotations import Depth
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 
@@ -258,14 +261,30 @@ class Unsubscribe(Command):
 
 
 @attrs.frozen
+class MetadataRequest:
+    """
+    Which annotations a client asks for (RFC 5464 section 4.2).
+
+    Args:
+        entries: as the client wrote them.
+        max_octets: longer values are not shown; None is no limit.
+    """
+
+    entries: tuple[str, ...]
+    max_octets: int | None = None
+    depth: Depth = Depth.ENTRY
+
+
+@attrs.frozen
 class List(Command):
     """
-    RFC 3501 section 6.3.8, RFC 5258 section 3, RFC 5819 section 2.
+    RFC 3501 section 6.3.8, RFC 5258 section 3, RFC 5819 section 2, RFC 9590 section 3.
 
     Args:
         patterns: with ``*`` and ``%``, without the reference; one empty pattern asks for the separator.
         extended: written in the form of RFC 5258, so that its answers follow that form as well.
         status: STATUS items to be told of each mailbox.
+        metadata: annotations to be told of each mailbox.
     """
 
     name: ClassVar[str] = "LIST"
@@ -276,6 +295,7 @@ class List(Command):
     selection: frozenset[ListSelection] = frozenset()
     returns: frozenset[ListReturn] = frozenset()
     status: tuple[StatusItem, ...] = ()
+    metadata: MetadataRequest | None = None
 
 
 @attrs.frozen
@@ -305,22 +325,35 @@ class AppendPart:
 
     Args:
         internal_date: seconds since the epoch; None means now.
-        utf8: the message stands in ``UTF8 (...)`` (RFC 6855 section 4).
     """
 
     flags: frozenset[str] = frozenset()
     internal_date: int | None = None
-    utf8: bool = False
 
 
 @attrs.frozen
 class Append(Command):
-    """RFC 3501 section 6.3.11, RFC 3502: up to the first message's octets."""
+    """RFC 3501 section 6.3.11, RFC 3502: without its messages, which `mailsuite.imap.append_grammar` reads."""
 
     name: ClassVar[str] = "APPEND"
 
     mailbox: str
-    first: AppendPart
+
+
+@attrs.frozen
+class Replace(Command):
+    """
+    RFC 8508 sections 3.2 and 3.3: without its message, like APPEND.
+
+    Args:
+        message: one, by its number or UID.
+    """
+
+    name: ClassVar[str] = "REPLACE"
+
+    message: SequenceSet
+    mailbox: str
+    uid: bool = False
 
 
 @attrs.frozen
@@ -330,6 +363,13 @@ class Enable(Command):
     name: ClassVar[str] = "ENABLE"
 
     capabilities: tuple[bytes, ...]
+
+
+@attrs.frozen
+class Unauthenticate(Command):
+    """RFC 8437 section 3."""
+
+    name: ClassVar[str] = "UNAUTHENTICATE"
 
 
 @attrs.frozen
@@ -386,8 +426,11 @@ class NotifyEvent(enum.Enum):
     FLAG_CHANGE = "FlagChange"
     MAILBOX_NAME = "MailboxName"
     SUBSCRIPTION_CHANGE = "SubscriptionChange"
+    MAILBOX_METADATA_CHANGE = "MailboxMetadataChange"
+    SERVER_METADATA_CHANGE = "ServerMetadataChange"
 
 
+METADATA_EVENTS = frozenset((NotifyEvent.MAILBOX_METADATA_CHANGE, NotifyEvent.SERVER_METADATA_CHANGE))
 MESSAGE_EVENTS = frozenset((NotifyEvent.MESSAGE_NEW, NotifyEvent.MESSAGE_EXPUNGE, NotifyEvent.FLAG_CHANGE))
 
 
@@ -422,6 +465,31 @@ class Notify(Command):
 
     groups: tuple[EventGroup, ...]
     status: bool = False
+
+
+@attrs.frozen
+class GetMetadata(Command):
+    """RFC 5464 section 4.2; an empty name of a mailbox is the server."""
+
+    name: ClassVar[str] = "GETMETADATA"
+
+    mailbox: str
+    wanted: MetadataRequest
+
+
+@attrs.frozen
+class SetMetadata(Command):
+    """
+    RFC 5464 section 4.3; an empty name of a mailbox is the server.
+
+    Args:
+        values: by entry as the client wrote it; no two that differ only in case. None removes.
+    """
+
+    name: ClassVar[str] = "SETMETADATA"
+
+    mailbox: str
+    values: Mapping[str, bytes | None] = attrs.field(repr=False)
 
 
 @attrs.frozen
@@ -473,7 +541,8 @@ class Search(Command):
 
     Args:
         uid: answer with UIDs.
-        returns: what the answer is to say, never empty; None asks for the answer of RFC 3501.
+        returns: what the answer is to say; None asks for the answer of RFC 3501.
+        page: which of the results the answer is to name (RFC 9394 section 3.1).
     """
 
     name: ClassVar[str] = "SEARCH"
@@ -481,6 +550,7 @@ class Search(Command):
     key: SearchKey
     uid: bool = False
     returns: frozenset[SearchReturn] | None = None
+    page: Page | None = None
 
 
 @attrs.frozen
@@ -490,7 +560,8 @@ class Sort(Command):
 
     Args:
         uid: answer with UIDs.
-        returns: what the answer is to say, never empty; None asks for the answer of RFC 5256.
+        returns: what the answer is to say; None asks for the answer of RFC 5256.
+        page: which of the results the answer is to name (RFC 9394 section 3.1).
     """
 
     name: ClassVar[str] = "SORT"
@@ -499,6 +570,7 @@ class Sort(Command):
     key: SearchKey
     uid: bool = False
     returns: frozenset[SearchReturn] | None = None
+    page: Page | None = None
 
 
 @attrs.frozen
@@ -526,6 +598,7 @@ class Fetch(Command):
         uid: the messages are UIDs, and UID is among the items.
         changed_since: only messages with a higher MODSEQ, which is among the items (RFC 7162 section 3.1.4.1).
         vanished: also tell which are gone since (RFC 7162 section 3.2.6).
+        page: which of the messages (RFC 9394 section 3.3).
     """
 
     name: ClassVar[str] = "FETCH"
@@ -535,6 +608,7 @@ class Fetch(Command):
     uid: bool = False
     changed_since: int | None = None
     vanished: bool = False
+    page: Page | None = None
 
 
 @attrs.frozen

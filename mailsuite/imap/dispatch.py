@@ -1,11 +1,13 @@
 """From one event of the wire to one tagged answer: the top of every command."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import attrs
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
+from mailsuite.imap.append_grammar import brings_message
 from mailsuite.imap.commands import NotifyEvent
 from mailsuite.imap.parser import parse_command
 from mailsuite.imap.search_keys import names_numbers
@@ -14,7 +16,8 @@ from mailsuite.imap.session import ConnectionGone, Reply, Session, State
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.verbs import VERBS, Verb
 from mailsuite.imap.verbs.append import append
-from mailsuite.imap.wire import BeginMessageLiteral, CommandReceived, ContinuationNeeded, Event, InputRefused
+from mailsuite.imap.verbs.metadata import too_large
+from mailsuite.imap.wire import BeginMessageLiteral, CommandReceived, ContinuationNeeded, Event, Fault, InputRefused
 
 TURN_COMMANDS = 50  # so many commands of one client, then the others have their turn
 SERVER_BUG = Reply("internal error; it has been written down", status=responses.NO, code=responses.SERVERBUG)
@@ -40,6 +43,10 @@ class Dispatch:
         self.ending = ""
         """Why this command is the last; empty when it is not."""
 
+    def count_anew(self) -> None:
+        """Forget the bad commands so far: somebody else begins."""
+        self._bad_commands = 0
+
     async def run(self, event: Event) -> None:
         """
         Do what one event asks for, to the tagged answer.
@@ -52,10 +59,10 @@ class Dispatch:
             connection.write(responses.continuation())
             return
         if isinstance(event, InputRefused):
-            self._bad(BadCommandError(event.fault.value, tag=event.tag, close=event.close))
-        elif isinstance(event, CommandReceived):
+            self._bad(self._refusal(event))
+        elif isinstance(event, CommandReceived) and not brings_message(event.pieces[0]):
             await self._command(event)
-        elif isinstance(event, BeginMessageLiteral):
+        elif isinstance(event, CommandReceived | BeginMessageLiteral):
             await self._append(event)
         if self._session.state is State.LOGOUT:
             connection.hang_up()
@@ -66,6 +73,14 @@ class Dispatch:
         if self._turn >= TURN_COMMANDS:
             self._turn = 0
             await connection.sleep(0)
+
+    def _refusal(self, event: InputRefused) -> BadCommandError:
+        """Say what is wrong with what was no command; of an annotation that is too long, how long it may be."""
+        annotates = event.command == commands.SetMetadata.name and self._session.annotated is not None
+        if event.fault is not Fault.LITERAL_TOO_LARGE or not annotates:
+            return BadCommandError(event.fault.value, tag=event.tag, close=event.close)
+        reply = too_large(self._session)
+        return BadCommandError(reply.text, tag=event.tag, status=reply.status, code=reply.code, close=event.close)
 
     async def _command(self, event: CommandReceived) -> None:
         try:
@@ -94,11 +109,13 @@ class Dispatch:
             await selected.meet_rights()
         return await verb(self._session, command)
 
-    async def _append(self, event: BeginMessageLiteral) -> None:
-        tag = event.head[0].split(b" ", 1)[0]
-        self._session.command = "APPEND"
-        self._removes = False
-        await self._answer(tag, lambda: append(self._session, event), expunge=True, uid=False)
+    async def _append(self, event: BeginMessageLiteral | CommandReceived) -> None:
+        pieces = event.head if isinstance(event, BeginMessageLiteral) else event.pieces
+        tag, word, *_ = pieces[0].split(b" ", 2)
+        uid = word.upper() == b"UID"
+        self._session.command = commands.Append.name if word.upper() == b"APPEND" else commands.Replace.name
+        self._removes = self._session.command == commands.Replace.name
+        await self._answer(tag, lambda: append(self._session, event), expunge=True, uid=uid)
 
     async def _answer(
         self, tag: bytes, run: Callable[[], Awaitable[Reply | None]], *, expunge: bool, uid: bool, tells: bool = True
@@ -117,6 +134,8 @@ class Dispatch:
             reply = await run()
             if tells and session.selected is not None:
                 await session.selected.synchronise()
+            with contextlib.suppress(MailError):  # else after the next command
+                await session.tell_annotations()
         except BadCommandError as error:
             self._bad(error if error.tag is not None else _with_tag(error, tag))
             return

@@ -27,6 +27,7 @@ from mailsuite.imap.search_keys import (
     SentDate,
     Size,
     TextContains,
+    leaves,
 )
 from mailsuite.imap.turns import TURN_SECONDS, OverdueError
 from mailsuite.imap.view import RECENT_FLAG, SelectedView
@@ -57,6 +58,7 @@ class Evaluation:
         seconds: the clock, which counts from the epoch.
         deadline: when to give up, by that clock.
         pause: lets others have their turn.
+        looked: told how many messages were just looked at for one key.
     """
 
     def __init__(
@@ -67,7 +69,9 @@ class Evaluation:
         seconds: Callable[[], float],
         deadline: float,
         pause: Callable[[], Awaitable[None]],
+        looked: Callable[[int], None] = lambda _: None,
     ) -> None:
+        self._looked = looked
         self._mailbox = mailbox
         self._view = view
         self._seconds = seconds
@@ -157,7 +161,9 @@ class Evaluation:
         for start in range(0, len(candidates), length):
             if self._seconds() > self._deadline:
                 raise OverdueError
-            yield candidates[start : start + length]
+            chunk = candidates[start : start + length]
+            yield chunk
+            self._looked(len(chunk))
 
     async def _by_column(self, column: Column, test: Callable[[Any], bool], candidates: Positions) -> Positions:
         uids = self._view.uids
@@ -201,6 +207,11 @@ class Evaluation:
             found += [position for position in chunk if uids[position] in passed]
             await self._pause()
         return found
+
+
+def stored_keys(key: SearchKey) -> int:
+    """Count the keys that the view alone cannot answer; messages are looked at once for each, at most."""
+    return sum(isinstance(leaf, StoredKey) for leaf in leaves(key))
 
 
 def field_test(field: bytes, text: str) -> Callable[[bytes], bool]:

@@ -85,6 +85,10 @@ class IMAPFactory(Factory):
             return False
         return True
 
+    def leave_account(self, email: str) -> None:
+        """Forget a login; the connection goes on."""
+        self._table.leave_account(email)
+
     def leave(self, server: IMAPServer, ip: str, email: str) -> bool:
         """Forget a connection; False when it had not been let in."""
         if server not in self.connections:
@@ -92,7 +96,7 @@ class IMAPFactory(Factory):
         self.connections.discard(server)
         self._table.leave(network_of(ip))
         if email:
-            self._table.leave_account(email)
+            self.leave_account(email)
         if self._draining and not self.connections:
             self._finish_draining()
         return True

@@ -34,6 +34,7 @@ _FORMS = {
     FetchAttribute.RFC822_SIZE: b"RFC822.SIZE %d",
     FetchAttribute.EMAILID: b"EMAILID (%b)",
     FetchAttribute.MODSEQ: b"MODSEQ (%d)",  # RFC 7162 section 7, "fetch-mod-resp"
+    FetchAttribute.LAZY_PREVIEW: b"PREVIEW %b",
 }
 
 flag_octets = functools.lru_cache(maxsize=4096)(responses.flag_list)
@@ -43,8 +44,13 @@ _ENCODERS: dict[FetchAttribute, Callable[..., bytes]] = {
     FetchAttribute.FLAGS: flag_octets,
     FetchAttribute.INTERNALDATE: responses.internal_date,
     FetchAttribute.SAVEDATE: responses.internal_date,
+    FetchAttribute.PREVIEW: responses.nstring,
+    FetchAttribute.LAZY_PREVIEW: responses.nstring,
     FetchAttribute.THREADID: lambda _: b"NIL",  # RFC 8474 section 5.2: no threads are kept
 }
+
+
+_PREVIEWS = frozenset((FetchAttribute.PREVIEW, FetchAttribute.LAZY_PREVIEW))
 
 
 @attrs.frozen
@@ -64,6 +70,8 @@ class Plan:
         modseq_at: place of the MODSEQ in a row; 0 when it is not there.
         from_view: the index is not needed at all.
         from_history: nothing is needed but what tells of changes.
+        preview_at: place of the preview in a row, behind the columns; 0 when it is not needed.
+        makes_previews: also those that are not known yet.
     """
 
     columns: tuple[Column, ...]
@@ -76,6 +84,8 @@ class Plan:
     modseq_at: int
     from_view: bool
     from_history: bool
+    preview_at: int
+    makes_previews: bool
 
     def openings(self, numbers: Iterable[int], rows: Sequence[Row], flags: Iterable[frozenset[str]]) -> Iterator[bytes]:
         r"""
@@ -125,6 +135,8 @@ def plan_for(items: FetchItems, kind: bytes = responses.FETCH) -> Plan:
         at = columns.index(_COLUMNS[attribute]) + 1 if attribute in _COLUMNS else 0
         if attribute is FetchAttribute.FLAGS:
             at = FLAGS_AT
+        elif attribute in _PREVIEWS:
+            at = len(columns) + 1
         sources.append((at, _ENCODERS.get(attribute)))
         words.append(_FORMS.get(attribute, attribute.value + b" %b"))
     return Plan(
@@ -138,6 +150,8 @@ def plan_for(items: FetchItems, kind: bytes = responses.FETCH) -> Plan:
         modseq_at=_place(columns, Column.MODSEQ),
         from_view=not items.sections and asked <= {FetchAttribute.UID, FetchAttribute.FLAGS},
         from_history=not items.sections and asked <= {FetchAttribute.UID, FetchAttribute.FLAGS, FetchAttribute.MODSEQ},
+        preview_at=len(columns) + 1 if asked & _PREVIEWS else 0,
+        makes_previews=FetchAttribute.PREVIEW in asked,
     )
 
 

@@ -2,7 +2,7 @@
 What FETCH asks for: data items, macros and body sections, each with the label of its response.
 
 RFC 3501 sections 6.4.5 and 7.4.2, RFC 3516 section 4.2, RFC 7162 section 3.1.4.2, RFC 8474 section 5.3, RFC 8514
-section 4.2.
+section 4.2, RFC 8970 section 6.
 """
 
 import enum
@@ -19,9 +19,11 @@ PART_DEPTH_MAX = DEPTH_MAX
 FIELDS_MAX = 1000
 _CACHED_MAX_OCTETS = 512
 
-_MODIFIER = b"CHANGEDSINCE "  # changes from one command to the next, so that there is nothing to keep
+# Modifiers change from one command to the next, so that there is nothing to keep.
+_MODIFIER = re.compile(rb"(?:CHANGEDSINCE|PARTIAL) ", re.IGNORECASE)
 
 _ITEM = re.compile(rb"[A-Za-z0-9.]+")
+_LAZY = re.compile(rb"(?: \(LAZY(?: LAZY)*+\))?", re.IGNORECASE)
 _PART = re.compile(rb"[1-9][0-9]{0,9}(?:\.[1-9][0-9]{0,9})*")
 _PARTIAL = re.compile(rb"<([0-9]{1,10})\.([0-9]{1,10})>")
 _FIELD_NAME = re.compile(rb"[\x21-\x39\x3b-\x7e]+")  # RFC 5322 section 2.2
@@ -42,6 +44,8 @@ class FetchAttribute(enum.Enum):
     SAVEDATE = b"SAVEDATE"
     EMAILID = b"EMAILID"
     THREADID = b"THREADID"
+    PREVIEW = b"PREVIEW"
+    LAZY_PREVIEW = b"PREVIEW (LAZY)"
 
 
 class SectionText(enum.Enum):
@@ -149,7 +153,7 @@ def parse_fetch_items(tokens: Tokens, *, uid: bool = False) -> FetchItems:
         BadCommandError: they are not written as RFC 3501 section 9, "fetch", says.
     """
     rest = tokens.rest_of_line()
-    if rest is not None and len(rest) <= _CACHED_MAX_OCTETS and _MODIFIER not in rest.upper():
+    if rest is not None and len(rest) <= _CACHED_MAX_OCTETS and not _MODIFIER.search(rest):
         items = _parse_cached(rest, uid)
         tokens.take_rest()
         return items
@@ -194,6 +198,8 @@ def parse_fetch_list(tokens: Tokens) -> FetchItems:
             raise BadCommandError("too many data items")
         _add_item(tokens.take(_ITEM, "a data item").upper(), tokens, attributes, sections)
         if tokens.accept(b")"):
+            if FetchAttribute.PREVIEW in attributes:
+                attributes.pop(FetchAttribute.LAZY_PREVIEW, None)
             return FetchItems(tuple(attributes), tuple(sections))
         tokens.space()
 
@@ -206,12 +212,28 @@ def _add_item(
     elif name in _BINARY:
         form, peek = _BINARY[name]
         sections[_parse_binary(tokens, form, peek=peek)] = None
+    elif name == b"PREVIEW":
+        lazy = tokens.take(_LAZY, "PREVIEW")
+        attributes[FetchAttribute.LAZY_PREVIEW if lazy else FetchAttribute.PREVIEW] = None
     elif name in _ATTRIBUTES:
         attributes[_ATTRIBUTES[name]] = None
     elif name in _RFC822:
         sections[_RFC822[name]] = None
     else:
         raise BadCommandError("unknown data item")
+
+
+def parse_section(text: bytes) -> BodySection:
+    """
+    Read what stands between the brackets of ``BODY.PEEK[]`` (RFC 3501 section 9, "section-spec").
+
+    Raises:
+        BadCommandError: it is no section.
+    """
+    tokens = Tokens((text + b"]",))
+    section = _parse_section(tokens, peek=True)
+    tokens.end()
+    return section
 
 
 def _parse_section(tokens: Tokens, *, peek: bool) -> BodySection:

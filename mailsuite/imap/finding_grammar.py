@@ -3,9 +3,12 @@
 import re
 from collections.abc import Callable
 
+import attrs
+
 from mailsuite.imap import commands
 from mailsuite.imap.arguments import take_parenthesised
 from mailsuite.imap.commands import Command
+from mailsuite.imap.paging import Page, take_page
 from mailsuite.imap.search_grammar import parse_search, parse_search_criteria
 from mailsuite.imap.search_keys import SearchKey
 from mailsuite.imap.sort_grammar import parse_sort_criteria
@@ -17,36 +20,56 @@ _SEARCH_RETURNS = {returned.value: returned for returned in commands.SearchRetur
 _THREAD_ALGORITHMS = {algorithm.value: algorithm for algorithm in ThreadAlgorithm}
 
 
-def _search_return(tokens: Tokens) -> commands.SearchReturn:
-    returned = _SEARCH_RETURNS.get(tokens.word("a return option"))
-    if returned is None:
-        raise BadCommandError("unknown return option")
-    return returned
+@attrs.frozen
+class _Returns:
+    """What RETURN asks for; with neither of the two, there is no RETURN."""
+
+    returns: frozenset[commands.SearchReturn] | None = None
+    page: Page | None = None
 
 
-def _search_returns(tokens: Tokens) -> frozenset[commands.SearchReturn] | None:
+def _take_returns(tokens: Tokens) -> _Returns:
     """Read ``RETURN (MIN MAX)`` and the space after it, if it is there; an empty list asks for ALL."""
     if not tokens.take(_RETURN, "RETURN"):
-        return None
-    returns = frozenset(take_parenthesised(tokens, _search_return, empty=True))
+        return _Returns()
+    pages: list[Page] = []
+
+    def take(tokens: Tokens) -> commands.SearchReturn | None:
+        word = tokens.word("a return option")
+        if word == b"PARTIAL":
+            pages.append(take_page(tokens))
+            return None
+        returned = _SEARCH_RETURNS.get(word)
+        if returned is None:
+            raise BadCommandError("unknown return option")
+        return returned
+
+    words = take_parenthesised(tokens, take, empty=True)
+    returns = frozenset(word for word in words if word is not None)
+    if len(pages) > 1 or (pages and commands.SearchReturn.ALL in returns):
+        raise BadCommandError("one PARTIAL or ALL is allowed")  # RFC 9394 section 3.1
     tokens.space()
-    return returns or frozenset((commands.SearchReturn.ALL,))
+    if pages:
+        return _Returns(returns, pages[0])
+    return _Returns(returns or frozenset((commands.SearchReturn.ALL,)))
 
 
 def read_search(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
-    """SEARCH (RFC 3501 section 6.4.4, RFC 4731 section 3.1)."""
+    """SEARCH (RFC 3501 section 6.4.4, RFC 4731 section 3.1, RFC 9394 section 3.1)."""
     tokens.space()
-    returns = _search_returns(tokens)
-    return commands.Search(tag, _search_key(parse_search, tokens, returns), uid, returns)
+    asked = _take_returns(tokens)
+    key = _search_key(parse_search, tokens, asked.returns)
+    return commands.Search(tag, key, uid, asked.returns, asked.page)
 
 
 def read_sort(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     """SORT (RFC 5256 section 3, RFC 5267 section 3)."""
     tokens.space()
-    returns = _search_returns(tokens)
+    asked = _take_returns(tokens)
     criteria = parse_sort_criteria(tokens)
     tokens.space()
-    return commands.Sort(tag, criteria, _search_key(parse_search_criteria, tokens, returns), uid, returns)
+    key = _search_key(parse_search_criteria, tokens, asked.returns)
+    return commands.Sort(tag, criteria, key, uid, asked.returns, asked.page)
 
 
 def read_thread(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:

@@ -9,6 +9,7 @@ from mailsuite.imap.arguments import (
     take_parenthesised,
 )
 from mailsuite.imap.commands import Command
+from mailsuite.imap.metadata_grammar import take_request
 from mailsuite.imap.modifiers import parse_select_parameters
 from mailsuite.imap.names import decode_pattern
 from mailsuite.imap.tokens import BadCommandError, Tokens
@@ -91,7 +92,7 @@ def _pattern(tokens: Tokens) -> str:
 
 
 def read_list(tag: bytes, tokens: Tokens) -> Command:
-    """LIST in both forms (RFC 3501 section 6.3.8, RFC 5258 section 3)."""
+    """LIST in both forms (RFC 3501 section 6.3.8, RFC 5258 section 3, RFC 9590 section 5)."""
     tokens.space()
     extended = False
     selection: frozenset[commands.ListSelection] = frozenset()
@@ -112,21 +113,30 @@ def read_list(tag: bytes, tokens: Tokens) -> Command:
         patterns = [_pattern(tokens)]
     returns: frozenset[commands.ListReturn] = frozenset()
     status: tuple[commands.StatusItem, ...] = ()
+    metadata: commands.MetadataRequest | None = None
     if not tokens.at_end():
         extended = True
-        returns, status = _list_returns(tokens)
-    return commands.List(tag, reference, tuple(patterns), extended, selection, returns, status)
+        returns, status, metadata = _list_returns(tokens)
+    return commands.List(tag, reference, tuple(patterns), extended, selection, returns, status, metadata)
 
 
-def _list_returns(tokens: Tokens) -> tuple[frozenset[commands.ListReturn], tuple[commands.StatusItem, ...]]:
-    """Read ``RETURN (CHILDREN STATUS (MESSAGES))``."""
+_Returns = tuple[frozenset[commands.ListReturn], tuple[commands.StatusItem, ...], commands.MetadataRequest | None]
+
+
+def _list_returns(tokens: Tokens) -> _Returns:
+    """Read ``RETURN (CHILDREN STATUS (MESSAGES) METADATA (/private/comment))``."""
     status: list[commands.StatusItem] = []
+    metadata: list[commands.MetadataRequest] = []
 
     def read(tokens: Tokens) -> commands.ListReturn | None:
         word = tokens.word("a return option")
         if word == b"STATUS":
             tokens.space()
             status.extend(_status_items(tokens))
+            return None
+        if word == b"METADATA" and not metadata:
+            tokens.space()
+            metadata.append(take_request(tokens))
             return None
         if word not in _LIST_RETURNS:
             raise BadCommandError("unknown return option of LIST")
@@ -137,7 +147,7 @@ def _list_returns(tokens: Tokens) -> tuple[frozenset[commands.ListReturn], tuple
         raise BadCommandError("expected RETURN")
     tokens.space()
     returns = take_parenthesised(tokens, read, empty=True)
-    return frozenset(filter(None, returns)), tuple(dict.fromkeys(status))
+    return frozenset(filter(None, returns)), tuple(dict.fromkeys(status)), metadata[0] if metadata else None
 
 
 def read_lsub(tag: bytes, tokens: Tokens) -> Command:

@@ -1,7 +1,7 @@
 """
 What may stand beside the arguments of RFC 3501: parameters of SELECT, modifiers of FETCH and STORE.
 
-RFC 4466 sections 2.1, 2.4 and 2.5; RFC 7162 section 7.
+RFC 4466 sections 2.1, 2.4 and 2.5; RFC 7162 section 7; RFC 9394 section 4.
 """
 
 import re
@@ -9,6 +9,7 @@ import re
 import attrs
 
 from mailsuite.imap import commands
+from mailsuite.imap.paging import Page, take_page
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.tokens import BadCommandError, Tokens
 
@@ -27,8 +28,9 @@ class SelectParameters:
 class FetchModifiers:
     """Of which messages a FETCH wants to know."""
 
-    changed_since: int
+    changed_since: int | None
     vanished: bool
+    page: Page | None = None
 
 
 def parse_select_parameters(tokens: Tokens) -> SelectParameters:
@@ -96,14 +98,17 @@ def parse_fetch_modifiers(tokens: Tokens) -> FetchModifiers:
     Raises:
         BadCommandError: one is unknown or wrong, or VANISHED stands without CHANGEDSINCE (RFC 7162 section 3.2.6).
     """
-    changed_since = 0
+    changed_since: int | None = None
     vanished = False
+    page: Page | None = None
     tokens.space()
     tokens.expect(b"(")
     while True:
         word = tokens.word("a modifier")
-        if word == b"CHANGEDSINCE" and not changed_since:
+        if word == b"CHANGEDSINCE" and changed_since is None:
             changed_since = _modseq(tokens)
+        elif word == b"PARTIAL" and page is None:
+            page = take_page(tokens)
         elif word == b"VANISHED" and not vanished:
             vanished = True
         else:
@@ -111,9 +116,9 @@ def parse_fetch_modifiers(tokens: Tokens) -> FetchModifiers:
         if tokens.accept(b")"):
             break
         tokens.space()
-    if not changed_since:  # RFC 7162 section 7, "chgsince-fetch-mod"
+    if changed_since == 0 or (vanished and changed_since is None):  # RFC 7162 section 7, "chgsince-fetch-mod"
         raise BadCommandError("CHANGEDSINCE with a MODSEQ of 1 or more is needed")
-    return FetchModifiers(changed_since, vanished)
+    return FetchModifiers(changed_since, vanished, page)
 
 
 def parse_unchanged_since(tokens: Tokens) -> int | None:

@@ -1,8 +1,8 @@
 """
 From the octets of a command to its value (RFC 3501 section 9).
 
-`parse_command` reads what `mailsuite.imap.wire.CommandAssembler` gives; `parse_append` reads what stands before the
-first message of an APPEND, and `parse_append_part` what stands before a further one.
+`parse_command` reads what `mailsuite.imap.wire.CommandAssembler` gives, but for APPEND and REPLACE: those are read by
+`mailsuite.imap.append_grammar`.
 """
 
 import binascii
@@ -22,7 +22,6 @@ from mailsuite.imap.acl_grammar import (
 )
 from mailsuite.imap.arguments import (
     ARGUMENTS_MAX,
-    take_date_time,
     take_flag,
     take_flag_list,
     take_mailbox,
@@ -41,9 +40,10 @@ from mailsuite.imap.mailbox_grammar import (
     read_select,
     read_status,
 )
+from mailsuite.imap.metadata_grammar import read_get_metadata, read_set_metadata
 from mailsuite.imap.modifiers import parse_fetch_modifiers, parse_unchanged_since
 from mailsuite.imap.notify_grammar import read_notify
-from mailsuite.imap.tokens import BadCommandError, Tokens
+from mailsuite.imap.tokens import BadCommandError, Tokens, tagged
 from mailsuite.interfaces.storage import StoreMode
 
 ID_PAIRS_MAX = 30  # RFC 2971 section 3.3
@@ -80,90 +80,8 @@ def parse_command(pieces: tuple[bytes, ...], enabled: AbstractSet[bytes] = froze
         command = read(tag, tokens)
         tokens.end()
     except ProtocolError as error:
-        raise _tagged(error, tag) from error
+        raise tagged(error, tag) from error
     return command
-
-
-def parse_append(head: tuple[bytes, ...], enabled: AbstractSet[bytes] = frozenset()) -> commands.Append:
-    """
-    Read what stands before the first message of an APPEND.
-
-    Args:
-        head: of `mailsuite.imap.wire.BeginMessageLiteral`.
-        enabled: what the client has switched on.
-
-    Raises:
-        BadCommandError: it cannot be read; with its tag if that can.
-    """
-    tokens = Tokens(head, enabled)
-    tag: bytes | None = None
-    try:
-        tag = tokens.tag()
-        tokens.space()
-        if tokens.word("a command") != b"APPEND":
-            raise BadCommandError("unknown command")
-        mailbox = take_mailbox(tokens)
-        part = _append_part(tokens)
-    except ProtocolError as error:
-        raise _tagged(error, tag) from error
-    return commands.Append(tag, mailbox, part)
-
-
-def parse_append_part(head: tuple[bytes, ...], tag: bytes, closing: bytes = b"") -> commands.AppendPart:
-    """
-    Read what stands between two messages of an APPEND (RFC 3502).
-
-    Args:
-        closing: what must stand behind the message before, see `closing_of`.
-
-    Raises:
-        BadCommandError: it cannot be read.
-    """
-    tokens = Tokens(head)
-    try:
-        tokens.expect(closing)
-        return _append_part(tokens)
-    except ProtocolError as error:
-        raise _tagged(error, tag) from error
-
-
-def closing_of(part: commands.AppendPart) -> bytes:
-    """Give what must stand behind a message."""
-    return b")" if part.utf8 else b""
-
-
-def _tagged(error: ProtocolError, tag: bytes | None) -> BadCommandError:
-    if isinstance(error, BadCommandError):
-        return BadCommandError(
-            error.detail,
-            tag=tag,
-            status=error.status,
-            code=error.code,
-            close=error.close,
-            forgets=error.forgets,
-        )
-    return BadCommandError(error.detail, tag=tag, close=error.close)
-
-
-def _append_part(tokens: Tokens) -> commands.AppendPart:
-    """Read flags and date, up to the announcement of the message."""
-    flags: frozenset[str] = frozenset()
-    date = None
-    tokens.space()
-    if tokens.peek() == b"(":
-        flags = take_flag_list(tokens)
-        tokens.space()
-    if tokens.peek() == b'"':
-        date = take_date_time(tokens)
-        tokens.space()
-    utf8 = tokens.peek().upper() == b"U"
-    if utf8:
-        if tokens.word("UTF8") != b"UTF8":
-            raise BadCommandError("expected the message, or UTF8")
-        tokens.space()
-        tokens.expect(b"(")
-    tokens.announcement()
-    return commands.AppendPart(flags, date, utf8)
 
 
 def _id(tag: bytes, tokens: Tokens) -> Command:
@@ -214,10 +132,6 @@ def _login(tag: bytes, tokens: Tokens) -> Command:
     return commands.Login(tag, username, tokens.astring("a password"))
 
 
-def _append(tag: bytes, tokens: Tokens) -> Command:  # noqa: ARG001 - all readers have one form
-    raise BadCommandError("APPEND needs a message as a literal")
-
-
 def _enable(tag: bytes, tokens: Tokens) -> Command:
     capabilities: list[bytes] = []
     while True:
@@ -236,7 +150,11 @@ def _fetch(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     if tokens.at_end():
         return commands.Fetch(tag, messages, items, uid)
     modifiers = parse_fetch_modifiers(tokens)
-    return commands.Fetch(tag, messages, items.with_modseq(), uid, modifiers.changed_since, modifiers.vanished)
+    if modifiers.page is not None and not uid:
+        raise BadCommandError("PARTIAL is for UID FETCH")  # RFC 9394 section 3.3
+    if modifiers.changed_since is not None:
+        items = items.with_modseq()
+    return commands.Fetch(tag, messages, items, uid, modifiers.changed_since, modifiers.vanished, modifiers.page)
 
 
 def _store(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
@@ -329,12 +247,14 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"LIST": read_list,
     b"LSUB": read_lsub,
     b"STATUS": read_status,
-    b"APPEND": _append,
     b"ENABLE": _enable,
     b"NAMESPACE": _bare(commands.Namespace),
+    b"UNAUTHENTICATE": _bare(commands.Unauthenticate),
     b"COMPRESS": _compress,
     b"GETQUOTA": _get_quota,
     b"GETQUOTAROOT": _of_mailbox(commands.GetQuotaRoot),
+    b"GETMETADATA": read_get_metadata,
+    b"SETMETADATA": read_set_metadata,
     b"NOTIFY": read_notify,
     b"IDLE": _bare(commands.Idle),
     b"CHECK": _bare(commands.Check),

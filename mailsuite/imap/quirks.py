@@ -11,7 +11,18 @@ from collections.abc import Set as AbstractSet
 
 import attrs
 
-from mailsuite.imap.capabilities import AFTER_LOGIN, ALWAYS, CONDSTORE, QRESYNC, REMEMBERED, REV2, UTF8_ACCEPT, is_off
+from mailsuite.imap.capabilities import (
+    AFTER_LOGIN,
+    ALWAYS,
+    ANNOTATED,
+    CONDSTORE,
+    METADATA,
+    QRESYNC,
+    REMEMBERED,
+    REV2,
+    UTF8_ACCEPT,
+    is_off,
+)
 from mailsuite.imap.settings import IMAPSettings, QuirkSettings
 
 ANYTHING = "*"
@@ -28,7 +39,8 @@ OTHERS = (b"SASL-IR", b"COMPRESS=DEFLATE", b"APPENDLIMIT=")
 
 SWITCHABLE = frozenset(
     itertools.chain.from_iterable(
-        {word.upper(), word.upper().partition(b"=")[0]} for word in (*ALWAYS, *AFTER_LOGIN, *REMEMBERED, *OTHERS)
+        {word.upper(), word.upper().partition(b"=")[0]}
+        for word in (*ALWAYS, *AFTER_LOGIN, *REMEMBERED, *ANNOTATED, *OTHERS)
     )
 ) - {b"IMAP4REV1", b"APPENDLIMIT="}
 """What can be switched off; a name without ``=`` stands for all that begin with it and ``=`` as well."""
@@ -37,6 +49,7 @@ NEEDED_BY: Mapping[bytes, frozenset[bytes]] = {
     CONDSTORE: frozenset({QRESYNC}),  # RFC 7162 section 3.2
     b"ENABLE": frozenset({QRESYNC, UTF8_ACCEPT, REV2}),
     b"ESEARCH": frozenset({b"SEARCHRES"}),  # RFC 5182 section 2.1
+    METADATA: frozenset({b"LIST-METADATA"}),  # RFC 9590 section 3
     b"SORT": frozenset({b"ESORT"}),  # RFC 5267 section 3.1
     b"SPECIAL-USE": frozenset({b"CREATE-SPECIAL-USE"}),
 }

@@ -14,6 +14,7 @@ import attrs
 from mailsuite.errors import Kind
 from mailsuite.imap.commands import SearchReturn, StatusItem
 from mailsuite.imap.names import SEPARATOR, encode_utf7
+from mailsuite.imap.paging import Page
 from mailsuite.imap.sequence import encode_ranges, encode_set
 
 OK = b"OK"
@@ -36,6 +37,8 @@ EXPUNGEISSUED = b"EXPUNGEISSUED"
 HASCHILDREN = b"HASCHILDREN"  # RFC 9051 section 7.1
 INUSE = b"INUSE"
 LIMIT = b"LIMIT"
+METADATA_NOPRIVATE = b"METADATA NOPRIVATE"  # RFC 5464 section 4.3
+METADATA_TOOMANY = b"METADATA TOOMANY"
 NONEXISTENT = b"NONEXISTENT"
 NOMODSEQ = b"NOMODSEQ"  # RFC 7162 section 3.1.2.2
 NOPERM = b"NOPERM"
@@ -53,6 +56,7 @@ UNAVAILABLE = b"UNAVAILABLE"
 UNKNOWN_CTE = b"UNKNOWN-CTE"  # RFC 3516 section 4.3
 
 QUOTED_MAX_OCTETS = 1000
+BAD_URL_MAX_OCTETS = 4096
 
 _NOT_QUOTABLE = re.compile(rb"[\x00\r\n\x80-\xff]")
 _ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
@@ -284,12 +288,18 @@ def sort_line(numbers: Sequence[int], modseq: int = 0) -> bytes:
 
 
 def esearch_line(
-    tag: bytes, returns: Collection[SearchReturn], numbers: Sequence[int], *, uid: bool, modseq: int = 0
+    tag: bytes,
+    returns: Collection[SearchReturn],
+    numbers: Sequence[int],
+    *,
+    uid: bool,
+    modseq: int = 0,
+    page: Page | None = None,
 ) -> bytes:
     """
     Write the answer to an extended SEARCH or SORT: of no messages, only how many there are.
 
-    RFC 4731 section 3.1, RFC 5267 section 3.
+    RFC 4731 section 3.1, RFC 5267 section 3, RFC 9394 section 3.1.
 
     Args:
         tag: of the command that this answers (RFC 4466 section 2.6.2).
@@ -307,6 +317,9 @@ def esearch_line(
             words.append(b"MAX %d" % numbers[-1])
         if SearchReturn.ALL in returns:
             words.append(b"ALL " + encode_set(numbers))
+    if page is not None:
+        shown = page.of(numbers)
+        words.append(b"PARTIAL (%b %b)" % (page.text, encode_set(shown) if shown else b"NIL"))
     if SearchReturn.COUNT in returns:
         words.append(b"COUNT %d" % len(numbers))
     if modseq and numbers:
@@ -420,9 +433,53 @@ def quota_line(root: bytes, resources: Iterable[tuple[bytes, int, int]]) -> byte
     return b"* QUOTA %b (%b)\r\n" % (astring(root), shown)
 
 
+def metadata_line(name: bytes, values: Iterable[tuple[str, bytes | None]]) -> bytes:
+    """Write annotations of a mailbox, named as `mailbox` does it, or of ``""`` (RFC 5464 section 4.4.1)."""
+    pairs = (b"%b %b" % (astring(entry.encode("ascii")), _annotation(value)) for entry, value in values)
+    return b"* METADATA %b (%b)\r\n" % (name, b" ".join(pairs))
+
+
+def _annotation(value: bytes | None) -> bytes:
+    if value is not None and b"\0" in value:
+        return b"~" + literal(value)  # literal8
+    return nstring(value)
+
+
+def metadata_names_line(name: bytes, entries: Iterable[str]) -> bytes:
+    """Say which annotations of a mailbox were changed (RFC 5464 section 4.4.2)."""
+    return b"* METADATA %b %b\r\n" % (name, b" ".join(astring(entry.encode("ascii")) for entry in entries))
+
+
+def long_entries_code(size_octets: int) -> bytes:
+    """Say how long the longest value is that was not shown (RFC 5464 section 4.2.1)."""
+    return b"METADATA LONGENTRIES %d" % size_octets
+
+
+def metadata_max_size_code(limit_octets: int) -> bytes:
+    """Say how long a value may be (RFC 5464 section 4.3)."""
+    return b"METADATA MAXSIZE %d" % limit_octets
+
+
 def append_uid_code(uidvalidity: int, uids: Iterable[int]) -> bytes:
     """Say which UIDs appended messages have (RFC 4315 section 3)."""
     return b"APPENDUID %d %b" % (uidvalidity, encode_set(uids))
+
+
+def in_progress_code(tag: bytes, counts: tuple[int, int] | None) -> bytes:
+    """
+    Say that a command is still at work (RFC 9585 section 5).
+
+    Args:
+        counts: what is done, and the goal, which is more; None when it is not known.
+    """
+    shown = b"NIL NIL" if counts is None else b"%d %d" % counts
+    return b"INPROGRESS (%b %b)" % (quoted(tag), shown)
+
+
+def bad_url_code(url: bytes) -> bytes:
+    """Say which URL leads to nothing (RFC 4469 section 5, "url-resp-text")."""
+    shown = _NOT_TEXT.sub(b"?", url[:BAD_URL_MAX_OCTETS]).replace(b"]", b"%5D")
+    return b"BADURL " + (shown or b"?")
 
 
 def copy_uid_code(uidvalidity: int, source_uids: Iterable[int], uids: Iterable[int]) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mailsuite.imap.ahead import Ahead
+from mailsuite.imap.progress import Progress
 from mailsuite.imap.turns import Turns
 from mailsuite.interfaces import Column, IMailbox
 
@@ -14,7 +15,12 @@ Row = Sequence[Any]
 
 
 async def read_rows(
-    mailbox: IMailbox, uids: Sequence[int], columns: Sequence[Column], turns: Turns, take: Callable[[Row], None]
+    mailbox: IMailbox,
+    uids: Sequence[int],
+    columns: Sequence[Column],
+    turns: Turns,
+    take: Callable[[Row], None],
+    progress: Progress,
 ) -> None:
     """
     Hand over the columns of each message that is still there.
@@ -22,11 +28,13 @@ async def read_rows(
     Args:
         uids: ascending.
         take: is given the UID and the columns, in order of the UIDs.
+        progress: this is a phase of it.
 
     Raises:
         OverdueError: the time is used up.
     """
     length = HEADER_CHUNK_MESSAGES if Column.HEADER in columns else CHUNK_MESSAGES
+    progress.begin(len(uids))
     following: Ahead[Sequence[Row]] | None = None
     try:
         for start in range(0, len(uids), length):
@@ -37,6 +45,7 @@ async def read_rows(
             for row in rows:
                 take(row)
                 await turns.look()
+            progress.add(length)
             await turns.rest()
     finally:
         if following is not None:

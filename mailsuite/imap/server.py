@@ -23,6 +23,7 @@ from zope.interface import implementer
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import responses
+from mailsuite.imap.capabilities import UNAUTHENTICATE
 from mailsuite.imap.deflate import DeflateStream
 from mailsuite.imap.dispatch import Dispatch
 from mailsuite.imap.session import ConnectionGone, Session, State
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 SHUTTING_DOWN = "the server is shutting down"
 ENDED_BY_OPERATOR = "the operator ended this connection"
+FLUSH_WAIT_SECONDS = 1.0  # for the rest of what a client has compressed
 READ_AHEAD_MAX_OCTETS = 128 * 1024  # of what waits while a command runs; then reading pauses
 
 
@@ -80,10 +82,13 @@ class IMAPServer(IMAP4Server):
             session_id=session_id,
         )
         self._dispatch = Dispatch(self.session)
+        self._stranger_log = self.log
         self._ip = ""
         self._account_key = ""
         self._output: list[bytes] = []
         self._deflate: DeflateStream | None = None
+        self._held = False
+        self._said = b""
         self._waits: set[Deferred[None]] = set()
         self._input: Deferred[None] | None = None
         self._room: Deferred[None] | None = None
@@ -96,6 +101,7 @@ class IMAPServer(IMAP4Server):
         self._announce: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._announcing = False
         self._look: IDelayedCall | None = None
+        self._repeated: IDelayedCall | None = None
         self._serving: Deferred[None] | None = None
         self._announcements: Deferred[None] | None = None
 
@@ -162,6 +168,7 @@ class IMAPServer(IMAP4Server):
         self._gone = self._closing = self._hung_up = True
         self._limit_time(None)
         self._stop_stall()
+        self._stop_repeating()
         self.push(None)
         self._output.clear()
         self.assembler.discard()
@@ -180,7 +187,8 @@ class IMAPServer(IMAP4Server):
             self.assembler.feed(data)
         else:
             self._deflate.feed(data)
-            self._inflate(self._deflate)
+            if not self._held:
+                self._inflate(self._deflate)
         if self._input is not None:
             self._input.callback(None)
         if self._input is None and not self._reading_paused and self._read_ahead > READ_AHEAD_MAX_OCTETS:
@@ -197,6 +205,11 @@ class IMAPServer(IMAP4Server):
         try:
             while self.assembler.buffered_octets <= READ_AHEAD_MAX_OCTETS and (octets := deflate.take()):
                 self.assembler.feed(octets)
+                said = self._said + octets.upper()
+                self._said = said[1 - len(UNAUTHENTICATE) :]
+                if UNAUTHENTICATE in said:
+                    self._held = True  # what follows may not be compressed: this piece is to be used up first
+                    return
         except ValueError as error:
             self.log.emit("imap.session.refused", reason=str(error))
             self.write(responses.bye("the compressed octets cannot be read"))
@@ -245,6 +258,7 @@ class IMAPServer(IMAP4Server):
         """Give what the client says next."""
         while (event := self.assembler.next_event()) is None:
             if self._deflate is not None and not self._closing:
+                self._held = False
                 buffered = self.assembler.buffered_octets
                 self._inflate(self._deflate)
                 if self.assembler.buffered_octets > buffered:
@@ -290,6 +304,39 @@ class IMAPServer(IMAP4Server):
         self._deflate = DeflateStream()
         self.session.compressed = True
 
+    async def end_deflate(self) -> None:
+        """
+        Read on to the end of what the client flushed last (RFC 8437 section 4.1).
+
+        One that flushes in another way than with an empty block is not waited for long.
+        """
+        deflate = self._deflate
+        if deflate is None:
+            return
+        self._held = True
+        ends = self.clock.seconds() + FLUSH_WAIT_SECONDS
+        while not deflate.is_flushed and self.clock.seconds() < ends:
+            if self.assembler.buffered_octets > READ_AHEAD_MAX_OCTETS:
+                return  # that is no command and its end
+            try:
+                octets = deflate.step() if deflate.waiting_octets else b""
+            except ValueError:
+                return  # it is not compressed
+            self.assembler.feed(octets)
+            if not deflate.waiting_octets and not deflate.is_flushed:
+                await self._more_input(ends - self.clock.seconds())
+
+    async def _more_input(self, seconds: float) -> None:
+        """Wait until something arrives, or for so long."""
+        self._input = Deferred()
+        call = self.clock.callLater(seconds, self._input.callback, None)
+        try:
+            await self._wait(self._input)
+        finally:
+            self._input = None
+            if call.active():
+                call.cancel()
+
     def start_tls(self) -> None:
         """Begin TLS: what was known of the client is forgotten (RFC 3501 section 6.2.1)."""
         self.flush()
@@ -303,10 +350,26 @@ class IMAPServer(IMAP4Server):
         if self._gone or not self.factory.enter_account(email):
             return False
         self._account_key = email
+        self._stranger_log = self.log
         self.log = self.session.log = self.log.bind(account=email)
         self.assembler.limits = self._after_login
         self._limit_time(self.settings.idle_seconds)
         return True
+
+    def logged_out(self) -> None:
+        """Give the account's connection back, and let the limits from before the login hold again."""
+        self.flush()
+        if self._deflate is not None:  # RFC 8437 section 4.1
+            deflate, self._deflate, self._held = self._deflate, None, False
+            self.session.compressed = False
+            self.assembler.feed(deflate.end())
+        key, self._account_key = self._account_key, ""
+        if key:
+            self.factory.leave_account(key)
+        self.log = self.session.log = self._stranger_log
+        self.assembler.limits = self._before_login
+        self._dispatch.count_anew()
+        self._limit_time(self.settings.login_seconds)
 
     def push(self, announce: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         """Let changes be told as they happen."""
@@ -322,6 +385,23 @@ class IMAPServer(IMAP4Server):
                 self.session.selected.watch()
         if announce is not None and self.session.has_news:
             self.announce()  # of that, no further notice will come
+
+    def repeat(self, seconds: float, line: Callable[[], bytes]) -> Callable[[], None]:
+        """Send a line every so many seconds, while the client keeps up, until what this gives is called."""
+        if not self._gone:
+            self._repeated = self.clock.callLater(seconds, self._repeat, seconds, line)
+        return self._stop_repeating
+
+    def _repeat(self, seconds: float, line: Callable[[], bytes]) -> None:
+        self._repeated = self.clock.callLater(seconds, self._repeat, seconds, line)
+        if not self._paused and not self._closing:
+            self.write(line())
+            self.flush()
+
+    def _stop_repeating(self) -> None:
+        if self._repeated is not None and self._repeated.active():
+            self._repeated.cancel()
+        self._repeated = None
 
     def _look_again(self, told: float) -> None:
         """Look for changes without a notice, and now and then say that we are here."""

@@ -8,13 +8,14 @@ import attrs
 from twisted.cred.portal import Portal
 
 from mailsuite.imap import acl_commands, capabilities, commands, quirks, responses
-from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, UIDONLY
+from mailsuite.imap.annotations import AnnotationWatch
+from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, UIDONLY
 from mailsuite.imap.search_keys import Numbered, leaves
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
-from mailsuite.interfaces import IMailAccount, IRightsAccount
+from mailsuite.interfaces import IAnnotatedAccount, IMailAccount, IRightsAccount
 from mailsuite.observe import EventLog
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _NUMBERED = (
     commands.Copy,
     commands.Fetch,
     commands.Move,
+    commands.Replace,
     commands.Search,
     commands.Sort,
     commands.Store,
@@ -53,6 +55,7 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Authenticate: _BEFORE_LOGIN,
     commands.Login: _BEFORE_LOGIN,
     commands.Enable: _AFTER_LOGIN,
+    commands.Unauthenticate: _AFTER_LOGIN,
     commands.Select: _AFTER_LOGIN,
     commands.Examine: _AFTER_LOGIN,
     commands.Create: _AFTER_LOGIN,
@@ -65,9 +68,12 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Namespace: _AFTER_LOGIN,
     commands.Status: _AFTER_LOGIN,
     commands.Append: _AFTER_LOGIN,
+    commands.Replace: _SELECTED,
     commands.Compress: _AFTER_LOGIN,
     commands.GetQuota: _AFTER_LOGIN,
     commands.GetQuotaRoot: _AFTER_LOGIN,
+    commands.GetMetadata: _AFTER_LOGIN,
+    commands.SetMetadata: _AFTER_LOGIN,
     commands.Notify: _AFTER_LOGIN,
     commands.Idle: _AFTER_LOGIN,
     commands.Check: _SELECTED,
@@ -147,8 +153,17 @@ class Connection(Protocol):
     def logged_in(self, email: str) -> bool:
         """Other limits hold from now on; False when the account has too many connections."""
 
+    async def end_deflate(self) -> None:
+        """Wait for the end of what the client has compressed; what follows is not. Raises ConnectionGone."""
+
+    def logged_out(self) -> None:
+        """The limits from before the login hold again; what was written is sent, and nothing is compressed any more."""
+
     def push(self, announce: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         """Call `announce` whenever the selected mailbox changes, and now and then without that; None ends it."""
+
+    def repeat(self, seconds: float, line: Callable[[], bytes]) -> Callable[[], None]:
+        """Send a line every so many seconds, first after as many, until what this gives is called."""
 
     def announce(self) -> None:
         """Do now what `push` is given, if it is given something."""
@@ -173,6 +188,7 @@ class Session:
         can_start_tls: STARTTLS would work.
         enabled: what ENABLE switched on.
         off: capabilities that this client is not to use.
+        annotation_watch: there once the client wants to hear of annotations.
         client: what it has told of itself by ID: fields, names in lower case.
         command: the last one that could be read.
         watching: what it is told of; None before NOTIFY.
@@ -194,6 +210,7 @@ class Session:
     enabled: set[bytes] = attrs.Factory(set)
     off: frozenset[bytes] = attrs.field(init=False)
     client: Mapping[str, str] = attrs.field(factory=dict)
+    annotation_watch: AnnotationWatch | None = None
     logout: Callable[[], None] | None = None
     command: str = ""
     watching: "Watching | None" = None
@@ -251,6 +268,8 @@ class Session:
                 words += capabilities.REMEMBERED
             if IRightsAccount.providedBy(self.account):
                 words += capabilities.SHARING
+            if self.annotated is not None:
+                words += capabilities.ANNOTATED
         return capabilities.without(words, self.off)
 
     def look_for_quirks(self) -> bool:
@@ -311,6 +330,50 @@ class Session:
         return self.account
 
     @property
+    def annotated(self) -> IAnnotatedAccount | None:
+        """The account, if it keeps annotations."""
+        return IAnnotatedAccount(self.account, None)
+
+    async def watch_annotations(self) -> None:
+        """Tell the client from now on what others do to annotations (RFC 5464 section 4.1). Raises MailError."""
+        account = self.annotated
+        if account is None or self.annotation_watch is not None:
+            return
+        watch = AnnotationWatch(account, self.connection.announce)
+        try:
+            await watch.begin()
+        except BaseException:
+            watch.close()
+            raise
+        self.annotation_watch = watch
+
+    async def tell_annotations(self, *, pushing: bool = False) -> None:
+        """
+        Tell which annotations others changed, if the client wants to hear it.
+
+        Args:
+            pushing: no command runs; once the client speaks, it is told with the answer.
+
+        Raises:
+            MailError: the store cannot say.
+        """
+        watch = self.annotation_watch
+        if watch is None:
+            return
+        told = await watch.take()
+        if pushing and not self.connection.pushing:
+            watch.put_back(told)
+            return
+        for mailbox, entries in told.items():
+            if self._hears_of_annotations(mailbox):
+                self.connection.write(responses.metadata_names_line(self.shown(mailbox), entries))
+
+    def _hears_of_annotations(self, mailbox: str) -> bool:
+        if METADATA in self.enabled:
+            return True
+        return self.watching is not None and self.watching.hears_of_annotations(mailbox)
+
+    @property
     def mailbox(self) -> Selected:
         """The selected mailbox; only in the selected state."""
         if self.selected is None:
@@ -332,8 +395,8 @@ class Session:
     @property
     def is_behind(self) -> bool:
         """Whether a notice came of something that was not looked at."""
-        selected, watching = self._told_of, self.watching
-        return (selected is not None and selected.is_behind) or (watching is not None and watching.is_behind)
+        heard_of = (self._told_of, self.watching, self.annotation_watch)
+        return any(each is not None and each.is_behind for each in heard_of)
 
     @property
     def _told_of(self) -> Selected | None:
@@ -362,8 +425,22 @@ class Session:
         self.watch(None)
         self.unselect()
         self.state = State.LOGOUT
+        self._leave_account()
+
+    def unauthenticate(self) -> None:
+        """Become a stranger's again: nothing is left of who was logged in (RFC 8437 section 4.1)."""
+        self.watch(None)
+        self.unselect()
+        self.state = State.NOT_AUTHENTICATED
+        self.enabled.clear()
+        self._leave_account()
+        self.look_for_quirks()
+
+    def _leave_account(self) -> None:
+        if self.annotation_watch is not None:
+            self.annotation_watch.close()
+            self.annotation_watch = None
         logout, self.logout = self.logout, None
-        if self.account is not None:
-            self.account = None
+        self.account = None
         if logout is not None:
             logout()

@@ -1,10 +1,14 @@
 """What an operator may choose about IMAP; the numbers are the limits that we ship."""
 
+import re
+
 import attrs
 
 from mailsuite.connections import ConnectionLimits
 
 MIB = 2**20
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 
 
 @attrs.frozen(kw_only=True)
@@ -77,9 +81,18 @@ class IMAPSettings:
         connections_per_address: connections from one address; of IPv6, from one /64.
         connections_per_account: connections of one account.
         search_seconds: how long one SEARCH may take.
+        progress_seconds: how often a client is told that its SEARCH, SORT, THREAD, COPY or MOVE is still at work; 0 is
+            never.
         capabilities_off: capabilities that are neither announced nor enabled for anybody.
         shipped_quirks: what comes with mailsuite about faults of well-known programs is acted upon.
         quirks: what is switched off for some clients or accounts.
+        annotation_max_octets: the longest value of an annotation; what is longer than ``arguments_max_octets`` is
+            refused as well.
+        annotations_per_mailbox: most annotations of a mailbox; clients may rely on ten (RFC 5464 section 4.1).
+        annotations_per_account: most annotations of an account, all of its mailboxes together.
+        server_comment: what every client can read of the server; empty is nothing.
+        server_admin: how to reach who runs the server, a URI such as ``mailto:help@example.com``; empty is the
+            postmaster of the account's domain.
     """
 
     allow_cleartext: bool = False
@@ -105,9 +118,20 @@ class IMAPSettings:
     connections_per_account: int = 20
     keywords_max: int = 1000
     search_seconds: float = 10.0
+    progress_seconds: float = 4.0
     capabilities_off: tuple[str, ...] = ()
     shipped_quirks: bool = True
     quirks: tuple[QuirkSettings, ...] = ()
+    annotation_max_octets: int = attrs.field(default=16 * 1024, validator=attrs.validators.ge(1024))
+    annotations_per_mailbox: int = attrs.field(default=100, validator=attrs.validators.ge(10))
+    annotations_per_account: int = attrs.field(default=1000, validator=attrs.validators.ge(10))
+    server_comment: str = ""
+    server_admin: str = attrs.field(default="")
+
+    @server_admin.validator
+    def _check_server_admin(self, attribute: "attrs.Attribute[str]", value: str) -> None:
+        if value and _URI.fullmatch(value) is None:
+            raise ValueError(f"{attribute.name} must be a URI such as mailto:help@example.com")
 
     @property
     def connection_limits(self) -> ConnectionLimits | None:

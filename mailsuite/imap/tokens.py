@@ -55,6 +55,20 @@ class BadCommandError(ProtocolError):
         self.forgets = forgets
 
 
+def tagged(error: ProtocolError, tag: bytes | None) -> BadCommandError:
+    """Make a refusal of one command out of what its grammar refused."""
+    if isinstance(error, BadCommandError):
+        return BadCommandError(
+            error.detail,
+            tag=tag,
+            status=error.status,
+            code=error.code,
+            close=error.close,
+            forgets=error.forgets,
+        )
+    return BadCommandError(error.detail, tag=tag, close=error.close)
+
+
 class Tokens:
     """
     A command that is being read from left to right.
@@ -237,9 +251,15 @@ class Tokens:
         Raises:
             BadCommandError: there is none.
         """
-        if self._next != len(self._pieces) or _LITERAL_MARK.fullmatch(self._line, self._position) is None:
+        if not self.accept_announcement():
             raise BadCommandError("a literal is not written {n} at the end of a line")
+
+    def accept_announcement(self) -> bool:
+        """Take the ``{n}`` at the end of a line whose literal is not among the pieces, if it is next."""
+        if self._next != len(self._pieces) or _LITERAL_MARK.fullmatch(self._line, self._position) is None:
+            return False
         self._position = len(self._line)
+        return True
 
     def astring(self, what: str = "an argument") -> bytes:
         """

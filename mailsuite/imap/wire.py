@@ -1,7 +1,8 @@
 """
 From octets as they arrive to whole commands: lines, literals and the messages of APPEND.
 
-RFC 3501 sections 2.2 and 4.3, RFC 7888 (non-synchronising literals), RFC 3502 (several messages in one APPEND).
+RFC 3501 sections 2.2 and 4.3, RFC 7888 (non-synchronising literals), RFC 3502 (several messages in one APPEND),
+RFC 8508 (REPLACE, which brings a message like APPEND).
 
 The assembler is asked for one event at a time, because an event may change what the next octets mean: after STARTTLS
 they are dropped, after AUTHENTICATE and IDLE they are bare lines, after a login the limits are others.
@@ -18,7 +19,11 @@ LITERAL_MAX_DIGITS = 19  # RFC 9051 section 9, "number64"
 
 _LITERAL = re.compile(rb"(~?)\{([0-9]+)(\+?)\}")
 _LITERAL_TAIL = re.compile(rb"[0-9]+\+?\}")
-_HEAD = re.compile(rb'([^\x00-\x20\x7f-\xff(){%%*"\\+]{1,%d}) (APPEND )?' % TAG_MAX_OCTETS, re.IGNORECASE)
+_HEAD = re.compile(
+    rb'([^\x00-\x20\x7f-\xff(){%%*"\\+]{1,%d}) (APPEND |(?:UID )?REPLACE (?:[0-9]{1,10}|\*) )?' % TAG_MAX_OCTETS,
+    re.IGNORECASE,
+)
+_COMMAND = re.compile(rb"[^ ]+ ([A-Za-z]+) ")
 _SEAM_OCTETS = 64  # enough of a line's end to see the announcement of a literal
 
 
@@ -74,7 +79,7 @@ class ContinuationNeeded:
 @attrs.frozen
 class BeginMessageLiteral:
     """
-    A message of APPEND is announced: call `CommandAssembler.accept_message` or `refuse_message`.
+    A message of APPEND or REPLACE is announced: call `CommandAssembler.accept_message` or `refuse_message`.
 
     Args:
         head: the pieces of the command so far; for a further message of the same APPEND those since the last one.
@@ -137,11 +142,13 @@ class InputRefused:
     Args:
         tag: of the command that it belonged to, None when that could not be read.
         close: it is unknown where the next command begins, so the connection cannot go on.
+        command: the name of the command whose literal was too large, in upper case; empty when unknown.
     """
 
     fault: Fault
     tag: bytes | None = None
     close: bool = False
+    command: str = ""
 
 
 Event = (
@@ -380,7 +387,7 @@ class CommandAssembler:
         self._line_octets += len(line)
         self._remaining = announced.octets
         self._binary = announced.binary
-        # Of the arguments of APPEND before the message only the mailbox name can be a literal.
+        # Of the arguments of APPEND and REPLACE before the message only the mailbox name can be a literal.
         if self._append_end and not (first and announced.start == self._append_end):
             further = self._appending
             self._announced = announced.synchronising
@@ -391,9 +398,9 @@ class CommandAssembler:
             )
         self._literal_octets += announced.octets
         if self._literal_octets > self.limits.literal_max_octets:
-            tag = self._tag
+            tag, command = self._tag, _command_of(self._pieces[0])
             going = self._abandon(announced.octets, waiting=announced.synchronising)
-            return InputRefused(Fault.LITERAL_TOO_LARGE, tag, close=not going)
+            return InputRefused(Fault.LITERAL_TOO_LARGE, tag, close=not going, command=command)
         self._state = _State.LITERAL
         return _CONTINUATION if announced.synchronising else None
 
@@ -459,6 +466,12 @@ class CommandAssembler:
             return False
         self._reset()
         return True
+
+
+def _command_of(line: bytes) -> str:
+    """Read the name of a command from its first line."""
+    found = _COMMAND.match(line)
+    return found.group(1).decode("ascii").upper() if found is not None else ""
 
 
 @attrs.frozen

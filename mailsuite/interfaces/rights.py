@@ -12,6 +12,8 @@ import attrs
 from zope.interface import Attribute, Interface
 
 from mailsuite.interfaces.accounts import Account
+from mailsuite.interfaces.annotations import IAnnotatedAccount
+from mailsuite.interfaces.services import ISubscription
 from mailsuite.interfaces.storage import IBodyFile, IMailAccount, IMailbox
 
 
@@ -95,12 +97,12 @@ def rights_text(rights: Rights) -> str:
     return "".join([right.value for right in Right if right in rights])
 
 
-class IGuestAccount(IMailAccount):
+class IGuestAccount(IAnnotatedAccount):
     r"""
     The mailboxes of one account as another may use them: a store decides in the moment of each operation.
 
     A mailbox that the guest may not look up is NOT_FOUND where the right that is needed is missing, and DENIED
-    otherwise. The owner, as its own guest, has all rights. ``\Recent`` is left to the owner.
+    otherwise. The owner, as its own guest, has all rights. ``\Recent`` is left to the owner, and so are annotations.
     """
 
     def rights(name: str) -> Awaitable[Rights]:
@@ -127,9 +129,12 @@ class IGuestAccount(IMailAccount):
             MailError: NOT_FOUND; DENIED; INVALID for the owner's own; OVER_QUOTA for too many entries.
         """
 
-    def check_append(name: str, size_octets: int) -> Awaitable[None]:
+    def check_append(name: str, size_octets: int, replaced_octets: int | None = None) -> Awaitable[None]:
         """
         Say, before a message comes, whether it could be appended.
+
+        Args:
+            replaced_octets: of the message that goes when this one is stored; None when none does.
 
         Raises:
             MailError: NOT_FOUND; DENIED; OVER_QUOTA; TOO_LARGE.
@@ -157,7 +162,7 @@ class IGuestMailbox(IRemovingMailbox):
 class ISharingStore(Interface):
     """A store whose mailboxes can be shared."""
 
-    def account(account: Account) -> IMailAccount:
+    def account(account: Account) -> IAnnotatedAccount:
         """Give an account its own mailboxes, for one session."""
 
     def guest(owner: Account, guest_id: int) -> IGuestAccount:
@@ -193,6 +198,14 @@ class IRightsAccount(IMailAccount):
     def is_others(name: str) -> Awaitable[bool]:
         """Whether a name is that of another's mailbox, if there is one of that name at all."""
 
+    def follow(mailbox_id: int) -> ISubscription | None:
+        """
+        Let this account's bus carry what happens in a mailbox of another, whether or not it is open.
+
+        Returns:
+            Ends it; None for a mailbox of one's own, which the bus tells of anyway.
+        """
+
     def rights(name: str) -> Awaitable[Rights]:
         """
         Say what this account may do with a mailbox.
@@ -225,17 +238,23 @@ class IRightsAccount(IMailAccount):
             MailError: NOT_FOUND; DENIED; INVALID for an identifier that is nobody's, or the owner's; OVER_QUOTA.
         """
 
-    def check_append(name: str, size_octets: int) -> Awaitable[None]:
+    def check_append(name: str, size_octets: int, replaced_octets: int | None = None) -> Awaitable[None]:
         """
         Say, before a message comes, whether it could be appended.
+
+        Args:
+            replaced_octets: of the message that goes when this one is stored; None when none does.
 
         Raises:
             MailError: NOT_FOUND; DENIED; OVER_QUOTA; TOO_LARGE.
         """
 
-    def begin_body_for(name: str, size_octets: int) -> Awaitable[IBodyFile]:
+    def begin_body_for(name: str, size_octets: int, replaced_octets: int | None = None) -> Awaitable[IBodyFile]:
         """
         Open a file for a large message to be appended there.
+
+        Args:
+            replaced_octets: as for `check_append`.
 
         Raises:
             MailError: as `check_append`.

@@ -279,6 +279,14 @@ class IMailbox(Interface):
             MailError: EXPUNGED.
         """
 
+    def previews(uids: Sequence[int], *, make: bool) -> Awaitable[Mapping[int, bytes]]:
+        """
+        Give what messages begin with, as people read it, in UTF-8: see `mailsuite.message.preview`.
+
+        Args:
+            make: also of messages that nobody has asked for yet, which are read for it; otherwise they are left out.
+        """
+
     def store_flags(
         uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None
     ) -> Awaitable[tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]]:
@@ -312,6 +320,18 @@ class IMailbox(Interface):
 
         Raises:
             MailError: NOT_FOUND when there is no such mailbox.
+        """
+
+    def replace(uid: int, name: str, message: AppendMessage) -> Awaitable[Appended]:
+        """
+        Store a message in a mailbox of the account and remove one of this mailbox, as if in one transaction.
+
+        Whatever happens, one of the two is there afterwards. Only what the new one needs beyond the old one counts
+        against the quota (RFC 8508 section 3.4).
+
+        Raises:
+            MailError: EXPUNGED when the old one is not there; NOT_FOUND when there is no such mailbox; OVER_QUOTA;
+                TOO_LARGE.
         """
 
     def search_text(
@@ -413,9 +433,12 @@ class IMailAccount(Interface):
             MailError: NOT_FOUND when there is no such mailbox; OVER_QUOTA; TOO_LARGE.
         """
 
-    def begin_body(size_octets: int) -> "Awaitable[IBodyFile]":
+    def begin_body(size_octets: int, replaced_octets: int | None = None) -> "Awaitable[IBodyFile]":
         """
         Open a file in the store for a large APPEND, to be filled while it is received.
+
+        Args:
+            replaced_octets: of the message that goes when this one is stored; None when none does.
 
         Raises:
             MailError: OVER_QUOTA; TOO_LARGE.

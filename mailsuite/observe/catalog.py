@@ -119,6 +119,11 @@ EVENTS: Mapping[str, Event] = {
         {},
         LogLevel.error,
     ),
+    "store.annotations.deferred": Event(
+        "account {account}: annotations could not be written into the folder of a mailbox; the index has them",
+        {"account": "id"},
+        LogLevel.error,
+    ),
     "store.move.failed": Event("the folder of an account could not be moved", {}, LogLevel.error),
     "store.listener.failed": Event(
         "a listener to changes of account {account} failed", {"account": "id"}, LogLevel.critical
@@ -327,6 +332,7 @@ EVENTS: Mapping[str, Event] = {
     "imap.account.refused": Event("{account} has too many connections", level=LogLevel.warn),
     "imap.starttls.refused": Event("connection closed: octets came behind STARTTLS in the clear", level=LogLevel.warn),
     "imap.login.succeeded": Event("{account} logged in"),
+    "imap.login.ended": Event("{account} logged out; the connection goes on"),
     "imap.login.refused": Event(
         "AUTH failed: login as {username!r} refused", {"username": "as the client wrote it"}, LogLevel.warn
     ),

@@ -18,19 +18,26 @@ from mailsuite.interfaces import (
     ANYONE,
     NO_RIGHTS,
     Account,
+    AnnotationChanges,
+    AnnotationLimits,
     Appended,
     AppendMessage,
+    Body,
+    Column,
+    Depth,
     Grantable,
     IAccountNumbers,
     IAccounts,
+    IAnnotatedAccount,
     IBodyFile,
     ICountsMailboxes,
     IGuestAccount,
     IGuestMailbox,
-    IMailAccount,
     IMailbox,
+    IRemovingMailbox,
     IRightsAccount,
     ISharingStore,
+    ISubscription,
     MailboxEntry,
     MailboxStatus,
     Right,
@@ -38,7 +45,7 @@ from mailsuite.interfaces import (
     RightsMode,
     SpecialUse,
 )
-from mailsuite.sharing.changes import SharingBus, others_id
+from mailsuite.sharing.changes import SharingBus, others_id, read_others_id
 from mailsuite.sharing.mailbox import OthersMailbox, OwnMailbox
 from mailsuite.sharing.names import Namespace
 from mailsuite.sharing.settings import SharingSettings
@@ -69,7 +76,7 @@ class Place:
         return int(self.mailboxes.account_id)
 
 
-@implementer(IRightsAccount, ICountsMailboxes)
+@implementer(IRightsAccount, ICountsMailboxes, IAnnotatedAccount)
 class SharingAccount:
     """
     The mailboxes of one account and those of others.
@@ -94,7 +101,7 @@ class SharingAccount:
         self._accounts = accounts
         self._numbers = numbers
         self._settings = settings
-        self._own: IMailAccount = store.account(account)
+        self._own: IAnnotatedAccount = store.account(account)
         self._granting: IGuestAccount = store.guest(account, account.account_id)
         self._namespace = Namespace(settings.prefix)
         self._bus = SharingBus(self._own.changes, account.account_id)
@@ -137,6 +144,11 @@ class SharingAccount:
             return False
         place = await self._find(name)
         return place is None or place.owner is not None
+
+    def follow(self, mailbox_id: int) -> ISubscription | None:
+        """Let the bus carry what happens in a mailbox of another."""
+        owner_id, its_id = read_others_id(mailbox_id)
+        return self._bus.follow(owner_id, its_id) if owner_id else None
 
     async def ensure_there(self, owner_id: int) -> None:
         """
@@ -267,13 +279,35 @@ class SharingAccount:
         place = await self._place(name)
         return await (self._own if place.owner is None else place.mailboxes).append(place.name, messages)
 
-    def begin_body(self, size_octets: int) -> Awaitable[IBodyFile]:
+    def begin_body(self, size_octets: int, replaced_octets: int | None = None) -> Awaitable[IBodyFile]:
         """Open a file for a large message that will be one's own."""
-        return self._own.begin_body(size_octets)
+        return self._own.begin_body(size_octets, replaced_octets)
 
     def quota(self) -> Awaitable[Mapping[str, tuple[int, int]]]:
         """Tell one's own use and limit."""
         return self._own.quota()
+
+    # annotations, which are one's own
+
+    async def _annotated(self, name: str) -> tuple[IAnnotatedAccount, str]:
+        if not self._namespace.holds(name):
+            return self._own, name
+        place = await self._place(name)
+        return (self._own if place.owner is None else place.mailboxes), place.name
+
+    async def annotations(self, name: str, entries: Sequence[str], depth: Depth) -> Mapping[str, bytes]:
+        """Give entries that have a value; of mailboxes of others, none may be seen."""
+        account, there = await self._annotated(name)
+        return await account.annotations(there, entries, depth)
+
+    async def annotate(self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits) -> Sequence[int]:
+        """Set and remove entries."""
+        account, there = await self._annotated(name)
+        return await account.annotate(there, values, limits)
+
+    def annotated(self, since: int | None) -> Awaitable[AnnotationChanges]:
+        """Say which annotations were changed."""
+        return self._own.annotated(since)
 
     def logout(self) -> None:
         """The session is over."""
@@ -343,16 +377,16 @@ class SharingAccount:
 
     # messages that come, and go elsewhere
 
-    async def check_append(self, name: str, size_octets: int) -> None:
+    async def check_append(self, name: str, size_octets: int, replaced_octets: int | None = None) -> None:
         """Say, before a message comes, whether it could be appended."""
         place = await self._place(name)
-        await place.mailboxes.check_append(place.name, size_octets)
+        await place.mailboxes.check_append(place.name, size_octets, replaced_octets)
 
-    async def begin_body_for(self, name: str, size_octets: int) -> IBodyFile:
+    async def begin_body_for(self, name: str, size_octets: int, replaced_octets: int | None = None) -> IBodyFile:
         """Open a file for a large message to be appended there."""
         place = await self._place(name)
-        await place.mailboxes.check_append(place.name, size_octets)
-        return await place.mailboxes.begin_body(size_octets)
+        await place.mailboxes.check_append(place.name, size_octets, replaced_octets)
+        return await place.mailboxes.begin_body(size_octets, replaced_octets)
 
     async def transfer(
         self, source: IMailbox, owner_id: int, uids: Sequence[int], name: str, *, move: bool
@@ -372,19 +406,48 @@ class SharingAccount:
             work = source.move_to if move else source.copy_to
             return await work(uids, place.name)
         await place.mailboxes.check_append(place.name, 0)
-        if move and source.read_only:
-            raise MailError(Kind.DENIED, "the mailbox is open for reading only")
-        if move and not _may_remove(source):
-            raise MailError(Kind.DENIED, "you have not the right to remove messages from this mailbox")
+        if move:
+            _ensure_removable(source)
         target = self._own if place.owner is None else place.mailboxes
         return await Transfer(source, target, place.mailboxes.begin_body).run(uids, place.name, move=move)
 
+    async def replace(self, source: IMailbox, owner_id: int, uid: int, name: str, message: AppendMessage) -> Appended:
+        """
+        Store a message and remove one of an open mailbox; within one account in one transaction.
 
-def _may_remove(source: IMailbox) -> bool:
+        Between two accounts the new message is stored durably before the old one is removed.
+
+        Args:
+            source: as the store gave it.
+            owner_id: whose it is.
+
+        Raises:
+            MailError: NOT_FOUND when there is no such mailbox; DENIED; EXPUNGED; OVER_QUOTA; TOO_LARGE.
+        """
+        place = await self._place(name)
+        if place.owner_id == owner_id:
+            return await source.replace(uid, place.name, message)
+        content = message.content
+        await place.mailboxes.check_append(
+            place.name, content.size_octets if isinstance(content, Body) else len(content)
+        )
+        if not await source.fetch([uid], (Column.SIZE,)):
+            raise MailError(Kind.EXPUNGED, "the message is gone")
+        _ensure_removable(source)
+        target = self._own if place.owner is None else place.mailboxes
+        appended = await target.append(place.name, [message])
+        await IRemovingMailbox(source).remove([uid])
+        return appended
+
+
+def _ensure_removable(source: IMailbox) -> None:
+    if source.read_only:
+        raise MailError(Kind.DENIED, "the mailbox is open for reading only")
     if not IGuestMailbox.providedBy(source):
-        return True
+        return
     rights: Rights = IGuestMailbox(source).rights
-    return rights.issuperset((Right.DELETE_MESSAGES, Right.EXPUNGE))
+    if not rights.issuperset((Right.DELETE_MESSAGES, Right.EXPUNGE)):
+        raise MailError(Kind.DENIED, "you have not the right to remove messages from this mailbox")
 
 
 def _not_there() -> MailError:

@@ -20,6 +20,11 @@ def others_id(owner_id: int, mailbox_id: int) -> int:
     return owner_id << OWNER_BITS | mailbox_id
 
 
+def read_others_id(known_id: int) -> tuple[int, int]:
+    """Give the owner and the mailbox that an id of `others_id` stands for; owner 0 for a mailbox of one's own."""
+    return known_id >> OWNER_BITS, known_id & ((1 << OWNER_BITS) - 1)
+
+
 @implementer(ISubscription)
 @attrs.define(eq=False)
 class Listening:

@@ -1,12 +1,13 @@
 """Selected mailboxes, one's own and those of others: as the store has them, but for where messages can be copied."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from zope.interface import implementer
 
 from mailsuite.interfaces import (
     Appended,
+    AppendMessage,
     Changes,
     Column,
     History,
@@ -74,6 +75,10 @@ class OwnMailbox:
         """Find the MIME parts of a message."""
         return self._mailbox.parts(uid)
 
+    def previews(self, uids: Sequence[int], *, make: bool) -> Awaitable[Mapping[int, bytes]]:
+        """Give what messages begin with."""
+        return self._mailbox.previews(uids, make=make)
+
     def store_flags(
         self, uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None
     ) -> Awaitable[tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]]:
@@ -91,6 +96,10 @@ class OwnMailbox:
     def move_to(self, uids: Sequence[int], name: str) -> Awaitable[Appended]:
         """Move to another mailbox, of whomever."""
         return self._account.transfer(self._mailbox, self._account.account_id, uids, name, move=True)
+
+    def replace(self, uid: int, name: str, message: AppendMessage) -> Awaitable[Appended]:
+        """Store a message, in a mailbox of whomever, and remove one in its place."""
+        return self._account.replace(self._mailbox, self._account.account_id, uid, name, message)
 
     def search_text(
         self, uids: Sequence[int], test: Callable[[Callable[[int, int], bytes], int], bool]
@@ -165,6 +174,10 @@ class OthersMailbox(OwnMailbox):
     def move_to(self, uids: Sequence[int], name: str) -> Awaitable[Appended]:
         """Move to another mailbox, of whomever."""
         return self._account.transfer(self._mailbox, self._owner_id, uids, name, move=True)
+
+    def replace(self, uid: int, name: str, message: AppendMessage) -> Awaitable[Appended]:
+        """Store a message, in a mailbox of whomever, and remove one in its place."""
+        return self._account.replace(self._mailbox, self._owner_id, uid, name, message)
 
     def close(self) -> None:
         """The session is done with it."""

@@ -115,6 +115,11 @@ class Previous:
         row = self.connection.execute("SELECT uidvalidity FROM previous.account").fetchone()
         return int(row[0]) if row else 0
 
+    def last_annotation(self) -> int:
+        """Give the number of the last change of an annotation."""
+        row = self.connection.execute("SELECT seq FROM previous.sqlite_sequence WHERE name = 'annotation'").fetchone()
+        return int(row[0]) if row else 0
+
     def uids(self, row: MailboxRow) -> dict[str, int]:
         """Give the UIDs of a mailbox by the unique parts of file names."""
         found = self.connection.execute(

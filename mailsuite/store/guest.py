@@ -6,7 +6,7 @@ no octet more: the mailbox is gone, as if it had been deleted.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import attrs
 from zope.interface import implementer
@@ -16,9 +16,12 @@ from mailsuite.interfaces import (
     FLAG_RIGHTS,
     WRITING_RIGHTS,
     Account,
+    AnnotationChanges,
+    AnnotationLimits,
     Appended,
     AppendMessage,
     Changes,
+    Depth,
     IGuestAccount,
     IGuestMailbox,
     IMailbox,
@@ -130,6 +133,31 @@ class GuestSession(AccountSession):
         """Refuse it: how much there is is the owner's own business."""
         raise rights.not_allowed()
 
+    def annotations(self, name: str, entries: Sequence[str], depth: Depth) -> Awaitable[Mapping[str, bytes]]:
+        """Refuse it: annotations are the owner's own, also those that all readers of a mailbox would see."""
+        del entries, depth
+        return self._refuse(name)
+
+    def annotate(
+        self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits
+    ) -> Awaitable[Sequence[int]]:
+        """Refuse it, as `annotations`."""
+        del values, limits
+        return self._refuse(name)
+
+    async def annotated(self, since: int | None) -> AnnotationChanges:  # noqa: ARG002 - the interface says so
+        """Refuse it, as `annotations`."""
+        raise rights.not_allowed()
+
+    def _refuse(self, name: str) -> Awaitable[NoReturn]:
+        """Refuse something that no right is for, to who may know of the mailbox and to who may not."""
+
+        def work(index: AccountIndex) -> NoReturn:
+            self._find(index, name, Right.LOOKUP)
+            raise rights.not_allowed()
+
+        return self._run(work)
+
     async def open_mailbox(self, name: str, *, read_only: bool) -> IMailbox:
         """Open a mailbox that the guest may read."""
         row, granted = await self._run(lambda index: rights.find(index, name, self._guest, Right.READ))
@@ -211,15 +239,19 @@ class GuestSession(AccountSession):
 
         return self._run(work)
 
-    def check_append(self, name: str, size_octets: int) -> Awaitable[None]:
+    def check_append(self, name: str, size_octets: int, replaced_octets: int | None = None) -> Awaitable[None]:
         """Say, before a message comes, whether it could be appended."""
         limit = self._store.settings.message_max_octets
+        quota = self._account.quota_octets
 
         def work(index: AccountIndex) -> None:
             self._find(index, name, Right.INSERT)
             if limit and size_octets > limit:
                 raise MailError(Kind.TOO_LARGE, "the message is too long")
-            index.check_quota(self._account.quota_octets, size_octets, 1)
+            if replaced_octets is None:
+                index.check_quota(quota, size_octets, 1)
+            else:
+                messages.check_growth(index, quota, replaced_octets, size_octets)
 
         return self._run(work)
 
@@ -314,5 +346,16 @@ class GuestMailbox(MailboxSession):
         def work(index: AccountIndex, _rights: Rights) -> Appended:
             _, granted = rights.find(index, name, self._guest, Right.INSERT)
             return messages.move(index, self.mailbox_id, uids, name, granted)
+
+        return await self._run_with((Right.DELETE_MESSAGES, Right.EXPUNGE), work)
+
+    async def replace(self, uid: int, name: str, message: AppendMessage) -> Appended:
+        """Store a message, with the flags that the guest may set, and remove one of the same owner in its place."""
+        quota = self._account.quota_octets
+
+        def work(index: AccountIndex, _rights: Rights) -> Appended:
+            _, granted = rights.find(index, name, self._guest, Right.INSERT)
+            kept = attrs.evolve(message, flags=allowed_flags(message.flags, granted))
+            return messages.replace(index, self.mailbox_id, uid, name, kept, quota)
 
         return await self._run_with((Right.DELETE_MESSAGES, Right.EXPUNGE), work)

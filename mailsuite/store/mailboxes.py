@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import MailboxEntry, MailboxStatus, SpecialUse
-from mailsuite.store import maildir, rights, statements
+from mailsuite.store import annotations, maildir, rights, statements
 from mailsuite.store.index import AccountIndex, Transaction
 from mailsuite.store.maildir import INBOX
 from mailsuite.store.messages import transfer_lines
@@ -68,7 +68,7 @@ def notice_folders(index: AccountIndex) -> None:
         with index.writing() as transaction:
             for name in new[start : start + FOLDERS_BATCH]:
                 _drop_mere_name(transaction, name)
-                index.make_mailbox(transaction, name)
+                annotations.restore(transaction, index, index.make_mailbox(transaction, name))
     after = index.disk.stat(index.home.path).st_mtime_ns
     index.home_stamp = after if after == stamp and not doomed and abs(time.time_ns() - stamp) > TICK_NS else 0
 

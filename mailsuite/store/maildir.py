@@ -23,6 +23,8 @@ LOCK = "index.lock"
 STATE = "mailbox.state"
 UIDS = "mailbox.uids"
 RIGHTS = "mailbox.rights"
+ANNOTATIONS = "mailbox.annotations"
+ACCOUNT_ANNOTATIONS = "..annotations"  # beside the index; no mailbox can have such a name
 TMP = "tmp"
 SUBFOLDERS = (TMP, "new", "cur")
 

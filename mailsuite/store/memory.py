@@ -21,10 +21,10 @@ from mailsuite.interfaces import (
     Expired,
     Expiry,
     IAccountUpkeep,
+    IAnnotatedAccount,
     IBodyFile,
     IChangeBus,
     IDeliveryStore,
-    IMailAccount,
     IMailbox,
     ISharingStore,
     LocalDelivery,
@@ -41,6 +41,7 @@ from mailsuite.message.summary import Summary, summarize
 from mailsuite.store.changes import ChangeBus
 from mailsuite.store.flags import check_flags
 from mailsuite.store.maildir import INBOX, check_name, find_name, parent_names
+from mailsuite.store.memory_annotations import Annotations, MemoryAnnotating
 from mailsuite.store.memory_body import MemoryBody
 from mailsuite.store.memory_expire import doomed_messages
 from mailsuite.store.memory_mailbox import MemoryMailbox, transfer
@@ -71,6 +72,7 @@ class Message:
     modseq: int
     added: int
     email_id: bytes
+    preview: bytes | None = None
 
 
 @attrs.define(kw_only=True)
@@ -99,6 +101,7 @@ class Mail:
     boxes: dict[str, Box] = attrs.field(factory=dict)
     subscriptions: set[str] = attrs.field(factory=set)
     delivered: dict[str, tuple[int, int]] = attrs.field(factory=dict)
+    annotations: Annotations = attrs.field(factory=Annotations)
     ids: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1))
     validities: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1))
 
@@ -134,9 +137,10 @@ class Mail:
                 del self.boxes[name]
 
     def totals(self) -> tuple[int, int]:
-        """Sum octets and messages."""
+        """Sum octets, those of annotations among them, and messages."""
+        self.annotations.forget({box.mailbox_id for box in self.boxes.values()})
         messages = [message for box in self.boxes.values() for message in box.messages.values()]
-        return sum(len(message.content) for message in messages), len(messages)
+        return sum(len(message.content) for message in messages) + self.annotations.octets(), len(messages)
 
 
 @implementer(IDeliveryStore, IAccountUpkeep, ISharingStore)
@@ -239,7 +243,30 @@ class MemoryStore:
         """Add a copy of a message, with the flags that the rights cover."""
         copied = self.add(box, message.content, allowed_flags(message.flags, rights), message.date)
         copied.email_id = message.email_id
+        copied.preview = message.preview
         return copied
+
+    def check_growth(self, mail: Mail, limit_octets: int, old: int, new: int) -> None:
+        """Check whether there is room for a message in place of another one; what becomes smaller always fits."""
+        if new > old:
+            self.check_quota(mail, limit_octets, new - old, 0)
+
+    def whole(self, message: AppendMessage) -> bytes:
+        """Give the octets of a message that is not too large."""
+        content = self.octets(message.content)
+        limit = self.settings.message_max_octets
+        if limit and len(content) > limit:
+            raise MailError(Kind.TOO_LARGE, "the message is too long")
+        return content
+
+    def take(self, box: Box, message: AppendMessage, content: bytes) -> int:
+        """Add a message that a client stores; give its UID."""
+        date = int(self.clock()) if message.internal_date is None else message.internal_date
+        if isinstance(message.content, Body):
+            self.bodies.pop(message.content.path, None)
+        added = self.add(box, content, check_flags(message.flags), date)
+        added.email_id = message.email_id or added.email_id
+        return added.uid
 
     def octets(self, content: bytes | Body) -> bytes:
         """Give the octets of a message, reading its file if need be."""
@@ -328,8 +355,8 @@ class MemoryStore:
         return 0
 
 
-@implementer(IMailAccount)
-class MemoryAccount:
+@implementer(IAnnotatedAccount)
+class MemoryAccount(MemoryAnnotating):
     """The mailboxes of one account."""
 
     remembers = True
@@ -458,31 +485,24 @@ class MemoryAccount:
     async def append(self, name: str, messages: Sequence[AppendMessage]) -> Appended:
         """Store messages, all or none."""
         box = self._mail.find(name)
-        contents = [self._store.octets(message.content) for message in messages]
-        limit = self._store.settings.message_max_octets
-        if limit and any(len(content) > limit for content in contents):
-            raise MailError(Kind.TOO_LARGE, "the message is too long")
+        contents = [self._store.whole(message) for message in messages]
         self._store.check_quota(self._mail, self._quota_octets, sum(map(len, contents)), len(contents))
         flags = [check_flags(message.flags) for message in messages]
         self._store.keywords(box, frozenset().union(*flags))
         box.modseq += 1
-        uids = []
-        for message, content, flag_names in zip(messages, contents, flags, strict=True):
-            date = int(self._store.clock()) if message.internal_date is None else message.internal_date
-            added = self._store.add(box, content, flag_names, date)
-            added.email_id = message.email_id or added.email_id
-            uids.append(added.uid)
-            if isinstance(message.content, Body):
-                self._store.bodies.pop(message.content.path, None)
+        uids = [self._store.take(box, message, content) for message, content in zip(messages, contents, strict=True)]
         self._store.told(self._mail, box)
         return Appended(uidvalidity=box.uidvalidity, uids=uids)
 
-    async def begin_body(self, size_octets: int) -> IBodyFile:
+    async def begin_body(self, size_octets: int, replaced_octets: int | None = None) -> IBodyFile:
         """Begin a large message; it lies in memory like all others."""
         limit = self._store.settings.message_max_octets
         if limit and size_octets > limit:
             raise MailError(Kind.TOO_LARGE, "the message is too long")
-        self._store.check_quota(self._mail, self._quota_octets, size_octets, 1)
+        if replaced_octets is None:
+            self._store.check_quota(self._mail, self._quota_octets, size_octets, 1)
+        else:
+            self._store.check_growth(self._mail, self._quota_octets, replaced_octets, size_octets)
         return MemoryBody(self._store.bodies)
 
     async def quota(self) -> Mapping[str, tuple[int, int]]:

@@ -15,8 +15,11 @@ from mailsuite.interfaces import (
     RIGHTS_ENTRIES_MAX,
     WRITING_RIGHTS,
     Account,
+    AnnotationChanges,
+    AnnotationLimits,
     Appended,
     AppendMessage,
+    Depth,
     IGuestAccount,
     IGuestMailbox,
     IMailbox,
@@ -119,6 +122,22 @@ class MemoryGuest(MemoryAccount):
         """Refuse it: how much there is is the owner's own business."""
         raise _not_allowed()
 
+    async def annotations(self, name: str, entries: Sequence[str], depth: Depth) -> Mapping[str, bytes]:
+        """Refuse it: annotations are the owner's own, also those that all readers of a mailbox would see."""
+        del entries, depth
+        self._find(name, Right.LOOKUP)
+        raise _not_allowed()
+
+    async def annotate(self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits) -> Sequence[int]:
+        """Refuse it, as `annotations`."""
+        del values, limits
+        self._find(name, Right.LOOKUP)
+        raise _not_allowed()
+
+    async def annotated(self, since: int | None) -> AnnotationChanges:  # noqa: ARG002 - the interface says so
+        """Refuse it, as `annotations`."""
+        raise _not_allowed()
+
     async def open_mailbox(self, name: str, *, read_only: bool) -> IMailbox:
         """Open a mailbox that the guest may read."""
         box = self._find(name, Right.READ)
@@ -175,13 +194,16 @@ class MemoryGuest(MemoryAccount):
         kept = [attrs.evolve(each, flags=allowed_flags(each.flags, rights)) for each in messages]
         return await super().append(name, kept)
 
-    async def check_append(self, name: str, size_octets: int) -> None:
+    async def check_append(self, name: str, size_octets: int, replaced_octets: int | None = None) -> None:
         """Say, before a message comes, whether it could be appended."""
         self._find(name, Right.INSERT)
         limit = self._store.settings.message_max_octets
         if limit and size_octets > limit:
             raise MailError(Kind.TOO_LARGE, "the message is too long")
-        self._store.check_quota(self._mail, self._quota_octets, size_octets, 1)
+        if replaced_octets is None:
+            self._store.check_quota(self._mail, self._quota_octets, size_octets, 1)
+        else:
+            self._store.check_growth(self._mail, self._quota_octets, replaced_octets, size_octets)
 
 
 @implementer(IGuestMailbox)
@@ -252,3 +274,9 @@ class MemoryGuestMailbox(MemoryMailbox):
         self._ensure(Right.DELETE_MESSAGES, Right.EXPUNGE)
         target, rights = find(self._mail, name, self._guest, Right.INSERT)
         return self._transfer(target, self._some(uids), move=True, rights=rights)
+
+    async def replace(self, uid: int, name: str, message: AppendMessage) -> Appended:
+        """Store a message, with the flags that the guest may set, and remove one of the same owner in its place."""
+        self._ensure(Right.DELETE_MESSAGES, Right.EXPUNGE)
+        _, rights = find(self._mail, name, self._guest, Right.INSERT)
+        return await super().replace(uid, name, attrs.evolve(message, flags=allowed_flags(message.flags, rights)))

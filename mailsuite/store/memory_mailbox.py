@@ -9,6 +9,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import (
     ALL_RIGHTS,
     Appended,
+    AppendMessage,
     Changes,
     Column,
     History,
@@ -21,6 +22,7 @@ from mailsuite.interfaces import (
     right_of_flag,
 )
 from mailsuite.message.mime import parse_parts
+from mailsuite.message.preview import PREVIEW_READ_MAX_OCTETS, make_preview
 from mailsuite.store.flags import check_flags
 
 if TYPE_CHECKING:
@@ -149,6 +151,14 @@ class MemoryMailbox:
         """Find the MIME parts of a message."""
         return parse_parts(self._content(uid))
 
+    async def previews(self, uids: Sequence[int], *, make: bool) -> Mapping[int, bytes]:
+        """Give what messages begin with."""
+        messages = self._some(uids)
+        for message in messages:
+            if make and message.preview is None:
+                message.preview = make_preview(message.content[:PREVIEW_READ_MAX_OCTETS]).encode("utf-8")
+        return {message.uid: message.preview for message in messages if message.preview is not None}
+
     async def store_flags(
         self, uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None
     ) -> tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]:
@@ -226,6 +236,24 @@ class MemoryMailbox:
         uids = transfer(self._store, box, target, messages, move=move, rights=rights)
         self._store.told(self._mail, *changed)
         return Appended(uidvalidity=target.uidvalidity, uids=uids, source_uids=[message.uid for message in messages])
+
+    async def replace(self, uid: int, name: str, message: AppendMessage) -> Appended:
+        """Store a message and remove one in its place."""
+        self._ensure_writable()
+        store, box, target = self._store, self._box, self._mail.find(name)
+        if uid not in box.messages:
+            raise MailError(Kind.EXPUNGED, "the message is gone")
+        content = store.whole(message)
+        store.check_growth(self._mail, self._quota_octets, len(box.messages[uid].content), len(content))
+        store.keywords(target, check_flags(message.flags))
+        changed = [box, target] if box is not target else [box]
+        for each in changed:
+            each.modseq += 1
+        new_uid = store.take(target, message, content)
+        del box.messages[uid]
+        box.expunged[uid] = box.modseq
+        store.told(self._mail, *changed)
+        return Appended(uidvalidity=target.uidvalidity, uids=[new_uid])
 
     async def search_text(
         self, uids: Sequence[int], test: Callable[[Callable[[int, int], bytes], int], bool]

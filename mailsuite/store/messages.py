@@ -25,7 +25,8 @@ from mailsuite.interfaces import (
     right_of_flag,
 )
 from mailsuite.message.mime import parse_parts
-from mailsuite.message.summary import summarize
+from mailsuite.message.preview import PREVIEW_READ_MAX_OCTETS, make_preview
+from mailsuite.message.summary import Summary, summarize
 from mailsuite.store import maildir, statements
 from mailsuite.store.content import (
     find_file,
@@ -260,6 +261,52 @@ def search_text(
     return passed, uids[-1]
 
 
+def previews(
+    index: AccountIndex, mailbox_id: int, uids: Sequence[int], seconds: float, *, make: bool
+) -> tuple[dict[int, bytes], int]:
+    """
+    Give what messages begin with; make and keep what is not known, of at least one message, while there is time.
+
+    Args:
+        uids: ascending, at least one.
+
+    Returns:
+        Previews by UID, and the last UID that was looked at.
+    """
+    row = index.get_row(mailbox_id)
+    found = {message_id & UID_MASK: text for message_id, text in statements.previews(index.connection, row, uids)}
+    missing = [uid for uid in uids if uid not in found] if make else []
+    made: list[tuple[int, bytes]] = []
+    last = uids[-1]
+    ends = time.monotonic() + seconds
+    for message_id, folder, name in statements.files_of(index.connection, row, missing):
+        opened = open_message(index, row, folder, name)
+        if opened is None:
+            continue
+        descriptor, path = opened
+        try:
+            content = index.disk.pread(descriptor, PREVIEW_READ_MAX_OCTETS, 0, path)
+        finally:
+            index.disk.close(descriptor, path)
+        text = make_preview(content).encode("utf-8")
+        made.append((message_id, text))
+        found[message_id & UID_MASK] = text
+        if time.monotonic() > ends:
+            last = message_id & UID_MASK
+            break
+    if made:
+        _keep_previews(index, made)
+    return found, last
+
+
+def _keep_previews(index: AccountIndex, made: Sequence[tuple[int, bytes]]) -> None:
+    # Not worth a MODSEQ, a notice, or waiting for the disk; nor is a full disk a reason not to answer.
+    with contextlib.suppress(OSError, sqlite3.Error):
+        index.database.set_synchronous(Synchronous.NORMAL)
+        with index.database.writing() as connection:
+            statements.save_previews(connection, made)
+
+
 # changing
 
 
@@ -359,44 +406,85 @@ def remove_lines(index: AccountIndex, transaction: Transaction, row: MailboxRow,
 def append(index: AccountIndex, name: str, messages: Sequence[AppendMessage], quota_octets: int) -> Appended:
     """Store messages durably, all or none."""
     found = index.find_row(name)
-    sizes = [
-        message.content.size_octets if isinstance(message.content, Body) else len(message.content)
-        for message in messages
-    ]
-    limit = index.settings.message_max_octets
-    if limit and any(size > limit for size in sizes):
-        raise MailError(Kind.TOO_LARGE, "the message is too long")
+    sizes = [_size(index, message) for message in messages]
     index.check_quota(quota_octets, sum(sizes), len(sizes))
-    flags = [check_flags(message.flags) for message in messages]
-    summaries = [
-        summarize(message.content)
-        if isinstance(message.content, bytes)
-        else summarize_file(index.disk, message.content.path)
-        for message in messages
-    ]
-    now = int(index.place.clock())
+    summaries = [_summary(index, message) for message in messages]
     with index.writing(durable=True) as transaction:
         row = transaction.changing(found.mailbox_id)
-        added = [
-            stage_message(
-                index,
-                transaction,
-                row,
-                message.content,
-                summary,
-                token=stored_token(index.place.clock()),
-                flags=index.flags_number(transaction, row, flag_names),
-                date=now if message.internal_date is None else message.internal_date,
-                link=True,
-                original_id=message.email_id,
-            )
-            for message, summary, flag_names in zip(messages, summaries, flags, strict=True)
-        ]
-        statements.add_messages(transaction.connection, row, added)
-        for message in messages:
-            if isinstance(message.content, Body):
-                transaction.promise(message.content.path)
-    return Appended(uidvalidity=row.uidvalidity, uids=[new.uid for new in added])
+        uids = _add(index, transaction, row, messages, summaries)
+    return Appended(uidvalidity=row.uidvalidity, uids=uids)
+
+
+def _size(index: AccountIndex, message: AppendMessage) -> int:
+    content = message.content
+    size = content.size_octets if isinstance(content, Body) else len(content)
+    limit = index.settings.message_max_octets
+    if limit and size > limit:
+        raise MailError(Kind.TOO_LARGE, "the message is too long")
+    return size
+
+
+def _summary(index: AccountIndex, message: AppendMessage) -> Summary:
+    """Look at a message before the transaction begins; its flags are looked at as well."""
+    check_flags(message.flags)
+    content = message.content
+    return summarize(content) if isinstance(content, bytes) else summarize_file(index.disk, content.path)
+
+
+def _add(
+    index: AccountIndex,
+    transaction: Transaction,
+    row: MailboxRow,
+    messages: Sequence[AppendMessage],
+    summaries: Sequence[Summary],
+) -> list[int]:
+    """Stage messages and add them to the index; give their UIDs."""
+    now = int(index.place.clock())
+    added = [
+        stage_message(
+            index,
+            transaction,
+            row,
+            message.content,
+            summary,
+            token=stored_token(index.place.clock()),
+            flags=index.flags_number(transaction, row, check_flags(message.flags)),
+            date=now if message.internal_date is None else message.internal_date,
+            link=True,
+            original_id=message.email_id,
+        )
+        for message, summary in zip(messages, summaries, strict=True)
+    ]
+    statements.add_messages(transaction.connection, row, added)
+    for message in messages:
+        if isinstance(message.content, Body):
+            transaction.promise(message.content.path)
+    return [new.uid for new in added]
+
+
+def check_growth(index: AccountIndex, quota_octets: int, old: int, new: int) -> None:
+    """Check whether there is room for a message in place of another one; what becomes smaller always fits."""
+    if new > old:
+        index.check_quota(quota_octets, new - old, 0)
+
+
+def replace(
+    index: AccountIndex, mailbox_id: int, uid: int, name: str, message: AppendMessage, quota_octets: int
+) -> Appended:
+    """Store a message and remove another one, in one durable transaction."""
+    source = index.get_row(mailbox_id)
+    found = index.find_row(name)
+    lines = statements.whole_rows(index.connection, source, [uid])
+    if not lines:
+        raise _expunged()
+    check_growth(index, quota_octets, lines[0][3], _size(index, message))
+    summary = _summary(index, message)
+    with index.writing(durable=True) as transaction:
+        source = transaction.changing(mailbox_id)
+        target = transaction.changing(found.mailbox_id)
+        uids = _add(index, transaction, target, [message], [summary])
+        remove_lines(index, transaction, source, lines)
+    return Appended(uidvalidity=target.uidvalidity, uids=uids)
 
 
 def copy(

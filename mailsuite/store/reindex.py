@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from mailsuite.durable import Disk
-from mailsuite.store import maildir, rights, statements
+from mailsuite.store import annotations, maildir, rights, statements
 from mailsuite.store.carry import ENDINGS, Previous, attach, check_integrity, detach, lay_aside
 from mailsuite.store.flags import FlagSets
 from mailsuite.store.index import REBUILDING, SPECIAL_NAMES, AccountIndex, Place, Transaction, UnfinishedIndexError
@@ -76,6 +76,7 @@ def rebuild(
             place.disk.sync_folder(home.path)
         rights.note_shares(index)
         rights.write_all(index)
+        annotations.write_all(index)
     except BaseException:
         index.database.close()
         throw_away(home, place.disk)
@@ -137,8 +138,14 @@ def _begin(index: AccountIndex, previous: Previous | None, states: dict[str, dic
         )
         # New mailboxes must not get the id of one that is still to come.
         transaction.connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('mailbox', ?)", (ids,))
+        # Microseconds grow faster than anybody annotates.
+        last = previous.last_annotation() if previous else int(index.place.clock() * 1_000_000) % _FAR
+        statements.begin_annotations(transaction.connection, last)
         if previous is not None:
             previous.carry_account()
+            annotations.carry(transaction, index, None, annotations.ACCOUNT)
+        else:
+            annotations.restore(transaction, index, None)
     index.flags = FlagSets(statements.keyword_sets(index.connection))
 
 
@@ -231,6 +238,7 @@ def _restore_mailbox(
         if not state:
             special = SPECIAL_NAMES.get(name, "")
             row = index.make_mailbox(transaction, name, special)
+            annotations.restore(transaction, index, row)
         else:
             special = dict(_state_lines(index, name)).get("special", "")
             mailbox_id = statements.add_mailbox(
@@ -250,12 +258,14 @@ def _restore_mailbox(
             if previous is not None and old is not None:
                 previous.carry_mailbox(row, old)
                 rights.carry(transaction, row.mailbox_id, old.mailbox_id)
+                annotations.carry(transaction, index, row, old.mailbox_id)
                 index.make_folder(row)
                 index.reserve(row, 0)
                 return row
             index.make_folder(row)
             index.reserve(row, 0)
             rights.restore(transaction, index, row)
+            annotations.restore(transaction, index, row)
         # Microseconds grow faster than any mailbox changes.
         row.modseq = max(row.modseq, int(index.place.clock() * 1_000_000) % _FAR)
         statements.forget_expunged(transaction.connection, row.mailbox_id, row.modseq)

@@ -13,16 +13,19 @@ from zope.interface import implementer
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import (
     Account,
+    AnnotationChanges,
+    AnnotationLimits,
     Appended,
     AppendMessage,
     Body,
     Changes,
     Column,
+    Depth,
     History,
+    IAnnotatedAccount,
     IBodyFile,
     IChangeBus,
     ICountsMailboxes,
-    IMailAccount,
     IMailbox,
     IRemovingMailbox,
     IWatchableMailbox,
@@ -33,7 +36,7 @@ from mailsuite.interfaces import (
     SpecialUse,
     StoreMode,
 )
-from mailsuite.store import mailboxes, messages
+from mailsuite.store import annotations, mailboxes, messages
 from mailsuite.store.index import AccountIndex
 from mailsuite.store.watch import Watch
 
@@ -46,7 +49,7 @@ SEARCH_BATCH = 64
 SEARCH_TURN_SECONDS = 0.05  # then the lane serves others; how long one message takes is up to who sent it
 
 
-@implementer(IMailAccount, ICountsMailboxes)
+@implementer(IAnnotatedAccount, ICountsMailboxes)
 class AccountSession:
     """The mailboxes of one account."""
 
@@ -98,12 +101,16 @@ class AccountSession:
         quota = self._account.quota_octets
         return self._run(lambda index: messages.append(index, name, messages_, quota))
 
-    async def begin_body(self, size_octets: int) -> IBodyFile:
+    async def begin_body(self, size_octets: int, replaced_octets: int | None = None) -> IBodyFile:
         """Open a file for a large message."""
         limit = self._store.settings.message_max_octets
         if limit and size_octets > limit:
             raise MailError(Kind.TOO_LARGE, "the message is too long")
-        await self._run(lambda index: index.check_quota(self._account.quota_octets, size_octets, 1))
+        quota = self._account.quota_octets
+        if replaced_octets is None:
+            await self._run(lambda index: index.check_quota(quota, size_octets, 1))
+        else:
+            await self._run(lambda index: messages.check_growth(index, quota, replaced_octets, size_octets))
         body = BodyFile(self._store, self._account, f"{self._store.uploads}/{secrets.token_hex(12)}")
         await body.open()
         return body
@@ -111,6 +118,26 @@ class AccountSession:
     def quota(self) -> Awaitable[Mapping[str, tuple[int, int]]]:
         """Tell use and limit."""
         return self._run(lambda index: mailboxes.quota(index, self._account.quota_octets))
+
+    @property
+    def _reader(self) -> int:
+        """The account whose private annotations are meant."""
+        return self.account_id
+
+    def annotations(self, name: str, entries: Sequence[str], depth: Depth) -> Awaitable[Mapping[str, bytes]]:
+        """Give entries that have a value."""
+        return self._run(lambda index: annotations.read(index, name, self._reader, entries, depth))
+
+    def annotate(
+        self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits
+    ) -> Awaitable[Sequence[int]]:
+        """Set and remove entries."""
+        quota = self._account.quota_octets
+        return self._run(lambda index: annotations.change(index, name, self._reader, values, limits, quota))
+
+    def annotated(self, since: int | None) -> Awaitable[AnnotationChanges]:
+        """Say which annotations were changed."""
+        return self._run(lambda index: annotations.changed(index, self._reader, since))
 
     def logout(self) -> None:
         """Nothing is kept for the session."""
@@ -160,6 +187,18 @@ class MailboxSession:
         """Find the MIME parts of a message."""
         return self._run(lambda index: messages.parts(index, self.mailbox_id, uid))
 
+    async def previews(self, uids: Sequence[int], *, make: bool) -> Mapping[int, bytes]:
+        """Give what messages begin with; those to be made some at a time, so that the lane serves others in between."""
+        found: dict[int, bytes] = {}
+        waiting = sorted(uids)
+        start = 0
+        while start < len(waiting):
+            batch = waiting[start : start + SEARCH_BATCH] if make else waiting
+            some, last = await self._run(partial(_previews, self.mailbox_id, batch, make))
+            found |= some
+            start = bisect_right(waiting, last)
+        return found
+
     async def store_flags(
         self, uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None
     ) -> tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]:
@@ -189,6 +228,12 @@ class MailboxSession:
         """Move to another mailbox."""
         self._ensure_writable()
         return await self._run(lambda index: messages.move(index, self.mailbox_id, uids, name))
+
+    async def replace(self, uid: int, name: str, message: AppendMessage) -> Appended:
+        """Store a message and remove one in its place."""
+        self._ensure_writable()
+        quota = self._account.quota_octets
+        return await self._run(lambda index: messages.replace(index, self.mailbox_id, uid, name, message, quota))
 
     async def search_text(
         self, uids: Sequence[int], test: Callable[[Callable[[int, int], bytes], int], bool]
@@ -230,6 +275,15 @@ def _search(
     index: AccountIndex,
 ) -> tuple[list[int], int]:
     return messages.search_text(index, mailbox_id, uids, test, SEARCH_TURN_SECONDS)
+
+
+def _previews(
+    mailbox_id: int,
+    uids: Sequence[int],
+    make: bool,  # noqa: FBT001 - bound by functools.partial
+    index: AccountIndex,
+) -> tuple[dict[int, bytes], int]:
+    return messages.previews(index, mailbox_id, uids, SEARCH_TURN_SECONDS, make=make)
 
 
 @implementer(IBodyFile)

@@ -214,12 +214,14 @@ def remove_mailbox(connection: Connection, row: MailboxRow, *, keep_name: bool) 
         " WHERE id BETWEEN ? AND ? AND token GLOB 'D.*'",
         (row.mailbox_id, row.modseq, *span),
     )
-    for table in ("state", "file", "message", "header"):
+    for table in ("state", "file", "message", "header", "preview"):
         connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", span)  # noqa: S608 - our own names
     connection.execute("DELETE FROM keyword WHERE mailbox = ?", (row.mailbox_id,))
     connection.execute("DELETE FROM forgotten WHERE mailbox = ?", (row.mailbox_id,))
     connection.execute("DELETE FROM acl WHERE mailbox = ?", (row.mailbox_id,))
     connection.execute("DELETE FROM acl_unwritten WHERE mailbox = ?", (row.mailbox_id,))
+    connection.execute("DELETE FROM annotation WHERE mailbox = ?", (row.mailbox_id,))
+    connection.execute("DELETE FROM annotation_unwritten WHERE mailbox = ?", (row.mailbox_id,))
     connection.execute("DELETE FROM mailbox WHERE id = ?", (row.mailbox_id,))
     if keep_name:
         connection.execute(
@@ -243,9 +245,49 @@ def subscribe(connection: Connection, name: str, *, subscribed: bool) -> None:
 
 
 def totals(connection: Connection) -> tuple[int, int]:
-    """Sum octets and messages of the account."""
-    row = connection.execute("SELECT COALESCE(SUM(octets), 0), COALESCE(SUM(messages), 0) FROM mailbox").fetchone()
+    """Sum octets, those of annotations among them, and messages of the account."""
+    row = connection.execute(
+        "SELECT COALESCE(SUM(octets), 0) + (SELECT COALESCE(SUM(size), 0) FROM annotation),"
+        " COALESCE(SUM(messages), 0) FROM mailbox"
+    ).fetchone()
     return int(row[0]), int(row[1])
+
+
+# annotations
+
+
+def set_annotation(connection: Connection, mailbox_id: int, reader: int, entry: str, value: bytes | None) -> int:
+    """Set an annotation, or note that it is removed; return the number of the change."""
+    cursor = connection.execute(
+        "INSERT OR REPLACE INTO annotation (mailbox, reader, entry, value, size) VALUES (?, ?, ?, ?, ?)",
+        (mailbox_id, reader, entry, value, len(value or b"")),
+    )
+    return cursor.lastrowid or 0
+
+
+def last_annotation(connection: Connection) -> int:
+    """Give the number of the last change of an annotation."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'annotation'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def begin_annotations(connection: Connection, last: int) -> None:
+    """Let the changes of annotations in an empty index have higher numbers."""
+    connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('annotation', ?)", (last,))
+
+
+def count_annotations(connection: Connection) -> int:
+    """Count the annotations of the account."""
+    return int(connection.execute("SELECT COUNT(*) FROM annotation WHERE value IS NOT NULL").fetchone()[0])
+
+
+def forget_removed_annotations(connection: Connection, kept: int) -> None:
+    """Forget removals, but for the last ones."""
+    connection.execute(
+        "DELETE FROM annotation WHERE value IS NULL AND change <="
+        " (SELECT change FROM annotation WHERE value IS NULL ORDER BY change DESC LIMIT 1 OFFSET ?)",
+        (kept,),
+    )
 
 
 # messages
@@ -281,6 +323,7 @@ def copy_message(connection: Connection, source_id: int, target_id: int, saved: 
         (target_id, saved, source_id),
     )
     connection.execute("INSERT INTO header SELECT ?, octets FROM header WHERE id = ?", (target_id, source_id))
+    connection.execute("INSERT INTO preview SELECT ?, text FROM preview WHERE id = ?", (target_id, source_id))
 
 
 def add_copy(connection: Connection, row: MailboxRow, uid: int, flags: int, place: tuple[str, str, str, int]) -> None:
@@ -303,7 +346,7 @@ def remove_messages(
         forget: the token may come again.
     """
     ids = [(message_id,) for message_id, _, _, _ in gone]
-    for table in ("state", "file", "message", "header"):
+    for table in ("state", "file", "message", "header", "preview"):
         connection.executemany(f"DELETE FROM {table} WHERE id = ?", ids)  # noqa: S608 - our own names
     connection.executemany(
         "INSERT OR REPLACE INTO expunged VALUES (?, ?, ?, ?)",
@@ -311,6 +354,22 @@ def remove_messages(
     )
     for _, _, flags, size in gone:
         row.count(flags, size, -1)
+
+
+def previews(connection: Connection, row: MailboxRow, uids: Sequence[int]) -> list[tuple[int, bytes]]:
+    """List ids and previews of messages that have one."""
+    found: list[tuple[int, bytes]] = select_among(  # type: ignore[assignment]  # the columns of the statement
+        connection, "SELECT id, text FROM preview WHERE id {where} ORDER BY id", row, uids
+    )
+    return found
+
+
+def save_previews(connection: Connection, made: Iterable[tuple[int, bytes]]) -> None:
+    """Keep previews of messages that are still there."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO preview SELECT id, ?2 FROM message WHERE id = ?1",
+        made,
+    )
 
 
 def set_flags(connection: Connection, row: MailboxRow, changed: Iterable[tuple[int, int]]) -> None:

@@ -186,7 +186,7 @@ def test_purposes_names_and_limits_of_what_a_guest_makes(bench):
     assert refused(bench, lambda: guest(bench).check_append("INBOX", 100_001)) is Kind.TOO_LARGE
 
 
-READERS = {"history", "fetch", "read", "read_many", "parts", "search_text", "close", "watch"}
+READERS = {"history", "fetch", "read", "read_many", "parts", "previews", "search_text", "close", "watch"}
 """Methods that a guest's mailbox has from an owner's: they only look, so that the right to read is enough."""
 HARMLESS = {"begin_body", "logout"}
 

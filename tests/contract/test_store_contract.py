@@ -594,6 +594,77 @@ def test_move_into_the_same_mailbox_gives_a_new_uid(bench):
     assert bench.contents() == [TWO, ONE]
 
 
+def test_previews_are_kept_when_somebody_has_asked(bench):
+    bench.append(b"Subject: a\r\n\r\nfirst words\r\n", b"Subject: b\r\n\r\n", TWO)
+    box = bench.mailbox()
+    before = bench.go(box.snapshot()).highest_modseq
+    assert bench.go(box.previews([1, 2], make=False)) == {}
+    assert bench.go(box.previews([1, 2, 9], make=True)) == {1: b"first words", 2: b""}
+    assert bench.go(box.previews([3, 2, 1], make=False)) == {1: b"first words", 2: b""}
+    assert bench.go(box.snapshot()).highest_modseq == before
+    bench.reopen()
+    box = bench.mailbox()
+    assert bench.go(box.previews([1, 2, 3], make=False)) == {1: b"first words", 2: b""}
+    bench.go(box.copy_to([1], "Archive"))
+    bench.go(box.move_to([1], "Sent"))
+    for name in ("Archive", "Sent"):
+        assert bench.go(bench.mailbox(name).previews([1], make=False)) == {1: b"first words"}
+    assert bench.go(box.previews([1], make=True)) == {}
+    bench.go(box.store_flags([2], StoreMode.ADD, frozenset({DELETED}), None))
+    bench.go(box.expunge(None))
+    assert bench.go(box.previews([1, 2], make=False)) == {}
+    assert bench.go(box.previews([], make=True)) == {}
+
+
+@pytest.mark.parametrize("name", ["INBOX", "Drafts"])
+def test_a_message_comes_in_place_of_another_one(bench, name):
+    bench.append(ONE, TWO, flags=[SEEN])
+    box, goal = bench.mailbox(), bench.mailbox(name)
+    before, there = (bench.go(each.snapshot()).highest_modseq for each in (box, goal))
+    (old,) = bench.go(box.fetch([1], [Column.EMAIL_ID]))
+    message = AppendMessage(content=b"new", flags=frozenset({"$draft"}), internal_date=99)
+    uid = 3 if name == "INBOX" else 1
+    appended = bench.go(box.replace(1, name, message))
+    assert (list(appended.uids), appended.uidvalidity) == ([uid], bench.go(goal.snapshot()).uidvalidity)
+    assert list(bench.go(box.changes(before)).expunged) == [1]
+    assert list(bench.go(goal.changes(there)).added) == [uid]
+    ((_, flags, date, email_id),) = bench.go(goal.fetch([uid], [Column.FLAGS, Column.INTERNAL_DATE, Column.EMAIL_ID]))
+    assert (flags, date) == ({"$draft"}, 99)
+    assert email_id != old[1]
+    bench.reopen()
+    assert bench.contents() == ([TWO, b"new"] if name == "INBOX" else [TWO])
+    assert bench.go(bench.account().status("INBOX")).messages == len(bench.contents())
+
+
+def test_a_message_that_cannot_come_leaves_the_other_one(bench):
+    bench.append(ONE)
+    box = bench.mailbox()
+    message = AppendMessage(content=TWO)
+    before = bench.go(box.snapshot()).highest_modseq
+    assert refused(bench, lambda: box.replace(1, "none", message)) is Kind.NOT_FOUND
+    assert refused(bench, lambda: box.replace(2, "INBOX", message)) is Kind.EXPUNGED
+    assert refused(bench, lambda: bench.mailbox(read_only=True).replace(1, "INBOX", message)) is Kind.DENIED
+    assert refused(bench, lambda: box.replace(1, "INBOX", AppendMessage(content=bytes(100_001)))) is Kind.TOO_LARGE
+    assert bench.go(box.snapshot()).highest_modseq == before
+    assert bench.contents() == [ONE]
+
+
+def test_only_what_a_message_needs_beyond_the_one_it_replaces_counts(bench):
+    bench.append(b"x" * 60)
+    box = bench.mailbox(quota=100)
+    account = bench.account(quota=100)
+    assert refused(bench, lambda: account.begin_body(90)) is Kind.OVER_QUOTA
+    body = bench.go(account.begin_body(90, 60))
+    bench.go(body.write(b"y" * 90))
+    content = bench.go(body.finish())
+    assert refused(bench, lambda: account.begin_body(101, 60)) is Kind.OVER_QUOTA
+    assert refused(bench, lambda: box.replace(1, "INBOX", AppendMessage(content=b"z" * 101))) is Kind.OVER_QUOTA
+    assert list(bench.go(box.replace(1, "INBOX", AppendMessage(content=content))).uids) == [2]
+    assert bench.contents() == [b"y" * 90]
+    smaller = bench.mailbox(quota=10)  # the account has more than it may have
+    assert list(bench.go(smaller.replace(2, "INBOX", AppendMessage(content=b"z" * 80))).uids) == [3]
+
+
 # counting
 
 

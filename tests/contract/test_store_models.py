@@ -12,12 +12,15 @@ from twisted.python.failure import Failure
 
 from mailsuite.durable import Disk, InlineLane
 from mailsuite.errors import MailError
-from mailsuite.interfaces import Account, AppendMessage, LocalDelivery, StoreMode
+from mailsuite.interfaces import Account, AnnotationLimits, AppendMessage, Depth, LocalDelivery, StoreMode
 from mailsuite.store import MemoryStore, StorageSettings, open_store
 
 ACCOUNT = Account(account_id=1, email="alice@example.com")
 NAMES = st.sampled_from(["INBOX", "Trash", "a", "a/b", "a/b/c", "b.c", "inbox/x", "ü"])
 FLAGS = st.frozensets(st.sampled_from(["\\Seen", "\\Deleted", "\\Flagged", "work", "WORK", "$home"]), max_size=3)
+ENTRIES = st.sampled_from(["/private/a", "/PRIVATE/a", "/private/a/b", "/shared/a", "/private/specialuse"])
+VALUES = st.none() | st.sampled_from([b"", b"x", b"\\Junk", b"\\trash \\Sent"])
+LIMITS = AnnotationLimits(per_mailbox=2, per_account=4)
 UIDS = st.lists(st.integers(1, 12), max_size=4, unique=True)
 CONTENT = st.sampled_from([b"Subject: x\r\n\r\nshort\r\n", b"To: a@b\r\n\r\n" + b"long line " * 20 + b"\r\n", b""])
 
@@ -91,6 +94,12 @@ class Stores(RuleBasedStateMachine):
     def subscribe(self, name, subscribed):
         self.same(lambda store: store.account(ACCOUNT).subscribe(name, subscribed))
 
+    @rule(name=NAMES | st.just(""), values=st.dictionaries(ENTRIES, VALUES, min_size=1, max_size=3))
+    def annotate(self, name, values):
+        values = dict({entry.lower(): (entry, value) for entry, value in values.items()}.values())
+        first, second = self.both(lambda store: store.account(ACCOUNT).annotate(name, values, LIMITS))
+        assert first == second or len(first) == len(second)
+
     @rule(name=NAMES, contents=st.lists(CONTENT, min_size=1, max_size=3), flags=FLAGS)
     def append(self, name, contents, flags):
         messages = [AppendMessage(content=content, flags=flags) for content in contents]
@@ -134,6 +143,17 @@ class Stores(RuleBasedStateMachine):
         first, second = self.on(name, lambda box: (box.move_to if move else box.copy_to)(uids, goal))
         assert getattr(first, "uids", first) == getattr(second, "uids", second)
 
+    @rule(name=NAMES, uid=st.integers(1, 12), goal=NAMES, content=CONTENT, flags=FLAGS)
+    def replace(self, name, uid, goal, content, flags):
+        message = AppendMessage(content=content, flags=flags)
+        first, second = self.on(name, lambda box: box.replace(uid, goal, message))
+        assert getattr(first, "uids", first) == getattr(second, "uids", second)
+
+    @rule(name=NAMES, uids=UIDS, make=st.booleans())
+    def previews(self, name, uids, make):
+        first, second = self.on(name, lambda box: box.previews(uids, make=make))
+        assert first == second
+
     @rule()
     def reopen(self):
         self.disk.stop()
@@ -168,9 +188,11 @@ class Stores(RuleBasedStateMachine):
                         [tuple(change) for change in changes.flags],
                         [list(changes.added), list(changes.expunged)],
                         list(await box.read_many(snapshot.uids, 10**9)),
+                        await account.annotations(entry.name, ["/private", "/shared"], Depth.ALL),
                     ]
                 shown.append(line)
-            return shown, await account.quota()
+            changes = [(change.mailbox, change.entry) for change in (await account.annotated(0)).changes]
+            return shown, changes, await account.annotations("", ["/private"], Depth.ALL), await account.quota()
 
         return outcome(work())
 

@@ -81,6 +81,22 @@ def move(store):
     go(box.move_to([1, 2], "Trash"))
 
 
+def replace(store):
+    box = go(store.account(ALICE).open_mailbox("INBOX", read_only=False))
+    go(box.replace(1, "INBOX", AppendMessage(content=NEW[0])))
+
+
+def replace_elsewhere(store):
+    async def work():
+        account = store.account(ALICE)
+        body = await account.begin_body(100)
+        await body.write(NEW[0])
+        box = await account.open_mailbox("INBOX", read_only=False)
+        await box.replace(1, "Trash", AppendMessage(content=await body.finish()))
+
+    go(work())
+
+
 def expunge(store):
     box = go(store.account(ALICE).open_mailbox("INBOX", read_only=False))
     go(box.expunge(None))
@@ -144,6 +160,8 @@ CHANGES = {
     deliver: {"INBOX": sorted(OLD + NEW), "Trash": []},
     copy: {"INBOX": sorted(OLD), "Trash": sorted(OLD[:2])},
     move: {"INBOX": sorted(OLD[2:]), "Trash": sorted(OLD[:2])},
+    replace: {"INBOX": sorted(OLD[1:] + NEW[:1]), "Trash": []},
+    replace_elsewhere: {"INBOX": sorted(OLD[1:]), "Trash": NEW[:1]},
     expunge: {"INBOX": sorted(OLD[2:]), "Trash": []},
     rename: {"INBOX": sorted(OLD), "a": [], "a/b": []},
     rename_inbox: {"INBOX": [], "Trash": [], "old mail": sorted(OLD)},
@@ -340,6 +358,8 @@ def test_a_full_disk_does_not_stop_reading(tmp_path):
     box = go(store.account(ALICE).open_mailbox("INBOX", read_only=False))
     assert list(go(box.snapshot()).uids) == [1, 2, 3]
     assert sorted(content for _, content in go(box.read_many([1, 2, 3], 10**6))) == sorted(OLD)
+    assert go(box.previews([1], make=True)) == {1: b"body"}
+    assert go(box.previews([1], make=False)) == {}
     assert go(store.account(ALICE).status("INBOX")).messages == 3
     disk.heal()
     assert go(store.account(ALICE).status("INBOX")).messages == 4

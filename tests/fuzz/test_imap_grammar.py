@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailsuite.errors import ProtocolError
-from mailsuite.imap.parser import parse_append, parse_append_part, parse_command
+from mailsuite.imap.append_grammar import Announced, brings_message, parse_append, parse_append_rest
+from mailsuite.imap.parser import parse_command
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import (
@@ -25,7 +26,10 @@ FRAGMENTS = [
     b"{3+}\r\n", b"~{2+}\r\n", b"{70000+}\r\n", b"{99999999999999999999}\r\n", b"{-1}\r\n", b"\r\n", b"\n", b"\r",
     b"\0", b"\xff", b"BODY.PEEK[", b"HEADER.FIELDS (", b"]", b"<0.5>", b"+FLAGS ", b"(\\Seen)", b"OR ", b"NOT ",
     b"CHARSET UTF-8 ", b"SINCE 1-Jan-2020", b"&AOk-", b"&", b"RETURN (", b"(USE (\\Sent))", b"\\Recent", b"NIL",
-    b"MIN ", b"ALL ", b"SAVE ", b"$", b"SORT ", b"(REVERSE DATE) ", b"THREAD ", b"REFERENCES ",
+    b"REPLACE 1 ", b"CATENATE (", b"TEXT ", b"URL ", b"UTF8 (", b"/x/;UID=1 ",
+    b"MIN ", b"ALL ", b"SAVE ", b"$", b"GETMETADATA ", b"SETMETADATA ",
+    b"(/private/a ", b"/shared/b", b"(DEPTH 1) ", b"MAXSIZE 5", b"METADATA (",
+    b"SORT ", b"(REVERSE DATE) ", b"THREAD ", b"REFERENCES ",
 ]  # fmt: skip
 
 streams = st.one_of(
@@ -43,17 +47,20 @@ def check_refusal(error):
 def consume(assembler, *, accept):
     """Act as the server does, and give the events."""
     tag = b""
+    after = Announced.NOTHING
     events = []
     while (event := assembler.next_event()) is not None:
         events.append(event)
         try:
             if isinstance(event, CommandReceived):
-                parse_command(event.pieces)
+                (parse_append if brings_message(event.pieces[0]) else parse_command)(event.pieces)
             elif isinstance(event, BeginMessageLiteral):
                 if event.further:
-                    parse_append_part(event.head, tag)
+                    stretch = parse_append_rest(event.head, tag, after)
                 else:
-                    tag = parse_append(event.head).tag
+                    command, stretch = parse_append(event.head)
+                    tag = command.tag
+                after = stretch.announced
                 if accept:
                     assembler.accept_message()
                 elif not assembler.refuse_message():

@@ -16,6 +16,7 @@ from mailsuite.imap.verbs import (
     listing,
     login,
     mailbox,
+    metadata,
     notify,
     quota,
     search,
@@ -37,6 +38,7 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Authenticate: login.authenticate,
     commands.Login: login.log_in,
     commands.Enable: any_state.enable,
+    commands.Unauthenticate: login.unauthenticate,
     commands.Select: select.select,
     commands.Examine: select.examine,
     commands.Create: mailbox.create,
@@ -51,6 +53,8 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Compress: compress.compress,
     commands.GetQuota: quota.get_quota,
     commands.GetQuotaRoot: quota.get_quota_root,
+    commands.GetMetadata: metadata.get_metadata,
+    commands.SetMetadata: metadata.set_metadata,
     commands.Notify: notify.notify,
     commands.Idle: idle.idle,
     commands.Check: any_state.check,
@@ -70,6 +74,6 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     acl_commands.ListRights: acl.list_rights,
     acl_commands.MyRights: acl.my_rights,
 }
-"""All but APPEND, which begins before its command is complete: see `mailsuite.imap.verbs.append`."""
+"""All but APPEND and REPLACE, which begin before they are complete: see `mailsuite.imap.verbs.append`."""
 
 __all__ = ["VERBS", "Verb"]

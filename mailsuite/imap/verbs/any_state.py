@@ -4,7 +4,7 @@ import itertools
 
 from mailsuite import __version__
 from mailsuite.imap import commands, responses
-from mailsuite.imap.capabilities import CONDSTORE, QRESYNC, REV2, UIDONLY, UTF8_ACCEPT, is_off
+from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, REV2, UIDONLY, UTF8_ACCEPT, is_off
 from mailsuite.imap.session import Reply, Session, State
 from mailsuite.interfaces import IRightsAccount
 
@@ -50,6 +50,9 @@ async def id_(session: Session, command: commands.Id) -> Reply:
 async def enable(session: Session, command: commands.Enable) -> Reply:
     """ENABLE (RFC 5161 section 3.1); what is unknown, or switched off, is passed over."""
     wanted = {capability for capability in command.capabilities if not is_off(capability, session.off)}
+    if METADATA in wanted and session.annotated is not None:
+        await session.watch_annotations()  # it alone can fail, and then nothing is enabled
+        session.enabled.add(METADATA)
     if wanted & {CONDSTORE, QRESYNC} and session.avatar.remembers:
         session.use_modseq(command.tag)
         session.enabled |= wanted & {QRESYNC}  # RFC 7162 section 3.2.3

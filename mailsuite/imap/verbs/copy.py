@@ -2,6 +2,7 @@
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
+from mailsuite.imap.progress import telling
 from mailsuite.imap.session import Reply, Session
 from mailsuite.interfaces import Appended
 
@@ -22,7 +23,8 @@ async def copy(session: Session, command: commands.Copy) -> Reply:
     if not uids:
         return Reply("no such messages; nothing copied")
     try:
-        appended = await selected.mailbox.copy_to(uids, command.mailbox)
+        with telling(session, command.tag):
+            appended = await selected.mailbox.copy_to(uids, command.mailbox)
     except MailError as error:
         if error.kind is Kind.NOT_FOUND:
             return NO_MAILBOX
@@ -41,7 +43,8 @@ async def move(session: Session, command: commands.Move) -> Reply:
     if not uids:
         return Reply("no such messages; nothing moved")
     try:
-        appended, changes = await selected.changing(selected.mailbox.move_to(uids, command.mailbox))
+        with telling(session, command.tag):
+            appended, changes = await selected.changing(selected.mailbox.move_to(uids, command.mailbox))
     except MailError as error:
         if error.kind is Kind.NOT_FOUND:
             return NO_MAILBOX

@@ -20,13 +20,18 @@ from mailsuite.interfaces import History, StoreMode
 
 CHUNK_MESSAGES = 1000
 BODY_CHUNK_MESSAGES = 200
+PREVIEW_CHUNK_MESSAGES = 50  # RFC 8970 section 4.2
 HEADER_CHUNK_MESSAGES = 64  # the header fields that the index keeps of one message may be a mebibyte
 LINES_AT_ONCE = 10  # long ones may stand in each place
 WRITE_OCTETS = 64 * 1024
 
 
 async def fetch(session: Session, command: commands.Fetch) -> Reply:
-    """FETCH (RFC 3501 section 6.4.5), also of what changed since a MODSEQ (RFC 7162 section 3.1.4.1)."""
+    """
+    FETCH (RFC 3501 section 6.4.5), also of what changed since a MODSEQ, and of one page of what was named.
+
+    RFC 7162 section 3.1.4.1, RFC 9394 section 3.3.
+    """
     selected = session.mailbox
     if command.vanished and not command.uid:
         raise BadCommandError("VANISHED is for UID FETCH", tag=command.tag)  # RFC 7162 section 3.2.6
@@ -41,7 +46,7 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
     if command.changed_since is not None:
         uids = await _tell_changed(session, command, plan, command.changed_since)
     else:
-        uids = selected.view.resolve(command.messages, uid=command.uid)
+        uids = _named(session, command)
     if plan.from_view:
         await _write_from_view(session, plan, uids)
         return Reply("FETCH completed")
@@ -55,6 +60,12 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
         # RFC 5530 section 3: some of it is not there, since somebody else expunged it.
         return Reply("some of the messages are expunged", code=responses.EXPUNGEISSUED)
     return Reply("FETCH completed")
+
+
+def _named(session: Session, command: commands.Fetch) -> "array[int]":
+    """Give the UIDs of the messages that a client named, or of one page of them."""
+    uids = session.mailbox.view.resolve(command.messages, uid=command.uid)
+    return uids if command.page is None else array("I", command.page.of(uids))
 
 
 async def write_messages(session: Session, items: FetchItems, uids: Sequence[int]) -> None:
@@ -73,6 +84,8 @@ async def _tell_changed(session: Session, command: commands.Fetch, plan: Plan, s
     if command.vanished:
         await write_vanished(session, history, command.messages.resolve(selected.view.uidnext - 1))
     named = selected.view.positions(command.messages, uid=command.uid)
+    if command.page is not None:  # RFC 9394 section 3.4: first the page, then what changed of it
+        named = list(command.page.of_ranges(named))
     uids = array("I")
     if plan.from_history:
         await write_changed(session, plan, named, history)
@@ -150,13 +163,17 @@ class _Fetching:
         session = self._session
         mailbox = session.mailbox.mailbox
         length = BODY_CHUNK_MESSAGES if self._items.sections else CHUNK_MESSAGES
-        chunks = list(_chunks(uids, HEADER_CHUNK_MESSAGES if self._plan.header_at else length))
+        if self._plan.header_at or self._plan.makes_previews:
+            length = HEADER_CHUNK_MESSAGES if self._plan.header_at else PREVIEW_CHUNK_MESSAGES
+        chunks = list(_chunks(uids, length))
         following: Ahead[Sequence[Row]] | None = None
         try:
             for at, chunk in enumerate(chunks):
                 fresh = await self._set_seen(chunk)
                 asked, following = following or Ahead(mailbox.fetch(chunk, self._plan.columns)), None
                 rows = await asked.result()
+                if self._plan.preview_at and rows:
+                    rows = await self._with_previews(rows)
                 if at + 1 < len(chunks) and not self._items.sets_seen:
                     following = Ahead(mailbox.fetch(chunks[at + 1], self._plan.columns))
                 self._lost.missing += len(chunk) - len(rows)
@@ -168,6 +185,14 @@ class _Fetching:
             if following is not None:
                 following.abandon()
         return self._lost
+
+    async def _with_previews(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Add to each row what its message begins with; only who is in a hurry is told that it is not known."""
+        makes = self._plan.makes_previews
+        uids = [row_uid(row) for row in rows]
+        found = await self._session.mailbox.mailbox.previews(uids, make=makes)
+        unknown = b"" if makes else None  # RFC 8970 section 3.2
+        return [(*row, found.get(uid, unknown)) for uid, row in zip(uids, rows, strict=True)]
 
     async def _set_seen(self, uids: Sequence[int]) -> Mapping[int, bytes]:
         r"""Set ``\Seen`` where the items do that; return, by UID, what the client has yet to be told of it."""

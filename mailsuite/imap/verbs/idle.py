@@ -17,13 +17,15 @@ async def idle(session: Session, command: commands.Idle) -> Reply:
         selected = session.selected
         if session.watching is not None:
             await session.watching.announce(idling=True)
-        elif selected is not None:
+            return
+        if selected is not None:
             await selected.synchronise(always=not selected.is_behind)
             if session.selected is selected and selected.on_change is not None:
                 connection.write(selected.notices(expunge=True))
                 code = selected.take_modseq_code()
                 if code:
                     connection.write(responses.untagged(responses.OK, "highest MODSEQ", code))
+        await session.tell_annotations(pushing=True)
 
     connection.write(responses.continuation("idling"))
     connection.assembler.expect_line(LINE_MAX_OCTETS)

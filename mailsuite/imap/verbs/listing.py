@@ -10,6 +10,7 @@ from mailsuite.imap.names import ListPattern
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tree import Tree, attributes_of, is_there, parents, sort_key, with_parents
 from mailsuite.imap.verbs.acl import rights_account, write_my_rights
+from mailsuite.imap.verbs.metadata import annotated_account, tell
 from mailsuite.imap.verbs.status import count, note_items
 from mailsuite.interfaces import ICountsMailboxes, MailboxEntry, MailboxStatus
 
@@ -18,13 +19,15 @@ PIECE = 100
 
 
 async def list_(session: Session, command: commands.List) -> Reply:
-    """LIST in both forms (RFC 3501 section 6.3.8, RFC 5258, RFC 5819)."""
+    """LIST in both forms (RFC 3501 section 6.3.8, RFC 5258, RFC 5819, RFC 9590)."""
     if not command.extended and command.patterns == ("",):
         session.connection.write(responses.list_line(["\\Noselect"], b'""'))
         return Reply("LIST completed")
     note_items(session, command.tag, command.status)
     if ListReturn.MYRIGHTS in command.returns:
         rights_account(session, command.tag)  # who has none did not announce it
+    annotated = annotated_account(session, command.tag) if command.metadata is not None else None
+    longest: list[int] = []
     entries = list(with_parents(await session.avatar.list_mailboxes()))
     patterns = [ListPattern(command.reference + pattern) for pattern in command.patterns if pattern]
     matching = [entry for entry in entries if any(pattern.matches(entry.name) for pattern in patterns)]
@@ -48,7 +51,11 @@ async def list_(session: Session, command: commands.List) -> Reply:
                 session.connection.write(
                     responses.status_line(session.shown(entry.name), count(session, command.status, counts))
                 )
-    return Reply("LIST completed")
+            if line and command.metadata is not None and annotated is not None and entry.selectable:
+                with contextlib.suppress(MailError):  # RFC 9590 section 3: LIST succeeds without them
+                    longest.append(await tell(session, annotated, entry.name, command.metadata) or 0)
+    code = responses.long_entries_code(max(longest)) if any(longest) else b""
+    return Reply("LIST completed", code=code)
 
 
 async def _count(session: Session, names: Sequence[str]) -> dict[str, MailboxStatus]:

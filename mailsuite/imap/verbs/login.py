@@ -1,4 +1,4 @@
-"""STARTTLS, AUTHENTICATE and LOGIN: from a stranger to an account."""
+"""STARTTLS, AUTHENTICATE and LOGIN: from a stranger to an account; and UNAUTHENTICATE, the way back."""
 
 from twisted.cred.error import UnauthorizedLogin, UnhandledCredentials
 from twisted.mail.interfaces import IAccountIMAP
@@ -7,6 +7,7 @@ from mailsuite.envelope import Peer
 from mailsuite.errors import MailError, ProtocolError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.bridge import TwistedAccount
+from mailsuite.imap.capabilities import UNAUTHENTICATE, is_off
 from mailsuite.imap.session import ConnectionGone, Reply, Session, State
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import InputRefused, RawLine
@@ -124,3 +125,18 @@ async def enter(session: Session, credentials: PasswordLogin) -> Reply:
     session.log.emit("imap.login.succeeded")
     session.look_for_quirks()
     return Reply("logged in", code=responses.capability_code(session.capabilities()))
+
+
+async def unauthenticate(session: Session, command: commands.Unauthenticate) -> None:
+    """
+    UNAUTHENTICATE (RFC 8437 section 3): a stranger again, on the same connection; only TLS and ID stay.
+
+    It answers by itself, since nothing after the answer is compressed, and never with NO.
+    """
+    if is_off(UNAUTHENTICATE, session.off):
+        raise BadCommandError("UNAUTHENTICATE is switched off", tag=command.tag)
+    await session.connection.end_deflate()
+    session.unauthenticate()
+    session.log.emit("imap.login.ended")
+    session.connection.write(responses.tagged(command.tag, responses.OK, "logged out; somebody else may log in"))
+    session.connection.logged_out()

@@ -7,4 +7,9 @@ from mailsuite.imap.verbs.finding import answer, matching
 
 async def search(session: Session, command: commands.Search) -> Reply:
     """SEARCH (RFC 3501 section 6.4.4), also extended (RFC 4731 section 3.1) and saved (RFC 5182 section 2.1)."""
-    return await answer(session, command, lambda turns: matching(session, command.key, turns), responses.search_line)
+    return await answer(
+        session,
+        command,
+        lambda turns, progress: matching(session, command.key, turns, progress),
+        responses.search_line,
+    )

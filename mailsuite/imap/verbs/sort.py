@@ -2,6 +2,7 @@
 
 from mailsuite.imap import commands, responses
 from mailsuite.imap.evaluate import Positions
+from mailsuite.imap.progress import Progress
 from mailsuite.imap.rows import Row, read_rows
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.sort_grammar import SortKey
@@ -17,15 +18,19 @@ _COLUMNS = {SortKey.ARRIVAL: Column.INTERNAL_DATE, SortKey.SIZE: Column.SIZE}
 async def sort(session: Session, command: commands.Sort) -> Reply:
     """SORT (RFC 5256 section 3), also extended (RFC 5267 section 3)."""
     return await answer(
-        session, command, lambda turns: _matching_in_order(session, command, turns), responses.sort_line
+        session,
+        command,
+        lambda turns, progress: _matching_in_order(session, command, turns, progress),
+        responses.sort_line,
+        phases=2,
     )
 
 
-async def _matching_in_order(session: Session, command: commands.Sort, turns: Turns) -> Positions:
+async def _matching_in_order(session: Session, command: commands.Sort, turns: Turns, progress: Progress) -> Positions:
     """Find what matches, and order it by what is read of each message; what was expunged meanwhile is left out."""
     selected = session.mailbox
     view = selected.view
-    found = await matching(session, command.key, turns)
+    found = await matching(session, command.key, turns, progress)
     uids = [view.uids[position] for position in found]
     known = None if selected.is_behind else selected.remembered.order(command.criteria, uids)
     if known is not None:
@@ -46,7 +51,7 @@ async def _matching_in_order(session: Session, command: commands.Sort, turns: Tu
             else:
                 column.append(known[plain])
 
-    await read_rows(selected.mailbox, uids, columns, turns, take)
+    await read_rows(selected.mailbox, uids, columns, turns, take, progress)
     reverses = [criterion.reverse for criterion in command.criteria]
     order = await turns.run(ordered(list(zip(values, reverses, strict=True)), len(positions)))
     in_order = [positions[index] for index in order]

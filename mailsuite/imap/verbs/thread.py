@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mailsuite.imap import commands, responses
+from mailsuite.imap.progress import Progress, telling
 from mailsuite.imap.rows import Row, read_rows
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.threads import Forest, ThreadData, make_forest, write_forest
@@ -27,15 +28,17 @@ async def thread(session: Session, command: commands.Thread) -> Reply:
         numbers.append(uid if command.uid else view.sequence_number(uid))
         data.add(parse_fields(header), internal_date, command.algorithm)
 
+    progress = Progress(phases=2)
     try:
-        uids = [view.uids[position] for position in await matching(session, command.key, turns)]
-        shown = uids if command.uid else view.sequence_numbers(uids)
-        line = b"" if selected.is_behind else selected.remembered.threads(command.algorithm, uids, shown)
-        if line:
-            session.connection.write(line)
-            return Reply("THREAD completed", code=responses.EXPUNGEISSUED if view.has_gone else b"")
-        await read_rows(selected.mailbox, uids, (Column.INTERNAL_DATE, Column.HEADER), turns, take)
-        forest = await turns.run(make_forest(command.algorithm, data))
+        with telling(session, command.tag, progress):
+            uids = [view.uids[position] for position in await matching(session, command.key, turns, progress)]
+            shown = uids if command.uid else view.sequence_numbers(uids)
+            line = b"" if selected.is_behind else selected.remembered.threads(command.algorithm, uids, shown)
+            if line:
+                session.connection.write(line)
+                return Reply("THREAD completed", code=responses.EXPUNGEISSUED if view.has_gone else b"")
+            await read_rows(selected.mailbox, uids, (Column.INTERNAL_DATE, Column.HEADER), turns, take, progress)
+            forest = await turns.run(make_forest(command.algorithm, data))
     except OverdueError:
         return TOO_LONG
     await selected.synchronise(always=True)  # RFC 5530 section 3: what somebody else expunged is not among the answers

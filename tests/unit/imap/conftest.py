@@ -15,11 +15,14 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.imap import IMAPFactory, IMAPSettings
 from mailsuite.interfaces import (
     Account,
+    AnnotationChange,
+    AnnotationChanges,
     Appended,
     Body,
     Changes,
     Column,
     History,
+    IAnnotatedAccount,
     IMailAccount,
     IMailbox,
     MailboxChange,
@@ -27,8 +30,11 @@ from mailsuite.interfaces import (
     MailboxStatus,
     Snapshot,
     StoreMode,
+    TooManyAnnotationsError,
+    is_asked,
 )
 from mailsuite.message.mime import parse_parts
+from mailsuite.message.preview import make_preview
 from mailsuite.message.summary import summarize
 from mailsuite.store import MemoryStore, StorageSettings, open_store
 
@@ -80,7 +86,7 @@ class Bus:
         return Subscription()
 
 
-@implementer(IMailAccount)
+@implementer(IAnnotatedAccount)
 class FakeAccount:
     account_id = 1
     email = "alice@example.test"
@@ -96,7 +102,9 @@ class FakeAccount:
         self.limit = 0
         self.messages_max = 0
         self.files = []
+        self.previews = {}
         self.logouts = 0
+        self.annotation_changes = []  # mailbox, entry and value of each
         self._ids = 0
         self.add_box("INBOX")
 
@@ -204,11 +212,43 @@ class FakeAccount:
         self.tell(box)
         return Appended(uidvalidity=7, uids=uids)
 
-    async def begin_body(self, size_octets):
+    async def begin_body(self, size_octets, replaced_octets=None):
         await self.pass_gate("begin_body")
         file = FakeFile(len(self.files), size_octets)
         self.files.append(file)
         return file
+
+    def annotated_values(self, name):
+        if name:
+            self.box(name)
+        found = {}
+        for box, entry, value in self.annotation_changes:
+            if box == name:
+                found[entry.lower()] = entry, value
+        return {entry: value for entry, value in found.values() if value is not None}
+
+    async def annotations(self, name, entries, depth):
+        await self.pass_gate("annotations")
+        return {entry: value for entry, value in self.annotated_values(name).items() if is_asked(entry, entries, depth)}
+
+    async def annotate(self, name, values, limits):
+        await self.pass_gate("annotate")
+        if len(self.annotated_values(name)) + len(values) > limits.per_mailbox:
+            raise TooManyAnnotationsError
+        first = len(self.annotation_changes) + 1
+        self.annotation_changes += [(name, entry, value) for entry, value in values.items()]
+        self.changes.publish(MailboxChange(self.account_id, 0, 0))
+        return range(first, len(self.annotation_changes) + 1)
+
+    async def annotated(self, since):
+        await self.pass_gate("annotated")
+        last = len(self.annotation_changes)
+        changes = [
+            AnnotationChange(number=number, mailbox=name, entry=entry)
+            for number, (name, entry, _) in enumerate(self.annotation_changes, 1)
+            if number > (last if since is None else since)
+        ]
+        return AnnotationChanges(number=last, changes=changes)
 
     async def quota(self):
         used = sum(len(message.content) for box in self.boxes.values() for message in box.messages.values())
@@ -333,6 +373,13 @@ class FakeMailbox:
     async def parts(self, uid):
         return parse_parts(self.message(uid).content)
 
+    async def previews(self, uids, *, make):
+        await self.account.pass_gate("make previews" if make else "previews")
+        known = self.account.previews
+        for uid in uids if make else ():
+            known[self.mailbox_id, uid] = make_preview(self.message(uid).content).encode()
+        return {uid: known[self.mailbox_id, uid] for uid in uids if (self.mailbox_id, uid) in known}
+
     def writable(self):
         if self.read_only:
             raise MailError(Kind.DENIED, "read-only")
@@ -392,6 +439,14 @@ class FakeMailbox:
         self.writable()
         appended = await self.copy_to(uids, name)
         self.remove(appended.source_uids)
+        return appended
+
+    async def replace(self, uid, name, message):
+        await self.account.pass_gate("replace")
+        self.writable()
+        self.message(uid)
+        appended = await self.account.append(name, [message])
+        self.remove([uid])
         return appended
 
     async def search_text(self, uids, test):

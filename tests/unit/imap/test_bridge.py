@@ -231,6 +231,22 @@ def test_uid_expunge_spares_the_others(client, mail):
     ]
 
 
+def test_replace_spares_what_is_deleted_beside(client, mail):
+    for number in range(3):
+        append(client, mail(str(number)), b"(\\Deleted)" if number == 1 else b"()")
+    client.select()
+    content = mail("new")
+    answer = client.send(b"a REPLACE 1 INBOX {%d+}\r\n%b\r\n" % (len(content), content))
+    assert answer.startswith(b"* OK [APPENDUID 42 4]")
+    assert b"\r\na OK REPLACE completed\r\n" in answer
+    assert client.ok(b"SEARCH SUBJECT new") == [b"* SEARCH 3"]
+    assert client.ok(b"FETCH 1:* (UID FLAGS)") == [
+        b"* 1 FETCH (UID 2 FLAGS (\\Deleted))",
+        b"* 2 FETCH (UID 3 FLAGS ())",
+        b"* 3 FETCH (UID 4 FLAGS ())",
+    ]
+
+
 def test_mailboxes(client, mail):
     client.ok(b"CREATE WORK")
     client.ok(b"SUBSCRIBE WORK")

@@ -61,6 +61,30 @@ def test_what_is_not_compressed_and_what_ends_cannot_be_read():
         taken(stream)
 
 
+@given(
+    st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=4), st.binary(max_size=40), st.integers(1, 60)
+)
+def test_a_stream_can_be_left_behind_what_was_flushed(pieces, plain, size):
+    stream, far = DeflateStream(), Far()
+    octets = b"".join(map(far.write, pieces)) + plain
+    wanted = b"".join(pieces)
+    got = b""
+    for start in range(0, len(octets), size):
+        stream.feed(octets[start : start + size])
+        while stream.waiting_octets and not (len(got) == len(wanted) and stream.is_flushed):
+            got += stream.step()
+    assert got == wanted
+    assert stream.end() == plain.removeprefix(b"\x03\x00")
+
+
+@pytest.mark.parametrize("plain", [b"", b"b NOOP\r\n"])
+def test_a_stream_that_has_an_end_can_be_left_as_well(plain):
+    stream = DeflateStream()
+    stream.feed(zlib.compress(b"a UNAUTHENTICATE\r\n", wbits=-15) + plain)
+    assert stream.take() == b"a UNAUTHENTICATE\r\n"
+    assert stream.end() == plain
+
+
 @pytest.fixture
 def client(suite):
     client = suite.connect().login()

@@ -12,6 +12,7 @@ WORDS = st.sampled_from(
         b"CLOSE", b"EXPUNGE", b"COPY", b"MOVE", b"APPEND", b"{3+}\r\nabc", b"{3}", b"LIST", b'""', b'"%"', b"(", b")",
         b"NOT", b"OR", b"TEXT", b"SUBJECT", b"CREATE", b"DELETE", b"RENAME", b"STATUS", b"(MESSAGES)", b"IDLE",
         b"DONE", b"ALL", b"\xff", b"&-", b"LSUB", b"RETURN", b"(STATUS (UNSEEN))", b"UNSELECT", b"(SUBSCRIBED)",
+        b"REPLACE", b"CATENATE (TEXT {1+}\r\nx)",
     ]
 )  # fmt: skip
 LINES = st.lists(st.lists(WORDS, min_size=1, max_size=6).map(b" ".join), max_size=12)
@@ -23,6 +24,7 @@ COMMANDS = st.lists(
             b"STORE 1 +FLAGS (\\Deleted)", b"UID STORE 1:* -FLAGS (\\Deleted kw)", b"STORE 2 FLAGS.SILENT (\\Deleted)",
             b"EXPUNGE", b"UID EXPUNGE 2:5", b"COPY 1 INBOX", b"UID MOVE 3 other", b"MOVE 1 INBOX", b"SEARCH DELETED",
             b"APPEND INBOX {3+}\r\n\r\na", b"SEARCH UNSEEN", b"CHECK",
+            b"REPLACE 2 INBOX {3+}\r\n\r\nb", b"UID REPLACE 1 other {3+}\r\n\r\nc",
         ]
     ).flatmap(lambda command: st.tuples(st.integers(0, 1), st.just(command))),
     max_size=25,

@@ -303,4 +303,7 @@ def test_what_may_not_be_said(client, command):
 @pytest.mark.parametrize("event", [b"AnnotationChange", b"Weather"])
 def test_events_that_are_not_known_are_refused_with_those_that_are(client, event):
     answer = client.run(b"NOTIFY SET (PERSONAL (%b))" % event)[1]
-    assert answer.startswith(b"NO [BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)] ")
+    assert answer.startswith(
+        b"NO [BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange "
+        b"MailboxMetadataChange ServerMetadataChange)] "
+    )

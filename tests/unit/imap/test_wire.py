@@ -134,7 +134,27 @@ COMMANDS = [
         ],
     ),
     (b'a APPEND x "no literal"\r\n', [CommandReceived((b'a APPEND x "no literal"',))]),
-    # A command that begins like APPEND and is another.
+    (
+        b"a REPLACE 4 x {2+}\r\nhi\r\n",
+        [
+            BeginMessageLiteral((b"a REPLACE 4 x {2+}",), 2, synchronising=False),
+            MessageChunk(b"hi"),
+            EndMessageLiteral(),
+            EndAppend(),
+        ],
+    ),
+    (
+        b"a uid replace * {1+}\r\nx () ~{2}\r\n\0\0\r\n",
+        [
+            BeginMessageLiteral((b"a uid replace * {1+}", b"x", b" () ~{2}"), 2, synchronising=True, binary=True),
+            MessageChunk(b"\0\0"),
+            EndMessageLiteral(),
+            EndAppend(),
+        ],
+    ),
+    # A command that begins like APPEND or REPLACE and is another.
+    (b"a UID APPEND x {1+}\r\nx\r\n", [CommandReceived((b"a UID APPEND x {1+}", b"x", b""))]),
+    (b"a REPLACE $ x {1+}\r\nx\r\n", [CommandReceived((b"a REPLACE $ x {1+}", b"x", b""))]),
     (b"a APPENDED {1+}\r\nx\r\n", [CommandReceived((b"a APPENDED {1+}", b"x", b""))]),
     # Refusals, each followed by a command that must still be understood.
     (
@@ -165,16 +185,17 @@ COMMANDS = [
     (b"a LOGIN {8+}\nx NOOP\r\n", [InputRefused(Fault.BARE_NEWLINE, b"a", close=True)]),
     (
         b"a X {65537}\r\nb NOOP\r\n",
-        [InputRefused(Fault.LITERAL_TOO_LARGE, b"a"), CommandReceived((b"b NOOP",))],
+        [InputRefused(Fault.LITERAL_TOO_LARGE, b"a", command="X"), CommandReceived((b"b NOOP",))],
     ),
     (
         b"a X {65537+}\r\n" + b"x NOOP\r\n".ljust(65537) + b"\r\nb NOOP\r\n",
-        [InputRefused(Fault.LITERAL_TOO_LARGE, b"a"), CommandReceived((b"b NOOP",))],
+        [InputRefused(Fault.LITERAL_TOO_LARGE, b"a", command="X"), CommandReceived((b"b NOOP",))],
     ),
     (b"a X {99999999999999999999999999}\r\nb NOOP\r\n",
-     [InputRefused(Fault.LITERAL_TOO_LARGE, b"a"), CommandReceived((b"b NOOP",))]),
-    (b"a X {99999999999999+}\r\nb NOOP\r\n", [InputRefused(Fault.LITERAL_TOO_LARGE, b"a", close=True)]),
-    (b"a X {" + b"9" * 6000 + b"+}\r\nb NOOP\r\n", [InputRefused(Fault.LITERAL_TOO_LARGE, b"a", close=True)]),
+     [InputRefused(Fault.LITERAL_TOO_LARGE, b"a", command="X"), CommandReceived((b"b NOOP",))]),
+    (b"a X {99999999999999+}\r\nb NOOP\r\n", [InputRefused(Fault.LITERAL_TOO_LARGE, b"a", close=True, command="X")]),
+    (b"a X {" + b"9" * 6000 + b"+}\r\nb NOOP\r\n",
+     [InputRefused(Fault.LITERAL_TOO_LARGE, b"a", close=True, command="X")]),
     (
         b"a " + b"x" * 70000 + b"\r\nb NOOP\r\n",
         [InputRefused(Fault.LINE_TOO_LONG, b"a"), CommandReceived((b"b NOOP",))],
@@ -244,12 +265,14 @@ def test_a_continuation_is_asked_for_before_the_literal_arrives():
 
 def test_before_login_literals_together_are_limited_to_four_kilobytes():
     data = b"a LOGIN {2000+}\r\n" + b"x" * 2000 + b" {2097}\r\n"
-    assert run(data, limits=BEFORE_LOGIN) == [InputRefused(Fault.LITERAL_TOO_LARGE, b"a")]
+    assert run(data, limits=BEFORE_LOGIN) == [InputRefused(Fault.LITERAL_TOO_LARGE, b"a", command="LOGIN")]
     assert run(data.replace(b"2097", b"2096"), limits=BEFORE_LOGIN) == [CONTINUE]
 
 
 def test_before_login_a_large_literal_that_is_already_coming_closes_the_connection():
-    assert run(b"a LOGIN {4097+}\r\n", limits=BEFORE_LOGIN) == [InputRefused(Fault.LITERAL_TOO_LARGE, b"a", close=True)]
+    assert run(b"a LOGIN {4097+}\r\n", limits=BEFORE_LOGIN) == [
+        InputRefused(Fault.LITERAL_TOO_LARGE, b"a", close=True, command="LOGIN")
+    ]
 
 
 def test_before_login_a_long_line_closes_the_connection_and_nothing_after_it_runs():

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from mailsuite.durable import Disk, InlineLane
 from mailsuite.errors import MailError
-from mailsuite.interfaces import Account, AppendMessage, StoreMode
+from mailsuite.interfaces import Account, AnnotationLimits, AppendMessage, Depth, StoreMode
 from mailsuite.store import Layout, StorageSettings, open_store
 from mailsuite.store.convert import convert_path, make_plan, settle, settle_moves, take_steps, write_journal
 from mailsuite.store.marker import JOURNAL, read_layout
@@ -23,6 +23,7 @@ ACCOUNTS = [
     Account(account_id=9, email="bob@example.org"),
 ]
 MAILBOXES = ["INBOX", "Sent", "cur", "new", "a/b", "INBOX/x", "v2.0", "Entw\u00fcrfe"]
+LIMITS = AnnotationLimits(per_mailbox=10, per_account=100)
 PAIRS = list(itertools.permutations(Layout, 2))
 
 
@@ -52,9 +53,11 @@ def fill(root, layout):
     store = opened(root, layout)
     for account in ACCOUNTS:
         session = store.account(account)
+        go(session.annotate("", {"/private/comment": account.email.encode()}, LIMITS))
         for name in MAILBOXES:
             if name not in {"INBOX", "Sent"}:
                 go(session.create(name, frozenset()))
+            go(session.annotate(name, {"/private/comment": name.encode()}, LIMITS))
             texts = [b"Subject: %d of %s\r\n\r\nx\r\n" % (number, account.email.encode()) for number in range(3)]
             go(session.append(name, [AppendMessage(content=text) for text in texts]))
             box = go(session.open_mailbox(name, read_only=False))
@@ -70,6 +73,7 @@ def everything(store, accounts=ACCOUNTS):
     found = {}
     for account in accounts:
         session = store.account(account)
+        found[account.email, ""] = go(session.annotations("", ["/private"], Depth.ALL))
         for entry in go(session.list_mailboxes()):
             if not entry.selectable:
                 continue
@@ -79,7 +83,8 @@ def everything(store, accounts=ACCOUNTS):
             bodies = dict(go(box.read_many(snapshot.uids, 10**9)))
             flags = [sorted(each) for each in snapshot.flags]
             mail = [(uid, bodies[uid], each) for uid, each in zip(snapshot.uids, flags, strict=True)]
-            found[account.email, entry.name] = (status.uidvalidity, status.uidnext, mail)
+            notes = go(session.annotations(entry.name, ["/private"], Depth.ALL))
+            found[account.email, entry.name] = (status.uidvalidity, status.uidnext, mail, notes)
         assert go(store.verify(account)) == []
     return found
 
@@ -148,8 +153,15 @@ def test_an_index_that_is_lost_is_built_again_with_the_same_uids(tmp_path, lost_
     store = opened(tmp_path, Layout.USERID)
     after = everything(store)
     store.stop()
-    for place, (uidvalidity, _, mail) in before.items():
-        assert (after[place][0], [uid for uid, _, _ in after[place][2]]) == (uidvalidity, [uid for uid, _, _ in mail])
+    assert after.keys() == before.keys()
+    for place, kept in before.items():
+        if place[1]:
+            uidvalidity, _, mail, notes = kept
+            assert after[place][0] == uidvalidity
+            assert [uid for uid, _, _ in after[place][2]] == [uid for uid, _, _ in mail]
+            assert after[place][3] == notes
+        else:
+            assert after[place] == kept
 
 
 @pytest.fixture(scope="module")

@@ -82,6 +82,9 @@ def test_an_index_of_the_version_before_may_have_forgotten_whatever_came_before_
         "DROP TABLE forgotten",
         "DROP TABLE acl",
         "DROP TABLE acl_unwritten",
+        "DROP TABLE preview",
+        "DROP TABLE annotation",
+        "DROP TABLE annotation_unwritten",
         "PRAGMA user_version=2",
     ):
         connection.execute(statement)
