@@ -8,8 +8,10 @@ from mailsuite.interfaces import (
     ALL_RIGHTS,
     ANYONE,
     Account,
+    AnnotationLimits,
     AppendMessage,
     Column,
+    Depth,
     IGuestAccount,
     IGuestMailbox,
     IRemovingMailbox,
@@ -127,6 +129,8 @@ def test_a_mailbox_that_may_no_longer_be_read_is_gone(bench, left):
         lambda: box.remove([1]),
         lambda: box.copy_to([1], "Trash"),
         lambda: box.move_to([1], "Trash"),
+        lambda: box.previews([1], make=True),
+        lambda: box.replace(1, "Trash", AppendMessage(content=MAIL)),
     ):
         assert refused(bench, call) is Kind.NOT_FOUND
     assert bench.contents() == [MAIL]
@@ -139,6 +143,7 @@ def test_what_is_opened_for_reading_is_not_changed(bench):
     assert refused(bench, lambda: box.expunge(None)) is Kind.DENIED
     assert refused(bench, lambda: box.remove([1])) is Kind.DENIED
     assert refused(bench, lambda: box.move_to([1], "INBOX")) is Kind.DENIED
+    assert refused(bench, lambda: box.replace(1, "INBOX", AppendMessage(content=MAIL))) is Kind.DENIED
     assert bench.contents() == [MAIL]
 
 
@@ -150,6 +155,43 @@ def test_replacing_flags_leaves_those_that_may_not_be_changed(bench):
     grant(bench, "lrst")
     rows, _ = bench.go(box.store_flags([1], StoreMode.REPLACE, frozenset(), None))
     assert [flags for _, flags, _ in rows] == [{"new"}]
+
+
+def test_what_replaces_a_message_has_the_flags_that_may_be_set(bench):
+    bench.append(MAIL)
+    box = opened(bench, "lrites")
+    message = AppendMessage(content=MAIL + b"new", flags=frozenset({"\\Seen", "\\Draft", "work"}))
+    appended = bench.go(box.replace(1, "INBOX", message))
+    assert list(appended.uids) == [2]
+    assert bench.go(box.fetch([1, 2], (Column.FLAGS,))) == [(2, {"\\Seen"})]
+    assert refused(bench, lambda: box.replace(1, "INBOX", message)) is Kind.EXPUNGED
+    assert refused(bench, lambda: box.replace(2, "Sent", message)) is Kind.NOT_FOUND
+    grant(bench, "l", "Sent")
+    assert refused(bench, lambda: box.replace(2, "Sent", message)) is Kind.DENIED
+    for rights in ("lrie", "lrit", "lrte"):
+        grant(bench, rights)
+        assert refused(bench, lambda: box.replace(2, "INBOX", message)) is Kind.DENIED
+    assert bench.contents() == [MAIL + b"new"]
+
+
+def test_what_replaces_a_message_needs_room_for_what_it_is_larger(bench):
+    grant(bench, "i")
+    bench.go(guest(bench).check_append("INBOX", 100_000, 10))
+    assert refused(bench, lambda: guest(bench).check_append("INBOX", 100_001, 100_001)) is Kind.TOO_LARGE
+
+
+def test_annotations_are_the_owners_own(bench):
+    limits = AnnotationLimits(per_mailbox=10, per_account=10)
+    entries = ["/shared/comment", "/private/comment"]
+    for rights, kind in (("rswipkxtea", Kind.NOT_FOUND), ("lrswipkxtea", Kind.DENIED)):
+        grant(bench, rights)
+        assert refused(bench, lambda: guest(bench).annotations("INBOX", entries, Depth.ALL)) is kind
+        assert refused(bench, lambda: guest(bench).annotate("INBOX", {entries[0]: b"x"}, limits)) is kind
+        for name in ("", "Nothing"):
+            assert refused(bench, lambda name=name: guest(bench).annotations(name, entries, Depth.ALL))
+            assert refused(bench, lambda name=name: guest(bench).annotate(name, {entries[0]: b"x"}, limits))
+        assert refused(bench, lambda: guest(bench).annotated(None)) is Kind.DENIED
+    assert bench.go(bench.account().annotations("INBOX", entries, Depth.ALL)) == {}
 
 
 def test_an_appended_copy_keeps_the_id_of_its_original(bench):

@@ -47,6 +47,11 @@ PROBES = [
     b'LIST "" %b',
     b'LIST (SUBSCRIBED) "" %b RETURN (MYRIGHTS STATUS (MESSAGES))',
     b'LSUB "" %b',
+    b"GETMETADATA (DEPTH infinity) %b (/private /shared)",
+    b'SETMETADATA %b (/shared/comment "x")',
+    b'LIST "" %b RETURN (METADATA (/shared/comment))',
+    b"APPEND %b CATENATE (TEXT {4+}\r\nx: y)",
+    b"NOTIFY SET STATUS (mailboxes %b (MessageNew MessageExpunge))",
 ]
 
 
