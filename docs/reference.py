@@ -37,6 +37,7 @@ TITLES: Mapping[str, str] = {
     "imap": "IMAP, ports 143 and 993",
     "imap_quirk": "what IMAP leaves out for some programs or accounts",
     "pop3": "POP3, ports 110 and 995",
+    "sharing": "mailboxes that several accounts use",
     "manhole": "a console into the running server",
     "log": "what the server says about itself",
     "trace": "what happened to each message",

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "alias": ("alias", "Addresses that stand for others."),
     "queue": ("queue", "Mail that waits for delivery."),
     "mailbox": ("mailbox", "The mailboxes of an account."),
+    "rights": ("rights", "Who may use the mailboxes of an account."),
     "sessions": ("sessions", "Open connections."),
     "trace": ("trace", "What happened to a message."),
     "cert": ("cert", "The certificate."),

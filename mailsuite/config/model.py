@@ -33,6 +33,7 @@ from mailsuite.mta.settings import (
     SubmissionSettings,
 )
 from mailsuite.pop3.settings import POP3Settings
+from mailsuite.sharing.settings import SharingSettings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
 from mailsuite.trace.settings import TraceSettings
@@ -116,6 +117,7 @@ class Config:
     spam: SpamSettings
     imap: IMAPSettings
     pop3: POP3Settings
+    sharing: SharingSettings
     manhole: ManholeSettings
     log: LogSettings
     trace: TraceSettings

@@ -27,6 +27,7 @@ from mailsuite.mta.settings import (
     SubmissionSettings,
 )
 from mailsuite.pop3.settings import POP3Settings
+from mailsuite.sharing.settings import SharingSettings
 from mailsuite.smtp.settings import SMTPSettings
 from mailsuite.store.settings import StorageSettings
 from mailsuite.trace.settings import TraceSettings
@@ -88,6 +89,7 @@ PARTS: Sequence[Part] = (
     Part("submitting", "submission", SubmissionSettings),
     Part("imap", "imap", IMAPSettings, LOGIN_AND_RATES | MECHANISMS | {"quirks": "imap_quirk"}),
     Part("pop3", "pop3", POP3Settings, LOGIN_AND_RATES | MECHANISMS),
+    Part("sharing", "sharing", SharingSettings),
     Part("manhole", "manhole", ManholeSettings),
     Part("log", "log", LogSettings),
     Part("trace", "trace", TraceSettings),

@@ -13,7 +13,7 @@ from mailsuite.directory.database import ChangeWatch, DirectoryDatabase
 from mailsuite.directory.records import DomainInfo, LoginRecord
 from mailsuite.durable import Disk
 from mailsuite.errors import MailError
-from mailsuite.interfaces import Account, IAccounts, Resolution, ResolutionKind
+from mailsuite.interfaces import Account, IAccountNumbers, IAccounts, Resolution, ResolutionKind
 from mailsuite.sasl.scram import ScramHash, ScramKeys, fake_keys
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class JobRunner(Protocol):
         """Do a job away from the reactor and give its result in it."""
 
 
-@implementer(IAccounts)
+@implementer(IAccounts, IAccountNumbers)
 class Directory:
     """
     Domains, accounts and aliases.
@@ -104,6 +104,15 @@ class Directory:
         except MailError:
             return None
         return await self._ask(("find", key), lambda lookups: lookups.account(key))
+
+    async def find_id(self, account_id: int) -> Account | None:
+        """
+        Find an account by its id.
+
+        Raises:
+            MailError: UNAVAILABLE.
+        """
+        return await self._ask(("id", account_id), lambda lookups: lookups.account_of_id(account_id))
 
     async def list_accounts(self) -> Sequence[Account]:
         """

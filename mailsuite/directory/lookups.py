@@ -54,6 +54,17 @@ class Lookups:
         with self.database.reading() as connection:
             return find_account(connection, email)
 
+    def account_of_id(self, account_id: int) -> Account | None:
+        """
+        Find an account by its id.
+
+        Raises:
+            MailError: UNAVAILABLE.
+        """
+        with self.database.reading() as connection:
+            row = connection.execute(select_accounts().where(USERS.c.id == account_id)).first()
+            return None if row is None else make_account(row)
+
     def accounts(self) -> Sequence[Account]:
         """
         All accounts, in order of address.

@@ -47,6 +47,8 @@ AFTER_LOGIN = (
     UNAUTHENTICATE,
     UIDONLY,
 )
+SHARING = (b"ACL", b"RIGHTS=kxte", b"LIST-MYRIGHTS")
+"""What an account can that knows rights (RFC 4314 section 5.1.1, RFC 8440 section 3)."""
 REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""
 ANNOTATED = (METADATA, b"LIST-METADATA")

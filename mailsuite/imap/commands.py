@@ -62,6 +62,8 @@ class ListReturn(enum.Enum):
     SUBSCRIBED = b"SUBSCRIBED"
     CHILDREN = b"CHILDREN"
     SPECIAL_USE = b"SPECIAL-USE"
+    MYRIGHTS = b"MYRIGHTS"
+    """RFC 8440 section 3."""
 
 
 class SearchReturn(enum.Enum):

@@ -14,13 +14,14 @@ from mailsuite.imap.search_keys import names_numbers
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import ConnectionGone, Reply, Session, State
 from mailsuite.imap.tokens import BadCommandError
-from mailsuite.imap.verbs import VERBS
+from mailsuite.imap.verbs import VERBS, Verb
 from mailsuite.imap.verbs.append import append
 from mailsuite.imap.verbs.metadata import too_large
 from mailsuite.imap.wire import BeginMessageLiteral, CommandReceived, ContinuationNeeded, Event, Fault, InputRefused
 
 TURN_COMMANDS = 50  # so many commands of one client, then the others have their turn
 SERVER_BUG = Reply("internal error; it has been written down", status=responses.NO, code=responses.SERVERBUG)
+_LEAVING = (commands.Close, commands.Unselect, commands.Select, commands.Examine, commands.Logout)
 _OPENING = (commands.Select, commands.Examine)
 _REMOVES = (commands.Expunge, commands.Move)
 _NO_EXPUNGE = (commands.Fetch, commands.Store, commands.Search, commands.Sort, commands.Thread)
@@ -96,11 +97,17 @@ class Dispatch:
         uid = bool(getattr(command, "uid", False)) or getattr(command, "uids", None) is not None
         await self._answer(
             command.tag,
-            lambda: verb(self._session, command),
+            lambda: self._run_verb(verb, command),
             expunge=_may_renumber(command, uid=uid),
             uid=uid,
             tells=not isinstance(command, _OPENING),
         )
+
+    async def _run_verb(self, verb: Verb, command: commands.Command) -> Reply | None:
+        selected = self._session.selected
+        if selected is not None and not isinstance(command, _LEAVING):
+            await selected.meet_rights()
+        return await verb(self._session, command)
 
     async def _append(self, event: BeginMessageLiteral | CommandReceived) -> None:
         pieces = event.head if isinstance(event, BeginMessageLiteral) else event.pieces

@@ -13,6 +13,13 @@ from typing import Protocol
 
 from mailsuite.errors import ProtocolError
 from mailsuite.imap import commands
+from mailsuite.imap.acl_grammar import (
+    read_delete_acl,
+    read_get_acl,
+    read_list_rights,
+    read_my_rights,
+    read_set_acl,
+)
 from mailsuite.imap.arguments import (
     ARGUMENTS_MAX,
     take_flag,
@@ -262,4 +269,9 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"COPY": _copy,
     b"MOVE": _move,
     b"UID": _uid,
+    b"SETACL": read_set_acl,
+    b"DELETEACL": read_delete_acl,
+    b"GETACL": read_get_acl,
+    b"LISTRIGHTS": read_list_rights,
+    b"MYRIGHTS": read_my_rights,
 }

@@ -381,14 +381,45 @@ def id_line(parameters: Mapping[str, str | None]) -> bytes:
     return b"* ID (" + b" ".join(words) + b")\r\n"
 
 
-def namespace_line() -> bytes:
-    """Write the answer to NAMESPACE: one personal namespace, nobody else's, none shared (RFC 2342 section 5)."""
-    return b'* NAMESPACE (("" "%b")) NIL NIL\r\n' % SEPARATOR.encode("ascii")
+def namespace_line(others: str = "") -> bytes:
+    """
+    Write the answer to NAMESPACE: one's own mailboxes, those of others, and none that are nobody's.
+
+    RFC 2342 section 5.
+
+    Args:
+        others: the name above the mailboxes of others; empty where there are none.
+    """
+    separator = SEPARATOR.encode("ascii")
+    theirs = b'((%b "%b"))' % (quoted(encode_utf7(others) + separator), separator) if others else b"NIL"
+    return b'* NAMESPACE (("" "%b")) %b NIL\r\n' % (separator, theirs)
 
 
-def quota_root_line(name: bytes, root: bytes) -> bytes:
-    """Say which quota root a mailbox, as `mailbox` writes it, belongs to (RFC 9208 section 4.2.2)."""
-    return b"* QUOTAROOT %b %b\r\n" % (name, astring(root))
+def quota_root_line(name: bytes, *roots: bytes) -> bytes:
+    """Say which quota roots a mailbox, as `mailbox` writes it, belongs to (RFC 9208 section 4.2.2)."""
+    return b"* QUOTAROOT " + b" ".join([name, *map(astring, roots)]) + b"\r\n"
+
+
+def acl_line(name: bytes, entries: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Write who has which rights on a mailbox, as `mailbox` writes it (RFC 4314 section 3.6)."""
+    words = [word for identifier, rights in entries for word in (astring(identifier), astring(rights))]
+    return b"* ACL " + b" ".join([name, *words]) + b"\r\n"
+
+
+def list_rights_line(name: bytes, identifier: bytes, groups: Iterable[bytes]) -> bytes:
+    """
+    Write what can be granted on a mailbox, as `mailbox` writes it (RFC 4314 section 3.7).
+
+    Args:
+        groups: rights that are always there, then each that can be granted by itself.
+    """
+    rights = b" ".join([string(group) if not group else astring(group) for group in groups])
+    return b"* LISTRIGHTS %b %b %b\r\n" % (name, astring(identifier), rights)
+
+
+def my_rights_line(name: bytes, rights: bytes) -> bytes:
+    """Write what may be done with a mailbox, as `mailbox` writes it (RFC 4314 section 3.8)."""
+    return b"* MYRIGHTS %b %b\r\n" % (name, astring(rights))
 
 
 def quota_line(root: bytes, resources: Iterable[tuple[bytes, int, int]]) -> bytes:

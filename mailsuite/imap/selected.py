@@ -11,13 +11,17 @@ from mailsuite.imap.remembered import Remembered
 from mailsuite.imap.sequence import merge_runs
 from mailsuite.imap.view import SYSTEM_FLAGS, Notices, SelectedView
 from mailsuite.interfaces import (
+    ALL_RIGHTS,
     ANY_MAILBOX,
     Changes,
+    IGuestMailbox,
     IMailAccount,
     IMailbox,
     ISubscription,
     IWatchableMailbox,
     MailboxChange,
+    Rights,
+    allowed_flags,
 )
 
 T = TypeVar("T")
@@ -46,7 +50,9 @@ class Selected:
         self.mailbox = mailbox
         self._enabled = enabled
         self.modseq_due = False
-        self.read_only: bool = mailbox.read_only
+        self._guest = IGuestMailbox(mailbox) if IGuestMailbox.providedBy(mailbox) else None
+        self._told_rights = self.rights
+        self._told_read_only = self.read_only
         self.on_change: Callable[[], None] | None = None
         self.remembered = Remembered()
         self._newest = 0
@@ -55,9 +61,21 @@ class Selected:
         self._looked = -LOOK_SECONDS
         self._subscription: ISubscription | None = account.changes.subscribe(account.account_id, self._changed)
 
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be changed; with rights that are taken away or given, that changes."""
+        return bool(self.mailbox.read_only)
+
+    @property
+    def rights(self) -> Rights:
+        """What the client may do, as it was when the mailbox was last asked for something."""
+        rights: Rights = ALL_RIGHTS if self._guest is None else self._guest.rights
+        return rights
+
     async def look(self) -> None:
-        """Take the snapshot that the view begins with."""
+        """Take the snapshot that the view begins with; what may be done is told next."""
         self.view = SelectedView(await self.mailbox.snapshot(), recent=REV2 not in self._enabled)
+        self._told_read_only = self.read_only
 
     def _changed(self, change: MailboxChange) -> None:
         if change.mailbox_id in {ANY_MAILBOX, 0}:  # of the names that changed, one may be this mailbox's
@@ -95,6 +113,16 @@ class Selected:
     def is_behind(self) -> bool:
         """Whether a notice came of something that the view does not hold yet."""
         return self._gap or self._newest > self.view.modseq
+
+    async def meet_rights(self) -> None:
+        """
+        Before a command on a mailbox of somebody else: learn what a notice came of, which may be other rights.
+
+        Raises:
+            MailError: NOT_FOUND when the mailbox is gone, or may no longer be read.
+        """
+        if self._guest is not None and self.is_behind:
+            await self.synchronise()
 
     async def synchronise(self, *, always: bool = False) -> None:
         """
@@ -160,11 +188,23 @@ class Selected:
             uid: a UID command causes the answers, so that they carry UIDs (RFC 3501 section 6.4.8).
             flags: of changed flags, too; otherwise they are taken as told (RFC 5465 section 5).
         """
+        rights = b"" if self._guest is None else self._rights_notice()
         if not flags:
             self.view.forget_flags()
         if not self.view.has_notices(expunge=expunge):
-            return b""
-        return b"".join(self._lines(self.view.notices(expunge=expunge), uid=uid))
+            return rights
+        return rights + b"".join(self._lines(self.view.notices(expunge=expunge), uid=uid))
+
+    def _rights_notice(self) -> bytes:
+        """Write what may be done now, if that is something else than before (RFC 4314 section 5.1.1)."""
+        notice = b""
+        if self.rights != self._told_rights:
+            notice = self.flag_lines(self.view.keywords)
+        if self.read_only != self._told_read_only:
+            self._told_read_only = self.read_only
+            code = responses.READ_ONLY if self.read_only else responses.READ_WRITE  # RFC 3501 section 7.1
+            notice += responses.untagged(responses.OK, "the rights on this mailbox have changed", code)
+        return notice
 
     def take_modseq_code(self) -> bytes:
         """
@@ -203,7 +243,8 @@ class Selected:
     def flag_lines(self, keywords: frozenset[str]) -> bytes:
         """Write which flags there can be, and which are kept (RFC 3501 section 7.1, PERMANENTFLAGS)."""
         flags = {*SYSTEM_FLAGS, *keywords}
-        kept = set() if self.read_only else flags | {"\\*"}
+        self._told_rights = self.rights
+        kept = frozenset() if self.read_only else allowed_flags(frozenset(flags | {"\\*"}), self.rights)
         code = responses.permanent_flags_code(kept)
         return responses.flags_line(flags) + responses.untagged(responses.OK, "flags that are kept", code)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 from twisted.cred.portal import Portal
 
-from mailsuite.imap import capabilities, commands, quirks, responses
+from mailsuite.imap import acl_commands, capabilities, commands, quirks, responses
 from mailsuite.imap.annotations import AnnotationWatch
 from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, UIDONLY
 from mailsuite.imap.search_keys import Numbered, leaves
@@ -15,7 +15,7 @@ from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
-from mailsuite.interfaces import IAnnotatedAccount, IMailAccount
+from mailsuite.interfaces import IAnnotatedAccount, IMailAccount, IRightsAccount
 from mailsuite.observe import EventLog
 
 if TYPE_CHECKING:
@@ -87,6 +87,11 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Store: _SELECTED,
     commands.Copy: _SELECTED,
     commands.Move: _SELECTED,
+    acl_commands.SetACL: _AFTER_LOGIN,
+    acl_commands.DeleteACL: _AFTER_LOGIN,
+    acl_commands.GetACL: _AFTER_LOGIN,
+    acl_commands.ListRights: _AFTER_LOGIN,
+    acl_commands.MyRights: _AFTER_LOGIN,
 }
 """In which states each command may be given (RFC 3501 section 6)."""
 
@@ -261,6 +266,8 @@ class Session:
             words.append(b"APPENDLIMIT=%d" % self.settings.literal_max_octets)
             if self.account is not None and self.account.remembers:
                 words += capabilities.REMEMBERED
+            if IRightsAccount.providedBy(self.account):
+                words += capabilities.SHARING
             if self.annotated is not None:
                 words += capabilities.ANNOTATED
         return capabilities.without(words, self.off)

@@ -5,7 +5,7 @@ RFC 5465. The change bus says that something happened; what it was is found by l
 client was told last.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -18,7 +18,7 @@ from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import Session
 from mailsuite.imap.tree import Tree, attributes_of, with_parents
 from mailsuite.imap.verbs.fetch import write_messages
-from mailsuite.interfaces import ANY_MAILBOX, MailboxChange, MailboxEntry, MailboxStatus
+from mailsuite.interfaces import ANY_MAILBOX, IRightsAccount, ISubscription, MailboxChange, MailboxEntry, MailboxStatus
 
 WATCHED_MAX = 1000  # mailboxes whose messages are told of
 NOTHING = EventGroup(MailboxFilter.SELECTED_DELAYED, (), frozenset())
@@ -75,7 +75,9 @@ class Watching:
         self._own_names: set[str] = set()
         self._told_uid = 0
         self._own_uids: set[int] = set()
+        self._followed: dict[int, ISubscription] = {}
         account = session.avatar
+        self._rights: IRightsAccount | None = IRightsAccount(account, None)
         self._subscription = account.changes.subscribe(account.account_id, self._changed) if self._groups else None
         if session.selected is not None:
             self.selected(session.selected)
@@ -116,6 +118,18 @@ class Watching:
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             subscription.cancel()
+        self._follow(())
+
+    def _follow(self, mailbox_ids: Collection[int]) -> None:
+        """Hear of these mailboxes of others, and of no others."""
+        for mailbox_id in set(self._followed).difference(mailbox_ids):
+            self._followed.pop(mailbox_id).cancel()
+        if self._rights is None:
+            return
+        for mailbox_id in mailbox_ids:
+            following = None if mailbox_id in self._followed else self._rights.follow(mailbox_id)
+            if following is not None:
+                self._followed[mailbox_id] = following
 
     # what happens
 
@@ -318,11 +332,11 @@ class Watching:
         return selected is not None and selected.mailbox.mailbox_id == mailbox_id
 
     async def _counts(self, mailbox_id: int, name: str) -> MailboxStatus | None:
-        """Count; None when the name is gone, or another mailbox's by now."""
+        """Count; None when the name is gone, or another mailbox's by now, or may be looked up but not read."""
         try:
             counts = await self._session.avatar.status(name)
         except MailError as error:
-            if error.kind is Kind.NOT_FOUND:
+            if error.kind in {Kind.NOT_FOUND, Kind.DENIED}:
                 return None
             raise
         return counts if counts.mailbox_id == mailbox_id else None
@@ -344,6 +358,7 @@ class Watching:
         if len(watched) > WATCHED_MAX:
             raise WatchedTooMuchError
         self._watched = watched
+        self._follow(watched)
         self._known = {mailbox_id: known for mailbox_id, known in self._known.items() if mailbox_id in watched}
         self._due &= set(watched)
 
@@ -364,4 +379,5 @@ class Watching:
             return name in group.mailboxes
         if group.filter is MailboxFilter.SUBTREE:
             return any(name == top or name.startswith(top + SEPARATOR) for top in group.mailboxes)
-        return True
+        # PERSONAL and INBOXES: what is below the name of other users is not personal (RFC 5465 section 6).
+        return self._rights is None or not f"{name}{SEPARATOR}".startswith(f"{self._rights.others}{SEPARATOR}")

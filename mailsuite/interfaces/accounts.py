@@ -84,6 +84,18 @@ class IAccounts(Interface):
         """List all accounts, in order of address."""
 
 
+class IAccountNumbers(Interface):
+    """The directory, for who knows an account by its id only."""
+
+    def find_id(account_id: int) -> Awaitable[Account | None]:
+        """
+        Find an account by its id.
+
+        Raises:
+            MailError: UNAVAILABLE.
+        """
+
+
 class ICheckerPlugin(Interface):
     """Makes a credentials checker from the configuration; found through ``twisted.plugin`` or by name."""
 

@@ -177,11 +177,13 @@ class AppendMessage:
     Args:
         content: the octets, or a path to a file below the store's own temporary folder that becomes the store's.
         internal_date: seconds since the epoch; None means now.
+        email_id: of what this is a copy of; empty for a message that comes for the first time.
     """
 
     content: "bytes | Body"
     flags: frozenset[str] = frozenset()
     internal_date: int | None = None
+    email_id: bytes = b""
 
 
 @attrs.frozen

@@ -110,6 +110,15 @@ EVENTS: Mapping[str, Event] = {
         "account {account}: flags could not be written into file names", {"account": "id"}, LogLevel.warn
     ),
     "store.close.failed": Event("account {account}: the index could not be closed", {"account": "id"}, LogLevel.warn),
+    "store.rights.changed": Event(
+        "account {account}: {guest} now has the rights {rights!r} on mailbox {mailbox}, given by account {by}",
+        {"guest": "id of an account, 0 is anyone", "rights": "letters", "mailbox": "its id", "by": "id of an account"},
+    ),
+    "store.rights.deferred": Event(
+        "account {account}: rights could not be written into the folder of a mailbox; the index has them",
+        {},
+        LogLevel.error,
+    ),
     "store.annotations.deferred": Event(
         "account {account}: annotations could not be written into the folder of a mailbox; the index has them",
         {"account": "id"},

@@ -10,7 +10,7 @@ import mailsuite
 from mailsuite.config import Config
 from mailsuite.directory import Directory
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import Account, MailboxEntry
+from mailsuite.interfaces import ANY_MAILBOX, Account, MailboxChange, MailboxEntry
 from mailsuite.mta import QueueService
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.service.control import Command
@@ -151,7 +151,11 @@ class ServerCommands:
 
     async def end_sessions(self, request: Mapping[str, object]) -> object:
         """End the sessions of an account that is gone, switched off or has another password."""
-        self.listeners.end_account(str(request.get("address")))
+        address = str(request.get("address"))
+        self.listeners.end_account(address)
+        account = await self.directory.find(address)
+        if account is not None:  # others that have its mailboxes open look whether they still may
+            self.store.bus.publish(MailboxChange(account.account_id, ANY_MAILBOX, 0))
         return None
 
     async def begin_rename(self, request: Mapping[str, object]) -> object:

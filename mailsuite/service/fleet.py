@@ -25,6 +25,8 @@ ANY_WORKER = (
     "mailbox.list",
     "mailbox.reindex",
     "mailbox.verify",
+    "rights.list",
+    "rights.set",
     "account.remove",
     "account.finish",
     "account.cancel",

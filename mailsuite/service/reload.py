@@ -27,7 +27,9 @@ RELOADED = (
     "tls",
 )
 """Attributes of `Config` whose new values act at once."""
-RELOADED_TABLES = frozenset({"smtp", "capture", "submission", "imap", "imap_quirk", "pop3", "route", "source", "tls"})
+RELOADED_TABLES = frozenset(
+    {"smtp", "capture", "submission", "imap", "imap_quirk", "pop3", "sharing", "route", "source", "tls"}
+)
 RELOADED_KEYS = frozenset(
     {"auth.allow_cleartext", "auth.mechanisms", *(f"limits.{name}" for name in attrs.fields_dict(ThrottleSettings))}
 )

@@ -65,6 +65,7 @@ from mailsuite.service.portal import make_portal
 from mailsuite.service.reload import settings_of
 from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
 from mailsuite.service.seat import Seat
+from mailsuite.service.sharing import RightsCommands, open_mailboxes
 from mailsuite.service.spools import SPOOL_FOLDER, SpoolPlan, forget_spools, plan_spools
 from mailsuite.service.started import StartedService
 from mailsuite.service.throttling import ParentThrottle
@@ -189,7 +190,8 @@ class Suite(StartedService):
             self, self._reactor, self._began, directory, store, self._queue, self.listeners, self.watchdog
         )
         inspection = Inspection(directory, self._queue, self.listeners, self._trace, self._in_thread)
-        self.commands = {**commands.table(), **inspection.table()}
+        rights = RightsCommands(directory, store)
+        self.commands = {**commands.table(), **inspection.table(), **rights.table()}
         if self._seat is not None:
             self._seat.link.commands.update(self.commands)
         elif self.roles == ALL_ROLES:
@@ -323,7 +325,7 @@ class Suite(StartedService):
         self.stops.insert(-1, ("hashing threads", lambda: self._in_thread(hashers.stop)))
         checker = DirectoryChecker(directory, hashers, self._reactor, cache_seconds=settings.cache_seconds)
         table: dict[Any, Callable[[Account, object], object]] = {
-            IMailAccount: lambda account, _mind: store.account(account)
+            IMailAccount: lambda account, _mind: open_mailboxes(account, store, directory, self.config.sharing)
         }
         if spool is not None:
 

@@ -10,7 +10,7 @@ import attrs
 
 from mailsuite.durable import InlineLane, Lane, is_damage
 from mailsuite.errors import Kind, MailError
-from mailsuite.store import annotations, reindex, statements
+from mailsuite.store import annotations, reindex, rights, statements
 from mailsuite.store.carry import forget_previous
 from mailsuite.store.index import AccountIndex, Place, UnfinishedIndexError
 from mailsuite.store.lock import AccountLock
@@ -204,6 +204,7 @@ class OpenAccounts:
             try:
                 if index.recovering:
                     recover(index)
+                rights.write_all(index)
                 annotations.write_all(index)
             except BaseException:
                 index.database.close()

@@ -90,9 +90,23 @@ def email_id(token: str) -> bytes:
 
 
 def new_message(
-    summary: Summary, *, uid: int, flags: int, token: str, folder: str, file: str, date: int, saved: int
+    summary: Summary,
+    *,
+    uid: int,
+    flags: int,
+    token: str,
+    folder: str,
+    file: str,
+    date: int,
+    saved: int,
+    original_id: bytes = b"",
 ) -> NewMessage:
-    """Put together what the index keeps."""
+    """
+    Put together what the index keeps.
+
+    Args:
+        original_id: of the message that this is a copy of.
+    """
     return NewMessage(
         uid=uid,
         flags=flags,
@@ -103,7 +117,7 @@ def new_message(
         date=date,
         saved=saved,
         size=summary.size,
-        email_id=email_id(token),
+        email_id=original_id or email_id(token),
         envelope=summary.envelope,
         body=summary.body,
         structure=summary.bodystructure,
@@ -122,6 +136,7 @@ def stage_message(
     flags: int,
     date: int,
     link: bool,
+    original_id: bytes = b"",
 ) -> NewMessage:
     """Write a message into ``tmp``, to appear when the transaction has committed; with flags in cur, else in new."""
     uid = index.take_uid(row)
@@ -140,6 +155,7 @@ def stage_message(
         file=file,
         date=date,
         saved=int(index.place.clock()),
+        original_id=original_id,
     )
 
 

@@ -26,7 +26,7 @@ from mailsuite.store.marker import JOURNAL, read_journal, write_layout
 from mailsuite.store.moves import Moves
 from mailsuite.store.settings import Layout
 
-INBOX_ENTRIES = (*maildir.SUBFOLDERS, maildir.STATE, maildir.UIDS, maildir.ANNOTATIONS)
+INBOX_ENTRIES = (*maildir.SUBFOLDERS, maildir.STATE, maildir.UIDS, maildir.RIGHTS, maildir.ANNOTATIONS)
 """What belongs to INBOX in the folder of an account."""
 FOLDER_MARK = "maildirfolder"
 

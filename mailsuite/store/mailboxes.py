@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import MailboxEntry, MailboxStatus, SpecialUse
-from mailsuite.store import annotations, maildir, statements
+from mailsuite.store import annotations, maildir, rights, statements
 from mailsuite.store.index import AccountIndex, Transaction
 from mailsuite.store.maildir import INBOX
 from mailsuite.store.messages import transfer_lines
@@ -119,11 +119,14 @@ def create(index: AccountIndex, name: str, uses: frozenset[SpecialUse]) -> int:
     if statements.count_mailboxes(index.connection) + len(names) > index.settings.mailboxes_max:
         raise MailError(Kind.OVER_QUOTA, "there are too many mailboxes")
     with index.writing(durable=True) as transaction:
+        made = []
         for each in names:
             _drop_mere_name(transaction, each)
-            row = index.make_mailbox(transaction, each, special_text(uses) if each == name else "")
+            made.append(index.make_mailbox(transaction, each, special_text(uses) if each == name else ""))
+        rights.inherit(transaction, index, made)
         index.sync_tree()
-    return row.mailbox_id
+    rights.write_all(index)
+    return made[-1].mailbox_id
 
 
 def _is_free(index: AccountIndex, name: str) -> bool:
@@ -184,9 +187,8 @@ def rename(index: AccountIndex, old: str, new: str) -> None:
     if any(name in taken for name in names.values()):
         raise MailError(Kind.EXISTS, "there is a mailbox of that name")
     with index.writing(durable=True) as transaction:
-        for parent in maildir.parent_names(new):
-            if statements.mailbox_by_name(transaction.connection, parent) is None:
-                index.make_mailbox(transaction, parent)
+        absent = [name for name in maildir.parent_names(new) if _is_free(index, name)]
+        rights.inherit(transaction, index, [index.make_mailbox(transaction, name) for name in absent])
         for row in moving:
             _drop_mere_name(transaction, names[row.name])
             if row.selectable:
@@ -197,6 +199,7 @@ def rename(index: AccountIndex, old: str, new: str) -> None:
         statements.drop_lonely_names(transaction.connection)
         index.sync_tree()
         transaction.tree_changed = True
+    rights.write_all(index)
 
 
 def _rename_inbox(index: AccountIndex, new: str) -> None:

@@ -22,6 +22,7 @@ INDEX = "index.db"
 LOCK = "index.lock"
 STATE = "mailbox.state"
 UIDS = "mailbox.uids"
+RIGHTS = "mailbox.rights"
 ANNOTATIONS = "mailbox.annotations"
 ACCOUNT_ANNOTATIONS = "..annotations"  # beside the index; no mailbox can have such a name
 TMP = "tmp"

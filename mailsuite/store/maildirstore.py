@@ -23,16 +23,18 @@ from mailsuite.interfaces import (
     IAccountUpkeep,
     IChangeBus,
     IDeliveryStore,
+    ISharingStore,
     LocalDelivery,
     LocalOutcome,
     Usage,
 )
 from mailsuite.observe import EventLog
-from mailsuite.store import boots, reindex
+from mailsuite.store import boots, reindex, rights
 from mailsuite.store.accounts import OpenAccounts, Others, neutral_error
 from mailsuite.store.changes import ChangeBus, Publisher
 from mailsuite.store.delivery import DeliveryLane
 from mailsuite.store.expire import expire, usage
+from mailsuite.store.guest import GuestSession
 from mailsuite.store.index import AccountIndex, Place
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.maildir import home_of
@@ -51,7 +53,7 @@ UPLOAD_AGE_SECONDS = 36 * 3600
 LaneFactory = Callable[[str, IReactorFromThreads], Lane | InlineLane]
 
 
-@implementer(IDeliveryStore, IAccountUpkeep)
+@implementer(IDeliveryStore, IAccountUpkeep, ISharingStore)
 class MailStore:
     """
     Mailboxes in Maildir++ folders with SQLite indexes. Made by `open_store`.
@@ -171,6 +173,15 @@ class MailStore:
     def account(self, account: Account) -> AccountSession:
         """Give an account's mailboxes, for one session."""
         return AccountSession(self, account)
+
+    def guest(self, owner: Account, guest_id: int) -> GuestSession:
+        """Give an account the mailboxes of another, as far as its rights go, for one session."""
+        return GuestSession(self, owner, guest_id)
+
+    def sharers(self, guest_id: int) -> "Deferred[list[int]]":
+        """List the accounts that may have granted something to this one."""
+        accounts = self._of(guest_id)
+        return self._in_lane(accounts, lambda: rights.sharers(self.disk, self.settings.maildir_root, guest_id))
 
     def run(self, account: Account, job: Callable[[AccountIndex], T]) -> "Deferred[T]":
         """Do something with an open account in its lane; call it in the reactor thread."""

@@ -6,12 +6,14 @@ Nothing blocks, so every call does its work at once, in the reactor thread.
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 from zope.interface import implementer
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import (
+    ANYONE,
     Account,
     Appended,
     AppendMessage,
@@ -24,13 +26,16 @@ from mailsuite.interfaces import (
     IChangeBus,
     IDeliveryStore,
     IMailbox,
+    ISharingStore,
     LocalDelivery,
     LocalOutcome,
     MailboxChange,
     MailboxEntry,
     MailboxStatus,
+    Rights,
     SpecialUse,
     Usage,
+    allowed_flags,
 )
 from mailsuite.message.summary import Summary, summarize
 from mailsuite.store.changes import ChangeBus
@@ -41,6 +46,9 @@ from mailsuite.store.memory_body import MemoryBody
 from mailsuite.store.memory_expire import doomed_messages
 from mailsuite.store.memory_mailbox import MemoryMailbox, transfer
 from mailsuite.store.settings import StorageSettings
+
+if TYPE_CHECKING:
+    from mailsuite.store.memory_guest import MemoryGuest
 
 _ATTRIBUTES = {
     "Archive": SpecialUse.ARCHIVE,
@@ -82,6 +90,7 @@ class Box:
     messages: dict[int, Message] = attrs.field(factory=dict)
     expunged: dict[int, int] = attrs.field(factory=dict)
     keywords: dict[str, str] = attrs.field(factory=dict)
+    rights: dict[int, Rights] = attrs.field(factory=dict)
 
 
 @attrs.define
@@ -109,6 +118,18 @@ class Mail:
         self.boxes[name] = box
         return box
 
+    def nearest(self, name: str) -> Box | None:
+        """Find the nearest mailbox above a name."""
+        above = [self.boxes[parent] for parent in parent_names(name) if parent in self.boxes]
+        return next((box for box in reversed(above) if box.selectable), None)
+
+    def make_below(self, name: str, special_use: frozenset[SpecialUse] = frozenset()) -> Box:
+        """Make a mailbox with the rights of the nearest one above (RFC 4314 section 4)."""
+        box = self.make(name, special_use)
+        above = self.nearest(name)
+        box.rights = dict(above.rights) if above is not None else {}
+        return box
+
     def drop_lonely_names(self) -> None:
         """Forget mere names that have nothing below them any more."""
         for name in [box.name for box in self.boxes.values() if not box.selectable]:
@@ -122,7 +143,7 @@ class Mail:
         return sum(len(message.content) for message in messages) + self.annotations.octets(), len(messages)
 
 
-@implementer(IDeliveryStore, IAccountUpkeep)
+@implementer(IDeliveryStore, IAccountUpkeep, ISharingStore)
 class MemoryStore:
     """
     Mail that ends with the process.
@@ -149,6 +170,20 @@ class MemoryStore:
     def account(self, account: Account) -> "MemoryAccount":
         """Give an account's mailboxes, for one session."""
         return MemoryAccount(self, self.mail(account.account_id), account)
+
+    def guest(self, owner: Account, guest_id: int) -> "MemoryGuest":
+        """Give an account the mailboxes of another, as far as its rights go, for one session."""
+        from mailsuite.store.memory_guest import MemoryGuest
+
+        return MemoryGuest(self, self.mail(owner.account_id), owner, guest_id)
+
+    async def sharers(self, guest_id: int) -> Sequence[int]:
+        """List the accounts that have granted something to this one."""
+        return [
+            owner
+            for owner, mail in sorted(self._accounts.items())
+            if owner != guest_id and any({guest_id, ANYONE} & set(box.rights) for box in mail.boxes.values())
+        ]
 
     def mail(self, account_id: int) -> Mail:
         """Find an account, making its first mailboxes."""
@@ -204,9 +239,9 @@ class MemoryStore:
         box.messages[message.uid] = message
         return message
 
-    def copy(self, box: Box, message: Message) -> Message:
-        """Add a copy of a message."""
-        copied = self.add(box, message.content, message.flags, message.date)
+    def copy(self, box: Box, message: Message, rights: Rights) -> Message:
+        """Add a copy of a message, with the flags that the rights cover."""
+        copied = self.add(box, message.content, allowed_flags(message.flags, rights), message.date)
         copied.email_id = message.email_id
         copied.preview = message.preview
         return copied
@@ -229,7 +264,9 @@ class MemoryStore:
         date = int(self.clock()) if message.internal_date is None else message.internal_date
         if isinstance(message.content, Body):
             self.bodies.pop(message.content.path, None)
-        return self.add(box, content, check_flags(message.flags), date).uid
+        added = self.add(box, content, check_flags(message.flags), date)
+        added.email_id = message.email_id or added.email_id
+        return added.uid
 
     def octets(self, content: bytes | Body) -> bytes:
         """Give the octets of a message, reading its file if need be."""
@@ -382,8 +419,8 @@ class MemoryAccount(MemoryAnnotating):
         if len(boxes) + len(missing) + 1 > self._store.settings.mailboxes_max:
             raise MailError(Kind.OVER_QUOTA, "there are too many mailboxes")
         for parent in missing:
-            self._mail.make(parent)
-        box = self._mail.make(name, special_use)
+            self._mail.make_below(parent)
+        box = self._mail.make_below(name, special_use)
         self._store.told(self._mail)
         return box.mailbox_id
 
@@ -422,7 +459,7 @@ class MemoryAccount(MemoryAnnotating):
             raise MailError(Kind.INVALID, "a mailbox cannot be moved below itself")
         for parent in parent_names(new):
             if parent not in boxes:
-                self._mail.make(parent)
+                self._mail.make_below(parent)
         if old == INBOX:
             inbox, box = boxes[INBOX], self._mail.make(new)
             inbox.modseq += 1

@@ -1,4 +1,4 @@
-"""A selected mailbox of the store in memory."""
+"""A selected mailbox of the store that keeps everything in memory."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -7,15 +7,19 @@ from zope.interface import implementer
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import (
+    ALL_RIGHTS,
     Appended,
     AppendMessage,
     Changes,
     Column,
     History,
-    IMailbox,
+    IRemovingMailbox,
     PartOffsets,
+    Rights,
     Snapshot,
     StoreMode,
+    allowed_flags,
+    right_of_flag,
 )
 from mailsuite.message.mime import parse_parts
 from mailsuite.message.preview import PREVIEW_READ_MAX_OCTETS, make_preview
@@ -26,7 +30,13 @@ if TYPE_CHECKING:
 
 
 def transfer(
-    store: "MemoryStore", source: "Box", target: "Box", messages: "Sequence[Message]", *, move: bool
+    store: "MemoryStore",
+    source: "Box",
+    target: "Box",
+    messages: "Sequence[Message]",
+    *,
+    move: bool,
+    rights: Rights = ALL_RIGHTS,
 ) -> list[int]:
     """Copy or move messages between mailboxes whose MODSEQs are already the new ones; give the new UIDs."""
     uids = []
@@ -34,11 +44,11 @@ def transfer(
         if move:
             del source.messages[message.uid]
             source.expunged[message.uid] = source.modseq
-        uids.append(store.copy(target, message).uid)
+        uids.append(store.copy(target, message, rights).uid)
     return uids
 
 
-@implementer(IMailbox)
+@implementer(IRemovingMailbox)
 class MemoryMailbox:
     """One selected mailbox."""
 
@@ -154,6 +164,11 @@ class MemoryMailbox:
     ) -> tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]:
         """Change flags."""
         self._ensure_writable()
+        return self._store_flags(uids, mode, flags, unchanged_since, ALL_RIGHTS)
+
+    def _store_flags(
+        self, uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None, rights: Rights
+    ) -> tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]:
         box = self._box
         flags = check_flags(flags)
         messages = self._some(uids)
@@ -161,7 +176,7 @@ class MemoryMailbox:
         messages = [message for message in messages if message not in late]
         if mode is not StoreMode.REMOVE and messages:
             flags = self._store.keywords(box, flags)
-        became = {message.uid: _combine(message.flags, mode, flags) for message in messages}
+        became = {message.uid: _combine(message.flags, mode, flags, rights) for message in messages}
         if any(became[message.uid] != message.flags for message in messages):
             box.modseq += 1
             for message in messages:
@@ -177,7 +192,15 @@ class MemoryMailbox:
         self._ensure_writable()
         box = self._box
         messages = list(box.messages.values()) if uids is None else self._some(uids)
-        doomed = [message.uid for message in messages if "\\Deleted" in message.flags]
+        return self._remove([message.uid for message in messages if "\\Deleted" in message.flags])
+
+    async def remove(self, uids: Sequence[int]) -> Sequence[int]:
+        """Remove messages that have gone to another account."""
+        self._ensure_writable()
+        return self._remove([message.uid for message in self._some(uids)])
+
+    def _remove(self, doomed: list[int]) -> list[int]:
+        box = self._box
         if doomed:
             box.modseq += 1
             for uid in doomed:
@@ -200,15 +223,17 @@ class MemoryMailbox:
         self._ensure_writable()
         return self._transfer(self._mail.find(name), self._some(uids), move=True)
 
-    def _transfer(self, target: "Box", messages: "Sequence[Message]", *, move: bool) -> Appended:
+    def _transfer(
+        self, target: "Box", messages: "Sequence[Message]", *, move: bool, rights: Rights = ALL_RIGHTS
+    ) -> Appended:
         if not messages:
             return Appended(uidvalidity=target.uidvalidity, uids=())
         box = self._box
-        self._store.keywords(target, frozenset().union(*(message.flags for message in messages)))
+        self._store.keywords(target, allowed_flags(frozenset().union(*(each.flags for each in messages)), rights))
         changed = [box, target] if move and box is not target else [target]
         for each in changed:
             each.modseq += 1
-        uids = transfer(self._store, box, target, messages, move=move)
+        uids = transfer(self._store, box, target, messages, move=move, rights=rights)
         self._store.told(self._mail, *changed)
         return Appended(uidvalidity=target.uidvalidity, uids=uids, source_uids=[message.uid for message in messages])
 
@@ -244,7 +269,9 @@ def _reader(content: bytes) -> Callable[[int, int], bytes]:
     return lambda offset, length: content[offset : offset + length]
 
 
-def _combine(old: frozenset[str], mode: StoreMode, flags: frozenset[str]) -> frozenset[str]:
+def _combine(old: frozenset[str], mode: StoreMode, flags: frozenset[str], rights: Rights) -> frozenset[str]:
+    if mode is StoreMode.REPLACE:
+        return flags | {flag for flag in old if right_of_flag(flag) not in rights}
     if mode is StoreMode.ADD:
         return old | flags
     if mode is StoreMode.REMOVE:

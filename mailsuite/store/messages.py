@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from mailsuite.durable import Synchronous
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import (
+    ALL_RIGHTS,
+    FLAG_RIGHTS,
     Appended,
     AppendMessage,
     Body,
@@ -16,8 +18,11 @@ from mailsuite.interfaces import (
     Column,
     History,
     PartOffsets,
+    Rights,
     Snapshot,
     StoreMode,
+    allowed_flags,
+    right_of_flag,
 )
 from mailsuite.message.mime import parse_parts
 from mailsuite.message.preview import PREVIEW_READ_MAX_OCTETS, make_preview
@@ -312,8 +317,15 @@ def store_flags(
     mode: StoreMode,
     flags: frozenset[str],
     unchanged_since: int | None,
+    rights: Rights = ALL_RIGHTS,
 ) -> tuple[list[FlagRow], list[int]]:
-    """Change flags in one durable transaction; without one when nothing changes."""
+    """
+    Change flags in one durable transaction; without one when nothing changes.
+
+    Args:
+        flags: with other rights than all, only those that may be changed.
+        rights: what they do not cover stays as it is, also in a message whose flags are replaced.
+    """
     row = index.get_row(mailbox_id)
     spelled = {name.lower(): name for _, name in statements.keywords(index.connection, mailbox_id)}
     flags = frozenset(spelled.get(flag.lower(), flag) for flag in check_flags(flags))
@@ -324,7 +336,7 @@ def store_flags(
     else:
         late = []
     sets = index.flags.sets
-    if not before or all(_combine(sets[value], mode, flags) == sets[value] for _, value, _ in before):
+    if not before or all(_combine(sets[value], mode, flags, rights) == sets[value] for _, value, _ in before):
         return [(message_id & UID_MASK, sets[value], modseq) for message_id, value, modseq in before], late
     with index.writing(durable=True) as transaction:
         row = transaction.changing(mailbox_id)
@@ -337,7 +349,7 @@ def store_flags(
         for message_id, value, modseq in before:
             number = became.get(value)
             if number is None:
-                number = index.flags_number(transaction, row, _combine(index.flags.sets[value], mode, flags))
+                number = index.flags_number(transaction, row, _combine(index.flags.sets[value], mode, flags, rights))
                 became[value] = number
             if number != value:
                 changed.append((message_id, number))
@@ -348,7 +360,9 @@ def store_flags(
     return result, late
 
 
-def _combine(old: frozenset[str], mode: StoreMode, flags: frozenset[str]) -> frozenset[str]:
+def _combine(old: frozenset[str], mode: StoreMode, flags: frozenset[str], rights: Rights) -> frozenset[str]:
+    if mode is StoreMode.REPLACE and not rights >= FLAG_RIGHTS:
+        return flags.union([flag for flag in old if right_of_flag(flag) not in rights])
     if mode is StoreMode.ADD:
         return old | flags
     if mode is StoreMode.REMOVE:
@@ -369,6 +383,16 @@ def expunge(index: AccountIndex, mailbox_id: int, uids: Sequence[int] | None) ->
             row = transaction.changing(mailbox_id)
             remove_lines(index, transaction, row, statements.whole_rows(transaction.connection, row, doomed))
     return doomed
+
+
+def remove(index: AccountIndex, mailbox_id: int, uids: Sequence[int]) -> list[int]:
+    """Remove messages that have gone to another account, in one durable transaction; give their UIDs."""
+    row = index.get_row(mailbox_id)
+    lines = statements.whole_rows(index.connection, row, uids)
+    if lines:
+        with index.writing(durable=True) as transaction:
+            remove_lines(index, transaction, transaction.changing(mailbox_id), lines)
+    return [line[0] & UID_MASK for line in lines]
 
 
 def remove_lines(index: AccountIndex, transaction: Transaction, row: MailboxRow, lines: Sequence[WholeRow]) -> None:
@@ -427,6 +451,7 @@ def _add(
             flags=index.flags_number(transaction, row, check_flags(message.flags)),
             date=now if message.internal_date is None else message.internal_date,
             link=True,
+            original_id=message.email_id,
         )
         for message, summary in zip(messages, summaries, strict=True)
     ]
@@ -462,18 +487,32 @@ def replace(
     return Appended(uidvalidity=target.uidvalidity, uids=uids)
 
 
-def copy(index: AccountIndex, mailbox_id: int, uids: Sequence[int], name: str, quota_octets: int) -> Appended:
-    """Copy messages, all or nothing; their octets are shared."""
-    return _transfer(index, mailbox_id, uids, name, quota_octets, move=False)
+def copy(
+    index: AccountIndex,
+    mailbox_id: int,
+    uids: Sequence[int],
+    name: str,
+    quota_octets: int,
+    rights: Rights = ALL_RIGHTS,
+) -> Appended:
+    """Copy messages, all or nothing, with the flags that `rights` cover; their octets are shared."""
+    return _transfer(index, mailbox_id, uids, name, quota_octets, rights, move=False)
 
 
-def move(index: AccountIndex, mailbox_id: int, uids: Sequence[int], name: str) -> Appended:
-    """Move messages in one transaction."""
-    return _transfer(index, mailbox_id, uids, name, 0, move=True)
+def move(index: AccountIndex, mailbox_id: int, uids: Sequence[int], name: str, rights: Rights = ALL_RIGHTS) -> Appended:
+    """Move messages in one transaction, with the flags that `rights` cover."""
+    return _transfer(index, mailbox_id, uids, name, 0, rights, move=True)
 
 
 def _transfer(
-    index: AccountIndex, mailbox_id: int, uids: Sequence[int], name: str, quota_octets: int, *, move: bool
+    index: AccountIndex,
+    mailbox_id: int,
+    uids: Sequence[int],
+    name: str,
+    quota_octets: int,
+    rights: Rights,
+    *,
+    move: bool,
 ) -> Appended:
     target = index.find_row(name)
     source = index.get_row(mailbox_id)
@@ -487,7 +526,7 @@ def _transfer(
         target = transaction.changing(target.mailbox_id)
         if not move and target is source:
             source.modseq += 1  # `row` found it loaded, so `changing` gave it no new MODSEQ
-        given = transfer_lines(index, transaction, source, target, lines, move=move)
+        given = transfer_lines(index, transaction, source, target, lines, move=move, rights=rights)
     return Appended(
         uidvalidity=target.uidvalidity,
         uids=[uid for _, uid in given],
@@ -503,14 +542,17 @@ def transfer_lines(
     lines: Sequence[WholeRow],
     *,
     move: bool,
+    rights: Rights = ALL_RIGHTS,
 ) -> list[tuple[int, int]]:
-    """Link the files of messages into another mailbox; give old and new UIDs."""
+    """Link the files of messages into another mailbox, with the flags that `rights` cover; give old and new UIDs."""
     connection = transaction.connection
     now = int(index.place.clock())
     given = []
     moved = []
     for line in lines:
         message_id, token, flags, size, folder, name, _ = line
+        if not rights >= FLAG_RIGHTS:
+            flags = index.flags_number(transaction, target, allowed_flags(index.flags.sets[flags], rights))
         new_token = token if move else stored_token(index.place.clock())
         if keywords := index.flags.keywords(flags):
             index.ensure_keywords(transaction, target, keywords)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from mailsuite.durable import Disk
-from mailsuite.store import annotations, maildir, statements
+from mailsuite.store import annotations, maildir, rights, statements
 from mailsuite.store.carry import ENDINGS, Previous, attach, check_integrity, detach, lay_aside
 from mailsuite.store.flags import FlagSets
 from mailsuite.store.index import REBUILDING, SPECIAL_NAMES, AccountIndex, Place, Transaction, UnfinishedIndexError
@@ -74,6 +74,8 @@ def rebuild(
         if previous is not None:
             detach(index)
             place.disk.sync_folder(home.path)
+        rights.note_shares(index)
+        rights.write_all(index)
         annotations.write_all(index)
     except BaseException:
         index.database.close()
@@ -255,12 +257,14 @@ def _restore_mailbox(
             row.recent = row.uidnext
             if previous is not None and old is not None:
                 previous.carry_mailbox(row, old)
+                rights.carry(transaction, row.mailbox_id, old.mailbox_id)
                 annotations.carry(transaction, index, row, old.mailbox_id)
                 index.make_folder(row)
                 index.reserve(row, 0)
                 return row
             index.make_folder(row)
             index.reserve(row, 0)
+            rights.restore(transaction, index, row)
             annotations.restore(transaction, index, row)
         # Microseconds grow faster than any mailbox changes.
         row.modseq = max(row.modseq, int(index.place.clock() * 1_000_000) % _FAR)

@@ -6,7 +6,7 @@ import secrets
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from zope.interface import implementer
 
@@ -27,6 +27,7 @@ from mailsuite.interfaces import (
     IChangeBus,
     ICountsMailboxes,
     IMailbox,
+    IRemovingMailbox,
     IWatchableMailbox,
     MailboxEntry,
     MailboxStatus,
@@ -41,6 +42,8 @@ from mailsuite.store.watch import Watch
 
 if TYPE_CHECKING:
     from mailsuite.store.maildirstore import MailStore
+
+T = TypeVar("T")
 
 SEARCH_BATCH = 64
 SEARCH_TURN_SECONDS = 0.05  # then the lane serves others; how long one message takes is up to who sent it
@@ -140,19 +143,21 @@ class AccountSession:
         """Nothing is kept for the session."""
 
 
-@implementer(IMailbox, IWatchableMailbox)
+@implementer(IRemovingMailbox, IWatchableMailbox)
 class MailboxSession:
     """One selected mailbox."""
 
     def __init__(self, store: "MailStore", account: Account, mailbox_id: int, name: str, *, read_only: bool) -> None:
         self._store = store
         self._account = account
-        self._run = partial(store.run, account)
         self._changed = False
         self._watch: Watch | None = None
         self.mailbox_id = mailbox_id
         self.name = name
         self.read_only = read_only
+
+    def _run(self, job: Callable[[AccountIndex], T]) -> Awaitable[T]:
+        return self._store.run(self._account, job)
 
     def snapshot(self) -> Awaitable[Snapshot]:
         """Look at everything once."""
@@ -208,6 +213,11 @@ class MailboxSession:
         r"""Remove messages that carry ``\Deleted``."""
         self._ensure_writable()
         return await self._run(lambda index: messages.expunge(index, self.mailbox_id, uids))
+
+    async def remove(self, uids: Sequence[int]) -> Sequence[int]:
+        """Remove messages that have gone to another account."""
+        self._ensure_writable()
+        return await self._run(lambda index: messages.remove(index, self.mailbox_id, uids))
 
     def copy_to(self, uids: Sequence[int], name: str) -> Awaitable[Appended]:
         """Copy to another mailbox."""

@@ -218,6 +218,8 @@ def remove_mailbox(connection: Connection, row: MailboxRow, *, keep_name: bool) 
         connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", span)  # noqa: S608 - our own names
     connection.execute("DELETE FROM keyword WHERE mailbox = ?", (row.mailbox_id,))
     connection.execute("DELETE FROM forgotten WHERE mailbox = ?", (row.mailbox_id,))
+    connection.execute("DELETE FROM acl WHERE mailbox = ?", (row.mailbox_id,))
+    connection.execute("DELETE FROM acl_unwritten WHERE mailbox = ?", (row.mailbox_id,))
     connection.execute("DELETE FROM annotation WHERE mailbox = ?", (row.mailbox_id,))
     connection.execute("DELETE FROM annotation_unwritten WHERE mailbox = ?", (row.mailbox_id,))
     connection.execute("DELETE FROM mailbox WHERE id = ?", (row.mailbox_id,))

@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mailsuite.imap import commands
+from mailsuite.imap import acl_commands, commands
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.verbs import (
+    acl,
     any_state,
     compress,
     copy,
@@ -67,6 +68,11 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Store: store.store,
     commands.Copy: copy.copy,
     commands.Move: copy.move,
+    acl_commands.SetACL: acl.set_acl,
+    acl_commands.DeleteACL: acl.delete_acl,
+    acl_commands.GetACL: acl.get_acl,
+    acl_commands.ListRights: acl.list_rights,
+    acl_commands.MyRights: acl.my_rights,
 }
 """All but APPEND and REPLACE, which begin before they are complete: see `mailsuite.imap.verbs.append`."""
 

@@ -6,6 +6,7 @@ from mailsuite import __version__
 from mailsuite.imap import commands, responses
 from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, REV2, UIDONLY, UTF8_ACCEPT, is_off
 from mailsuite.imap.session import Reply, Session, State
+from mailsuite.interfaces import IRightsAccount
 
 ID_LOGGED_MAX = 10  # fields of a client's ID that go to the log
 
@@ -64,9 +65,11 @@ async def enable(session: Session, command: commands.Enable) -> Reply:
 
 
 async def namespace(session: Session, command: commands.Namespace) -> Reply:
-    """NAMESPACE: one, personal (RFC 2342 section 5)."""
+    """NAMESPACE: one's own mailboxes, and those of others (RFC 2342 section 5)."""
     del command
-    session.connection.write(responses.namespace_line())
+    account = session.avatar
+    others = str(IRightsAccount(account).others) if IRightsAccount.providedBy(account) else ""
+    session.connection.write(responses.namespace_line(others))
     return Reply("NAMESPACE completed")
 
 

@@ -27,7 +27,7 @@ from mailsuite.imap.wire import (
     InputRefused,
     MessageChunk,
 )
-from mailsuite.interfaces import AppendMessage, Body, IBodyFile
+from mailsuite.interfaces import AppendMessage, Body, IBodyFile, IRightsAccount
 
 MESSAGES_MAX = 1000  # in one APPEND (RFC 3502)
 PARTS_MAX = 1000  # in one APPEND (RFC 4469)
@@ -183,10 +183,21 @@ class Upload:
             raise RefusedError(TOO_BIG)  # RFC 4469 section 4.2
         if not quota:
             return
-        used, limit = (await self.session.avatar.quota()).get("STORAGE", (0, 0))
+        account = self.session.avatar
+        if IRightsAccount.providedBy(account) and await IRightsAccount(account).is_others(self.mailbox):
+            await IRightsAccount(account).check_append(self.mailbox, arrived + size, self._freed)
+            return
+        used, limit = (await account.quota()).get("STORAGE", (0, 0))
         more = self.octets + size - (self._freed or 0)
         if limit and more > 0 and used + more > limit:
             raise MailError(Kind.OVER_QUOTA, "the mailbox is full")
+
+    async def _begin_file(self, size: int) -> IBodyFile:
+        account = self.session.avatar
+        if IRightsAccount.providedBy(account):
+            return await IRightsAccount(account).begin_body_for(self.mailbox, size, self._freed)
+        await account.status(self.mailbox)  # is it there? Better known before than after the octets
+        return await account.begin_body(size, self._freed)
 
     async def _prepare(self, size: int) -> Arriving:
         """Make room for octets that follow; beyond some, a message goes into a file."""
@@ -198,9 +209,7 @@ class Upload:
             raise RefusedError(TOO_MANY_PARTS)
         held = min(self.session.settings.literal_memory_octets, MEMORY_MAX_OCTETS - self.memory_octets + arriving.size)
         if arriving.file is None and arriving.size + size > held:
-            account = self.session.avatar
-            await account.status(self.mailbox)  # is it there? Better known before than after the octets
-            arriving.file = await account.begin_body(arriving.size + size, self._freed)
+            arriving.file = await self._begin_file(arriving.size + size)
             self.files.append(arriving.file)
             self.memory_octets -= arriving.size
             chunks, arriving.chunks = arriving.chunks, []

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import cast
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.ahead import Ahead
 from mailsuite.imap.bodies import Lost, write_bodies
@@ -202,9 +203,14 @@ class _Fetching:
         unseen = [uid for uid in uids if SEEN_FLAG not in view.flags[view.index(uid)]]
         if not unseen:
             return {}
-        (rows, _), changes = await selected.changing(
-            selected.mailbox.store_flags(unseen, StoreMode.ADD, frozenset((SEEN_FLAG,)), None)
-        )
+        try:
+            (rows, _), changes = await selected.changing(
+                selected.mailbox.store_flags(unseen, StoreMode.ADD, frozenset((SEEN_FLAG,)), None)
+            )
+        except MailError as error:
+            if error.kind is not Kind.DENIED:
+                raise
+            return {}  # RFC 4314 section 4: read all the same
         for uid, flags, modseq in rows:
             view.note_flags(uid, flags, modseq)
         view.apply(changes)

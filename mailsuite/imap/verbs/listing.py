@@ -9,6 +9,7 @@ from mailsuite.imap.commands import ListReturn, ListSelection
 from mailsuite.imap.names import ListPattern
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tree import Tree, attributes_of, is_there, parents, sort_key, with_parents
+from mailsuite.imap.verbs.acl import rights_account, write_my_rights
 from mailsuite.imap.verbs.metadata import annotated_account, tell
 from mailsuite.imap.verbs.status import count, note_items
 from mailsuite.interfaces import ICountsMailboxes, MailboxEntry, MailboxStatus
@@ -23,6 +24,8 @@ async def list_(session: Session, command: commands.List) -> Reply:
         session.connection.write(responses.list_line(["\\Noselect"], b'""'))
         return Reply("LIST completed")
     note_items(session, command.tag, command.status)
+    if ListReturn.MYRIGHTS in command.returns:
+        rights_account(session, command.tag)  # who has none did not announce it
     annotated = annotated_account(session, command.tag) if command.metadata is not None else None
     longest: list[int] = []
     entries = list(with_parents(await session.avatar.list_mailboxes()))
@@ -41,6 +44,8 @@ async def list_(session: Session, command: commands.List) -> Reply:
         counted = await _count(session, shown) if command.status else {}
         for entry, line in lines:
             session.connection.write(line)
+            if line and ListReturn.MYRIGHTS in command.returns and entry.selectable:
+                await write_my_rights(session, entry.name)
             counts = counted.get(entry.name)
             if counts is not None:  # RFC 5819 section 2: no STATUS for a mailbox that cannot be counted
                 session.connection.write(

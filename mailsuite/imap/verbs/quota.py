@@ -3,6 +3,7 @@
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.session import Reply, Session
+from mailsuite.interfaces import IRightsAccount
 
 ROOT = b""
 STORAGE_OCTETS = 1024
@@ -19,7 +20,13 @@ async def get_quota(session: Session, command: commands.GetQuota) -> Reply:
 
 async def get_quota_root(session: Session, command: commands.GetQuotaRoot) -> Reply:
     """GETQUOTAROOT (RFC 9208 section 4.1.2)."""
-    await session.avatar.status(command.mailbox)  # it must be there
+    account = session.avatar
+    if IRightsAccount.providedBy(account) and await IRightsAccount(account).is_others(command.mailbox):
+        # How much its owner has is nobody else's business: no root of quota is one that this account can ask about.
+        await IRightsAccount(account).rights(command.mailbox)  # it must be there
+        session.connection.write(responses.quota_root_line(session.shown(command.mailbox)))
+        return Reply("GETQUOTAROOT completed")
+    await account.status(command.mailbox)  # it must be there
     session.connection.write(responses.quota_root_line(session.shown(command.mailbox), ROOT))
     await _write_quota(session)
     return Reply("GETQUOTAROOT completed")

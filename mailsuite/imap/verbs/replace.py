@@ -2,9 +2,10 @@
 
 import attrs
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.session import Reply, Session
-from mailsuite.interfaces import AppendMessage, Column
+from mailsuite.interfaces import AppendMessage, Column, Right
 
 NO_MESSAGE = Reply("there is no such message", status=responses.NO, code=responses.NONEXISTENT)
 GONE = Reply("the message is expunged", status=responses.NO, code=responses.EXPUNGEISSUED)
@@ -20,10 +21,21 @@ class Replaced:
 
 
 async def find_replaced(session: Session, command: commands.Replace) -> Replaced | Reply:
-    """Find the message that is to go, before the octets of the new one come; otherwise say why that cannot be."""
+    r"""
+    Find the message that is to go, before the octets of the new one come; otherwise say why that cannot be.
+
+    In a mailbox of somebody else that takes the rights that ``\Deleted`` and EXPUNGE would take, since it is an APPEND
+    and then those (RFC 8508 section 3.4, RFC 4314 section 4).
+
+    Raises:
+        MailError: DENIED; NOT_FOUND when the mailbox is gone, or may no longer be read.
+    """
     selected = session.mailbox
+    await selected.meet_rights()
     if selected.read_only:
         return READ_ONLY
+    if not selected.rights.issuperset((Right.DELETE_MESSAGES, Right.EXPUNGE)):
+        raise MailError(Kind.DENIED, "you have not the right to remove messages from this mailbox")
     uids = selected.view.resolve(command.message, uid=command.uid)
     if len(uids) != 1:
         return NO_MESSAGE

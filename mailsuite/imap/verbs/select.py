@@ -1,5 +1,6 @@
 """SELECT, EXAMINE, CLOSE and UNSELECT."""
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.fetch_format import plan_for
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
@@ -105,6 +106,9 @@ async def close(session: Session, command: commands.Close) -> Reply:
     try:
         if not selected.read_only:
             await selected.mailbox.expunge(None)
+    except MailError as error:
+        if error.kind is not Kind.DENIED:  # RFC 4314 section 4: who may not expunge closes all the same
+            raise
     finally:
         session.unselect()
     return Reply("CLOSE completed")

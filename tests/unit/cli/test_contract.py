@@ -51,6 +51,9 @@ TABLE = {
     "mailbox export": "--format --mailbox",
     "mailbox reindex": "",
     "mailbox verify": "--json",
+    "rights list": "--json",
+    "rights set": "",
+    "rights remove": "",
     "cert self-signed": "--hostname --days --force",
     "cert show": "--json",
     "cert check": "--ca --json",
@@ -73,6 +76,9 @@ GIVEN = {  # what each command wants to be given, so that nothing but the config
     "queue list": [],
     "queue flush": [],
     "mailbox": ["x@x.test"],
+    "rights": ["x@x.test", "INBOX", "anyone"],
+    "rights list": ["x@x.test"],
+    "rights set": ["x@x.test", "INBOX", "anyone", "lr"],
     "mailbox import": ["x@x.test", "."],
     "mailbox export": ["x@x.test", "out"],
 }
@@ -149,6 +155,7 @@ SHOWN = {
     "queue list": [],
     "mailbox list": ["ann@example.test"],
     "mailbox verify": ["ann@example.test"],
+    "rights list": ["ann@example.test"],
     "cert show": [],
     "cert check": [],
 }

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailsuite.errors import ProtocolError
-from mailsuite.imap import commands
+from mailsuite.imap import acl_commands, commands
 from mailsuite.imap.commands import ListReturn, ListSelection, SearchReturn, StatusItem
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.parser import decode_base64, parse_command
@@ -18,6 +18,7 @@ from mailsuite.imap.threads import ThreadAlgorithm
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import AFTER_LOGIN, CommandAssembler, CommandReceived
 from mailsuite.interfaces.annotations import Depth
+from mailsuite.interfaces.rights import RightsMode, parse_rights
 from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 SET = SequenceSet(((1, 3),))
@@ -134,9 +135,9 @@ COMMANDS = [
     (b'a LIST (SUBSCRIBED RECURSIVEMATCH) "" %',
      commands.List(b"a", "", ("%",), extended=True,
                    selection=frozenset({ListSelection.SUBSCRIBED, ListSelection.RECURSIVEMATCH}))),
-    (b'a LIST (special-use) "" * RETURN (CHILDREN SUBSCRIBED special-use STATUS (MESSAGES SIZE messages))',
+    (b'a LIST (special-use) "" * RETURN (CHILDREN SUBSCRIBED myRights special-use STATUS (SIZE MESSAGES))',
      commands.List(b"a", "", ("*",), extended=True, selection=frozenset({ListSelection.SPECIAL_USE}),
-                   returns=frozenset(ListReturn), status=(M, StatusItem.SIZE))),
+                   returns=frozenset(ListReturn), status=(StatusItem.SIZE, M))),
     (b'a LIST "" * RETURN ()', commands.List(b"a", "", ("*",), extended=True)),
     (b'a LSUB "#x" %', commands.Lsub(b"a", "#x", "%")),
     (b"a STATUS x (MESSAGES unseen)", commands.Status(b"a", "x", (M, StatusItem.UNSEEN))),
@@ -174,6 +175,15 @@ COMMANDS = [
     (b"a COPY 1:3 x", commands.Copy(b"a", SET, "x")),
     (b"a UID COPY 1:3 x", commands.Copy(b"a", SET, "x", uid=True)),
     (b"a MOVE 1:3 x", commands.Move(b"a", SET, "x")),
+    (b"a SETACL x bob@example.test lrs",
+     acl_commands.SetACL(b"a", "x", "bob@example.test", RightsMode.REPLACE, parse_rights("lrs"))),
+    (b'a SETACL x anyone ""', acl_commands.SetACL(b"a", "x", "anyone", RightsMode.REPLACE, parse_rights(""))),
+    (b"a setacl x {3+}\r\nbob +d", acl_commands.SetACL(b"a", "x", "bob", RightsMode.ADD, parse_rights("te"))),
+    (b'a SETACL x "b" -cl', acl_commands.SetACL(b"a", "x", "b", RightsMode.REMOVE, parse_rights("kxl"))),
+    (b"a DELETEACL INBOX -bob", acl_commands.DeleteACL(b"a", "INBOX", "-bob")),
+    (b"a GETACL x", acl_commands.GetACL(b"a", "x")),
+    (b"a LISTRIGHTS x {4+}\r\nbe\xcc\x81", acl_commands.ListRights(b"a", "x", "b\u00e9", b"be\xcc\x81")),
+    (b"a MYRIGHTS inbox", acl_commands.MyRights(b"a", "INBOX")),
     (b"a uid move 1:3 x", commands.Move(b"a", SET, "x", uid=True)),
     (b"a UID EXPUNGE 1:3", commands.Expunge(b"a", SET)),
 ]  # fmt: skip
@@ -208,6 +218,20 @@ def test_anything_after_the_last_argument_is_refused(text, command):
 def test_no_command_is_missing_from_the_table():
     tried = {command.name for _, command in COMMANDS}
     assert {command.name for command in commands.Command.__subclasses__()} - tried == {"APPEND", "REPLACE"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        b"SETACL x bob lrQ", b"SETACL x bob lrq", b"SETACL x bob lr1", b"SETACL x bob +-l", b"SETACL x bob ++",
+        b"SETACL x bob", b'SETACL x "" lr', b'SETACL x " " lr', b'SETACL x "a\tb" lr', b"SETACL x bob lr s",
+        b"SETACL x {1+}\r\n\xff lr", b"SETACL x bob {1+}\r\n\xff", b"DELETEACL x", b'DELETEACL x ""', b"GETACL",
+        b"GETACL x y", b"LISTRIGHTS x", b"MYRIGHTS", b"MYRIGHTS x y", b"UID SETACL x bob lr",
+    ],
+)  # fmt: skip
+def test_rights_and_identifiers_that_are_none_are_bad(arguments):
+    refused = refusal(b"a " + arguments)
+    assert (refused.tag, refused.status) == (b"a", b"BAD")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mailsuite.imap import commands
+from mailsuite.imap import acl_commands, commands
 from mailsuite.imap.session import ALLOWED, State
 from mailsuite.imap.verbs import VERBS
 
@@ -22,7 +22,8 @@ ONLY_SELECTED = [
 
 
 def all_commands():
-    return {each for each in vars(commands).values() if isinstance(each, type) and issubclass(each, commands.Command)}
+    values = [*vars(commands).values(), *vars(acl_commands).values()]
+    return {each for each in values if isinstance(each, type) and issubclass(each, commands.Command)}
 
 
 def test_every_command_has_its_states_and_its_verb():

@@ -20,6 +20,7 @@ ABSENT = {
     "mailsuite.message": {"sqlite3", "mailsuite.durable", "mailsuite.observe"},
     "mailsuite.store": {"mailsuite.imap", "mailsuite.pop3", "mailsuite.smtp", "mailsuite.mta", "sqlalchemy"},
     "mailsuite.mta": {"mailsuite.imap", "mailsuite.pop3", "mailsuite.store", "mailsuite.directory", "sqlalchemy"},
+    "mailsuite.sharing": {*STORES, "mailsuite.imap", "mailsuite.pop3", "mailsuite.smtp", "twisted.web"},
     "mailsuite.service": {"mailsuite.cli", "twisted.web", "twisted.conch", "alembic"},
     "mailsuite.manhole": {*STORES, "mailsuite.imap", "mailsuite.pop3", "mailsuite.smtp", "twisted.conch"},
     "mailsuite.cli.main": {"sqlalchemy", "alembic", "rich", "twisted", "mailsuite.store", "mailsuite.service"},

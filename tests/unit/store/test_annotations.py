@@ -173,7 +173,10 @@ def test_they_go_along_to_another_address(bench):
 
 def test_an_index_of_the_version_before_has_none_and_takes_them(bench):
     connection = bench.index.connection
-    for statement in ("DROP TABLE annotation", "DROP TABLE annotation_unwritten", "PRAGMA user_version=4"):
+    for statement in (
+        *(f"DROP TABLE {table}" for table in ("annotation", "annotation_unwritten", "acl", "acl_unwritten")),
+        "PRAGMA user_version=4",
+    ):
         connection.execute(statement)
     bench.reopen()
     assert values(bench, "INBOX") == {}

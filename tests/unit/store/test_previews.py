@@ -27,6 +27,8 @@ def test_an_index_of_the_version_before_previews_makes_them(bench):
         "DROP TABLE preview",
         "DROP TABLE annotation",
         "DROP TABLE annotation_unwritten",
+        "DROP TABLE acl",
+        "DROP TABLE acl_unwritten",
         "PRAGMA user_version=3",
     ):
         bench.index.connection.execute(statement)

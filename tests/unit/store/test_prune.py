@@ -80,6 +80,8 @@ def test_an_index_of_the_version_before_may_have_forgotten_whatever_came_before_
     for statement in (
         "DELETE FROM expunged WHERE id & 4294967295 = 1",
         "DROP TABLE forgotten",
+        "DROP TABLE acl",
+        "DROP TABLE acl_unwritten",
         "DROP TABLE preview",
         "DROP TABLE annotation",
         "DROP TABLE annotation_unwritten",

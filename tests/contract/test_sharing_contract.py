@@ -1,0 +1,256 @@
+"""What every store promises about mailboxes that others use: `ISharingStore`, `IGuestAccount`, `IGuestMailbox`."""
+
+import pytest
+from zope.interface.verify import verifyObject
+
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import (
+    ALL_RIGHTS,
+    ANYONE,
+    Account,
+    AnnotationLimits,
+    AppendMessage,
+    Column,
+    Depth,
+    IGuestAccount,
+    IGuestMailbox,
+    IRemovingMailbox,
+    ISharingStore,
+    RightsMode,
+    SpecialUse,
+    StoreMode,
+    parse_rights,
+)
+from mailsuite.store.guest import GuestMailbox, GuestSession
+from mailsuite.store.memory import MemoryAccount
+from mailsuite.store.memory_guest import MemoryGuest, MemoryGuestMailbox
+from mailsuite.store.memory_mailbox import MemoryMailbox
+from mailsuite.store.session import AccountSession, MailboxSession
+
+OWNER = Account(account_id=1, email="user1@example.com")
+MAIL = b"Subject: one\r\n\r\nbody\r\n"
+
+
+def refused(bench, call):
+    with pytest.raises(MailError) as caught:
+        bench.go(call())
+    return caught.value.kind
+
+
+def guest(bench, number=2):
+    return bench.store.guest(OWNER, number)
+
+
+def grant(bench, rights, name="INBOX", number=2, mode=RightsMode.REPLACE):
+    return bench.go(guest(bench, 1).change_rights(name, number, mode, parse_rights(rights)))
+
+
+def opened(bench, rights="lr", *, read_only=False):
+    grant(bench, rights)
+    return bench.go(guest(bench).open_mailbox("INBOX", read_only=read_only))
+
+
+def test_interfaces_are_provided(bench):
+    assert verifyObject(ISharingStore, bench.store)
+    assert verifyObject(IGuestAccount, guest(bench))
+    assert verifyObject(IGuestMailbox, opened(bench))
+    assert verifyObject(IRemovingMailbox, bench.mailbox())
+
+
+def test_rights_are_replaced_added_and_taken_away(bench):
+    assert grant(bench, "lr") == parse_rights("lr")
+    assert grant(bench, "sw", mode=RightsMode.ADD) == parse_rights("lrsw")
+    assert grant(bench, "rk", mode=RightsMode.REMOVE) == parse_rights("lsw")
+    grant(bench, "r", number=ANYONE)
+    bench.reopen()
+    assert bench.go(guest(bench, 1).entries("INBOX")) == {ANYONE: parse_rights("r"), 2: parse_rights("lsw")}
+    assert bench.go(guest(bench).rights("inbox")) == parse_rights("lrsw")
+    assert bench.go(guest(bench, 3).rights("INBOX")) == parse_rights("r")
+    assert bench.go(guest(bench, 1).rights("INBOX")) == ALL_RIGHTS
+    assert bench.go(bench.store.sharers(2)) == bench.go(bench.store.sharers(9)) == [1]
+    assert bench.go(bench.store.sharers(1)) == []
+    assert refused(bench, lambda: guest(bench, 1).change_rights("INBOX", 1, RightsMode.ADD, ALL_RIGHTS)) is Kind.INVALID
+
+
+def test_every_change_of_rights_is_told_as_a_change_of_the_mailbox(bench):
+    box = opened(bench)
+    heard = []
+    bench.bus.subscribe(1, heard.append)
+    before = bench.go(box.snapshot()).highest_modseq
+    grant(bench, "lrs")
+    bench.reactor.run_until(lambda: heard)
+    assert [(change.mailbox_id, change.modseq) for change in heard] == [(box.mailbox_id, before + 1)]
+    assert bench.go(box.changes(before)).modseq == before + 1
+    assert box.rights == parse_rights("lrs")
+
+
+def test_what_may_be_looked_up_is_listed_without_what_is_the_owners_own(bench):
+    account = bench.account()
+    bench.go(account.create("a/b", frozenset({SpecialUse.FLAGGED})))
+    bench.go(account.subscribe("a/b", True))
+    grant(bench, "l", "a/b")
+    grant(bench, "r", "a")
+    (entry,) = bench.go(guest(bench).list_mailboxes())
+    assert (entry.name, entry.selectable, entry.subscribed, entry.special_use) == ("a/b", True, False, frozenset())
+    assert bench.go(guest(bench, 3).list_mailboxes()) == []
+    assert len(bench.go(guest(bench, 1).list_mailboxes())) == len(bench.go(account.list_mailboxes()))
+
+
+def test_who_reads_sees_everything_and_takes_nothing_recent(bench):
+    bench.append(MAIL, MAIL, flags=["work"])
+    box = opened(bench)
+    assert box.read_only
+    snapshot = bench.go(box.snapshot())
+    assert (list(snapshot.uids), snapshot.recent, snapshot.keywords) == ([1, 2], {1, 2}, {"work"})
+    assert bench.go(box.read_many([1], 10**6)) == [(1, MAIL)]
+    assert bench.go(box.read(1, 0, 7)) == MAIL[:7]
+    assert bench.go(box.fetch([1], (Column.SIZE,))) == [(1, len(MAIL))]
+    assert list(bench.go(box.search_text([1, 2], lambda read, size: b"body" in read(0, size)))) == [1, 2]
+    assert bench.go(bench.mailbox().snapshot()).recent == {1, 2}
+
+
+@pytest.mark.parametrize("left", ["", "lswitea"])
+def test_a_mailbox_that_may_no_longer_be_read_is_gone(bench, left):
+    bench.append(MAIL)
+    box = opened(bench, "lrswite")
+    modseq = bench.go(box.snapshot()).highest_modseq
+    grant(bench, left)
+    for call in (
+        box.snapshot,
+        lambda: box.changes(modseq),
+        lambda: box.history(modseq),
+        lambda: box.fetch([1], (Column.FLAGS,)),
+        lambda: box.read(1, 0, 10),
+        lambda: box.read_many([1], 100),
+        lambda: box.parts(1),
+        lambda: box.search_text([1], lambda read, size: True),
+        lambda: box.store_flags([1], StoreMode.ADD, frozenset({"\\Seen"}), None),
+        lambda: box.expunge(None),
+        lambda: box.remove([1]),
+        lambda: box.copy_to([1], "Trash"),
+        lambda: box.move_to([1], "Trash"),
+        lambda: box.previews([1], make=True),
+        lambda: box.replace(1, "Trash", AppendMessage(content=MAIL)),
+    ):
+        assert refused(bench, call) is Kind.NOT_FOUND
+    assert bench.contents() == [MAIL]
+
+
+def test_what_is_opened_for_reading_is_not_changed(bench):
+    bench.append(MAIL, flags=["\\Deleted"])
+    box = opened(bench, "lrswite", read_only=True)
+    assert refused(bench, lambda: box.store_flags([1], StoreMode.ADD, frozenset({"\\Seen"}), None)) is Kind.DENIED
+    assert refused(bench, lambda: box.expunge(None)) is Kind.DENIED
+    assert refused(bench, lambda: box.remove([1])) is Kind.DENIED
+    assert refused(bench, lambda: box.move_to([1], "INBOX")) is Kind.DENIED
+    assert refused(bench, lambda: box.replace(1, "INBOX", AppendMessage(content=MAIL))) is Kind.DENIED
+    assert bench.contents() == [MAIL]
+
+
+def test_replacing_flags_leaves_those_that_may_not_be_changed(bench):
+    bench.append(MAIL, MAIL, flags=["\\Deleted", "\\Seen", "work"])
+    box = opened(bench, "lrw")
+    rows, _ = bench.go(box.store_flags([1, 2], StoreMode.REPLACE, frozenset({"\\Seen", "new"}), None))
+    assert [flags for _, flags, _ in rows] == [{"\\Deleted", "\\Seen", "new"}] * 2
+    grant(bench, "lrst")
+    rows, _ = bench.go(box.store_flags([1], StoreMode.REPLACE, frozenset(), None))
+    assert [flags for _, flags, _ in rows] == [{"new"}]
+
+
+def test_what_replaces_a_message_has_the_flags_that_may_be_set(bench):
+    bench.append(MAIL)
+    box = opened(bench, "lrites")
+    message = AppendMessage(content=MAIL + b"new", flags=frozenset({"\\Seen", "\\Draft", "work"}))
+    appended = bench.go(box.replace(1, "INBOX", message))
+    assert list(appended.uids) == [2]
+    assert bench.go(box.fetch([1, 2], (Column.FLAGS,))) == [(2, {"\\Seen"})]
+    assert refused(bench, lambda: box.replace(1, "INBOX", message)) is Kind.EXPUNGED
+    assert refused(bench, lambda: box.replace(2, "Sent", message)) is Kind.NOT_FOUND
+    grant(bench, "l", "Sent")
+    assert refused(bench, lambda: box.replace(2, "Sent", message)) is Kind.DENIED
+    for rights in ("lrie", "lrit", "lrte"):
+        grant(bench, rights)
+        assert refused(bench, lambda: box.replace(2, "INBOX", message)) is Kind.DENIED
+    assert bench.contents() == [MAIL + b"new"]
+
+
+def test_what_replaces_a_message_needs_room_for_what_it_is_larger(bench):
+    grant(bench, "i")
+    bench.go(guest(bench).check_append("INBOX", 100_000, 10))
+    assert refused(bench, lambda: guest(bench).check_append("INBOX", 100_001, 100_001)) is Kind.TOO_LARGE
+
+
+def test_annotations_are_the_owners_own(bench):
+    limits = AnnotationLimits(per_mailbox=10, per_account=10)
+    entries = ["/shared/comment", "/private/comment"]
+    for rights, kind in (("rswipkxtea", Kind.NOT_FOUND), ("lrswipkxtea", Kind.DENIED)):
+        grant(bench, rights)
+        assert refused(bench, lambda: guest(bench).annotations("INBOX", entries, Depth.ALL)) is kind
+        assert refused(bench, lambda: guest(bench).annotate("INBOX", {entries[0]: b"x"}, limits)) is kind
+        for name in ("", "Nothing"):
+            assert refused(bench, lambda name=name: guest(bench).annotations(name, entries, Depth.ALL))
+            assert refused(bench, lambda name=name: guest(bench).annotate(name, {entries[0]: b"x"}, limits))
+        assert refused(bench, lambda: guest(bench).annotated(None)) is Kind.DENIED
+    assert bench.go(bench.account().annotations("INBOX", entries, Depth.ALL)) == {}
+
+
+def test_an_appended_copy_keeps_the_id_of_its_original(bench):
+    appended = bench.go(bench.account().append("INBOX", [AppendMessage(content=MAIL, email_id=b"Mabc")]))
+    (row,) = bench.go(bench.mailbox().fetch(appended.uids, (Column.EMAIL_ID,)))
+    assert row == (1, b"Mabc")
+
+
+def test_removed_messages_are_gone_whatever_their_flags(bench):
+    bench.append(MAIL, MAIL, MAIL)
+    box = bench.mailbox()
+    modseq = bench.go(box.snapshot()).highest_modseq
+    assert list(bench.go(box.remove([1, 3, 9]))) == [1, 3]
+    assert list(bench.go(box.changes(modseq)).expunged) == [1, 3]
+    assert list(bench.go(bench.mailbox().remove([1]))) == []
+    assert refused(bench, lambda: bench.mailbox(read_only=True).remove([2])) is Kind.DENIED
+    bench.reopen()
+    assert bench.contents() == [MAIL]
+
+
+def test_purposes_names_and_limits_of_what_a_guest_makes(bench):
+    grant(bench, "lk")
+    assert refused(bench, lambda: guest(bench).create("INBOX/x", frozenset({SpecialUse.JUNK}))) is Kind.INVALID
+    for name in ("top", "", "INBOX//x", "INBOX/../x", "Sent/x", "Nothing/x"):
+        assert refused(bench, lambda name=name: guest(bench).create(name, frozenset())) is Kind.DENIED
+    assert bench.go(guest(bench).create("INBOX/x", frozenset())) > 0
+    assert bench.go(guest(bench).rights("INBOX/x")) == parse_rights("lk")
+    for number in range(23):
+        bench.go(guest(bench).create(f"INBOX/{number}", frozenset()))
+    assert refused(bench, lambda: guest(bench).create("INBOX/more", frozenset())) is Kind.OVER_QUOTA
+    assert refused(bench, lambda: guest(bench).check_append("INBOX", 1)) is Kind.DENIED
+    grant(bench, "i")
+    bench.go(guest(bench).check_append("INBOX", 100_000))
+    assert refused(bench, lambda: guest(bench).check_append("INBOX", 100_001)) is Kind.TOO_LARGE
+
+
+READERS = {"history", "fetch", "read", "read_many", "parts", "previews", "search_text", "close", "watch"}
+"""Methods that a guest's mailbox has from an owner's: they only look, so that the right to read is enough."""
+HARMLESS = {"begin_body", "logout"}
+
+
+@pytest.mark.parametrize(
+    ("guest_class", "owner_class", "inherited"),
+    [
+        (GuestMailbox, MailboxSession, READERS),
+        (GuestSession, AccountSession, HARMLESS),
+        (MemoryGuestMailbox, MemoryMailbox, READERS | {"snapshot", "changes"}),
+        (MemoryGuest, MemoryAccount, HARMLESS),
+    ],
+)
+def test_a_guest_has_no_method_of_the_owner_that_does_not_look_at_the_rights(guest_class, owner_class, inherited):
+    public = {name for name in vars(owner_class) if not name.startswith("_") and callable(getattr(owner_class, name))}
+    assert public - set(vars(guest_class)) - inherited == set()
+
+
+def test_a_guest_learns_nothing_of_the_account(bench):
+    assert refused(bench, guest(bench).quota) is Kind.DENIED
+    assert refused(bench, lambda: guest(bench).subscribe("INBOX", True)) is Kind.DENIED
+    if bench.kind != "memory":
+        grant(bench, "lr", "Sent")
+        found = bench.go(guest(bench).statuses(["INBOX", "Sent", "Nothing"]))
+        assert [status is not None for status in found] == [False, True, False]
