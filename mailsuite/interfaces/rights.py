@@ -125,6 +125,9 @@ class IGuestAccount(IAnnotatedAccount):
         """
         Change the rights of an account, or ANYONE, durably; return what it has now.
 
+        The bus carries a change of the mailbox, and for an account other than ANYONE a notice with mailbox id 0: its
+        list of names may be another one now.
+
         Raises:
             MailError: NOT_FOUND; DENIED; INVALID for the owner's own; OVER_QUOTA for too many entries.
         """

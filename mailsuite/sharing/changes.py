@@ -70,6 +70,11 @@ class SharingBus:
         self._listeners: list[Listening] = []
         self._followed: set[ISubscription] = set()
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it tells of every commit before its answer."""
+        return bool(self._bus.is_alone)
+
     def publish(self, change: MailboxChange) -> None:
         """Tell everybody, in all sessions."""
         self._bus.publish(change)

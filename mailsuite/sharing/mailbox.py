@@ -112,6 +112,11 @@ class OwnMailbox:
         if IWatchableMailbox.providedBy(self._mailbox):
             IWatchableMailbox(self._mailbox).watch()
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether all that happened to it was told."""
+        return IWatchableMailbox.providedBy(self._mailbox) and bool(IWatchableMailbox(self._mailbox).is_quiet)
+
     def close(self) -> None:
         """The session is done with it."""
         self._mailbox.close()
@@ -146,6 +151,11 @@ class OthersMailbox(OwnMailbox):
         self._following = following
         self.mailbox_id = mailbox_id
         self.name = name
+
+    @property
+    def is_quiet(self) -> bool:
+        """Never: whether the owner is still there is asked each time."""
+        return False
 
     @property
     def rights(self) -> Rights:

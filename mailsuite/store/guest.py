@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import (
+    ANYONE,
     FLAG_RIGHTS,
     WRITING_RIGHTS,
     Account,
@@ -25,6 +26,7 @@ from mailsuite.interfaces import (
     IGuestAccount,
     IGuestMailbox,
     IMailbox,
+    MailboxChange,
     MailboxEntry,
     MailboxStatus,
     Right,
@@ -76,10 +78,10 @@ class GuestSession(AccountSession):
         """Give who has rights on a mailbox."""
         return self._run(lambda index: rights.entries(index, self._find(index, name, Right.ADMINISTER).mailbox_id))
 
-    def change_rights(self, name: str, account_id: int, mode: RightsMode, rights_: Rights) -> Awaitable[Rights]:
+    async def change_rights(self, name: str, account_id: int, mode: RightsMode, rights_: Rights) -> Rights:
         """Change the rights of an account."""
 
-        def work(index: AccountIndex) -> Rights:
+        def work(index: AccountIndex) -> tuple[Rights, bool]:
             row = self._find(index, name, Right.ADMINISTER)
             new, changed = rights.change(index, row, account_id, mode, rights_)
             if changed:
@@ -91,9 +93,12 @@ class GuestSession(AccountSession):
                     mailbox=row.mailbox_id,
                     by=self._guest,
                 )
-            return new
+            return new, changed
 
-        return self._run(work)
+        new, changed = await self._run(work)
+        if changed and account_id != ANYONE:
+            self.changes.publish(MailboxChange(account_id, 0, 0))
+        return new
 
     def _find(self, index: AccountIndex, name: str, right: Right) -> MailboxRow:
         return rights.find(index, name, self._guest, right)[0]

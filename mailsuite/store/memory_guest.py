@@ -23,6 +23,7 @@ from mailsuite.interfaces import (
     IGuestAccount,
     IGuestMailbox,
     IMailbox,
+    MailboxChange,
     MailboxEntry,
     MailboxStatus,
     Right,
@@ -104,6 +105,8 @@ class MemoryGuest(MemoryAccount):
             box.rights = {key: value for key, value in {**box.rights, account_id: new}.items() if value}
             box.modseq += 1
             self._store.told(self._mail, box)
+            if account_id != ANYONE:
+                self._store.bus.publish(MailboxChange(account_id, 0, 0))
         return new
 
     async def list_mailboxes(self) -> Sequence[MailboxEntry]:

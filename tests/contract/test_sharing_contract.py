@@ -84,6 +84,19 @@ def test_every_change_of_rights_is_told_as_a_change_of_the_mailbox(bench):
     assert box.rights == parse_rights("lrs")
 
 
+def test_who_gets_or_loses_rights_is_told_that_names_changed(bench):
+    heard = []
+    bench.bus.subscribe(2, heard.append)
+    grant(bench, "lr")
+    bench.reactor.run_until(lambda: heard)
+    grant(bench, "lr")
+    grant(bench, "lr", number=3)
+    grant(bench, "lr", number=ANYONE)
+    grant(bench, "")
+    bench.reactor.run_until(lambda: len(heard) > 1)
+    assert [(change.mailbox_id, change.modseq) for change in heard] == [(0, 0), (0, 0)]
+
+
 def test_what_may_be_looked_up_is_listed_without_what_is_the_owners_own(bench):
     account = bench.account()
     bench.go(account.create("a/b", frozenset({SpecialUse.FLAGGED})))

@@ -277,6 +277,20 @@ def test_the_new_name_of_a_mailbox_is_told_to_who_may_look_it_up(house, alice, b
     assert b"Hidden" not in heard(bob)
 
 
+def test_what_is_shared_while_the_client_watches_is_told_at_once(house, bob):
+    watch(bob, b"subtree Users")
+    share(house, "lr")
+    told = heard(bob)
+    assert b'* LIST (\\HasNoChildren) "/" %b\r\n' % BOX in told
+    assert b"* STATUS %b (MESSAGES 1 " % BOX in told
+    house.put("alice", "Projects", MAIL)
+    assert b"* STATUS %b (MESSAGES 2 " % BOX in heard(bob)
+    share(house, "")
+    assert heard(bob) == b'* LIST (\\NonExistent \\HasNoChildren) "/" %b\r\n' % BOX
+    house.put("alice", "Projects", MAIL)
+    assert heard(bob) == b""
+
+
 def test_lists_with_counts_count_only_what_may_be_read(house, bob):
     share(house, "l")
     command = b'LIST "" (Users/* INBOX) RETURN (STATUS (MESSAGES))'
