@@ -3,6 +3,7 @@
 import contextlib
 
 import pytest
+from imap_words import announced, ask, ok
 
 MESSAGE = b"From: a@example.test\r\nSubject: %b\r\n\r\n%b\r\n"
 
@@ -13,29 +14,6 @@ def session(demo, account):
     login = account()
     with contextlib.ExitStack() as stack:
         yield lambda: stack.enter_context(demo.imap(login))
-
-
-def ask(client, command):
-    """Send a command that imaplib does not know; give its untagged lines, and how it ended."""
-    tag = client._new_tag()
-    client.send(tag + b" " + command + b"\r\n")
-    lines = []
-    while True:
-        line = client.readline().removesuffix(b"\r\n")
-        if line.startswith(tag + b" "):
-            return [each.replace(tag, b"TAG") for each in lines], line.removeprefix(tag + b" ")
-        lines.append(line)
-
-
-def ok(client, command):
-    lines, end = ask(client, command)
-    assert end.startswith(b"OK"), end
-    return lines
-
-
-def announced(client):
-    (line,) = ok(client, b"CAPABILITY")
-    return set(line.split())
 
 
 def append(client, subject=b"hello", body=b"text", name="INBOX"):

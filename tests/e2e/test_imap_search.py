@@ -1,6 +1,7 @@
 """Searching, sorting and threading on real sockets, with the clients' words as they are sent."""
 
 import pytest
+from imap_words import announced, ask, ok
 
 MESSAGES = [
     ("beta", "Tue, 17 Nov 2026 10:00:00 +0000", "text one\r\n"),
@@ -17,29 +18,6 @@ def client(demo, account):
             assert client.append("INBOX", None, None, text.encode())[0] == "OK"
         assert client.select("INBOX") == ("OK", [b"3"])
         yield client
-
-
-def ask(client, command):
-    """Send a command that imaplib does not know; give its untagged lines, and how it ended."""
-    tag = client._new_tag()
-    client.send(tag + b" " + command + b"\r\n")
-    lines = []
-    while True:
-        line = client.readline().removesuffix(b"\r\n")
-        if line.startswith(tag + b" "):
-            return [each.replace(tag, b"TAG") for each in lines], line.removeprefix(tag + b" ")
-        lines.append(line)
-
-
-def ok(client, command):
-    lines, end = ask(client, command)
-    assert end.startswith(b"OK"), end
-    return lines
-
-
-def announced(client):
-    (line,) = ok(client, b"CAPABILITY")
-    return set(line.split())
 
 
 def test_a_search_returns_what_is_asked_for(client):

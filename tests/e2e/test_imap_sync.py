@@ -5,6 +5,7 @@ import datetime as dt
 import re
 
 import pytest
+from imap_words import ask, ok
 
 MESSAGE = b"From: far@elsewhere.test\r\nSubject: %d\r\n\r\nhello\r\n"
 
@@ -15,24 +16,6 @@ def session(demo, account):
     login = account()
     with contextlib.ExitStack() as stack:
         yield lambda: stack.enter_context(demo.imap(login))
-
-
-def ask(client, command):
-    """Run one command; give its untagged lines and the tagged one."""
-    tag = client._new_tag()
-    client.send(tag + b" " + command + b"\r\n")
-    lines = []
-    while True:
-        line = client.readline().rstrip(b"\r\n")
-        if line.startswith(tag + b" "):
-            return lines, line[len(tag) + 1 :]
-        lines.append(line)
-
-
-def ok(client, command):
-    lines, status = ask(client, command)
-    assert status.startswith(b"OK"), (command, status)
-    return lines
 
 
 def modseq(lines):

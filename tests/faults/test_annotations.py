@@ -7,14 +7,11 @@ Afterwards all of the change is there or nothing, also when the index is lost as
 import errno
 
 import pytest
-from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
-from twisted.python.failure import Failure
+from store_at_once import go, opened
 
-from mailsuite.durable import Disk, InlineLane
+from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Account, AnnotationLimits, Depth, SpecialUse
-from mailsuite.store import StorageSettings, open_store
 from mailsuite.testing.faults import Crash, FaultyDisk
 
 ALICE = Account(account_id=1, email="alice@example.com")
@@ -23,32 +20,6 @@ CALLS_MAX = 100
 OLD = {"/private/a": b"old", "/private/b": b"old"}
 NEW = {"/private/a": b"new", "/shared/c": b"\0\xff"}
 CHANGE = {"/private/a": b"new", "/private/b": None, "/shared/c": b"\0\xff"}
-
-
-class ReactorAtOnce(Clock):
-    def callFromThread(self, callable_, *arguments, **keywords):
-        callable_(*arguments, **keywords)
-
-
-def go(awaitable):
-    results = []
-    deferred = awaitable if isinstance(awaitable, Deferred) else Deferred.fromCoroutine(awaitable)
-    deferred.addBoth(results.append)
-    if isinstance(results[0], Failure):
-        results[0].raiseException()
-    return results[0]
-
-
-def opened(root, disk):
-    store = open_store(
-        StorageSettings(maildir_root=str(root / "mail"), lanes=1, create_special=("Trash",)),
-        disk=disk,
-        reactor=ReactorAtOnce(),
-        lane=InlineLane,
-        clock=lambda: 1_800_000_000.0,
-    )
-    store.start()
-    return store
 
 
 def annotate(store, name, values):

@@ -8,46 +8,17 @@ twice, and no UID means two messages.
 import errno
 
 import pytest
-from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
-from twisted.python.failure import Failure
+from store_at_once import go, opened
 
-from mailsuite.durable import Disk, InlineLane
+from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Account, AppendMessage, Body, LocalDelivery, StoreMode
-from mailsuite.store import StorageSettings, open_store
 from mailsuite.testing.faults import Crash, FaultyDisk
 
 OLD = [b"Subject: old %d\r\n\r\nbody\r\n" % number for number in range(3)]
 NEW = [b"Subject: new %d\r\n\r\nother body\r\n" % number for number in range(2)]
 ALICE = Account(account_id=1, email="alice@example.com")
 CALLS_MAX = 400
-
-
-class ReactorAtOnce(Clock):
-    def callFromThread(self, callable_, *arguments, **keywords):
-        callable_(*arguments, **keywords)
-
-
-def go(awaitable):
-    results = []
-    deferred = awaitable if isinstance(awaitable, Deferred) else Deferred.fromCoroutine(awaitable)
-    deferred.addBoth(results.append)
-    if isinstance(results[0], Failure):
-        results[0].raiseException()
-    return results[0]
-
-
-def opened(tmp_path, disk):
-    store = open_store(
-        StorageSettings(maildir_root=str(tmp_path / "mail"), lanes=1, create_special=("Trash",)),
-        disk=disk,
-        reactor=ReactorAtOnce(),
-        lane=InlineLane,
-        clock=lambda: 1_800_000_000.0,
-    )
-    store.start()
-    return store
 
 
 def contents(store, name="INBOX"):

@@ -1,0 +1,34 @@
+"""A store whose lanes work at once, so that every call of the disk happens before the call of the test returns."""
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from mailsuite.durable import InlineLane
+from mailsuite.store import StorageSettings, open_store
+
+
+class ReactorAtOnce(Clock):
+    def callFromThread(self, callable_, *arguments, **keywords):
+        callable_(*arguments, **keywords)
+
+
+def go(awaitable):
+    results = []
+    deferred = awaitable if isinstance(awaitable, Deferred) else Deferred.fromCoroutine(awaitable)
+    deferred.addBoth(results.append)
+    if isinstance(results[0], Failure):
+        results[0].raiseException()
+    return results[0]
+
+
+def opened(folder, disk):
+    store = open_store(
+        StorageSettings(maildir_root=str(folder / "mail"), lanes=1, create_special=("Trash",)),
+        disk=disk,
+        reactor=ReactorAtOnce(),
+        lane=InlineLane,
+        clock=lambda: 1_800_000_000.0,
+    )
+    store.start()
+    return store
