@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import attrs
 
@@ -16,8 +17,17 @@ from mailsuite.imap.session import ConnectionGone, Reply, Session, State
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.verbs import VERBS, Verb
 from mailsuite.imap.verbs.append import append
+from mailsuite.imap.verbs.idle import begin_idle, end_idle
 from mailsuite.imap.verbs.metadata import too_large
-from mailsuite.imap.wire import BeginMessageLiteral, CommandReceived, ContinuationNeeded, Event, Fault, InputRefused
+from mailsuite.imap.wire import (
+    BeginMessageLiteral,
+    CommandReceived,
+    ContinuationNeeded,
+    Event,
+    Fault,
+    InputRefused,
+    RawLine,
+)
 
 TURN_COMMANDS = 50  # so many commands of one client, then the others have their turn
 SERVER_BUG = Reply("internal error; it has been written down", status=responses.NO, code=responses.SERVERBUG)
@@ -34,6 +44,8 @@ class Dispatch:
     Args:
         session: whose commands these are.
     """
+
+    __slots__ = ("_bad_commands", "_removes", "_session", "_turn", "ending")
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -58,7 +70,10 @@ class Dispatch:
         if isinstance(event, ContinuationNeeded):
             connection.write(responses.continuation())
             return
-        if isinstance(event, InputRefused):
+        idling, self._session.idling = self._session.idling, None
+        if idling is not None and isinstance(event, RawLine | InputRefused):
+            await self._answer(idling, partial(end_idle, event, idling), expunge=True, uid=False)
+        elif isinstance(event, InputRefused):
             self._bad(self._refusal(event))
         elif isinstance(event, CommandReceived) and not brings_message(event.pieces[0]):
             await self._command(event)
@@ -92,6 +107,9 @@ class Dispatch:
             self._bad(error)
             return
         self._session.command = command.name
+        if isinstance(command, commands.Idle):
+            begin_idle(self._session, command)
+            return
         self._removes = isinstance(command, _REMOVES)
         verb = VERBS[type(command)]
         uid = bool(getattr(command, "uid", False)) or getattr(command, "uids", None) is not None

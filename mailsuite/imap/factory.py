@@ -43,6 +43,7 @@ class IMAPFactory(Factory):
         self.settings = settings or IMAPSettings()
         self.context_factory = context_factory
         self.clock: IReactorTime = reactor or _installed_reactor()
+        self.seconds = self.clock.seconds
         self.log = EventLog(Logger(namespace="mailsuite.imap"))
         self.connections: set[IMAPServer] = set()
         self._table = ConnectionTable(self.settings.connection_limits, self.clock.seconds)

@@ -38,28 +38,53 @@ class Selected:
     there after `look`.
 
     Args:
-        enabled: what the client has switched on, now and later.
+        enabled: what the client has switched on.
 
     Attributes:
+        enabled: what it has switched on since; the session says so.
         modseq_due: who uses QRESYNC is to be told HIGHESTMODSEQ, since messages went.
     """
+
+    __slots__ = (
+        "_gap",
+        "_guest",
+        "_looked",
+        "_newest",
+        "_remembered",
+        "_subscription",
+        "_told_read_only",
+        "_told_rights",
+        "_watchable",
+        "enabled",
+        "mailbox",
+        "modseq_due",
+        "on_change",
+        "view",
+    )
 
     view: SelectedView
 
     def __init__(self, account: IMailAccount, mailbox: IMailbox, enabled: AbstractSet[bytes] = frozenset()) -> None:
         self.mailbox = mailbox
-        self._enabled = enabled
+        self.enabled = enabled
         self.modseq_due = False
         self._guest = IGuestMailbox(mailbox) if IGuestMailbox.providedBy(mailbox) else None
         self._told_rights = self.rights
         self._told_read_only = self.read_only
         self.on_change: Callable[[], None] | None = None
-        self.remembered = Remembered()
+        self._remembered: Remembered | None = None
         self._newest = 0
         self._gap = False
         self._watchable: IWatchableMailbox | None = None
         self._looked = -LOOK_SECONDS
         self._subscription: ISubscription | None = account.changes.subscribe(account.account_id, self._changed)
+
+    @property
+    def remembered(self) -> Remembered:
+        """What was worked out before."""
+        if self._remembered is None:
+            self._remembered = Remembered()
+        return self._remembered
 
     @property
     def read_only(self) -> bool:
@@ -74,7 +99,7 @@ class Selected:
 
     async def look(self) -> None:
         """Take the snapshot that the view begins with; what may be done is told next."""
-        self.view = SelectedView(await self.mailbox.snapshot(), recent=REV2 not in self._enabled)
+        self.view = SelectedView(await self.mailbox.snapshot(), recent=REV2 not in self.enabled)
         self._told_read_only = self.read_only
 
     def _changed(self, change: MailboxChange) -> None:
@@ -97,12 +122,12 @@ class Selected:
     @property
     def shows_modseq(self) -> bool:
         """Whether the client is told UID and MODSEQ with all flags (RFC 7162 sections 3.1 and 3.2.4)."""
-        return CONDSTORE in self._enabled
+        return CONDSTORE in self.enabled
 
     @property
     def uid_only(self) -> bool:
         """Whether the client wants to hear of no sequence numbers (RFC 9586 section 3)."""
-        return UIDONLY in self._enabled
+        return UIDONLY in self.enabled
 
     @property
     def fetch_kind(self) -> bytes:
@@ -213,7 +238,7 @@ class Selected:
         While messages that went may not be told, it stays behind, so that the client asks for them again when the
         connection breaks (RFC 7162 section 3.2).
         """
-        due = (self.modseq_due or self.view.has_gone) and QRESYNC in self._enabled
+        due = (self.modseq_due or self.view.has_gone) and QRESYNC in self.enabled
         self.modseq_due = False
         return responses.highest_modseq_code(self.view.told_modseq) if due else b""
 
@@ -223,7 +248,7 @@ class Selected:
         return b"" if keywords is None else self.flag_lines(keywords)
 
     def _lines(self, notices: Notices, *, uid: bool) -> Iterator[bytes]:
-        if notices.vanished and (QRESYNC in self._enabled or self.uid_only):
+        if notices.vanished and (QRESYNC in self.enabled or self.uid_only):
             self.modseq_due = True
             yield responses.vanished_line(merge_runs(notices.vanished))
         else:

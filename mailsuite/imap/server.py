@@ -5,14 +5,14 @@ Twisted's ``IMAP4Server`` gives the shell (timeouts, portal, the place in the cl
 what arrives goes to our own assembler and grammar, and what is to be done to the verbs.
 """
 
-from collections.abc import Callable, Coroutine
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
     IDelayedCall,
     IPushProducer,
-    IReactorTime,
     ISSLTransport,
     ITCPTransport,
     ITLSTransport,
@@ -21,12 +21,13 @@ from twisted.mail.imap4 import IMAP4Server
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailsuite.errors import Kind, MailError
 from mailsuite.imap import responses
 from mailsuite.imap.capabilities import UNAUTHENTICATE
 from mailsuite.imap.deflate import DeflateStream
 from mailsuite.imap.dispatch import Dispatch
+from mailsuite.imap.pushing import Pushing
 from mailsuite.imap.session import ConnectionGone, Session, State
+from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.wire import AFTER_LOGIN, BEFORE_LOGIN, CommandAssembler, Event, WireLimits
 from mailsuite.observe import background
 from mailsuite.observe.sessions import OpenSession
@@ -41,6 +42,26 @@ FLUSH_WAIT_SECONDS = 1.0  # for the rest of what a client has compressed
 READ_AHEAD_MAX_OCTETS = 128 * 1024  # of what waits while a command runs; then reading pauses
 
 
+@functools.lru_cache(maxsize=16)
+def limits_before_login(settings: IMAPSettings) -> WireLimits:
+    """Say how much a stranger may send at once; equal ones are one object."""
+    return WireLimits(
+        line_max_octets=settings.login_line_max_octets,
+        literal_max_octets=settings.login_literal_max_octets,
+        skip_max_octets=BEFORE_LOGIN.skip_max_octets,
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def limits_after_login(settings: IMAPSettings) -> WireLimits:
+    """Say how much who is logged in may send at once; equal ones are one object."""
+    return WireLimits(
+        line_max_octets=settings.arguments_max_octets,
+        literal_max_octets=settings.arguments_max_octets,
+        skip_max_octets=max(AFTER_LOGIN.skip_max_octets, settings.literal_max_octets),
+    )
+
+
 @implementer(IPushProducer)
 class IMAPServer(IMAP4Server):
     """
@@ -51,6 +72,35 @@ class IMAPServer(IMAP4Server):
         session_id: names the connection in the log.
     """
 
+    # Of what is the server's own there is no dict: with thousands of clients that idle, that is most of the memory.
+    __slots__ = (
+        "_account_key",
+        "_closing",
+        "_deflate",
+        "_dispatch",
+        "_gone",
+        "_held",
+        "_hung_up",
+        "_input",
+        "_ip",
+        "_output",
+        "_paused",
+        "_pushing",
+        "_reading_paused",
+        "_repeated",
+        "_room",
+        "_said",
+        "_stall",
+        "_waits",
+        "_working",
+        "assembler",
+        "clock",
+        "factory",
+        "log",
+        "session",
+        "settings",
+    )
+
     transport: Any  # TCP, TLS, a unix socket or a test's: what each offers is asked of its interfaces
 
     def __init__(self, factory: "IMAPFactory", session_id: str) -> None:
@@ -58,59 +108,46 @@ class IMAPServer(IMAP4Server):
         self.factory = factory
         self.portal = factory.portal  # type: ignore[assignment]  # Twisted declares it by its default, None
         self.settings = factory.settings
-        self.clock: IReactorTime = factory.clock
-        self.callLater = self.clock.callLater  # type: ignore[method-assign, assignment]  # TimeoutMixin's seam
-        settings = self.settings
-        self._before_login = WireLimits(
-            line_max_octets=settings.login_line_max_octets,
-            literal_max_octets=settings.login_literal_max_octets,
-            skip_max_octets=BEFORE_LOGIN.skip_max_octets,
-        )
-        self._after_login = WireLimits(
-            line_max_octets=settings.arguments_max_octets,
-            literal_max_octets=settings.arguments_max_octets,
-            skip_max_octets=max(AFTER_LOGIN.skip_max_octets, settings.literal_max_octets),
-        )
-        self.assembler = CommandAssembler(self._before_login)
+        self.clock = factory.clock
+        self.assembler = CommandAssembler(limits_before_login(self.settings))
         self.log = factory.log.bind(session=session_id)
         self.session = Session(
             connection=self,
             portal=factory.portal,
-            settings=settings,
+            settings=self.settings,
             log=self.log,
-            seconds=self.clock.seconds,
+            seconds=factory.seconds,
             session_id=session_id,
         )
         self._dispatch = Dispatch(self.session)
-        self._stranger_log = self.log
+        self._pushing = Pushing(self)
         self._ip = ""
         self._account_key = ""
         self._output: list[bytes] = []
         self._deflate: DeflateStream | None = None
         self._held = False
         self._said = b""
-        self._waits: set[Deferred[None]] = set()
+        self._waits: list[Deferred[None]] = []
         self._input: Deferred[None] | None = None
         self._room: Deferred[None] | None = None
         self._stall: IDelayedCall | None = None
+        self._repeated: IDelayedCall | None = None
+        self._working = False
         self._paused = False
         self._reading_paused = False
         self._gone = False
         self._closing = False
         self._hung_up = False
-        self._announce: Callable[[], Coroutine[Any, Any, None]] | None = None
-        self._announcing = False
-        self._look: IDelayedCall | None = None
-        self._repeated: IDelayedCall | None = None
-        self._serving: Deferred[None] | None = None
-        self._announcements: Deferred[None] | None = None
+
+    def callLater(self, period: float, func: Callable[[], None]) -> IDelayedCall:
+        """Wait by the factory's clock: the seam of Twisted's TimeoutMixin."""
+        return self.clock.callLater(period, func)
 
     # the connection's life
 
     def connectionMade(self) -> None:
         """Greet, and begin to take commands."""
         transport = self.transport
-        self.tags = {}
         self.canStartTLS = ITLSTransport(transport, None) is not None
         peer = transport.getPeer()
         self._ip = self.session.ip = plain_ip(getattr(peer, "host", ""))
@@ -128,7 +165,6 @@ class IMAPServer(IMAP4Server):
         self.log.emit("imap.session.begun", tls=self.session.tls)
         self._limit_time(self.settings.login_seconds)
         self.sendServerGreeting()
-        self._serving = background(self._serve(), self.log, "IMAP session")
 
     def sendServerGreeting(self) -> None:
         """Say what can be used before login (RFC 3501 section 7.1.1)."""
@@ -136,31 +172,47 @@ class IMAPServer(IMAP4Server):
         self.write(responses.untagged(responses.OK, "mailsuite ready", code))
         self.flush()
 
-    async def _serve(self) -> None:
+    def _work(self) -> None:
+        """Take up what has arrived; while the client says nothing, nothing waits for it, and that costs little."""
+        event = self._next_arrived()
+        if event is not None:
+            self._working = True
+            background(self._serve(event), self.log, "IMAP session")
+        elif not self._closing:
+            self._rest()
+
+    async def _serve(self, event: Event | None) -> None:
+        """Run the commands that have arrived whole; of changes is told before the first and after the last."""
+        ends = True
         try:
-            while not self._closing:
-                await self._dispatch.run(await self._next_command())
+            self._pushing.stop()
+            if self.session.idling is None:  # else what is found now is told with the answer
+                await self._pushing.told()
+            while event is not None and not self._closing:
+                await self._dispatch.run(event)
                 self.flush()
                 if self._paused:
                     await self.drained()
+                event = self._next_arrived()
+            ends = self._closing
         except ConnectionGone:
             pass
         finally:
-            self.session.end()
-            self.hang_up()
+            self._working = False
+            if ends:
+                self.session.end()
+                self.hang_up()
+        if not ends:
+            self._rest()
+            if self.session.wants_pushes:
+                self._pushing.begin()
 
-    async def _next_command(self) -> Event:
-        """Wait for the client; what NOTIFY asked for is told meanwhile, and to its end before a command begins."""
-        watching = self.session.watching
-        if watching is None:
-            return await self.next_event()
-        self.push(watching.announce)
-        try:
-            return await self.next_event()
-        finally:
-            self.push(None)
-            if self._announcing and self._announcements is not None:
-                await self._announcements
+    def _rest(self) -> None:
+        """Let the client speak."""
+        self.flush()
+        if self._reading_paused:
+            self._reading_paused = False
+            self.transport.resumeProducing()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted gives no default here
         """Let go of everything; a verb that works on the store is let finish."""
@@ -169,11 +221,10 @@ class IMAPServer(IMAP4Server):
         self._limit_time(None)
         self._stop_stall()
         self._stop_repeating()
-        self.push(None)
+        self._pushing.stop()
         self._output.clear()
         self.assembler.discard()
-        for wait in list(self._waits):
-            wait.cancel()
+        self._end_waits()
         if self.factory.leave(self, self._ip, self._account_key):
             self.log.emit("imap.session.ended")
 
@@ -191,9 +242,16 @@ class IMAPServer(IMAP4Server):
                 self._inflate(self._deflate)
         if self._input is not None:
             self._input.callback(None)
-        if self._input is None and not self._reading_paused and self._read_ahead > READ_AHEAD_MAX_OCTETS:
+        elif not self._working:
+            self._work()
+        if self._at_work and not self._reading_paused and self._read_ahead > READ_AHEAD_MAX_OCTETS:
             self._reading_paused = True
             self.transport.pauseProducing()
+
+    @property
+    def _at_work(self) -> bool:
+        """Whether a command runs that does not wait for the client."""
+        return self._working and self._input is None
 
     @property
     def _read_ahead(self) -> int:
@@ -220,7 +278,7 @@ class IMAPServer(IMAP4Server):
 
     def timeoutConnection(self) -> None:
         """Say farewell to a client that is silent, unless we are at work for it."""
-        if self.session.state is not State.NOT_AUTHENTICATED and self._input is None and not self._paused:
+        if self.session.state is not State.NOT_AUTHENTICATED and self._at_work and not self._paused:
             self._limit_time(self.settings.idle_seconds)
             return
         self.log.emit("imap.session.expired", state=self.session.state.value)
@@ -254,21 +312,22 @@ class IMAPServer(IMAP4Server):
             finally:
                 self._room = None
 
+    def _next_arrived(self) -> Event | None:
+        """Give what has arrived whole; None when more must come."""
+        while (event := self.assembler.next_event()) is None and self._deflate is not None and not self._closing:
+            self._held = False
+            buffered = self.assembler.buffered_octets
+            self._inflate(self._deflate)
+            if self.assembler.buffered_octets <= buffered:
+                break
+        return event
+
     async def next_event(self) -> Event:
         """Give what the client says next."""
-        while (event := self.assembler.next_event()) is None:
-            if self._deflate is not None and not self._closing:
-                self._held = False
-                buffered = self.assembler.buffered_octets
-                self._inflate(self._deflate)
-                if self.assembler.buffered_octets > buffered:
-                    continue
-            self.flush()
+        while (event := self._next_arrived()) is None:
             if self._closing:
                 raise ConnectionGone
-            if self._reading_paused:
-                self._reading_paused = False
-                self.transport.resumeProducing()
+            self._rest()
             self._input = Deferred()
             try:
                 await self._wait(self._input)
@@ -290,13 +349,20 @@ class IMAPServer(IMAP4Server):
     async def _wait(self, wait: "Deferred[None]") -> None:
         if self._closing:
             raise ConnectionGone
-        self._waits.add(wait)
+        self._waits.append(wait)
         try:
             await wait
         except CancelledError as error:
             raise ConnectionGone from error
         finally:
-            self._waits.discard(wait)
+            self._waits.remove(wait)
+
+    def _end_waits(self) -> None:
+        """Let go of whatever waits for the client; where no command runs, that is the session's end."""
+        if not self._working:
+            self.session.end()
+        for wait in tuple(self._waits):
+            wait.cancel()
 
     def start_deflate(self) -> None:
         """Send what was written; what follows is compressed both ways (RFC 4978 section 3)."""
@@ -350,9 +416,8 @@ class IMAPServer(IMAP4Server):
         if self._gone or not self.factory.enter_account(email):
             return False
         self._account_key = email
-        self._stranger_log = self.log
         self.log = self.session.log = self.log.bind(account=email)
-        self.assembler.limits = self._after_login
+        self.assembler.limits = limits_after_login(self.settings)
         self._limit_time(self.settings.idle_seconds)
         return True
 
@@ -366,25 +431,10 @@ class IMAPServer(IMAP4Server):
         key, self._account_key = self._account_key, ""
         if key:
             self.factory.leave_account(key)
-        self.log = self.session.log = self._stranger_log
-        self.assembler.limits = self._before_login
+        self.log = self.session.log = self.log.without("account")
+        self.assembler.limits = limits_before_login(self.settings)
         self._dispatch.count_anew()
         self._limit_time(self.settings.login_seconds)
-
-    def push(self, announce: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
-        """Let changes be told as they happen."""
-        self._announce = announce
-        if self._look is not None and self._look.active():
-            self._look.cancel()
-        self._look = None
-        if announce is not None:
-            self._look = self.clock.callLater(self.settings.idle_look_seconds, self._look_again, self.clock.seconds())
-        if self.session.selected is not None:
-            self.session.selected.on_change = None if announce is None else self.announce
-            if announce is not None:
-                self.session.selected.watch()
-        if announce is not None and self.session.has_news:
-            self.announce()  # of that, no further notice will come
 
     def repeat(self, seconds: float, line: Callable[[], bytes]) -> Callable[[], None]:
         """Send a line every so many seconds, while the client keeps up, until what this gives is called."""
@@ -403,43 +453,24 @@ class IMAPServer(IMAP4Server):
             self._repeated.cancel()
         self._repeated = None
 
-    def _look_again(self, told: float) -> None:
-        """Look for changes without a notice, and now and then say that we are here."""
-        if self.clock.seconds() - told >= self.settings.idle_announce_seconds and not self._paused:
-            told = self.clock.seconds()
-            self.write(responses.untagged(responses.OK, "still here"))
-            self.flush()
-        self._look = self.clock.callLater(self.settings.idle_look_seconds, self._look_again, told)
-        self.announce()
-
     @property
     def pushing(self) -> bool:
         """Whether something may be told now."""
-        return self._announce is not None
+        return self._pushing.is_on
 
     def announce(self) -> None:
-        """Tell what is to be told, unless that is being done."""
-        if self._announce is None or self._announcing or self._paused:
-            return
-        self._announcing = True
-        self._announcements = background(self._announce_all(), self.log, "announcement of changes")
+        """Tell what is to be told, if something may be told now."""
+        self._pushing.announce()
 
-    async def _announce_all(self) -> None:
-        try:
-            while self._announce is not None and not self._paused:
-                await self._announce()
-                self.flush()
-                if not self.session.is_behind:
-                    return
-        except ConnectionGone:
-            pass
-        except MailError as error:
-            if error.kind is Kind.NOT_FOUND and not self._closing:
-                self.write(responses.bye("the selected mailbox was deleted"))
-                self.hang_up()
-            # Anything else may have passed when the mailbox is looked at again.
-        finally:
-            self._announcing = False
+    @property
+    def is_full(self) -> bool:
+        """Whether the transport has more than enough."""
+        return self._paused
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the connection ends."""
+        return self._closing
 
     def hang_up(self) -> None:
         """Close once everything is written."""
@@ -451,8 +482,7 @@ class IMAPServer(IMAP4Server):
             self._hung_up = True
             self._start_stall()
             self.transport.loseConnection()
-            for wait in list(self._waits):
-                wait.cancel()
+            self._end_waits()
 
     @property
     def account_email(self) -> str:
@@ -474,7 +504,7 @@ class IMAPServer(IMAP4Server):
     def drain(self, reason: str = SHUTTING_DOWN) -> None:
         """Say farewell: now, or when the command that runs has ended."""
         self._dispatch.ending = reason
-        if self._input is not None:
+        if not self._at_work:
             self.write(responses.bye(reason))
             self.hang_up()
 
@@ -491,8 +521,8 @@ class IMAPServer(IMAP4Server):
         self._stop_stall()
         if self._room is not None and not self._room.called:
             self._room.callback(None)
-        elif self._announce is not None:
-            self.announce()
+        else:
+            self._pushing.announce()
 
     def stopProducing(self) -> None:
         """Nothing more can be sent; `connectionLost` follows."""

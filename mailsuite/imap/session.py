@@ -1,8 +1,10 @@
 """What is allowed now: states and commands; and what a verb may ask of its connection."""
 
 import enum
-from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 from twisted.cred.portal import Portal
@@ -41,6 +43,7 @@ _NUMBERED = (
     commands.Store,
     commands.Thread,
 )
+NOTHING_TOLD: Mapping[str, str] = MappingProxyType({})
 _ANY = frozenset((State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED))
 _BEFORE_LOGIN = frozenset((State.NOT_AUTHENTICATED,))
 _AFTER_LOGIN = frozenset((State.AUTHENTICATED, State.SELECTED))
@@ -159,18 +162,15 @@ class Connection(Protocol):
     def logged_out(self) -> None:
         """The limits from before the login hold again; what was written is sent, and nothing is compressed any more."""
 
-    def push(self, announce: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
-        """Call `announce` whenever the selected mailbox changes, and now and then without that; None ends it."""
-
     def repeat(self, seconds: float, line: Callable[[], bytes]) -> Callable[[], None]:
         """Send a line every so many seconds, first after as many, until what this gives is called."""
 
     def announce(self) -> None:
-        """Do now what `push` is given, if it is given something."""
+        """Tell now what happened, if something may be told now."""
 
     @property
     def pushing(self) -> bool:
-        """Whether something may be told now: `push` was given something."""
+        """Whether something may be told now: no command runs, and the client idles or has given NOTIFY."""
 
     def hang_up(self) -> None:
         """Close when what was written is sent."""
@@ -192,6 +192,7 @@ class Session:
         client: what it has told of itself by ID: fields, names in lower case.
         command: the last one that could be read.
         watching: what it is told of; None before NOTIFY.
+        idling: the tag of the IDLE that has not ended.
     """
 
     connection: Connection
@@ -207,15 +208,16 @@ class Session:
     state: State = State.NOT_AUTHENTICATED
     account: IMailAccount | None = None
     selected: Selected | None = None
-    enabled: set[bytes] = attrs.Factory(set)
+    enabled: frozenset[bytes] = frozenset()
     off: frozenset[bytes] = attrs.field(init=False)
-    client: Mapping[str, str] = attrs.field(factory=dict)
+    client: Mapping[str, str] = NOTHING_TOLD
     annotation_watch: AnnotationWatch | None = None
     logout: Callable[[], None] | None = None
     command: str = ""
     watching: "Watching | None" = None
+    idling: bytes | None = None
     began: float = attrs.field(init=False)
-    _told: set[str] = attrs.field(init=False, factory=set)
+    _told: frozenset[str] = attrs.field(init=False, default=frozenset())
 
     @off.default
     def _off_for_all(self) -> frozenset[bytes]:
@@ -285,9 +287,15 @@ class Session:
         for row in verdict.rows:
             whom = quirks.describe(row)
             if whom not in self._told:
-                self._told.add(whom)
+                self._told |= {whom}
                 self.log.emit("imap.quirk.matched", whom=whom, off=list(row.off), reason=row.reason, source=row.source)
         return self.off != before
+
+    def enable(self, capabilities: AbstractSet[bytes]) -> None:
+        """Switch on what the client asked for, in upper case (RFC 5161)."""
+        self.enabled |= capabilities
+        if self.selected is not None:
+            self.selected.enabled = self.enabled
 
     @property
     def is_rev2(self) -> bool:
@@ -308,7 +316,7 @@ class Session:
         if not self.avatar.remembers:
             raise BadCommandError("the mailbox keeps no MODSEQs", tag=tag)
         if CONDSTORE not in self.enabled:
-            self.enabled.add(CONDSTORE)
+            self.enable({CONDSTORE})
             if self.selected is not None:
                 self.connection.write(responses.highest_modseq_line(self.selected.view.told_modseq))
 
@@ -387,6 +395,11 @@ class Session:
         self.watching = watching
 
     @property
+    def wants_pushes(self) -> bool:
+        """Whether the client is to be told of changes while no command runs."""
+        return self.idling is not None or self.watching is not None
+
+    @property
     def has_news(self) -> bool:
         """Whether there is something to tell, or to learn, while no command runs."""
         selected = self._told_of
@@ -432,7 +445,7 @@ class Session:
         self.watch(None)
         self.unselect()
         self.state = State.NOT_AUTHENTICATED
-        self.enabled.clear()
+        self.enabled = frozenset()
         self._leave_account()
         self.look_for_quirks()
 

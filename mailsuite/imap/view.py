@@ -9,6 +9,7 @@ import functools
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import attrs
 
@@ -17,6 +18,8 @@ from mailsuite.interfaces import Changes, Snapshot
 
 RECENT_FLAG = "\\Recent"
 SEEN_FLAG = "\\Seen"
+_NONE: frozenset[int] = frozenset()
+_NO_UIDS = array("I")  # read only
 _NO_STATE: tuple[frozenset[str], int] = (frozenset(), 0)
 SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")  # RFC 3501 section 2.3.2
 
@@ -89,13 +92,13 @@ class SelectedView:
         self.uids = array("I", snapshot.uids)
         self.flags = list(snapshot.flags)
         self.tells_recent = recent
-        self.recent = set(snapshot.recent) if recent else set()
+        self.recent: AbstractSet[int] = snapshot.recent if recent and snapshot.recent else _NONE
         self.keywords = snapshot.keywords
-        self._gone: set[int] = set()
+        self._gone: AbstractSet[int] = _NONE
         self._gone_since = self.modseq
         self._changed: dict[int, int] = {}  # UID and MODSEQ
         self._noted: dict[int, int] = {}  # the same, of what was told elsewhere since `apply`
-        self._saved = array("I")
+        self._saved = _NO_UIDS
         self.tells_modseqs = False
         self.told_exists = len(self.uids)
         self._told_recent = len(self.recent)
@@ -188,7 +191,7 @@ class SelectedView:
     def forget_recent(self) -> None:
         r"""From now on ``\Recent`` is not told."""
         self.tells_recent = False
-        self.recent.clear()
+        self.recent = _NONE
         self._told_recent = 0
 
     def is_gone(self, uid: int) -> bool:
@@ -223,6 +226,8 @@ class SelectedView:
                 self.uids.append(uid)
                 self.flags.append(flags_of.pop(uid, _NO_STATE)[0])
                 if self.tells_recent and uid in changes.recent:
+                    if not isinstance(self.recent, set):
+                        self.recent = set(self.recent)
                     self.recent.add(uid)
         self.uidnext = max(self.uidnext, last + 1)
         self._apply_flags(flags_of)
@@ -249,8 +254,8 @@ class SelectedView:
         """Note that messages are gone; they keep their numbers until `notices` may tell."""
         for uid in uids:
             if self.index(uid) >= 0:
-                if not self._gone:
-                    self._gone_since = self.modseq
+                if not isinstance(self._gone, set):
+                    self._gone, self._gone_since = set(), self.modseq
                 self._gone.add(uid)
                 self._changed.pop(uid, None)
 
@@ -357,8 +362,8 @@ class SelectedView:
         gone = self._gone
         self.flags = [flags for uid, flags in zip(self.uids, self.flags, strict=True) if uid not in gone]
         self.uids = array("I", [uid for uid in self.uids if uid not in gone])
-        self.recent -= gone
-        self._gone = set()
+        self.recent = self.recent - gone or _NONE
+        self._gone = _NONE
         # What arrived and went before the client heard of it is not told.
         known = bisect_left(positions, self.told_exists)
         self.told_exists -= known

@@ -18,13 +18,19 @@ class EventLog:
         ids: fields that every event of this session carries (``session``, ``peer``, ``account``, ``queue_id``).
     """
 
+    __slots__ = ("_ids", "_logger")
+
     def __init__(self, logger: Logger, ids: Mapping[str, object] | None = None) -> None:
         self._logger = logger
-        self._ids = dict(ids or {})
+        self._ids: Mapping[str, object] = ids if ids is not None else {}
 
     def bind(self, **ids: object) -> Self:
         """Make a logger that carries these ids as well."""
         return type(self)(self._logger, {**self._ids, **ids})
+
+    def without(self, *names: str) -> Self:
+        """Make a logger that does not carry these ids."""
+        return type(self)(self._logger, {name: value for name, value in self._ids.items() if name not in names})
 
     def emit(self, event: str, **fields: object) -> None:
         """

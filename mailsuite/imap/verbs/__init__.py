@@ -12,7 +12,6 @@ from mailsuite.imap.verbs import (
     copy,
     expunge,
     fetch,
-    idle,
     listing,
     login,
     mailbox,
@@ -56,7 +55,6 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.GetMetadata: metadata.get_metadata,
     commands.SetMetadata: metadata.set_metadata,
     commands.Notify: notify.notify,
-    commands.Idle: idle.idle,
     commands.Check: any_state.check,
     commands.Close: select.close,
     commands.Unselect: select.unselect,
@@ -74,6 +72,9 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     acl_commands.ListRights: acl.list_rights,
     acl_commands.MyRights: acl.my_rights,
 }
-"""All but APPEND and REPLACE, which begin before they are complete: see `mailsuite.imap.verbs.append`."""
+"""
+All but APPEND and REPLACE, which begin before they are complete (`mailsuite.imap.verbs.append`), and IDLE, which ends
+with something that is no command (`mailsuite.imap.verbs.idle`).
+"""
 
 __all__ = ["VERBS", "Verb"]

@@ -52,11 +52,11 @@ async def enable(session: Session, command: commands.Enable) -> Reply:
     wanted = {capability for capability in command.capabilities if not is_off(capability, session.off)}
     if METADATA in wanted and session.annotated is not None:
         await session.watch_annotations()  # it alone can fail, and then nothing is enabled
-        session.enabled.add(METADATA)
+        session.enable({METADATA})
     if wanted & {CONDSTORE, QRESYNC} and session.avatar.remembers:
         session.use_modseq(command.tag)
-        session.enabled |= wanted & {QRESYNC}  # RFC 7162 section 3.2.3
-    session.enabled |= wanted & {REV2, UTF8_ACCEPT, UIDONLY}
+        session.enable(wanted & {QRESYNC})  # RFC 7162 section 3.2.3
+    session.enable(wanted & {REV2, UTF8_ACCEPT, UIDONLY})
     if session.is_rev2 and session.selected is not None:
         session.selected.view.forget_recent()
     enabled = [capability for capability in dict.fromkeys(command.capabilities) if capability in session.enabled]

@@ -1,4 +1,4 @@
-"""IDLE: changes are told as they happen."""
+"""IDLE: changes are told as they happen, until the client says DONE (RFC 2177 section 3)."""
 
 from mailsuite.imap import commands, responses
 from mailsuite.imap.session import Reply, Session
@@ -9,33 +9,17 @@ DONE = b"DONE"
 LINE_MAX_OCTETS = 1024
 
 
-async def idle(session: Session, command: commands.Idle) -> Reply:
-    """IDLE (RFC 2177 section 3)."""
-    connection = session.connection
+def begin_idle(session: Session, command: commands.Idle) -> None:
+    """Let the client idle: nothing waits for it meanwhile, so that who idles for hours costs little."""
+    session.connection.write(responses.continuation("idling"))
+    session.connection.assembler.expect_line(LINE_MAX_OCTETS)
+    session.idling = command.tag
 
-    async def announce() -> None:
-        selected = session.selected
-        if session.watching is not None:
-            await session.watching.announce(idling=True)
-            return
-        if selected is not None:
-            await selected.synchronise(always=not selected.is_behind)
-            if session.selected is selected and selected.on_change is not None:
-                connection.write(selected.notices(expunge=True))
-                code = selected.take_modseq_code()
-                if code:
-                    connection.write(responses.untagged(responses.OK, "highest MODSEQ", code))
-        await session.tell_annotations(pushing=True)
 
-    connection.write(responses.continuation("idling"))
-    connection.assembler.expect_line(LINE_MAX_OCTETS)
-    connection.push(announce)
-    try:
-        event = await connection.next_event()
-    finally:
-        connection.push(None)
+async def end_idle(event: RawLine | InputRefused, tag: bytes) -> Reply:
+    """Answer IDLE when the client has said something."""
     if isinstance(event, InputRefused):
-        raise BadCommandError(event.fault.value, tag=command.tag, close=event.close)
-    if not isinstance(event, RawLine) or event.octets.upper() != DONE:
-        raise BadCommandError("expected DONE", tag=command.tag)
+        raise BadCommandError(event.fault.value, tag=tag, close=event.close)
+    if event.octets.upper() != DONE:
+        raise BadCommandError("expected DONE", tag=tag)
     return Reply("IDLE completed")

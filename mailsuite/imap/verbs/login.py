@@ -8,7 +8,7 @@ from mailsuite.errors import MailError, ProtocolError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.bridge import TwistedAccount
 from mailsuite.imap.capabilities import UNAUTHENTICATE, is_off
-from mailsuite.imap.session import ConnectionGone, Reply, Session, State
+from mailsuite.imap.session import NOTHING_TOLD, ConnectionGone, Reply, Session, State
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import InputRefused, RawLine
 from mailsuite.interfaces import IMailAccount
@@ -39,7 +39,7 @@ async def start_tls(session: Session, command: commands.StartTLS) -> None:
         session.connection.hang_up()
         raise ConnectionGone
     session.connection.write(responses.tagged(command.tag, responses.OK, "begin TLS negotiation now"))
-    session.client = {}  # it may have been somebody else's
+    session.client = NOTHING_TOLD  # it may have been somebody else's
     session.look_for_quirks()
     session.connection.start_tls()
 
