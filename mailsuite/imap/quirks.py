@@ -4,6 +4,7 @@ What is switched off for whom: by the operator, and because of faults of well-kn
 RFC 2971 section 3 wants nobody to act on what ID tells; ``docs/adr/0018-faults-of-clients.rst`` says why this does.
 """
 
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -123,7 +124,13 @@ def judge(settings: IMAPSettings, client: Mapping[str, str] | None = None, accou
         if unkept and matches(row, told, account):
             off |= unkept
             rows.append(row)
-    return Verdict(with_dependents(off) - PROTECTED, tuple(rows))
+    return Verdict(_shared(with_dependents(off) - PROTECTED), tuple(rows))
+
+
+@functools.lru_cache(maxsize=256)
+def _shared(off: frozenset[bytes]) -> frozenset[bytes]:
+    """Give one object for equal sets: most sessions have the same."""
+    return off
 
 
 def matches(row: QuirkSettings, client: Mapping[str, str], account: str) -> bool:

@@ -177,7 +177,7 @@ class IMAPServer(IMAP4Server):
         event = self._next_arrived()
         if event is not None:
             self._working = True
-            background(self._serve(event), self.log, "IMAP session")
+            _ = background(self._serve(event), self.log, "IMAP session")
         elif not self._closing:
             self._rest()
 

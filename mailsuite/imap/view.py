@@ -30,6 +30,12 @@ def with_recent(flags: frozenset[str]) -> frozenset[str]:
     return flags | {RECENT_FLAG}
 
 
+@functools.lru_cache(maxsize=4096)
+def _shared(keywords: frozenset[str]) -> frozenset[str]:
+    """Give one object for equal sets of keywords."""
+    return keywords
+
+
 @attrs.frozen(kw_only=True)
 class Notices:
     r"""
@@ -93,7 +99,7 @@ class SelectedView:
         self.flags = list(snapshot.flags)
         self.tells_recent = recent
         self.recent: AbstractSet[int] = snapshot.recent if recent and snapshot.recent else _NONE
-        self.keywords = snapshot.keywords
+        self.keywords = _shared(snapshot.keywords)
         self._gone: AbstractSet[int] = _NONE
         self._gone_since = self.modseq
         self._changed: dict[int, int] = {}  # UID and MODSEQ

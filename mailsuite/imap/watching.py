@@ -205,7 +205,10 @@ class Watching:
 
     async def _tell_selected(self, *, expunge: bool) -> None:
         selected, group = self._session.selected, self.selected_group
-        if selected is None or not group.events:
+        if selected is None:
+            return
+        if not group.events:
+            await selected.meet_rights()  # who may no longer read it has it no longer
             return
         connection = self._session.connection
         await selected.synchronise()

@@ -88,6 +88,21 @@ class SharingAccount:
         numbers: finds them by id.
     """
 
+    __slots__ = (
+        "_account",
+        "_accounts",
+        "_bus",
+        "_granting",
+        "_namespace",
+        "_numbers",
+        "_own",
+        "_settings",
+        "_store",
+        "changes",
+        "others",
+        "remembers",
+    )
+
     def __init__(
         self,
         account: Account,
@@ -105,11 +120,19 @@ class SharingAccount:
         self._granting: IGuestAccount = store.guest(account, account.account_id)
         self._namespace = Namespace(settings.prefix)
         self._bus = SharingBus(self._own.changes, account.account_id)
-        self.account_id = account.account_id
-        self.email = account.email
         self.changes = self._bus
         self.remembers: bool = self._own.remembers
         self.others = settings.prefix
+
+    @property
+    def account_id(self) -> int:
+        """The account."""
+        return self._account.account_id
+
+    @property
+    def email(self) -> str:
+        """Its address."""
+        return self._account.email
 
     # whose a name is
 

@@ -46,12 +46,13 @@ class Following:
     """A mailbox of another account is open."""
 
     _subscription: ISubscription
-    _followed: "set[ISubscription]"
+    _followed: "list[ISubscription]"
 
     def cancel(self) -> None:
         """Stop listening."""
         self._subscription.cancel()
-        self._followed.discard(self)
+        if self in self._followed:
+            self._followed.remove(self)
 
 
 @implementer(IChangeBus)
@@ -64,11 +65,13 @@ class SharingBus:
         account_id: whose session this is.
     """
 
+    __slots__ = ("_account_id", "_bus", "_followed", "_listeners")
+
     def __init__(self, bus: IChangeBus, account_id: int) -> None:
         self._bus = bus
         self._account_id = account_id
         self._listeners: list[Listening] = []
-        self._followed: set[ISubscription] = set()
+        self._followed: list[ISubscription] = []
 
     @property
     def is_alone(self) -> bool:
@@ -107,7 +110,7 @@ class SharingBus:
                 listening.callback(MailboxChange(self._account_id, told, change.modseq))
 
         following = Following(self._bus.subscribe(owner_id, tell), self._followed)
-        self._followed.add(following)
+        self._followed.append(following)
         return following
 
     def close(self) -> None:

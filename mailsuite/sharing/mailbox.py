@@ -36,6 +36,8 @@ class OwnMailbox:
         account: knows where copies go.
     """
 
+    __slots__ = ("_account", "_mailbox", "mailbox_id", "name")
+
     def __init__(self, account: "SharingAccount", mailbox: IMailbox) -> None:
         self._account = account
         self._mailbox = mailbox
@@ -134,6 +136,8 @@ class OthersMailbox(OwnMailbox):
         name: as this account knows it.
         following: the session hears of changes as long as this is not cancelled.
     """
+
+    __slots__ = ("_following", "_guest", "_owner_id")
 
     def __init__(
         self,

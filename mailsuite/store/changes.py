@@ -18,13 +18,17 @@ class Subscription:
     """One listener."""
 
     callback: Callable[[MailboxChange], None]
-    _listeners: "list[Subscription] | None"
+    _account_id: int
+    _accounts: "dict[int, list[Subscription]] | None"
 
     def cancel(self) -> None:
         """Stop listening; may be called twice."""
-        if self._listeners is not None and self in self._listeners:
-            self._listeners.remove(self)
-        self._listeners = None
+        accounts, self._accounts = self._accounts, None
+        if accounts is not None:
+            listeners = accounts[self._account_id]
+            listeners.remove(self)
+            if not listeners:
+                del accounts[self._account_id]
 
 
 @implementer(IChangeBus)
@@ -55,11 +59,8 @@ class ChangeBus:
 
     def subscribe(self, account_id: int, callback: Callable[[MailboxChange], None]) -> ISubscription:
         """Call `callback` for each change in this account."""
-        if not self._accounts.get(account_id):
-            self._accounts = {key: listeners for key, listeners in self._accounts.items() if listeners}
-        listeners = self._accounts.setdefault(account_id, [])
-        subscription = Subscription(callback, listeners)
-        listeners.append(subscription)
+        subscription = Subscription(callback, account_id, self._accounts)
+        self._accounts.setdefault(account_id, []).append(subscription)
         return subscription
 
 

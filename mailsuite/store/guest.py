@@ -57,6 +57,8 @@ LOOKING = (Right.LOOKUP, Right.READ, Right.INSERT, Right.CREATE, Right.DELETE_MA
 class GuestSession(AccountSession):
     """The mailboxes of one account, for another, or for itself where rights are told and changed."""
 
+    __slots__ = ("_guest",)
+
     def __init__(self, store: "MailStore", owner: Account, guest_id: int) -> None:
         super().__init__(store, owner)
         self._guest = guest_id

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from mailsuite.errors import Kind, MailError
@@ -53,15 +54,31 @@ SEARCH_TURN_SECONDS = 0.05  # then the lane serves others; how long one message 
 class AccountSession:
     """The mailboxes of one account."""
 
+    __slots__ = ("_account", "_store")
+
     remembers = True
 
     def __init__(self, store: "MailStore", account: Account) -> None:
         self._store = store
         self._account = account
-        self._run = partial(store.run, account)
-        self.account_id = account.account_id
-        self.email = account.email
-        self.changes: IChangeBus = store.bus
+
+    @property
+    def account_id(self) -> int:
+        """The account."""
+        return self._account.account_id
+
+    @property
+    def email(self) -> str:
+        """Its address."""
+        return self._account.email
+
+    @property
+    def changes(self) -> IChangeBus:
+        """Where its changes are told."""
+        return self._store.bus
+
+    def _run(self, job: Callable[[AccountIndex], T]) -> "Deferred[T]":
+        return self._store.run(self._account, job)
 
     def list_mailboxes(self) -> Awaitable[Sequence[MailboxEntry]]:
         """List all names."""
@@ -146,6 +163,8 @@ class AccountSession:
 @implementer(IRemovingMailbox, IWatchableMailbox)
 class MailboxSession:
     """One selected mailbox."""
+
+    __slots__ = ("_account", "_changed", "_store", "_watch", "mailbox_id", "name", "read_only")
 
     def __init__(self, store: "MailStore", account: Account, mailbox_id: int, name: str, *, read_only: bool) -> None:
         self._store = store

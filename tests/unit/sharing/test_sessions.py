@@ -67,6 +67,22 @@ def test_an_idling_client_hears_at_once(house, shared):
     assert not bob.connected
 
 
+@pytest.mark.parametrize("idles", [True, False])
+def test_who_asked_to_hear_nothing_of_the_selected_mailbox_loses_it_all_the_same(house, shared, idles):
+    alice, bob = shared("lr", MAIL)
+    bob.ok(b"SELECT " + BOX)
+    bob.ok(b"NOTIFY SET STATUS (mailboxes %b (MessageNew MessageExpunge))" % BOX)
+    if idles:
+        assert bob.send(b"i IDLE\r\n").startswith(b"+")
+    house.put("alice", "INBOX", MAIL)
+    bob.settle()
+    assert b"EXISTS" not in bob.received()
+    alice.ok(b"DELETEACL INBOX bob@example.test")
+    bob.settle()
+    assert bob.received().endswith(b"* BYE the selected mailbox was deleted\r\n")
+    assert not bob.connected
+
+
 def test_leaving_a_mailbox_that_may_no_longer_be_read_is_no_offence(house, shared):
     for leave in (b"UNSELECT", b"SELECT INBOX"):
         alice, bob = shared("lr", MAIL)
@@ -246,7 +262,7 @@ def test_more_than_memory_may_hold_goes_through_files(house, shared, monkeypatch
     assert house.contents("alice") == contents
 
 
-def test_messages_that_are_gone_are_left_out(house):
+def test_messages_that_are_gone_are_left_out(house, monkeypatch):
     house.grant("alice", "INBOX", "bob", "lri")
     for content in (MAIL, LARGE, MAIL):
         house.put("bob", "INBOX", content)
@@ -256,7 +272,8 @@ def test_messages_that_are_gone_are_left_out(house):
     begun = house.store.guest(house.people.accounts[1], 2)
     real_fetch = box._mailbox.fetch
 
-    def fetch(uids, columns):
+    def fetch(_, uids, columns):
+        monkeypatch.undo()
         rows = result_of(real_fetch(uids, columns))
         result_of(other.remove([1, 2]))
 
@@ -265,7 +282,7 @@ def test_messages_that_are_gone_are_left_out(house):
 
         return give()
 
-    box._mailbox.fetch = fetch
+    monkeypatch.setattr(type(box._mailbox), "fetch", fetch)
     appended = result_of(box.move_to([1, 2, 3], "Users/alice@example.test/INBOX"))
     assert list(appended.source_uids) == [3]
     assert house.contents("alice") == [MAIL]
