@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from mailsuite.connections import ConnectionTable
 from mailsuite.imap.server import ENDED_BY_OPERATOR, IMAPServer
 from mailsuite.imap.settings import IMAPSettings
+from mailsuite.imap.wire import AFTER_LOGIN, BEFORE_LOGIN, WireLimits
 from mailsuite.observe import EventLog
 from mailsuite.observe.sessions import OpenSession
 from mailsuite.peers import network_of
@@ -40,7 +41,7 @@ class IMAPFactory(Factory):
         reactor: IReactorTime | None = None,
     ) -> None:
         self.portal = portal
-        self.settings = settings or IMAPSettings()
+        self._use(settings or IMAPSettings())
         self.context_factory = context_factory
         self.clock: IReactorTime = reactor or _installed_reactor()
         self.seconds = self.clock.seconds
@@ -57,8 +58,21 @@ class IMAPFactory(Factory):
 
     def reconfigure(self, settings: IMAPSettings) -> None:
         """Give new connections other settings; those that are open keep theirs."""
-        self.settings = settings
+        self._use(settings)
         self._table.limits = settings.connection_limits
+
+    def _use(self, settings: IMAPSettings) -> None:
+        self.settings = settings
+        self.limits_before_login = WireLimits(
+            line_max_octets=settings.login_line_max_octets,
+            literal_max_octets=settings.login_literal_max_octets,
+            skip_max_octets=BEFORE_LOGIN.skip_max_octets,
+        )
+        self.limits_after_login = WireLimits(
+            line_max_octets=settings.arguments_max_octets,
+            literal_max_octets=settings.arguments_max_octets,
+            skip_max_octets=max(AFTER_LOGIN.skip_max_octets, settings.literal_max_octets),
+        )
 
     def buildProtocol(self, addr: IAddress | None) -> IMAPServer:
         """Make the server of one connection."""

@@ -5,7 +5,6 @@ Twisted's ``IMAP4Server`` gives the shell (timeouts, portal, the place in the cl
 what arrives goes to our own assembler and grammar, and what is to be done to the verbs.
 """
 
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +21,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailsuite.imap import responses
-from mailsuite.imap.capabilities import UNAUTHENTICATE
-from mailsuite.imap.deflate import DeflateStream
+from mailsuite.imap.compressed import READ_AHEAD_MAX_OCTETS, CompressedInput
 from mailsuite.imap.dispatch import Dispatch
 from mailsuite.imap.pushing import Pushing
 from mailsuite.imap.session import ConnectionGone, Session, State
-from mailsuite.imap.settings import IMAPSettings
-from mailsuite.imap.wire import AFTER_LOGIN, BEFORE_LOGIN, CommandAssembler, Event, WireLimits
+from mailsuite.imap.wire import CommandAssembler, Event
 from mailsuite.observe import background
 from mailsuite.observe.sessions import OpenSession
 from mailsuite.peers import plain_ip
@@ -39,27 +36,6 @@ if TYPE_CHECKING:
 SHUTTING_DOWN = "the server is shutting down"
 ENDED_BY_OPERATOR = "the operator ended this connection"
 FLUSH_WAIT_SECONDS = 1.0  # for the rest of what a client has compressed
-READ_AHEAD_MAX_OCTETS = 128 * 1024  # of what waits while a command runs; then reading pauses
-
-
-@functools.lru_cache(maxsize=16)
-def limits_before_login(settings: IMAPSettings) -> WireLimits:
-    """Say how much a stranger may send at once; equal ones are one object."""
-    return WireLimits(
-        line_max_octets=settings.login_line_max_octets,
-        literal_max_octets=settings.login_literal_max_octets,
-        skip_max_octets=BEFORE_LOGIN.skip_max_octets,
-    )
-
-
-@functools.lru_cache(maxsize=16)
-def limits_after_login(settings: IMAPSettings) -> WireLimits:
-    """Say how much who is logged in may send at once; equal ones are one object."""
-    return WireLimits(
-        line_max_octets=settings.arguments_max_octets,
-        literal_max_octets=settings.arguments_max_octets,
-        skip_max_octets=max(AFTER_LOGIN.skip_max_octets, settings.literal_max_octets),
-    )
 
 
 @implementer(IPushProducer)
@@ -76,20 +52,20 @@ class IMAPServer(IMAP4Server):
     __slots__ = (
         "_account_key",
         "_closing",
-        "_deflate",
+        "_compressed",
         "_dispatch",
         "_gone",
-        "_held",
         "_hung_up",
         "_input",
         "_ip",
+        "_limits_after_login",
+        "_limits_before_login",
         "_output",
         "_paused",
         "_pushing",
         "_reading_paused",
         "_repeated",
         "_room",
-        "_said",
         "_stall",
         "_waits",
         "_working",
@@ -109,7 +85,9 @@ class IMAPServer(IMAP4Server):
         self.portal = factory.portal  # type: ignore[assignment]  # Twisted declares it by its default, None
         self.settings = factory.settings
         self.clock = factory.clock
-        self.assembler = CommandAssembler(limits_before_login(self.settings))
+        self._limits_before_login = factory.limits_before_login
+        self._limits_after_login = factory.limits_after_login
+        self.assembler = CommandAssembler(self._limits_before_login)
         self.log = factory.log.bind(session=session_id)
         self.session = Session(
             connection=self,
@@ -124,9 +102,7 @@ class IMAPServer(IMAP4Server):
         self._ip = ""
         self._account_key = ""
         self._output: list[bytes] = []
-        self._deflate: DeflateStream | None = None
-        self._held = False
-        self._said = b""
+        self._compressed: CompressedInput | None = None
         self._waits: list[Deferred[None]] = []
         self._input: Deferred[None] | None = None
         self._room: Deferred[None] | None = None
@@ -234,12 +210,13 @@ class IMAPServer(IMAP4Server):
             return
         if self.session.state is not State.NOT_AUTHENTICATED:
             self.resetTimeout()  # type: ignore[no-untyped-call]  # Twisted's is
-        if self._deflate is None:
+        if self._compressed is None:
             self.assembler.feed(data)
         else:
-            self._deflate.feed(data)
-            if not self._held:
-                self._inflate(self._deflate)
+            try:
+                self._compressed.feed(data)
+            except ValueError as error:
+                self._refuse_octets(error)
         if self._input is not None:
             self._input.callback(None)
         elif not self._working:
@@ -256,22 +233,12 @@ class IMAPServer(IMAP4Server):
     @property
     def _read_ahead(self) -> int:
         """How many octets wait for the command that runs."""
-        return self.assembler.buffered_octets + (0 if self._deflate is None else self._deflate.waiting_octets)
+        return self.assembler.buffered_octets + (0 if self._compressed is None else self._compressed.waiting_octets)
 
-    def _inflate(self, deflate: DeflateStream) -> None:
-        """Give the assembler what the client wrote, as much as may wait."""
-        try:
-            while self.assembler.buffered_octets <= READ_AHEAD_MAX_OCTETS and (octets := deflate.take()):
-                self.assembler.feed(octets)
-                said = self._said + octets.upper()
-                self._said = said[1 - len(UNAUTHENTICATE) :]
-                if UNAUTHENTICATE in said:
-                    self._held = True  # what follows may not be compressed: this piece is to be used up first
-                    return
-        except ValueError as error:
-            self.log.emit("imap.session.refused", reason=str(error))
-            self.write(responses.bye("the compressed octets cannot be read"))
-            self.hang_up()
+    def _refuse_octets(self, error: ValueError) -> None:
+        self.log.emit("imap.session.refused", reason=str(error))
+        self.write(responses.bye("the compressed octets cannot be read"))
+        self.hang_up()
 
     def _limit_time(self, seconds: float | None) -> None:
         self.setTimeout(seconds)  # type: ignore[no-untyped-call]  # Twisted's is
@@ -298,7 +265,7 @@ class IMAPServer(IMAP4Server):
             self._output = []
             if not self._hung_up:
                 octets = output[0] if len(output) == 1 else b"".join(output)
-                self.transport.write(octets if self._deflate is None else self._deflate.compress(octets))
+                self.transport.write(octets if self._compressed is None else self._compressed.stream.compress(octets))
 
     async def drained(self) -> None:
         """Flush, and wait while the transport has enough."""
@@ -314,12 +281,12 @@ class IMAPServer(IMAP4Server):
 
     def _next_arrived(self) -> Event | None:
         """Give what has arrived whole; None when more must come."""
-        while (event := self.assembler.next_event()) is None and self._deflate is not None and not self._closing:
-            self._held = False
-            buffered = self.assembler.buffered_octets
-            self._inflate(self._deflate)
-            if self.assembler.buffered_octets <= buffered:
-                break
+        event = self.assembler.next_event()
+        try:
+            while event is None and self._compressed is not None and not self._closing and self._compressed.go_on():
+                event = self.assembler.next_event()
+        except ValueError as error:
+            self._refuse_octets(error)
         return event
 
     async def next_event(self) -> Event:
@@ -367,7 +334,7 @@ class IMAPServer(IMAP4Server):
     def start_deflate(self) -> None:
         """Send what was written; what follows is compressed both ways (RFC 4978 section 3)."""
         self.flush()
-        self._deflate = DeflateStream()
+        self._compressed = CompressedInput(self.assembler)
         self.session.compressed = True
 
     async def end_deflate(self) -> None:
@@ -376,20 +343,11 @@ class IMAPServer(IMAP4Server):
 
         One that flushes in another way than with an empty block is not waited for long.
         """
-        deflate = self._deflate
-        if deflate is None:
-            return
-        self._held = True
-        ends = self.clock.seconds() + FLUSH_WAIT_SECONDS
-        while not deflate.is_flushed and self.clock.seconds() < ends:
-            if self.assembler.buffered_octets > READ_AHEAD_MAX_OCTETS:
-                return  # that is no command and its end
-            try:
-                octets = deflate.step() if deflate.waiting_octets else b""
-            except ValueError:
-                return  # it is not compressed
-            self.assembler.feed(octets)
-            if not deflate.waiting_octets and not deflate.is_flushed:
+        compressed = self._compressed
+        if compressed is not None:
+            compressed.hold()
+            ends = self.clock.seconds() + FLUSH_WAIT_SECONDS
+            while compressed.read_on() and self.clock.seconds() < ends:
                 await self._more_input(ends - self.clock.seconds())
 
     async def _more_input(self, seconds: float) -> None:
@@ -417,22 +375,22 @@ class IMAPServer(IMAP4Server):
             return False
         self._account_key = email
         self.log = self.session.log = self.log.bind(account=email)
-        self.assembler.limits = limits_after_login(self.settings)
+        self.assembler.limits = self._limits_after_login
         self._limit_time(self.settings.idle_seconds)
         return True
 
     def logged_out(self) -> None:
         """Give the account's connection back, and let the limits from before the login hold again."""
         self.flush()
-        if self._deflate is not None:  # RFC 8437 section 4.1
-            deflate, self._deflate, self._held = self._deflate, None, False
+        compressed, self._compressed = self._compressed, None
+        if compressed is not None:  # RFC 8437 section 4.1
             self.session.compressed = False
-            self.assembler.feed(deflate.end())
+            compressed.end()
         key, self._account_key = self._account_key, ""
         if key:
             self.factory.leave_account(key)
         self.log = self.session.log = self.log.without("account")
-        self.assembler.limits = limits_before_login(self.settings)
+        self.assembler.limits = self._limits_before_login
         self._dispatch.count_anew()
         self._limit_time(self.settings.login_seconds)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailsuite.imap.compressed import READ_AHEAD_MAX_OCTETS
 from mailsuite.imap.deflate import PIECE_OCTETS, DeflateStream
-from mailsuite.imap.server import READ_AHEAD_MAX_OCTETS
 
 
 class Far:
