@@ -5,6 +5,7 @@ import contextlib
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.session import Reply, Session
+from mailsuite.imap.tree import with_parents
 
 
 async def create(session: Session, command: commands.Create) -> Reply:
@@ -56,10 +57,28 @@ async def rename(session: Session, command: commands.Rename) -> Reply:
 
 
 async def subscribe(session: Session, command: commands.Subscribe) -> Reply:
-    """SUBSCRIBE (RFC 3501 section 6.3.6)."""
+    """SUBSCRIBE (RFC 3501 section 6.3.6), of what is there: a subscription goes on when its mailbox goes."""
+    await _ensure_there(session, command.mailbox)
     await session.avatar.subscribe(command.mailbox, True)  # noqa: FBT003 - the interface says so
     note_own(session, command.mailbox)
     return Reply("SUBSCRIBE completed")
+
+
+async def _ensure_there(session: Session, name: str) -> None:
+    """
+    Check that there is a mailbox of this name, or mailboxes below it, for this account.
+
+    Raises:
+        MailError: NOT_FOUND.
+    """
+    try:
+        await session.avatar.status(name)
+    except MailError as error:
+        if error.kind not in {Kind.NOT_FOUND, Kind.DENIED}:
+            raise
+        entries = with_parents(await session.avatar.list_mailboxes())
+        if not any(entry.name == name for entry in entries):
+            raise MailError(Kind.NOT_FOUND, "there is no such mailbox; create it first") from error
 
 
 async def unsubscribe(session: Session, command: commands.Unsubscribe) -> Reply:

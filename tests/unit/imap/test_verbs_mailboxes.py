@@ -216,7 +216,17 @@ def test_a_session_goes_on_when_its_mailbox_is_renamed(suite, mail, client):
 
 
 def test_subscriptions(suite, client):
-    client.ok(b"SUBSCRIBE anything/at/all")
-    assert "anything/at/all" in suite.account.subscribed
+    suite.account.add_box("anything/at/all")
+    for name in ("anything/at/all", "anything/at"):
+        client.ok(b"SUBSCRIBE %b" % name.encode())
+        assert name in suite.account.subscribed
+    client.ok(b"DELETE anything/at/all")
     client.ok(b"UNSUBSCRIBE anything/at/all")
+    assert suite.account.subscribed >= {"anything/at"}
     assert "anything/at/all" not in suite.account.subscribed
+
+
+def test_what_is_not_there_cannot_be_subscribed(suite, client):
+    before = set(suite.account.subscribed)
+    assert client.run(b"SUBSCRIBE nothing")[1].startswith(b"NO [NONEXISTENT] there is no such mailbox; create it")
+    assert suite.account.subscribed == before

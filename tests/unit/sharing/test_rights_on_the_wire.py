@@ -283,7 +283,10 @@ def test_subscriptions_are_ones_own(house):
     assert not [line for line in alice.ok(b'LSUB "" *') if b"Projects" in line]
     house.grant("alice", "Projects", "bob", "")
     assert b'* LIST (\\NonExistent \\Subscribed \\HasNoChildren) "/" ' + BOX in bob.ok(b'LIST (SUBSCRIBED) "" *')
-    bob.ok(b"SUBSCRIBE " + BOX + b"/not-there")
+    missing = bob.refused(b"SUBSCRIBE " + BOX + b"/not-there")
+    assert missing.startswith(b"NO [NONEXISTENT]")
+    alice.ok(b"CREATE Secret")
+    assert bob.refused(b"SUBSCRIBE Users/alice@example.test/Secret") == missing
     bob.ok(b"UNSUBSCRIBE " + BOX)
 
 
