@@ -279,7 +279,9 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--large", type=int, default=100_000, help="messages of the large mailbox")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rows", default="", help="only rows whose name contains this, or one of several with a comma between")
+    parser.add_argument(
+        "--rows", default="", help="only rows whose name contains this, or one of several with a comma between"
+    )
     arguments = parser.parse_args()
     parts = arguments.rows.lower().split(",")
     rows = [row for row in ROWS if any(part in row.name.lower() for part in parts)]

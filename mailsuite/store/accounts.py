@@ -71,7 +71,7 @@ class OpenAccounts:
             yield index
         finally:
             index.lock.release()
-            if index.has_removals and account_id not in self._removing:
+            if index.work.has_removals and account_id not in self._removing:
                 self._removing.add(account_id)
                 self.lane.post(self._remove_more, account_id, email)
 
@@ -80,7 +80,7 @@ class OpenAccounts:
         self._removing.discard(account_id)
         try:
             with self.using(account_id, email) as index:
-                index.remove_some()
+                index.work.remove_some()
         except (OSError, sqlite3.Error, MailError) as error:
             self._place.log.failure("store.removal.failed", error, account=account_id)
 
@@ -144,7 +144,7 @@ class OpenAccounts:
         """Prepare for another address of an account; see `Moves`."""
         settings = self._place.settings
         with self.using(account_id, email) as index:
-            if index.finish_work():
+            if index.work.finish():
                 raise MailError(
                     Kind.UNAVAILABLE, "something is still to be removed from the mailboxes; try again later"
                 )

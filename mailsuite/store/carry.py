@@ -57,7 +57,7 @@ def lay_aside(
         try:
             intact = check_integrity(index.database)
             if intact:
-                index.finish_work()
+                index.work.finish()
                 _bring_up_to_date(index)
                 index.close()
         finally:

@@ -177,7 +177,7 @@ def settle(index: AccountIndex) -> None:
     Raises:
         MailError: UNAVAILABLE, when that cannot be done now.
     """
-    if index.finish_work():
+    if index.work.finish():
         raise MailError(Kind.UNAVAILABLE, f"{index.home.path} has something left to remove; try again later")
     with index.writing():
         pass

@@ -12,9 +12,7 @@ import errno
 import os
 import secrets
 import sqlite3
-import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import attrs
 
@@ -26,13 +24,11 @@ from mailsuite.store.flags import LETTERED_KEYWORDS, SET_SHIFT, FlagSets, split_
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.settings import StorageSettings
 from mailsuite.store.statements import MailboxRow
+from mailsuite.store.work import PendingWork, Removal
 
 CACHE_KIBIBYTES = 256
 UID_RESERVE = 4096
 MODSEQ_RESERVE = 1 << 20
-REMOVAL_SECONDS = 0.02
-"""So long files of messages that are gone are removed at a time; then the lane serves others."""
-REMOVAL_BATCH = 32
 UID_MAX = (1 << 32) - 1
 REBUILDING = 2
 """In place of the truth value of `clean`: the index is not complete."""
@@ -74,21 +70,6 @@ class Place:
         if not os.path.isdir(parent):
             self.make_tree(parent)
         self.disk.mkdir(path)
-
-
-@attrs.frozen
-class Removal:
-    """
-    A file of a message that is gone.
-
-    Args:
-        number: of the pending work.
-        mailbox_id: whose it was; 0: nobody knows any more.
-    """
-
-    number: int
-    path: str
-    mailbox_id: int
 
 
 @attrs.define
@@ -170,9 +151,7 @@ class AccountIndex:
         self._told = told
         self._opened = False
         self._unsynced = not os.path.exists(home.index)
-        self._done: list[int] = []
-        self._left: list[tuple[int, str, str]] = []
-        self._removals: deque[Removal] = deque()
+        self.work = PendingWork(self)
         self._version = -1
         self._newest = (-1, -1)
         self.database = Database(
@@ -211,8 +190,8 @@ class AccountIndex:
         if not clean and self.lock.is_alone():
             self.recovering = True  # who had it open before has ended without closing it
             self._unsynced = True
-        self._load_pending()
-        self.retry_work()
+        self.work.load()
+        self.work.retry()
         if boot != self.place.boot or not boot:
             with self.writing() as transaction:
                 if boot not in self.place.clean_boots or not boot:
@@ -248,15 +227,9 @@ class AccountIndex:
             if newest[1] != self._newest[1]:
                 self._unsynced = True  # made by another process, which owes nobody that it is durable
             # What another process promised and could not do is as much our work; what it did, it has forgotten.
-            self._load_pending()
+            self.work.load()
             self._opened = True
         self._newest = newest
-
-    def _load_pending(self) -> None:
-        pending = statements.pending(self.connection)
-        self._left = [line for line in pending if line[2]]
-        self._removals = deque([Removal(number, source, 0) for number, source, target in pending if not target])
-        self._done = []
 
     def _load(self) -> None:
         self.flags = FlagSets(statements.keyword_sets(self.connection))
@@ -289,15 +262,14 @@ class AccountIndex:
         Args:
             durable: at the end everything survives a power loss.
         """
-        if self._left:
-            self.retry_work()  # before what it was promised for can change
+        if self.work.is_overdue:
+            self.work.retry()  # before what it was promised for can change
         if durable:
             self.sync_tree()
         self.database.set_synchronous(Synchronous.FULL if durable else Synchronous.NORMAL)
         transaction = None
-        forgotten = len(self._done)
         try:
-            with self.database.writing() as connection:
+            with self.database.writing() as connection, self.work.noting(connection):
                 transaction = Transaction(connection, durable)
                 self._note_open(connection)
                 yield transaction
@@ -311,14 +283,11 @@ class AccountIndex:
                 self._undo(transaction)
             raise
         self._opened = True
-        del self._done[:forgotten]
         self._finish(transaction)
 
     def _note_open(self, connection: sqlite3.Connection) -> None:
         if not self._opened:
             connection.execute("UPDATE account SET clean = 0 WHERE id = 1 AND clean = 1")
-        if self._done:
-            statements.forget_pending(connection, self._done)
 
     def _undo(self, transaction: Transaction) -> None:
         self._load()
@@ -333,10 +302,9 @@ class AccountIndex:
         if transaction.staged:
             self._publish_files(transaction.staged)
         if transaction.work:
-            self.do_pending(transaction.work)
+            self.work.do(transaction.work)
         if transaction.removals:
-            self._removals.extend(transaction.removals)
-            self.remove_some()
+            self.work.add_removals(transaction.removals)
         for row in transaction.rows.values():
             self._told(self.account_id, row.mailbox_id, row.modseq)
         if transaction.tree_changed:
@@ -356,71 +324,9 @@ class AccountIndex:
                         # It is committed: whoever looks for the file finds it in tmp.
                         self.lock.set_look(row.mailbox_id, None)
 
-    def do_pending(self, work: Sequence[tuple[int, str, str]]) -> None:
-        """Do what a commit promised; what fails is tried again later."""
-        for number, source, target in work:
-            try:
-                if not target:
-                    self.disk.remove(source)
-                elif os.path.lexists(source) and not os.path.lexists(target):
-                    self.disk.rename(source, target)
-                if target and os.path.basename(target).startswith(".."):
-                    self._remove_folder(target)
-            except OSError as error:
-                self._left.append((number, source, target))
-                self.place.log.emit(
-                    "store.work.deferred", account=self.account_id, reason=errno.errorcode.get(error.errno or 0, "")
-                )
-            else:
-                self._done.append(number)
-        if self._done and (any(target for _, _, target in work) or not self.lock.is_alone()):
-            self._forget_done()
-
-    def _forget_done(self) -> None:
-        """Forget what is done at once: another process would do it again, to what has the name by then."""
-        with contextlib.suppress(OSError, sqlite3.Error):  # else with the next transaction
-            self.database.set_synchronous(Synchronous.NORMAL)
-            with self.database.writing() as connection:
-                statements.forget_pending(connection, self._done)
-            self._done.clear()
-
-    def retry_work(self) -> set[str]:
-        """Do again what failed; give the paths that should be gone and are not."""
-        left, self._left = self._left, []
-        self.do_pending(left)
-        return {source for _, source, _ in self._left}.union([removal.path for removal in self._removals])
-
-    @property
-    def has_removals(self) -> bool:
-        """Whether files wait to be removed."""
-        return bool(self._removals)
-
-    def remove_some(self) -> None:
-        """Remove files of messages that are gone, for a while."""
-        ends = time.monotonic() + REMOVAL_SECONDS
-        while self._removals:
-            mailbox_id = self._removals[0].mailbox_id
-            batch: list[tuple[int, str, str]] = []
-            while self._removals and self._removals[0].mailbox_id == mailbox_id and len(batch) < REMOVAL_BATCH:
-                removal = self._removals.popleft()
-                batch.append((removal.number, removal.path, ""))
-            if mailbox_id:
-                with self.own_change(mailbox_id, os.path.dirname(os.path.dirname(batch[0][1]))):
-                    self.do_pending(batch)
-            else:
-                self.do_pending(batch)
-            if time.monotonic() > ends:
-                return
-
-    def finish_work(self) -> set[str]:
-        """Do all that was promised, however long it takes; give the paths that should be gone and are not."""
-        while self._removals:
-            self.remove_some()
-        return self.retry_work()
-
     def _ensure_free(self, folder: str) -> None:
         # Work that is left would take a new folder of the same name for the old one.
-        if any(source == folder for _, source, _ in self._left):
+        if self.work.awaits(folder):
             raise MailError(Kind.UNAVAILABLE, "a mailbox of that name is still being removed; try again later")
 
     def _remove_folder(self, path: str) -> None:

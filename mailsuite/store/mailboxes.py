@@ -51,7 +51,7 @@ def list_mailboxes(index: AccountIndex) -> list[MailboxEntry]:
 
 def notice_folders(index: AccountIndex) -> None:
     """Take in folders that another program made."""
-    doomed = index.retry_work()  # a folder that is still to be removed is no new one
+    doomed = index.work.retry()  # a folder that is still to be removed is no new one
     stamp = index.disk.stat(index.home.path).st_mtime_ns
     if stamp == index.home_stamp:
         return
@@ -182,7 +182,7 @@ def rename(index: AccountIndex, old: str, new: str) -> None:
     if old == INBOX:
         _rename_inbox(index, new)
         return
-    index.finish_work()  # what is still to be removed would have other paths
+    index.work.finish()  # what is still to be removed would have other paths
     names = {row.name: maildir.check_name(new + row.name[len(old) :]) for row in moving}
     if any(name in taken for name in names.values()):
         raise MailError(Kind.EXISTS, "there is a mailbox of that name")

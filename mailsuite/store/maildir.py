@@ -25,6 +25,7 @@ UIDS = "mailbox.uids"
 RIGHTS = "mailbox.rights"
 ANNOTATIONS = "mailbox.annotations"
 ACCOUNT_ANNOTATIONS = "..annotations"  # beside the index; no mailbox can have such a name
+DISCARDED = "..deleted-"
 TMP = "tmp"
 SUBFOLDERS = (TMP, "new", "cur")
 
@@ -199,7 +200,7 @@ class Home:
 
     def discarded(self, mailbox_id: int) -> str:
         """Give the path that a deleted mailbox has until its files are gone; no mailbox has such a name."""
-        return f"{self.path}/..deleted-{mailbox_id}"
+        return f"{self.path}/{DISCARDED}{mailbox_id}"
 
 
 def home_of(root: str, layout: Layout, account_id: int, email: str) -> Home:

@@ -296,7 +296,7 @@ def _renew(index: AccountIndex, transaction: Transaction, row: MailboxRow) -> No
 def verify(index: AccountIndex) -> list[str]:
     """Compare index and Maildir without changing either; say what does not fit, in sentences."""
     findings = [] if check_integrity(index.database) else ["the index is damaged"]
-    doomed = index.retry_work()
+    doomed = index.work.retry()
     for row in statements.mailboxes(index.connection):
         if not row.selectable:
             continue

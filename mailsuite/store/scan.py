@@ -172,7 +172,7 @@ def list_files(disk: Disk, folder: str) -> _Found:
 
 
 def _compare(index: AccountIndex, row: MailboxRow, folder: str) -> None:
-    doomed = index.retry_work()
+    doomed = index.work.retry()
     present = {subfolder: set(list_names(index.disk, f"{folder}/{subfolder}")) for subfolder in ("new", "cur")}
     renamed: list[tuple[FileRow, str, str]] = []
     unmatched: list[FileRow] = []

@@ -592,3 +592,8 @@ def pending(connection: Connection) -> list[tuple[int, str, str]]:
 def forget_pending(connection: Connection, ids: Iterable[int]) -> None:
     """It is done."""
     connection.executemany("DELETE FROM pending WHERE id = ?", [(number,) for number in ids])
+
+
+def note_discarded(connection: Connection, ids: Iterable[int]) -> None:
+    """The folders have their new names, and it remains to remove them."""
+    connection.executemany("UPDATE pending SET source = target WHERE id = ?", [(number,) for number in ids])

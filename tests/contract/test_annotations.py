@@ -256,7 +256,7 @@ def test_the_private_ones_of_a_guest_are_its_own(bench, annotate, annotations):
     owner = bench.account()
     kind = type(owner)
     guest = bench.account()
-    guest.__class__ = type("Guest", (kind,), {"_reader": property(lambda self: 9)})
+    guest.__class__ = type("Guest", (kind,), {"__slots__": (), "_reader": property(lambda self: 9)})
     annotate("Sent", {"/private/a": b"mine", "/shared/a": b"ours"})
     bench.go(guest.annotate("Sent", {"/private/a": b"theirs", "/shared/b": b"ours, too"}, ROOMY))
     assert dict(bench.go(guest.annotations("Sent", EVERYTHING, Depth.ALL))) == {

@@ -210,8 +210,12 @@ class Accounts(RuleBasedStateMachine):
         selected = self.selected[guest]
         if selected is None:
             return
-        lines, _ = self.run(guest, b"FETCH 1:* (FLAGS BODY.PEEK[] ENVELOPE)")
         gone = selected not in self.granted or "r" not in self.rights(guest, *selected)
+        if not self.clients[guest].connected:  # NOTIFY lets it be told without a command
+            assert gone
+            self.selected[guest] = None
+            return
+        lines, _ = self.run(guest, b"FETCH 1:* (FLAGS BODY.PEEK[] ENVELOPE)")
         if gone:
             assert not [line for line in lines if b"FETCH" in line]
             assert not self.clients[guest].connected

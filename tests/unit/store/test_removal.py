@@ -10,7 +10,7 @@ import pytest
 
 from mailsuite.durable import Disk, InlineLane
 from mailsuite.interfaces import StoreMode
-from mailsuite.store import index as index_module
+from mailsuite.store import work as work_module
 
 MESSAGE = b"Subject: gone soon\r\n\r\nbody\r\n"
 COUNT = 200
@@ -42,7 +42,7 @@ class HeldLane(InlineLane):
 @pytest.fixture
 def held(bench, monkeypatch):
     """Each piece is one batch, and the lane does the next one when it is told to."""
-    monkeypatch.setattr(index_module, "REMOVAL_SECONDS", -1.0)
+    monkeypatch.setattr(work_module, "REMOVAL_SECONDS", -1.0)
     bench.append(*[MESSAGE] * COUNT, flags=["\\Deleted"])
     bench.append(b"stays")
     lane = HeldLane()
@@ -56,7 +56,7 @@ def files(bench):
 
 def test_others_have_their_turn_between_pieces(bench, held):
     bench.go(bench.box().expunge(None))
-    assert files(bench) == COUNT + 1 - index_module.REMOVAL_BATCH
+    assert files(bench) == COUNT + 1 - work_module.REMOVAL_BATCH
     assert [content for content, _ in bench.mail().values()] == [b"stays"]
     assert bench.append(b"another").uids == [COUNT + 2]
     assert len(held.held) == 1
@@ -65,10 +65,10 @@ def test_others_have_their_turn_between_pieces(bench, held):
         before = files(bench)
         held.go_on()
         pieces += 1
-        assert 0 < before - files(bench) <= index_module.REMOVAL_BATCH
+        assert 0 < before - files(bench) <= work_module.REMOVAL_BATCH
         assert len(bench.mail()) == 2
     assert files(bench) == 2
-    assert pieces == COUNT // index_module.REMOVAL_BATCH
+    assert pieces == COUNT // work_module.REMOVAL_BATCH
     assert bench.go(bench.store.verify(bench.account)) == []
 
 
@@ -166,3 +166,66 @@ def test_killed_at_any_piece_nothing_comes_back(bench, number):
     assert [content for content, _ in bench.mail().values()] == [b"stays"]
     assert files(bench) == 1
     assert bench.go(bench.store.verify(bench.account)) == []
+
+
+def below(path):
+    return [each for each in path.rglob("*") if each.is_file()]
+
+
+def discarded(bench):
+    return list(bench.home.glob("..deleted-*"))
+
+
+def test_a_large_mailbox_that_is_deleted_goes_some_files_at_a_time(bench, held):
+    bench.go(bench.session().create("Old", frozenset()))
+    bench.append(*[MESSAGE] * COUNT, name="Old")
+    bench.go(bench.session().delete("Old"))
+    (folder,) = discarded(bench)
+    assert len(below(folder)) >= COUNT - work_module.REMOVAL_BATCH
+    bench.go(bench.session().create("Old", frozenset()))  # while the files of the one before are there
+    bench.append(b"new", name="Old")
+    pieces = 0
+    while held.held:
+        before = len(below(folder))
+        held.go_on()
+        pieces += 1
+        assert before - len(below(folder)) <= work_module.REMOVAL_BATCH
+    assert pieces >= COUNT // work_module.REMOVAL_BATCH
+    assert discarded(bench) == []
+    assert [content for content, _ in bench.mail("Old").values()] == [b"new"]
+    assert bench.index.connection.execute("SELECT COUNT(*) FROM pending").fetchone() == (0,)
+    assert bench.go(bench.store.verify(bench.account)) == []
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_what_is_left_of_a_deleted_mailbox_is_removed_later_and_a_new_one_of_its_name_stays(bench, held, end):
+    bench.go(bench.session().create("Old", frozenset()))
+    bench.append(*[MESSAGE] * COUNT, name="Old")
+    bench.go(bench.session().delete("Old"))
+    bench.go(bench.session().create("Old", frozenset()))
+    bench.append(b"new", name="Old")
+    assert len(discarded(bench)) == 1
+    if end == "kill":
+        bench.kill()
+    else:
+        bench.reopen()
+    bench.go(bench.session().create("another", frozenset()))
+    while getattr(bench.store._accounts[0].lane, "held", ()):
+        bench.store._accounts[0].lane.go_on()
+    assert discarded(bench) == []
+    assert [content for content, _ in bench.mail("Old").values()] == [b"new"]
+    assert bench.index.connection.execute("SELECT COUNT(*) FROM pending").fetchone() == (0,)
+
+
+def test_a_folder_that_cannot_be_removed_is_tried_again(bench, held):
+    bench.go(bench.session().create("Old", frozenset()))
+    (bench.home / ".Old/cur/odd").mkdir()
+    bench.go(bench.session().delete("Old"))
+    while held.held:
+        held.go_on()
+    (folder,) = discarded(bench)
+    (folder / "cur/odd").rmdir()
+    bench.go(bench.session().create("another", frozenset()))
+    while held.held:
+        held.go_on()
+    assert discarded(bench) == []
