@@ -11,6 +11,8 @@ UTF8_ACCEPT = b"UTF8=ACCEPT"
 INPROGRESS = b"INPROGRESS"
 UNAUTHENTICATE = b"UNAUTHENTICATE"
 METADATA = b"METADATA"
+QUOTA = b"QUOTA"
+QUOTASET = b"QUOTASET"
 
 ALWAYS = (b"IMAP4rev1", b"IMAP4rev2", b"LITERAL+", b"ID", b"ENABLE", b"IDLE")
 AFTER_LOGIN = (
@@ -27,7 +29,7 @@ AFTER_LOGIN = (
     b"SPECIAL-USE",
     b"CREATE-SPECIAL-USE",
     b"STATUS=SIZE",
-    b"QUOTA",
+    QUOTA,
     b"QUOTA=RES-STORAGE",
     b"QUOTA=RES-MESSAGE",
     b"ESEARCH",
@@ -53,6 +55,8 @@ REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""
 ANNOTATED = (METADATA, b"LIST-METADATA")
 """What an account must keep annotations for."""
+ADMINISTERING = (QUOTASET,)
+"""What an account can that sets the quotas of others (RFC 9208 section 4.1.3)."""
 
 
 def without(words: Iterable[bytes], off: AbstractSet[bytes]) -> list[bytes]:
