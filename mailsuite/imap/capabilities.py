@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
+ACL = b"ACL"
+RIGHTS = b"RIGHTS=kxte"
+LIST_MYRIGHTS = b"LIST-MYRIGHTS"
 CONDSTORE = b"CONDSTORE"
 QRESYNC = b"QRESYNC"
 UIDONLY = b"UIDONLY"
@@ -49,7 +52,7 @@ AFTER_LOGIN = (
     UNAUTHENTICATE,
     UIDONLY,
 )
-SHARING = (b"ACL", b"RIGHTS=kxte", b"LIST-MYRIGHTS")
+SHARING = (ACL, RIGHTS, LIST_MYRIGHTS)
 """What an account can that knows rights (RFC 4314 section 5.1.1, RFC 8440 section 3)."""
 REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""

@@ -19,7 +19,7 @@ from mailsuite.imap.quirks import (
     matches,
     version_key,
 )
-from mailsuite.interfaces import IQuotaAdministrator
+from mailsuite.interfaces import IQuotaAdministrator, IRightsAccount
 
 ALICE = "alice@example.test"
 THUNDERBIRD = {"name": "Thunderbird for Android", "version": "12.0b1"}
@@ -192,11 +192,12 @@ def test_programs_that_are_known_for_a_fault(client, off):
 
 def test_everything_that_is_announced_can_be_switched_off_or_is_protected(make_suite):
     suite = make_suite(context_factory=object())
-    alsoProvides(suite.account, IQuotaAdministrator)
+    alsoProvides(suite.account, IQuotaAdministrator, IRightsAccount)
     client = suite.connect()
     announced = words(client.received())
     assert b"STARTTLS" in announced
     announced |= words(client.run(b"LOGIN alice@example.test secret")[1])
+    assert {b"ACL", b"QUOTASET"} <= announced
     known = SWITCHABLE | PROTECTED
     assert [word for word in announced if not is_off(word.upper(), known)] == []
 
