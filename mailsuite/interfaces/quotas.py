@@ -41,8 +41,16 @@ class IQuotaAdministrator(Interface):
     Each account is one quota root; what they are called is told by this interface. The account's own is ``""`` as well.
     """
 
-    def root_of(mailbox: str) -> str | None:
-        """Name the quota root of a mailbox of another account; None when its name is none of such a mailbox."""
+    def root_of(mailbox: str) -> Awaitable[str | None]:
+        """
+        Name the quota root of a mailbox of another account.
+
+        Returns:
+            None when the name is none of such a mailbox, or when the account administers no more.
+
+        Raises:
+            MailError: UNAVAILABLE.
+        """
 
     def quota_of(root: str) -> Awaitable[Mapping[str, tuple[int, int]]]:
         """

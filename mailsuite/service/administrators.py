@@ -22,7 +22,7 @@ class Administering:
 
     quotas: IQuotaAdministrator
 
-    def root_of(self, mailbox: str) -> str | None:
+    def root_of(self, mailbox: str) -> Awaitable[str | None]:
         """Name the quota root of a mailbox of another account."""
         return self.quotas.root_of(mailbox)
 

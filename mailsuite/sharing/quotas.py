@@ -43,10 +43,12 @@ class Quotas:
         self._namespace = Namespace(prefix)
         self._settle = settle
 
-    def root_of(self, mailbox: str) -> str | None:
+    async def root_of(self, mailbox: str) -> str | None:
         """Name the quota root of a mailbox of another account."""
         name = self._namespace.read(mailbox)
-        return None if name is None else self._namespace.root(name.address)
+        if name is None or not await self._administers():
+            return None
+        return self._namespace.root(name.address)
 
     async def quota_of(self, root: str) -> Mapping[str, tuple[int, int]]:
         """Tell use and limit."""

@@ -37,7 +37,7 @@ async def get_quota_root(session: Session, command: quota_commands.GetQuotaRoot)
     account = session.avatar
     if IRightsAccount.providedBy(account) and await IRightsAccount(account).is_others(command.mailbox):
         await IRightsAccount(account).rights(command.mailbox)  # it must be there
-        root = _root_of_others(session, command.mailbox)
+        root = await _root_of_others(session, command.mailbox)
         if root is None:
             # How much its owner has is nobody else's business: no root is one that this account can ask about.
             session.connection.write(responses.quota_root_line(session.shown(command.mailbox)))
@@ -56,9 +56,9 @@ def _administrator(session: Session) -> IQuotaAdministrator | None:
     return IQuotaAdministrator(session.avatar, None)
 
 
-def _root_of_others(session: Session, mailbox: str) -> bytes | None:
+async def _root_of_others(session: Session, mailbox: str) -> bytes | None:
     administrator = _administrator(session)
-    root = None if administrator is None else administrator.root_of(mailbox)
+    root = None if administrator is None else await administrator.root_of(mailbox)
     return None if root is None else root.encode("utf-8")
 
 

@@ -67,7 +67,7 @@ class Office:
         account.root_of, account.quota_of, account.set_quota = self.root_of, self.quota_of, self.set_quota
         alsoProvides(account, IQuotaAdministrator)
 
-    def root_of(self, mailbox):
+    async def root_of(self, mailbox):
         raise NotImplementedError
 
     async def quota_of(self, root):

@@ -199,6 +199,8 @@ def test_who_administers_no_more_cannot_go_on(office, carol, change):
     assert carol.refused(b"GETQUOTA " + BOB).startswith(b"NO [NONEXISTENT]")
     assert carol.refused(b"SETQUOTA %b (STORAGE 1)" % BOB).startswith(b"NO [NONEXISTENT]")
     assert carol.refused(b'SETQUOTA "" (STORAGE 1)').startswith(b"NO [NOPERM]")
+    office.grant("alice", "INBOX", "carol", "l")
+    assert carol.ok(b"GETQUOTAROOT " + BOX) == [b"* QUOTAROOT " + BOX]
     assert office.people.asked == []
 
 
@@ -248,7 +250,7 @@ def test_quotas_have_the_methods_of_their_interface(office):
     quotas = Quotas(3, office.people, office.store, "Users", lambda: Deferred())
     assert verifyObject(IQuotaAdministrator, quotas)
     assert result_of(quotas.quota_of("")) == {"STORAGE": (0, 0), "MESSAGES": (0, 0)}
-    assert quotas.root_of("INBOX") is None
+    assert result_of(quotas.root_of("INBOX")) is None
 
 
 @pytest.mark.parametrize("address", ["bob@example.test", "a/b%2F@example.test", "\u00fc@example.test"])
