@@ -13,7 +13,13 @@ from mailsuite.directory.database import ChangeWatch, DirectoryDatabase
 from mailsuite.directory.records import DomainInfo, LoginRecord
 from mailsuite.durable import Disk
 from mailsuite.errors import MailError
-from mailsuite.interfaces import Account, IAccountNumbers, IAccounts, Resolution, ResolutionKind
+from mailsuite.interfaces import (
+    Account,
+    IQuotaDirectory,
+    QuotaChange,
+    Resolution,
+    ResolutionKind,
+)
 from mailsuite.sasl.scram import ScramHash, ScramKeys, fake_keys
 
 if TYPE_CHECKING:
@@ -34,7 +40,7 @@ class JobRunner(Protocol):
         """Do a job away from the reactor and give its result in it."""
 
 
-@implementer(IAccounts, IAccountNumbers)
+@implementer(IQuotaDirectory)
 class Directory:
     """
     Domains, accounts and aliases.
@@ -141,6 +147,17 @@ class Directory:
         """
         return await self._ask("captures", lambda lookups: lookups.captures())
 
+    async def set_quota(self, account_id: int, quota_octets: int) -> QuotaChange:
+        """
+        Limit the mail of an account, durably; 0 is without limit. Other processes know within `LOOK_SECONDS`.
+
+        Raises:
+            MailError: NOT_FOUND; INVALID; UNAVAILABLE.
+        """
+        change = await self._run(lambda lookups: lookups.set_quota(account_id, quota_octets))
+        self._forget()
+        return change
+
     async def secret(self, name: str) -> bytes:
         """
         Give a secret of this installation, the same for all of its processes and for ever.
@@ -196,8 +213,7 @@ class Directory:
         if now >= self._next_look:
             self._next_look = now + self._look_seconds
             if self._watch.changed():
-                self._answers.clear()
-                self._generation += 1
+                self._forget()
         try:
             answer: T = self._answers[question]
         except KeyError:
@@ -212,6 +228,10 @@ class Directory:
                 self._answers.clear()
             self._answers[question] = answer
         return answer
+
+    def _forget(self) -> None:
+        self._answers.clear()
+        self._generation += 1
 
     def _run(self, job: "Callable[[Lookups], T]") -> Awaitable[T]:
         return self._lanes.run(self._in_lane, job)

@@ -7,14 +7,14 @@ import attrs
 from sqlalchemy import Connection, Select, func, select
 
 from mailsuite.address import Address
-from mailsuite.directory.accounts import OWN_PASSWORD, replace_verifiers
+from mailsuite.directory.accounts import OWN_PASSWORD, check_quota, replace_verifiers
 from mailsuite.directory.database import DirectoryDatabase
 from mailsuite.directory.domains import CAPTURE_NAME, Domains
 from mailsuite.directory.records import DomainInfo, LoginRecord
 from mailsuite.directory.resolving import Resolving, find_account, make_account, select_accounts
 from mailsuite.directory.tables import CREDENTIALS, DOMAINS, SECRETS, USERS, VERIFIERS
-from mailsuite.errors import MailError
-from mailsuite.interfaces import Account, Resolution
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import Account, QuotaChange, Resolution
 from mailsuite.sasl.scram import ScramHash
 
 
@@ -153,6 +153,22 @@ class Lookups:
                 return False
             replace_verifiers(connection, user_id, verifiers, now)
             return True
+
+    def set_quota(self, account_id: int, quota_octets: int) -> QuotaChange:
+        """
+        Limit the mail of an account; 0 is without limit.
+
+        Raises:
+            MailError: NOT_FOUND; INVALID; UNAVAILABLE.
+        """
+        check_quota(quota_octets)
+        with self.database.writing() as connection:
+            row = connection.execute(select_accounts().where(USERS.c.id == account_id)).first()
+            if row is None:
+                raise MailError(Kind.NOT_FOUND, "there is no such account")
+            connection.execute(USERS.update().where(USERS.c.id == account_id).values(quota_octets=quota_octets))
+        before = make_account(row)
+        return QuotaChange(attrs.evolve(before, quota_octets=quota_octets), before.quota_octets)
 
     def secret(self, name: str, fresh: bytes) -> bytes:
         """

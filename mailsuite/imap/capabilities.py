@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
+ACL = b"ACL"
+RIGHTS = b"RIGHTS=kxte"
+LIST_MYRIGHTS = b"LIST-MYRIGHTS"
 CONDSTORE = b"CONDSTORE"
 QRESYNC = b"QRESYNC"
 UIDONLY = b"UIDONLY"
@@ -11,6 +14,8 @@ UTF8_ACCEPT = b"UTF8=ACCEPT"
 INPROGRESS = b"INPROGRESS"
 UNAUTHENTICATE = b"UNAUTHENTICATE"
 METADATA = b"METADATA"
+QUOTA = b"QUOTA"
+QUOTASET = b"QUOTASET"
 
 ALWAYS = (b"IMAP4rev1", b"IMAP4rev2", b"LITERAL+", b"ID", b"ENABLE", b"IDLE")
 AFTER_LOGIN = (
@@ -27,7 +32,7 @@ AFTER_LOGIN = (
     b"SPECIAL-USE",
     b"CREATE-SPECIAL-USE",
     b"STATUS=SIZE",
-    b"QUOTA",
+    QUOTA,
     b"QUOTA=RES-STORAGE",
     b"QUOTA=RES-MESSAGE",
     b"ESEARCH",
@@ -47,12 +52,14 @@ AFTER_LOGIN = (
     UNAUTHENTICATE,
     UIDONLY,
 )
-SHARING = (b"ACL", b"RIGHTS=kxte", b"LIST-MYRIGHTS")
+SHARING = (ACL, RIGHTS, LIST_MYRIGHTS)
 """What an account can that knows rights (RFC 4314 section 5.1.1, RFC 8440 section 3)."""
 REMEMBERED = (CONDSTORE, QRESYNC, b"SAVEDATE", b"OBJECTID")
 """What an account must remember for."""
 ANNOTATED = (METADATA, b"LIST-METADATA")
 """What an account must keep annotations for."""
+ADMINISTERING = (QUOTASET,)
+"""What an account can that sets the quotas of others (RFC 9208 section 4.1.3)."""
 
 
 def without(words: Iterable[bytes], off: AbstractSet[bytes]) -> list[bytes]:

@@ -388,24 +388,6 @@ class Compress(Command):
     mechanism: bytes
 
 
-@attrs.frozen
-class GetQuota(Command):
-    """RFC 9208 section 4.1.1."""
-
-    name: ClassVar[str] = "GETQUOTA"
-
-    root: bytes
-
-
-@attrs.frozen
-class GetQuotaRoot(Command):
-    """RFC 9208 section 4.1.2."""
-
-    name: ClassVar[str] = "GETQUOTAROOT"
-
-    mailbox: str
-
-
 class MailboxFilter(enum.Enum):
     """Which mailboxes a NOTIFY is about (RFC 5465 section 6)."""
 

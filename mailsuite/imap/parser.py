@@ -43,6 +43,7 @@ from mailsuite.imap.mailbox_grammar import (
 from mailsuite.imap.metadata_grammar import read_get_metadata, read_set_metadata
 from mailsuite.imap.modifiers import parse_fetch_modifiers, parse_unchanged_since
 from mailsuite.imap.notify_grammar import read_notify
+from mailsuite.imap.quota_grammar import read_get_quota, read_get_quota_root, read_set_quota
 from mailsuite.imap.tokens import BadCommandError, Tokens, tagged
 from mailsuite.interfaces.storage import StoreMode
 
@@ -182,11 +183,6 @@ def _compress(tag: bytes, tokens: Tokens) -> Command:
     return commands.Compress(tag, tokens.word("a mechanism"))
 
 
-def _get_quota(tag: bytes, tokens: Tokens) -> Command:
-    tokens.space()
-    return commands.GetQuota(tag, tokens.astring("a quota root"))
-
-
 def _copy(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     return commands.Copy(tag, take_messages(tokens), take_mailbox(tokens), uid)
 
@@ -251,8 +247,9 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"NAMESPACE": _bare(commands.Namespace),
     b"UNAUTHENTICATE": _bare(commands.Unauthenticate),
     b"COMPRESS": _compress,
-    b"GETQUOTA": _get_quota,
-    b"GETQUOTAROOT": _of_mailbox(commands.GetQuotaRoot),
+    b"GETQUOTA": read_get_quota,
+    b"GETQUOTAROOT": read_get_quota_root,
+    b"SETQUOTA": read_set_quota,
     b"GETMETADATA": read_get_metadata,
     b"SETMETADATA": read_set_metadata,
     b"NOTIFY": read_notify,

@@ -13,14 +13,21 @@ from collections.abc import Set as AbstractSet
 import attrs
 
 from mailsuite.imap.capabilities import (
+    ACL,
+    ADMINISTERING,
     AFTER_LOGIN,
     ALWAYS,
     ANNOTATED,
     CONDSTORE,
+    LIST_MYRIGHTS,
     METADATA,
     QRESYNC,
+    QUOTA,
+    QUOTASET,
     REMEMBERED,
     REV2,
+    RIGHTS,
+    SHARING,
     UTF8_ACCEPT,
     is_off,
 )
@@ -41,16 +48,18 @@ OTHERS = (b"SASL-IR", b"COMPRESS=DEFLATE", b"APPENDLIMIT=")
 SWITCHABLE = frozenset(
     itertools.chain.from_iterable(
         {word.upper(), word.upper().partition(b"=")[0]}
-        for word in (*ALWAYS, *AFTER_LOGIN, *REMEMBERED, *ANNOTATED, *OTHERS)
+        for word in (*ALWAYS, *AFTER_LOGIN, *REMEMBERED, *SHARING, *ANNOTATED, *ADMINISTERING, *OTHERS)
     )
 ) - {b"IMAP4REV1", b"APPENDLIMIT="}
 """What can be switched off; a name without ``=`` stands for all that begin with it and ``=`` as well."""
 
 NEEDED_BY: Mapping[bytes, frozenset[bytes]] = {
+    ACL: frozenset({RIGHTS.upper(), LIST_MYRIGHTS}),  # RFC 4314 section 5.1.1, RFC 8440 section 3
     CONDSTORE: frozenset({QRESYNC}),  # RFC 7162 section 3.2
     b"ENABLE": frozenset({QRESYNC, UTF8_ACCEPT, REV2}),
     b"ESEARCH": frozenset({b"SEARCHRES"}),  # RFC 5182 section 2.1
     METADATA: frozenset({b"LIST-METADATA"}),  # RFC 9590 section 3
+    QUOTA: frozenset({QUOTASET}),  # RFC 9208 section 1
     b"SORT": frozenset({b"ESORT"}),  # RFC 5267 section 3.1
     b"SPECIAL-USE": frozenset({b"CREATE-SPECIAL-USE"}),
 }

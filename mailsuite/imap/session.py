@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 from twisted.cred.portal import Portal
 
-from mailsuite.imap import acl_commands, capabilities, commands, quirks, responses
+from mailsuite.imap import acl_commands, capabilities, commands, quirks, quota_commands, responses
 from mailsuite.imap.annotations import AnnotationWatch
 from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, UIDONLY
 from mailsuite.imap.search_keys import Numbered, leaves
@@ -17,7 +17,7 @@ from mailsuite.imap.selected import Selected
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
-from mailsuite.interfaces import IAnnotatedAccount, IMailAccount, IRightsAccount
+from mailsuite.interfaces import IAnnotatedAccount, IMailAccount, IQuotaAdministrator, IRightsAccount
 from mailsuite.observe import EventLog
 
 if TYPE_CHECKING:
@@ -73,8 +73,6 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Append: _AFTER_LOGIN,
     commands.Replace: _SELECTED,
     commands.Compress: _AFTER_LOGIN,
-    commands.GetQuota: _AFTER_LOGIN,
-    commands.GetQuotaRoot: _AFTER_LOGIN,
     commands.GetMetadata: _AFTER_LOGIN,
     commands.SetMetadata: _AFTER_LOGIN,
     commands.Notify: _AFTER_LOGIN,
@@ -95,6 +93,9 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     acl_commands.GetACL: _AFTER_LOGIN,
     acl_commands.ListRights: _AFTER_LOGIN,
     acl_commands.MyRights: _AFTER_LOGIN,
+    quota_commands.GetQuota: _AFTER_LOGIN,
+    quota_commands.GetQuotaRoot: _AFTER_LOGIN,
+    quota_commands.SetQuota: _AFTER_LOGIN,
 }
 """In which states each command may be given (RFC 3501 section 6)."""
 
@@ -272,6 +273,8 @@ class Session:
                 words += capabilities.SHARING
             if self.annotated is not None:
                 words += capabilities.ANNOTATED
+            if IQuotaAdministrator.providedBy(self.account):
+                words += capabilities.ADMINISTERING
         return capabilities.without(words, self.off)
 
     def look_for_quirks(self) -> bool:

@@ -45,6 +45,7 @@ from mailsuite.interfaces.dns import (
     TLSARecord,
 )
 from mailsuite.interfaces.policy import Claim, Grant, IThrottle
+from mailsuite.interfaces.quotas import IQuotaAdministrator, IQuotaDirectory, QuotaChange
 from mailsuite.interfaces.rights import (
     ALL_RIGHTS,
     ANYONE,
@@ -150,6 +151,8 @@ __all__ = [
     "IMailReceiver",
     "IMailTransaction",
     "IMailbox",
+    "IQuotaAdministrator",
+    "IQuotaDirectory",
     "IRealmPlugin",
     "IRemovingMailbox",
     "IResolver",
@@ -167,6 +170,7 @@ __all__ = [
     "NoPrivateAnnotationsError",
     "NoRecordsError",
     "PartOffsets",
+    "QuotaChange",
     "Receipt",
     "RecordType",
     "Resolution",

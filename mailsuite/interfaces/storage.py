@@ -447,7 +447,7 @@ class IMailAccount(Interface):
         """
 
     def quota() -> Awaitable[Mapping[str, tuple[int, int]]]:
-        """Tell use and limit in octets (``STORAGE``) and messages (``MESSAGE``); a limit of 0 is none."""
+        """Tell use and limit in octets (``STORAGE``) and messages (``MESSAGES``); a limit of 0 is none."""
 
     def logout() -> None:
         """The session is over."""

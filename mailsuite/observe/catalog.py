@@ -351,6 +351,10 @@ EVENTS: Mapping[str, Event] = {
             "source": "where that can be read",
         },
     ),
+    "imap.quota.changed": Event(
+        "{account} set the quota of {owner} to {limit_octets} octets, which was {before_octets}",
+        {"owner": "address", "limit_octets": "0 is without limit", "before_octets": "the limit until then, likewise"},
+    ),
     "imap.command.failed": Event("a command failed because of an error of ours", level=LogLevel.critical),
     "imap.message.unreadable": Event(
         "message {uid} could not be read to its end: {reason}",

@@ -8,22 +8,13 @@ from mailsuite.directory import Directory
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import (
     Account,
-    IMailAccount,
     ISharingStore,
     RightsMode,
     parse_rights,
     rights_text,
 )
 from mailsuite.service.control import Command
-from mailsuite.sharing import SharingAccount, SharingSettings
 from mailsuite.store import MailStore
-
-
-def open_mailboxes(account: Account, store: MailStore, directory: Directory, settings: SharingSettings) -> IMailAccount:
-    """Give an account its mailboxes, and those of others unless sharing is off."""
-    if not settings.prefix:
-        return store.account(account)
-    return SharingAccount(account, store, directory, directory, settings)
 
 
 async def right_rows(store: ISharingStore, account: Account) -> list[dict[str, object]]:

@@ -51,6 +51,7 @@ from mailsuite.mta.forward import SRS_SECRET
 from mailsuite.observe import EventLog
 from mailsuite.observe.watchdog import Watchdog
 from mailsuite.pop3 import POP3Factory
+from mailsuite.service.administrators import open_mailboxes
 from mailsuite.service.affinity import processors, run_on
 from mailsuite.service.bus import WorkerBus
 from mailsuite.service.commands import ServerCommands
@@ -65,7 +66,7 @@ from mailsuite.service.portal import make_portal
 from mailsuite.service.reload import settings_of
 from mailsuite.service.roles import ALL_ROLES, SERVICES, Role
 from mailsuite.service.seat import Seat
-from mailsuite.service.sharing import RightsCommands, open_mailboxes
+from mailsuite.service.sharing import RightsCommands
 from mailsuite.service.spools import SPOOL_FOLDER, SpoolPlan, forget_spools, plan_spools
 from mailsuite.service.started import StartedService
 from mailsuite.service.throttling import ParentThrottle
@@ -167,6 +168,7 @@ class Suite(StartedService):
         self._trace = self._start_trace()
         directory = self._open_directory()
         store = self._open_store()
+        store.numbers = directory
         if self._seat is None and Role.SMTP in self.roles:
             forget_spools(self.config, 1, self._disk)
         plan = plan_spools(self.config, self.roles, self._seat)
@@ -325,7 +327,9 @@ class Suite(StartedService):
         self.stops.insert(-1, ("hashing threads", lambda: self._in_thread(hashers.stop)))
         checker = DirectoryChecker(directory, hashers, self._reactor, cache_seconds=settings.cache_seconds)
         table: dict[Any, Callable[[Account, object], object]] = {
-            IMailAccount: lambda account, _mind: open_mailboxes(account, store, directory, self.config.sharing)
+            IMailAccount: lambda account, _mind: open_mailboxes(
+                account, store, directory, self.config.sharing, self._reactor
+            )
         }
         if spool is not None:
 

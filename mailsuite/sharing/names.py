@@ -61,6 +61,15 @@ class Namespace:
         level, _, rest = name[len(self.prefix) + 1 :].partition(SEPARATOR)
         return OthersName(level_address(level), rest) if level and rest else None
 
+    def root(self, address: str) -> str:
+        """Name what all mailboxes of an address are below, which is what its quota is called, too."""
+        return SEPARATOR.join((self.prefix, address_level(address)))
+
+    def root_address(self, root: str) -> str | None:
+        """Read what `root` wrote; None when it is that of no address."""
+        level = root.removeprefix(self.prefix + SEPARATOR)
+        return None if level == root or not level or SEPARATOR in level else level_address(level)
+
     def write(self, address: str, name: str) -> str:
         """Put a name together."""
-        return SEPARATOR.join((self.prefix, address_level(address), name))
+        return SEPARATOR.join((self.root(address), name))

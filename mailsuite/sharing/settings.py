@@ -5,6 +5,9 @@ import attrs
 ONE_LEVEL = r"(?!(?i:INBOX)$)[ -$&-)+-.0-~]{0,64}"
 """Printable ASCII without a separator or a wildcard, and not the name of everybody's first mailbox."""
 
+PREFIX = "Users"
+"""What the names of what belongs to others begin with, unless the operator says otherwise."""
+
 
 @attrs.frozen(kw_only=True)
 class SharingSettings:
@@ -18,5 +21,5 @@ class SharingSettings:
         anyone: whether ``anyone`` can be given rights, which are those of every account of this server.
     """
 
-    prefix: str = attrs.field(default="Users", validator=attrs.validators.matches_re(ONE_LEVEL))
+    prefix: str = attrs.field(default=PREFIX, validator=attrs.validators.matches_re(ONE_LEVEL))
     anyone: bool = True

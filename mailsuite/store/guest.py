@@ -145,12 +145,10 @@ class GuestSession(AccountSession):
         del entries, depth
         return self._refuse(name)
 
-    def annotate(
-        self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits
-    ) -> Awaitable[Sequence[int]]:
+    async def annotate(self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits) -> Sequence[int]:
         """Refuse it, as `annotations`."""
         del values, limits
-        return self._refuse(name)
+        return await self._refuse(name)
 
     async def annotated(self, since: int | None) -> AnnotationChanges:  # noqa: ARG002 - the interface says so
         """Refuse it, as `annotations`."""
@@ -235,21 +233,21 @@ class GuestSession(AccountSession):
 
     # messages
 
-    def append(self, name: str, messages_: Sequence[AppendMessage]) -> Awaitable[Appended]:
+    async def append(self, name: str, messages_: Sequence[AppendMessage]) -> Appended:
         """Store messages durably, all or none, with the flags that the guest may set."""
-        quota = self._account.quota_octets
+        quota = await self._store.limit_of(self._account)
 
         def work(index: AccountIndex) -> Appended:
             _, granted = rights.find(index, name, self._guest, Right.INSERT)
             kept = [attrs.evolve(each, flags=allowed_flags(each.flags, granted)) for each in messages_]
             return messages.append(index, name, kept, quota)
 
-        return self._run(work)
+        return await self._run(work)
 
-    def check_append(self, name: str, size_octets: int, replaced_octets: int | None = None) -> Awaitable[None]:
+    async def check_append(self, name: str, size_octets: int, replaced_octets: int | None = None) -> None:
         """Say, before a message comes, whether it could be appended."""
         limit = self._store.settings.message_max_octets
-        quota = self._account.quota_octets
+        quota = await self._store.limit_of(self._account)
 
         def work(index: AccountIndex) -> None:
             self._find(index, name, Right.INSERT)
@@ -260,7 +258,7 @@ class GuestSession(AccountSession):
             else:
                 messages.check_growth(index, quota, replaced_octets, size_octets)
 
-        return self._run(work)
+        await self._run(work)
 
 
 def _cannot_create() -> MailError:
@@ -337,15 +335,15 @@ class GuestMailbox(MailboxSession):
             (Right.DELETE_MESSAGES, Right.EXPUNGE), lambda index, _: messages.remove(index, self.mailbox_id, uids)
         )
 
-    def copy_to(self, uids: Sequence[int], name: str) -> Awaitable[Appended]:
+    async def copy_to(self, uids: Sequence[int], name: str) -> Appended:
         """Copy to another mailbox of the same owner."""
-        quota = self._account.quota_octets
+        quota = await self._store.limit_of(self._account)
 
         def work(index: AccountIndex, _rights: Rights) -> Appended:
             _, granted = rights.find(index, name, self._guest, Right.INSERT)
             return messages.copy(index, self.mailbox_id, uids, name, quota, granted)
 
-        return self._run_with((), work)
+        return await self._run_with((), work)
 
     async def move_to(self, uids: Sequence[int], name: str) -> Appended:
         """Move to another mailbox of the same owner."""
@@ -358,7 +356,7 @@ class GuestMailbox(MailboxSession):
 
     async def replace(self, uid: int, name: str, message: AppendMessage) -> Appended:
         """Store a message, with the flags that the guest may set, and remove one of the same owner in its place."""
-        quota = self._account.quota_octets
+        quota = await self._store.limit_of(self._account)
 
         def work(index: AccountIndex, _rights: Rights) -> Appended:
             _, granted = rights.find(index, name, self._guest, Right.INSERT)

@@ -20,6 +20,7 @@ from mailsuite.interfaces import (
     Account,
     Expired,
     Expiry,
+    IAccountNumbers,
     IAccountUpkeep,
     IChangeBus,
     IDeliveryStore,
@@ -66,6 +67,7 @@ class MailStore:
     Attributes:
         on_let_go: called in the reactor with an account that other processes should close by `let_go`; set by who
             knows them.
+        numbers: tells what accounts may have now; None: what each session was given holds for it.
         watches: what hears of other programs at once, see `watch_folders`; None: nothing does.
     """
 
@@ -88,6 +90,7 @@ class MailStore:
         self._reactor = reactor
         self._publisher = Publisher(bus, reactor)
         self.on_let_go: Callable[[int], None] = _nobody_else
+        self.numbers: IAccountNumbers | None = None
         self.watches: Watches | None = None
         self._pool = LanePool([lane(f"store-{number}", reactor) for number in range(settings.lanes)])
         self._accounts: list[OpenAccounts] = []
@@ -177,6 +180,20 @@ class MailStore:
     def guest(self, owner: Account, guest_id: int) -> GuestSession:
         """Give an account the mailboxes of another, as far as its rights go, for one session."""
         return GuestSession(self, owner, guest_id)
+
+    async def limit_of(self, account: Account) -> int:
+        """
+        Say how much an account may have now, in octets, which may be other than when its session began; 0 is no limit.
+
+        While the directory cannot be asked, what it said then holds.
+        """
+        if self.numbers is None:
+            return account.quota_octets
+        try:
+            found = await self.numbers.find_id(account.account_id)
+        except MailError:
+            found = None
+        return account.quota_octets if found is None else found.quota_octets
 
     def sharers(self, guest_id: int) -> "Deferred[list[int]]":
         """List the accounts that may have granted something to this one."""

@@ -113,17 +113,17 @@ class AccountSession:
         """Note or forget a subscription."""
         return self._run(lambda index: mailboxes.subscribe(index, name, subscribed=subscribed))
 
-    def append(self, name: str, messages_: Sequence[AppendMessage]) -> Awaitable[Appended]:
+    async def append(self, name: str, messages_: Sequence[AppendMessage]) -> Appended:
         """Store messages durably, all or none."""
-        quota = self._account.quota_octets
-        return self._run(lambda index: messages.append(index, name, messages_, quota))
+        quota = await self._store.limit_of(self._account)
+        return await self._run(lambda index: messages.append(index, name, messages_, quota))
 
     async def begin_body(self, size_octets: int, replaced_octets: int | None = None) -> IBodyFile:
         """Open a file for a large message."""
         limit = self._store.settings.message_max_octets
         if limit and size_octets > limit:
             raise MailError(Kind.TOO_LARGE, "the message is too long")
-        quota = self._account.quota_octets
+        quota = await self._store.limit_of(self._account)
         if replaced_octets is None:
             await self._run(lambda index: index.check_quota(quota, size_octets, 1))
         else:
@@ -132,9 +132,10 @@ class AccountSession:
         await body.open()
         return body
 
-    def quota(self) -> Awaitable[Mapping[str, tuple[int, int]]]:
+    async def quota(self) -> Mapping[str, tuple[int, int]]:
         """Tell use and limit."""
-        return self._run(lambda index: mailboxes.quota(index, self._account.quota_octets))
+        quota = await self._store.limit_of(self._account)
+        return await self._run(lambda index: mailboxes.quota(index, quota))
 
     @property
     def _reader(self) -> int:
@@ -145,12 +146,10 @@ class AccountSession:
         """Give entries that have a value."""
         return self._run(lambda index: annotations.read(index, name, self._reader, entries, depth))
 
-    def annotate(
-        self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits
-    ) -> Awaitable[Sequence[int]]:
+    async def annotate(self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits) -> Sequence[int]:
         """Set and remove entries."""
-        quota = self._account.quota_octets
-        return self._run(lambda index: annotations.change(index, name, self._reader, values, limits, quota))
+        quota = await self._store.limit_of(self._account)
+        return await self._run(lambda index: annotations.change(index, name, self._reader, values, limits, quota))
 
     def annotated(self, since: int | None) -> Awaitable[AnnotationChanges]:
         """Say which annotations were changed."""
@@ -238,10 +237,10 @@ class MailboxSession:
         self._ensure_writable()
         return await self._run(lambda index: messages.remove(index, self.mailbox_id, uids))
 
-    def copy_to(self, uids: Sequence[int], name: str) -> Awaitable[Appended]:
+    async def copy_to(self, uids: Sequence[int], name: str) -> Appended:
         """Copy to another mailbox."""
-        quota = self._account.quota_octets
-        return self._run(lambda index: messages.copy(index, self.mailbox_id, uids, name, quota))
+        quota = await self._store.limit_of(self._account)
+        return await self._run(lambda index: messages.copy(index, self.mailbox_id, uids, name, quota))
 
     async def move_to(self, uids: Sequence[int], name: str) -> Appended:
         """Move to another mailbox."""
@@ -251,7 +250,7 @@ class MailboxSession:
     async def replace(self, uid: int, name: str, message: AppendMessage) -> Appended:
         """Store a message and remove one in its place."""
         self._ensure_writable()
-        quota = self._account.quota_octets
+        quota = await self._store.limit_of(self._account)
         return await self._run(lambda index: messages.replace(index, self.mailbox_id, uid, name, message, quota))
 
     async def search_text(

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mailsuite.imap import acl_commands, commands
+from mailsuite.imap import acl_commands, commands, quota_commands
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.verbs import (
     acl,
@@ -50,8 +50,6 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Namespace: any_state.namespace,
     commands.Status: status.status,
     commands.Compress: compress.compress,
-    commands.GetQuota: quota.get_quota,
-    commands.GetQuotaRoot: quota.get_quota_root,
     commands.GetMetadata: metadata.get_metadata,
     commands.SetMetadata: metadata.set_metadata,
     commands.Notify: notify.notify,
@@ -71,6 +69,9 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     acl_commands.GetACL: acl.get_acl,
     acl_commands.ListRights: acl.list_rights,
     acl_commands.MyRights: acl.my_rights,
+    quota_commands.GetQuota: quota.get_quota,
+    quota_commands.GetQuotaRoot: quota.get_quota_root,
+    quota_commands.SetQuota: quota.set_quota,
 }
 """
 All but APPEND and REPLACE, which begin before they are complete (`mailsuite.imap.verbs.append`), and IDLE, which ends

@@ -263,7 +263,16 @@ class Upload:
             async for octets in source.pieces():
                 await arriving.add(octets)
         except BadURLError as error:
+            await self._ensure_mailbox()  # without it the command fails whatever the URL is: TRYCREATE tells more
             raise RefusedError(bad_url(url, str(error))) from error
+
+    async def _ensure_mailbox(self) -> None:
+        """Check that messages can be put into the mailbox; raises MailError."""
+        account = self.session.avatar
+        if IRightsAccount.providedBy(account) and await IRightsAccount(account).is_others(self.mailbox):
+            await IRightsAccount(account).check_append(self.mailbox, 0, 0)
+        else:
+            await account.status(self.mailbox)
 
     def abort(self) -> None:
         """Remove the files of what is not stored."""

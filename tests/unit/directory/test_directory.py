@@ -11,7 +11,7 @@ from mailsuite.directory.accounts import Accounts
 from mailsuite.directory.database import ChangeWatch
 from mailsuite.durable import InlineLane
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import IAccounts, ResolutionKind
+from mailsuite.interfaces import IAccounts, IQuotaDirectory, ResolutionKind
 from mailsuite.sasl.scram import ScramHash, derive_keys
 
 
@@ -46,6 +46,7 @@ def test_it_provides_what_the_mail_side_asks():
 
 def test_it_has_the_methods_of_its_interface(suite):
     verifyObject(IAccounts, suite.directory)
+    verifyObject(IQuotaDirectory, suite.directory)
 
 
 def test_an_account_is_found_in_any_case_and_with_a_tag(alice, resolve):
@@ -276,6 +277,31 @@ def test_an_answer_that_was_under_way_during_a_change_is_not_kept(suite, alice, 
     assert result(second).quota_octets == 5
     third = Deferred.fromCoroutine(directory.find("alice@example.test"))
     assert result(third).quota_octets == 5
+
+
+def test_a_quota_that_is_set_here_holds_at_once_and_durably(suite, alice, result):
+    watch = ChangeWatch(suite.database.path, suite.database.disk)
+    directory = Directory(suite.database, InlineLane(), watch, look_seconds=3600.0, seconds=Clock().seconds)
+    assert result(directory.find_id(alice.account_id)).quota_octets == 0
+    assert result(directory.find(alice.email)).quota_octets == 0
+    change = result(directory.set_quota(alice.account_id, 2048))
+    assert (change.account.email, change.account.quota_octets, change.before_octets) == (alice.email, 2048, 0)
+    assert result(directory.find_id(alice.account_id)).quota_octets == 2048
+    assert result(directory.find(alice.email)).quota_octets == 2048
+    assert suite.accounts.info(alice.email).quota_octets == 2048
+    assert result(directory.set_quota(alice.account_id, 0)).before_octets == 2048
+    assert suite.accounts.info(alice.email).quota_octets == 0
+    watch.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "octets", "kind"), [(999, 1, Kind.NOT_FOUND), (0, 2**63, Kind.INVALID), (0, -1, Kind.INVALID)]
+)
+def test_a_quota_that_cannot_be_set_changes_nothing(suite, alice, result, number, octets, kind):
+    with pytest.raises(MailError) as caught:
+        result(suite.directory.set_quota(number or alice.account_id, octets))
+    assert caught.value.kind is kind
+    assert suite.accounts.info(alice.email).quota_octets == 0
 
 
 def test_kept_answers_are_bounded(suite, alice, result):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailsuite.errors import ProtocolError
-from mailsuite.imap import acl_commands, commands
+from mailsuite.imap import acl_commands, commands, quota_commands
 from mailsuite.imap.commands import ListReturn, ListSelection, SearchReturn, StatusItem
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.parser import decode_base64, parse_command
@@ -48,9 +48,13 @@ COMMANDS = [
         status=True,
     )),
     (b"a compress deflate", commands.Compress(b"a", b"DEFLATE")),
-    (b'a GETQUOTA ""', commands.GetQuota(b"a", b"")),
-    (b"a GETQUOTA {2+}\r\na ", commands.GetQuota(b"a", b"a ")),
-    (b"a getquotaroot inbox", commands.GetQuotaRoot(b"a", "INBOX")),
+    (b'a GETQUOTA ""', quota_commands.GetQuota(b"a", b"")),
+    (b"a GETQUOTA {2+}\r\na ", quota_commands.GetQuota(b"a", b"a ")),
+    (b"a getquotaroot inbox", quota_commands.GetQuotaRoot(b"a", "INBOX")),
+    (b'a SETQUOTA "" (STORAGE 512)', quota_commands.SetQuota(b"a", b"", ((b"STORAGE", 512),))),
+    (b"a setquota {3+}\r\na b (storage 0 Annotation-Storage 9223372036854775807)",
+     quota_commands.SetQuota(b"a", b"a b", ((b"STORAGE", 0), (b"ANNOTATION-STORAGE", 2**63 - 1)))),
+    (b"a SETQUOTA Users/bob@example.test ()", quota_commands.SetQuota(b"a", b"Users/bob@example.test", ())),
     (b"a GETMETADATA x /private/comment",
      commands.GetMetadata(b"a", "x", commands.MetadataRequest(("/private/comment",)))),
     (b'a GETMETADATA "" ("/shared/a b" /PRIVATE/c {2+}\r\n/d)',

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import globalLogPublisher
+from zope.interface import alsoProvides
 
 from mailsuite.imap import IMAPSettings, QuirkSettings
 from mailsuite.imap.capabilities import is_off
@@ -18,6 +19,7 @@ from mailsuite.imap.quirks import (
     matches,
     version_key,
 )
+from mailsuite.interfaces import IQuotaAdministrator, IRightsAccount
 
 ALICE = "alice@example.test"
 THUNDERBIRD = {"name": "Thunderbird for Android", "version": "12.0b1"}
@@ -190,10 +192,12 @@ def test_programs_that_are_known_for_a_fault(client, off):
 
 def test_everything_that_is_announced_can_be_switched_off_or_is_protected(make_suite):
     suite = make_suite(context_factory=object())
+    alsoProvides(suite.account, IQuotaAdministrator, IRightsAccount)
     client = suite.connect()
     announced = words(client.received())
     assert b"STARTTLS" in announced
     announced |= words(client.run(b"LOGIN alice@example.test secret")[1])
+    assert {b"ACL", b"QUOTASET"} <= announced
     known = SWITCHABLE | PROTECTED
     assert [word for word in announced if not is_off(word.upper(), known)] == []
 
@@ -208,6 +212,17 @@ def test_what_is_off_for_all_is_not_in_the_greeting(make_suite):
     assert b"IDLE" in greeting
     after = words(client.run(b"LOGIN alice@example.test secret")[1])
     assert not {word for word in after if word.startswith((b"QUOTA", b"COMPRESS"))}
+
+
+def test_an_administrator_may_go_without_setting_quotas(make_suite):
+    suite = make_suite(capabilities_off=("QUOTASET",))
+    alsoProvides(suite.account, IQuotaAdministrator)
+    after = words(suite.connect().run(b"LOGIN alice@example.test secret")[1])
+    assert {word for word in after if word.startswith(b"QUOTA")} == {
+        b"QUOTA",
+        b"QUOTA=RES-STORAGE",
+        b"QUOTA=RES-MESSAGE",
+    }
 
 
 def test_id_before_the_login_counts_at_the_login(suite):

@@ -5,15 +5,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from zope.interface import alsoProvides
 
-from mailsuite.imap import acl_commands, commands
+from mailsuite.imap import acl_commands, commands, quota_commands
 from mailsuite.imap.session import ALLOWED, State
 from mailsuite.imap.verbs import VERBS
+from mailsuite.interfaces import IQuotaAdministrator
 
 NOT_BEFORE_LOGIN = [
     b"SELECT INBOX", b"EXAMINE INBOX", b"CREATE x", b"DELETE x", b"RENAME x y", b"SUBSCRIBE x", b"UNSUBSCRIBE x",
     b'LIST "" *', b'LSUB "" *', b"NAMESPACE", b"STATUS INBOX (MESSAGES)", b"IDLE", b"ENABLE X",
-    b"UNAUTHENTICATE",
+    b"UNAUTHENTICATE", b'GETQUOTA ""', b"GETQUOTAROOT INBOX", b'SETQUOTA "" ()',
 ]  # fmt: skip
 ONLY_SELECTED = [
     b"CHECK", b"CLOSE", b"UNSELECT", b"EXPUNGE", b"SEARCH ALL", b"FETCH 1 FLAGS", b"STORE 1 FLAGS ()", b"COPY 1 x",
@@ -22,7 +24,7 @@ ONLY_SELECTED = [
 
 
 def all_commands():
-    values = [*vars(commands).values(), *vars(acl_commands).values()]
+    values = [value for module in (commands, acl_commands, quota_commands) for value in vars(module).values()]
     return {each for each in values if isinstance(each, type) and issubclass(each, commands.Command)}
 
 
@@ -99,6 +101,7 @@ def test_importing_the_package_brings_no_storage_no_web_and_no_reactor():
 def test_every_capability_has_its_row_in_the_documentation(suite):
     page = (Path(__file__).parents[3] / "docs" / "imap.rst").read_text(encoding="utf-8")
     rows = {line.split()[0] for line in page.splitlines() if line[:1].isupper()}
+    alsoProvides(suite.account, IQuotaAdministrator)
     client = suite.connect()
     words = {word.decode() for word in client.received().partition(b"]")[0].split()[3:]}
     words |= {word.decode() for word in client.login().ok(b"CAPABILITY")[0].split()[2:]}

@@ -202,6 +202,25 @@ def test_a_missing_mailbox_asks_for_create(client):
     assert client.run(b"APPEND none CATENATE (TEXT {1+}\r\nx)")[1].startswith(b"NO [TRYCREATE]")
 
 
+@pytest.mark.parametrize("url", [b"/Drafts/;UID=99", b"/none/;UID=1", b"imap://elsewhere.test/x/;UID=1", b";UID=1"])
+def test_a_missing_mailbox_is_told_before_a_bad_url(suite, client, url):
+    for command in (
+        b'APPEND none CATENATE (URL "%b")' % url,
+        b"APPEND none CATENATE (URL {%d+}\r\n%b)" % (len(url), url),
+        b'APPEND none CATENATE (TEXT {1+}\r\nx URL "%b" TEXT {9+}\r\nx NOOP\r\n )' % url,
+        b'APPEND none CATENATE (URL "%b" URL {%d+}\r\n%b) {1+}\r\nx' % (url, len(url), url),
+    ):
+        lines, status = client.run(command)
+        assert (lines, status[:15]) == ([], b"NO [TRYCREATE] ")
+    answer = client.send(b'a APPEND none CATENATE (URL "%b" TEXT {9}\r\n' % url)
+    assert answer.startswith(b"a NO [TRYCREATE]")
+    assert answer.count(b"\r\n") == 1
+    client.ok(b"NOOP")
+    client.select(b"Drafts")
+    assert client.run(b"REPLACE 1 none CATENATE (URL /Drafts/;UID=99)")[1].startswith(b"NO [TRYCREATE]")
+    assert count(suite) == 1
+
+
 def test_much_goes_to_a_file_piece_by_piece(suite, client):
     suite.account.put("INBOX", bytes(range(1, 256)) * 4000)
     client.ok(b"APPEND Drafts CATENATE (TEXT {1+}\r\n< URL /INBOX/;UID=2 TEXT {1+}\r\n>)")

@@ -40,6 +40,8 @@ PROBES = [
     b"SETACL %b carol@example.test lr",
     b"DELETEACL %b carol@example.test",
     b"GETQUOTAROOT %b",
+    b"GETQUOTA %b",
+    b"SETQUOTA %b (STORAGE 1)",
     b"DELETE %b",
     b"RENAME %b Users/alice@example.test/elsewhere",
     b"RENAME %b mine",
@@ -51,6 +53,7 @@ PROBES = [
     b'SETMETADATA %b (/shared/comment "x")',
     b'LIST "" %b RETURN (METADATA (/shared/comment))',
     b"APPEND %b CATENATE (TEXT {4+}\r\nx: y)",
+    b"APPEND %b CATENATE (URL /none/;UID=1)",
     b"NOTIFY SET STATUS (mailboxes %b (MessageNew MessageExpunge))",
 ]
 

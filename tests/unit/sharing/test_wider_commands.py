@@ -163,6 +163,16 @@ def test_parts_are_put_together_where_they_may_be_inserted(house, bob):
     assert house.contents("alice", "Projects")[1:] == [b"Subject: x\r\n\r\ntext\r\n"]
 
 
+def test_the_mailbox_of_another_is_looked_at_before_a_bad_url_is_named(house, bob):
+    share(house, "lr")
+    for target in (NEVER, BOX + b"/none", b"Users"):
+        assert catenate(bob, b"none", target)[1].startswith(b"NO [TRYCREATE]")
+    assert catenate(bob, b"none", BOX)[1].startswith(b"NO [NOPERM]")
+    share(house, "i")
+    assert catenate(bob, b"none", BOX)[1].startswith(b"NO [BADURL /none/;UID=1/;SECTION=TEXT]")
+    bob.ok(b"NOOP")
+
+
 # PREVIEW
 
 
