@@ -55,6 +55,7 @@ def check_message(content: bytes) -> Structure:
     whole = structure(read_value(summary.bodystructure), extended=True)
     assert _without_extensions(whole) == body
     assert summary.size == len(content)
+    assert summary.header[-1:] in {b"", b"\n"}
     _check_halves(fetch, (), content)
     _check_picking(fetch, (), content)
     numbered = list(whole.numbered())

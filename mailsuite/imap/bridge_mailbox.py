@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 DELETED_FLAG = "\\Deleted"
 RECENT_FLAG = "\\Recent"
 NOSELECT_FLAG = "\\Noselect"
+COUNTED_ROWS_MAX = 64  # each is made from its message
 STATUS_NAMES = ("MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN")
 STORE_MODES = {StoreMode.REPLACE: 0, StoreMode.ADD: 1, StoreMode.REMOVE: -1}
 
@@ -187,9 +188,24 @@ class TwistedMailbox:
         found = await ask(self._mailbox.fetch, message_set(uids), True)  # noqa: FBT003 - Twisted's signature
         return sorted((int(message.getUID()), message) for _, message in found)
 
-    async def fetch(self, uids: Sequence[int], columns: Sequence[Column]) -> Sequence[tuple[object, ...]]:
-        """Make each column from the message itself."""
-        return [_row(uid, message, columns) for uid, message in await self._messages(uids)]
+    async def fetch(
+        self, uids: Sequence[int], columns: Sequence[Column], header_octets: int | None = None
+    ) -> Sequence[tuple[object, ...]]:
+        """Make each column from the message itself; when octets are counted, of a few messages."""
+        if header_octets is None:
+            return [_row(uid, message, columns) for uid, message in await self._messages(uids)]
+        found: list[tuple[object, ...]] = []
+        total = 0
+        for start in range(0, len(uids), COUNTED_ROWS_MAX):
+            for uid, message in await self._messages(uids[start : start + COUNTED_ROWS_MAX]):
+                row = _row(uid, message, (*columns, Column.HEADER))
+                total += len(row[-1])  # type: ignore[arg-type]  # octets
+                if found and total > header_octets:
+                    return found
+                found.append(row[:-1])
+            if found:
+                break
+        return found
 
     async def _content(self, uid: int) -> bytes:
         if self._octets[0] != uid:

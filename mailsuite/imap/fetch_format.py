@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import attrs
 
 from mailsuite.imap import responses
-from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
+from mailsuite.imap.fetch_grammar import BodySection, FetchAttribute, FetchItems
 from mailsuite.imap.sections import is_cached, needs_content
 from mailsuite.interfaces import Column
 
@@ -61,11 +61,14 @@ class Plan:
     Args:
         columns: to be asked of the index; a row has the UID before them. Flags are among them only beside the MODSEQ,
             to which they must fit; otherwise the view has them.
-        opening: of an answer up to its last attribute, to be interpolated with the sequence number and `values`.
+        opening: of an answer up to its last attribute or section, to be interpolated with the sequence number and
+            `values`.
         sources: of each attribute: the place in the row, and how the value is written.
         tells_flags: they are among the attributes.
         size_at: place of the size in a row; 0 when it is not needed.
         header_at: place of the cached header fields in a row; 0 when they are not needed.
+        reads: messages themselves must be read.
+        sections: those that are in the opening, all of cached fields; none when messages must be read.
         flags_at: place of the flags in a row; 0 when they are not there.
         modseq_at: place of the MODSEQ in a row; 0 when it is not there.
         from_view: the index is not needed at all.
@@ -80,6 +83,8 @@ class Plan:
     tells_flags: bool
     size_at: int
     header_at: int
+    reads: bool
+    sections: tuple[BodySection, ...]
     flags_at: int
     modseq_at: int
     from_view: bool
@@ -87,25 +92,44 @@ class Plan:
     preview_at: int
     makes_previews: bool
 
-    def openings(self, numbers: Iterable[int], rows: Sequence[Row], flags: Iterable[frozenset[str]]) -> Iterator[bytes]:
+    def openings(
+        self,
+        numbers: Iterable[int],
+        rows: Sequence[Row],
+        flags: Iterable[frozenset[str]],
+        picked: Iterable[Sequence[bytes]] = (),
+    ) -> Iterator[bytes]:
         r"""
-        Write the answers up to the last attribute, without an end.
+        Write the answers up to the last attribute, or the last section if none is to be read, without an end.
 
         Args:
             numbers: sequence numbers of the rows, or their UIDs.
             flags: of each row, with ``\Recent`` where it is due.
+            picked: for each of `sections`, the octets of all rows.
         """
-        return map(self.opening.__mod__, self._values(numbers, rows, flags))
+        return map(self.opening.__mod__, self._values(numbers, rows, flags, picked))
 
-    def lines(self, numbers: Iterable[int], rows: Sequence[Row], flags: Iterable[frozenset[str]]) -> Iterator[bytes]:
-        """Write whole answers of attributes alone."""
-        return map((self.opening + b")\r\n").__mod__, self._values(numbers, rows, flags))
+    def lines(
+        self,
+        numbers: Iterable[int],
+        rows: Sequence[Row],
+        flags: Iterable[frozenset[str]],
+        picked: Iterable[Sequence[bytes]] = (),
+    ) -> Iterator[bytes]:
+        """Write whole answers of what the index keeps."""
+        return map((self.opening + b")\r\n").__mod__, self._values(numbers, rows, flags, picked))
 
     def _values(
-        self, numbers: Iterable[int], rows: Sequence[Row], flags: Iterable[frozenset[str]]
+        self,
+        numbers: Iterable[int],
+        rows: Sequence[Row],
+        flags: Iterable[frozenset[str]],
+        picked: Iterable[Sequence[bytes]],
     ) -> Iterator[tuple[object, ...]]:
         columns: list[Iterable[object]] = [*zip(*rows, strict=True), flags]
         values = [columns[at] if encode is None else map(encode, columns[at]) for at, encode in self.sources]
+        for octets in picked:
+            values += (map(len, octets), octets)
         return zip(numbers, *values)  # noqa: B905 - the fast path: rows and numbers are of one length
 
 
@@ -122,7 +146,8 @@ def plan_for(items: FetchItems, kind: bytes = responses.FETCH) -> Plan:
         kind: FETCH, which takes sequence numbers, or UIDFETCH, which takes UIDs (RFC 9586 section 3.3).
     """
     columns = [_COLUMNS[attribute] for attribute in items.attributes if attribute in _COLUMNS]
-    if any(needs_content(section) for section in items.sections) and Column.SIZE not in columns:
+    reads = any(needs_content(section) for section in items.sections)
+    if reads and Column.SIZE not in columns:
         columns.append(Column.SIZE)
     if any(is_cached(section) for section in items.sections):
         columns.append(Column.HEADER)
@@ -139,6 +164,8 @@ def plan_for(items: FetchItems, kind: bytes = responses.FETCH) -> Plan:
             at = len(columns) + 1
         sources.append((at, _ENCODERS.get(attribute)))
         words.append(_FORMS.get(attribute, attribute.value + b" %b"))
+    sections = () if reads else tuple(items.sections)
+    words += [section.label.replace(b"%", b"%%") + b" {%d}\r\n%b" for section in sections]
     return Plan(
         columns=tuple(columns),
         opening=b"* %d " + kind + b" (" + b" ".join(words),
@@ -146,6 +173,8 @@ def plan_for(items: FetchItems, kind: bytes = responses.FETCH) -> Plan:
         tells_flags=FetchAttribute.FLAGS in items.attributes,
         size_at=_place(columns, Column.SIZE),
         header_at=_place(columns, Column.HEADER),
+        reads=reads,
+        sections=sections,
         flags_at=_place(columns, Column.FLAGS),
         modseq_at=_place(columns, Column.MODSEQ),
         from_view=not items.sections and asked <= {FetchAttribute.UID, FetchAttribute.FLAGS},

@@ -8,7 +8,7 @@ Pure: where octets come from is not known here.
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mailsuite.imap.fetch_grammar import BodySection, SectionForm, SectionText
 from mailsuite.interfaces import CACHED_FIELDS, PartOffsets
@@ -62,15 +62,31 @@ def selects_fields(section: BodySection) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _picker(fields: frozenset[bytes]) -> Callable[[bytes], list[bytes]]:
-    names = b"|".join(re.escape(name) for name in sorted(fields))
-    pattern = rb"^(?:%b)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*\n?" % names
-    return re.compile(pattern, re.IGNORECASE | re.MULTILINE).findall
+def _remover(fields: frozenset[bytes]) -> Callable[[bytes, bytes], bytes]:
+    # A line end and the line after it, where that neither begins a wanted field nor continues one, and what continues
+    # it: most fields are wanted, and what stays is only searched for line ends. Names as most write them come first,
+    # since it costs more to try both cases of each letter.
+    names = [re.escape(name) for name in sorted(fields)]
+    usual = b"|".join(name.title().replace(b"-Id", b"-ID") + b":" for name in names)
+    kept = rb"%b|(?i:%b)[ \t]*+:|[ \t](?<!\A\n[ \t])|\Z" % (usual, b"|".join(names))
+    return re.compile(rb"\n(?!%b).*+(?:\n[ \t].*+)*+" % kept).sub
 
 
 def cached_fields(block: bytes, section: BodySection) -> bytes:
-    """Pick fields from those that the index keeps; an empty line ends them."""
-    return cut(b"".join([*_picker(section.fields)(block), b"\r\n"]), section)
+    """
+    Pick fields from those that the index keeps; an empty line ends them.
+
+    Args:
+        block: empty, or with an end of its last line.
+    """
+    return cut(_remover(section.fields)(b"", b"\n" + block)[1:] + b"\r\n", section)
+
+
+def cached_literals(blocks: Iterable[bytes], section: BodySection) -> list[bytes]:
+    """Do the same for many messages, and make the octets fit for literals."""
+    remove = _remover(section.fields)
+    found = [remove(b"", b"\n" + block)[1:].replace(b"\0", SHOWN_FOR_NUL) + b"\r\n" for block in blocks]
+    return found if section.offset is None else [cut(octets, section) for octets in found]
 
 
 def picked_fields(header: bytes, section: BodySection) -> bytes:

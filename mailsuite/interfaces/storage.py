@@ -32,8 +32,8 @@ class Column(enum.Enum):
 
     UID int; FLAGS frozenset of str (interned: equal sets are the same object); MODSEQ int; INTERNAL_DATE int, seconds
     since the epoch; SIZE int, octets; ENVELOPE, BODY, BODYSTRUCTURE bytes, ready to be sent to an IMAP client;
-    HEADER bytes, the header fields of `CACHED_FIELDS` as they stand in the message, in order; EMAIL_ID bytes, a
-    permanent id of the content's arrival; SAVED int, seconds.
+    HEADER bytes, the header fields of `CACHED_FIELDS` as they stand in the message, in order, the last one with a line
+    end; EMAIL_ID bytes, a permanent id of the content's arrival; SAVED int, seconds.
     """
 
     UID = "uid"
@@ -253,11 +253,16 @@ class IMailbox(Interface):
             MailError: INVALID when the account does not remember.
         """
 
-    def fetch(uids: Sequence[int], columns: Sequence[Column]) -> Awaitable[Sequence[tuple[object, ...]]]:
+    def fetch(
+        uids: Sequence[int], columns: Sequence[Column], header_octets: int | None = None
+    ) -> Awaitable[Sequence[tuple[object, ...]]]:
         """
         Give columns of messages, in order of UID; each row begins with the UID whether asked for or not.
 
         Call it for some hundreds of messages at a time.
+
+        Args:
+            header_octets: give only first rows, at least one, whose HEADER fits into this; all of them when it is None.
         """
 
     def read(uid: int, offset: int, length: int) -> Awaitable[bytes]:

@@ -61,9 +61,11 @@ class OwnMailbox:
         """Say what happened since any MODSEQ."""
         return self._mailbox.history(since_modseq)
 
-    def fetch(self, uids: Sequence[int], columns: Sequence[Column]) -> Awaitable[Sequence[tuple[object, ...]]]:
+    def fetch(
+        self, uids: Sequence[int], columns: Sequence[Column], header_octets: int | None = None
+    ) -> Awaitable[Sequence[tuple[object, ...]]]:
         """Give columns of messages."""
-        return self._mailbox.fetch(uids, columns)
+        return self._mailbox.fetch(uids, columns, header_octets)
 
     def read(self, uid: int, offset: int, length: int) -> Awaitable[bytes]:
         """Read octets of a message."""

@@ -121,10 +121,19 @@ class MemoryMailbox:
             complete=True,
         )
 
-    async def fetch(self, uids: Sequence[int], columns: Sequence[Column]) -> Sequence[tuple[object, ...]]:
+    async def fetch(
+        self, uids: Sequence[int], columns: Sequence[Column], header_octets: int | None = None
+    ) -> Sequence[tuple[object, ...]]:
         """Give columns of messages."""
         getters = [_GETTERS[column] for column in columns if column is not Column.UID]
-        return [(message.uid, *(get(message) for get in getters)) for message in self._some(uids)]
+        found: list[tuple[object, ...]] = []
+        total = 0
+        for message in self._some(uids):
+            total += len(message.summary.header)
+            if header_octets is not None and found and total > header_octets:
+                break
+            found.append((message.uid, *(get(message) for get in getters)))
+        return found
 
     def _content(self, uid: int) -> bytes:
         message = self._box.messages.get(uid)

@@ -1,10 +1,11 @@
 r"""What can be done with the messages of a mailbox. All of it runs in the lane of the account."""
 
 import contextlib
+import functools
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mailsuite.durable import Synchronous
 from mailsuite.errors import Kind, MailError
@@ -41,7 +42,7 @@ from mailsuite.store.content import (
 from mailsuite.store.flags import check_flags
 from mailsuite.store.index import AccountIndex, Transaction, stored_token
 from mailsuite.store.scan import notice
-from mailsuite.store.statements import UID_MASK, MailboxRow
+from mailsuite.store.statements import UID_MASK, Line, MailboxRow, Take
 
 FlagRow = tuple[int, frozenset[str], int]
 WholeRow = tuple[int, str, int, int, str, str, int]
@@ -145,9 +146,13 @@ def _take_recent(index: AccountIndex, row: MailboxRow, *, read_only: bool) -> No
 
 
 def fetch(
-    index: AccountIndex, mailbox_id: int, uids: Sequence[int], columns: Sequence[Column]
+    index: AccountIndex,
+    mailbox_id: int,
+    uids: Sequence[int],
+    columns: Sequence[Column],
+    header_octets: int | None = None,
 ) -> list[tuple[object, ...]]:
-    """Give columns of messages, each row beginning with its UID."""
+    """Give columns of messages, each row beginning with its UID; of so many octets of HEADER at most."""
     row = index.get_row(mailbox_id)
     wanted = [column for column in columns if column is not Column.UID]
     names = [_COLUMNS[column] for column in wanted]
@@ -156,7 +161,10 @@ def fetch(
     tables = _TABLES[first] + "".join([f" JOIN {_TABLES[other]} ON {other}.id = {first}.id" for other in others])
     selected = ", ".join([f"{first}.id & {UID_MASK}", *names])
     statement = f"SELECT {selected} FROM {tables} WHERE {first}.id {{where}} ORDER BY {first}.id"  # noqa: S608 - our own names
-    found: list[tuple[object, ...]] = list(statements.select_among(index.connection, statement, row, uids))
+    take: Take = list
+    if header_octets is not None and Column.HEADER in wanted:
+        take = functools.partial(_while_they_fit, wanted.index(Column.HEADER) + 1, header_octets)
+    found: list[tuple[object, ...]] = list(statements.select_among(index.connection, statement, row, uids, take))
     if Column.FLAGS not in wanted or not found:
         return found
     place = wanted.index(Column.FLAGS) + 1
@@ -164,6 +172,18 @@ def fetch(
     turned = list(zip(*found, strict=True))
     turned[place] = tuple(map(sets.__getitem__, turned[place]))
     return list(zip(*turned, strict=True))
+
+
+def _while_they_fit(place: int, limit_octets: int, lines: Iterable[Line]) -> list[Line]:
+    """Take lines while what stands in one place fits into a limit, but at least one."""
+    found: list[Line] = []
+    total = 0
+    for line in lines:
+        total += len(line[place])
+        if total > limit_octets and found:
+            break
+        found.append(line)
+    return found
 
 
 # octets

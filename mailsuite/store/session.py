@@ -189,9 +189,11 @@ class MailboxSession:
         """Say what happened since any MODSEQ."""
         return self._run(lambda index: messages.history(index, self.mailbox_id, since_modseq))
 
-    def fetch(self, uids: Sequence[int], columns: Sequence[Column]) -> Awaitable[Sequence[tuple[object, ...]]]:
+    def fetch(
+        self, uids: Sequence[int], columns: Sequence[Column], header_octets: int | None = None
+    ) -> Awaitable[Sequence[tuple[object, ...]]]:
         """Give columns of messages."""
-        return self._run(lambda index: messages.fetch(index, self.mailbox_id, uids, columns))
+        return self._run(lambda index: messages.fetch(index, self.mailbox_id, uids, columns, header_octets))
 
     def read(self, uid: int, offset: int, length: int) -> Awaitable[bytes]:
         """Read octets of a message."""

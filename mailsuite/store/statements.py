@@ -6,7 +6,8 @@ The id of a message is ``mailbox << 32 | uid``.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import attrs
 
@@ -17,6 +18,8 @@ UID_MASK = (1 << UID_BITS) - 1
 _DENSE = 4
 
 Connection = sqlite3.Connection
+Line = tuple[Any, ...]
+Take = Callable[[Iterable[Line]], list[Line]]
 FileRow = tuple[int, str, str, str, int]
 """Id, token, folder, name, flags in the name."""
 
@@ -358,7 +361,7 @@ def remove_messages(
 
 def previews(connection: Connection, row: MailboxRow, uids: Sequence[int]) -> list[tuple[int, bytes]]:
     """List ids and previews of messages that have one."""
-    found: list[tuple[int, bytes]] = select_among(  # type: ignore[assignment]  # the columns of the statement
+    found: list[tuple[int, bytes]] = select_among(
         connection, "SELECT id, text FROM preview WHERE id {where} ORDER BY id", row, uids
     )
     return found
@@ -380,13 +383,16 @@ def set_flags(connection: Connection, row: MailboxRow, changed: Iterable[tuple[i
     )
 
 
-def select_among(connection: Connection, statement: str, row: MailboxRow, uids: Sequence[int]) -> list[tuple[int, ...]]:
+def select_among(
+    connection: Connection, statement: str, row: MailboxRow, uids: Sequence[int], take: Take = list
+) -> list[Line]:
     """
     Run a statement for some UIDs of a mailbox, in order of UID.
 
     Args:
         statement: selects ids first, and says ``{where}`` where they are limited.
         uids: ascending, or in any order; those that do not exist give no row.
+        take: as many of the lines as are wanted.
     """
     if not uids:
         return []
@@ -394,15 +400,15 @@ def select_among(connection: Connection, statement: str, row: MailboxRow, uids: 
     first = row.first_id
     if low < 1 or high > UID_MASK:
         uids = [uid for uid in uids if 1 <= uid <= UID_MASK]
-        return select_among(connection, statement, row, uids)
+        return select_among(connection, statement, row, uids, take)
     if high - low < _DENSE * len(uids):
-        found = connection.execute(statement.format(where="BETWEEN ? AND ?"), (first | low, first | high)).fetchall()
-        if len(found) == high - low + 1 == len(uids):
-            return found
         wanted = set(uids)
-        return [line for line in found if line[0] & UID_MASK in wanted]
+        lines = connection.execute(statement.format(where="BETWEEN ? AND ?"), (first | low, first | high))
+        if len(wanted) == high - low + 1:
+            return take(lines)
+        return take(line for line in lines if line[0] & UID_MASK in wanted)
     wanted_ids = json.dumps([first | uid for uid in uids])
-    return connection.execute(statement.format(where="IN (SELECT value FROM json_each(?))"), (wanted_ids,)).fetchall()
+    return take(connection.execute(statement.format(where="IN (SELECT value FROM json_each(?))"), (wanted_ids,)))
 
 
 def states(connection: Connection, row: MailboxRow) -> list[tuple[int, int]]:
@@ -462,7 +468,7 @@ def whole_rows(
     connection: Connection, row: MailboxRow, uids: Sequence[int]
 ) -> list[tuple[int, str, int, int, str, str, int]]:
     """List id, token, flags, size, folder, file name and flags in the name of some messages."""
-    found: list[tuple[int, str, int, int, str, str, int]] = select_among(connection, _WHOLE, row, uids)  # type: ignore[assignment]  # the columns of _WHOLE
+    found: list[tuple[int, str, int, int, str, str, int]] = select_among(connection, _WHOLE, row, uids)
     return found
 
 
@@ -501,7 +507,7 @@ def files_of(connection: Connection, row: MailboxRow, uids: Sequence[int]) -> li
     """List id, folder and name of the files of some messages."""
     found: list[tuple[int, str, str]] = select_among(
         connection, "SELECT id, folder, name FROM file WHERE id {where} ORDER BY id", row, uids
-    )  # type: ignore[assignment]  # these columns
+    )
     return found
 
 

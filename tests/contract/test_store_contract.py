@@ -297,6 +297,29 @@ def test_fetch_gives_rows_in_order_and_passes_over_what_is_not_there(bench):
     assert bench.go(box.fetch([1, 2**32 - 1], [])) == [(1,)]
 
 
+def test_fetch_gives_no_more_octets_of_header_fields_than_were_asked_for_but_one_message(bench):
+    mails = [b"Subject: %b\r\n\r\n" % (b"%d" % number * 100) for number in range(6)]
+    bench.append(*mails)
+    box = bench.mailbox()
+    one = len(mails[0]) - 2
+
+    def given(uids, octets, columns=(Column.SIZE, Column.HEADER)):
+        return [row[0] for row in bench.go(box.fetch(uids, columns, octets))]
+
+    everything = list(range(1, 7))
+    assert given(everything, None) == everything
+    assert given(everything, 6 * one) == everything
+    assert given(everything, 6 * one - 1) == everything[:-1]
+    assert given(everything, 2 * one) == [1, 2]
+    assert given(everything, 0) == [1]
+    assert given([99, 6, 2, 4], 2 * one) == [2, 4]
+    assert given([2, 4, 2**32 - 1], one) == [2]
+    assert given([3, 5], 2 * one) == [3, 5]
+    assert given([99], one) == []
+    (row,) = bench.go(box.fetch([2, 3], [Column.HEADER, Column.FLAGS], one))
+    assert row == (2, mails[1][:-2], frozenset())
+
+
 def test_fetch_gives_ready_made_octets(bench):
     bench.append(TWO)
     ((_, envelope, body, structure, header),) = bench.go(

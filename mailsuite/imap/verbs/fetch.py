@@ -1,7 +1,10 @@
 """FETCH and UID FETCH: from the index where it knows, from the message where it must."""
 
+import functools
+import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import cast
 
@@ -12,16 +15,17 @@ from mailsuite.imap.bodies import Lost, write_bodies
 from mailsuite.imap.fetch_format import Plan, Row, flag_octets, plan_for, row_uid
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.resync import changed_rows, write_vanished
-from mailsuite.imap.sections import answer, cached_fields, needs_content
+from mailsuite.imap.sections import cached_literals
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tokens import MODSEQ_MAX, BadCommandError
+from mailsuite.imap.turns import Turns
 from mailsuite.imap.view import SEEN_FLAG
 from mailsuite.interfaces import History, StoreMode
 
 CHUNK_MESSAGES = 1000
 BODY_CHUNK_MESSAGES = 200
 PREVIEW_CHUNK_MESSAGES = 50  # RFC 8970 section 4.2
-HEADER_CHUNK_MESSAGES = 64  # the header fields that the index keeps of one message may be a mebibyte
+HEADER_CHUNK_OCTETS = 512 * 1024  # those that the index keeps of one message may be a mebibyte
 LINES_AT_ONCE = 10  # long ones may stand in each place
 WRITE_OCTETS = 64 * 1024
 
@@ -156,35 +160,46 @@ class _Fetching:
         self._items = items
         self._plan = plan
         self._lost = Lost()
-        self._reads = any(needs_content(section) for section in items.sections)
+        self._turns = Turns(session.seconds, math.inf, functools.partial(session.connection.sleep, 0))
 
     async def run(self, uids: "array[int]") -> Lost:
         """Write the answers; say of how many messages there is none."""
         session = self._session
-        mailbox = session.mailbox.mailbox
-        length = BODY_CHUNK_MESSAGES if self._items.sections else CHUNK_MESSAGES
-        if self._plan.header_at or self._plan.makes_previews:
-            length = HEADER_CHUNK_MESSAGES if self._plan.header_at else PREVIEW_CHUNK_MESSAGES
-        chunks = list(_chunks(uids, length))
+        length = BODY_CHUNK_MESSAGES if self._plan.reads else CHUNK_MESSAGES
+        if self._plan.makes_previews:
+            length = min(length, PREVIEW_CHUNK_MESSAGES)
+        start = 0
+        fresh: dict[int, bytes] = {}
         following: Ahead[Sequence[Row]] | None = None
         try:
-            for at, chunk in enumerate(chunks):
-                fresh = await self._set_seen(chunk)
-                asked, following = following or Ahead(mailbox.fetch(chunk, self._plan.columns)), None
+            while start < len(uids):
+                chunk = uids[start : start + length]
+                fresh.update(await self._set_seen(chunk))
+                asked, following = following or self._ask(chunk), None
                 rows = await asked.result()
+                done = len(chunk)
+                if self._plan.header_at and rows:  # these may be the first ones only
+                    done = bisect_right(chunk, row_uid(rows[-1]))
+                start += done
                 if self._plan.preview_at and rows:
                     rows = await self._with_previews(rows)
-                if at + 1 < len(chunks) and not self._items.sets_seen:
-                    following = Ahead(mailbox.fetch(chunks[at + 1], self._plan.columns))
-                self._lost.missing += len(chunk) - len(rows)
+                if start < len(uids) and not self._items.sets_seen:
+                    following = self._ask(uids[start : start + length])
+                self._lost.missing += done - len(rows)
                 if rows:
                     await self._write(rows, fresh)
-                if at + 1 < len(chunks):
+                if done == len(chunk):
+                    fresh.clear()
+                if start < len(uids):
                     await session.connection.sleep(0)
         finally:
             if following is not None:
                 following.abandon()
         return self._lost
+
+    def _ask(self, uids: "array[int]") -> Ahead[Sequence[Row]]:
+        header_octets = HEADER_CHUNK_OCTETS if self._plan.header_at else None
+        return Ahead(self._session.mailbox.mailbox.fetch(uids, self._plan.columns, header_octets))
 
     async def _with_previews(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Add to each row what its message begins with; only who is in a hurry is told that it is not known."""
@@ -230,6 +245,8 @@ class _Fetching:
     def _flags(self, rows: Sequence[Row], numbers: Sequence[int]) -> Sequence[frozenset[str]]:
         """Give the flags as they are to be shown; those that came with a MODSEQ may use keywords that are new."""
         selected = self._session.mailbox
+        if not self._plan.tells_flags:
+            return ()
         at = self._plan.flags_at
         if not at:
             return selected.view.flags_at(numbers)
@@ -243,27 +260,37 @@ class _Fetching:
     async def _write(self, rows: Sequence[Row], fresh: Mapping[int, bytes]) -> None:
         """Write the answers of a chunk."""
         session = self._session
+        plan = self._plan
         view = session.mailbox.view
         uids = array("I", map(row_uid, rows))
         numbers = view.sequence_numbers(uids)
         flags = self._flags(rows, numbers)
         addressed = uids if session.mailbox.uid_only else numbers
-        if not self._items.sections:
-            await _write_lines(session, self._plan.lines(addressed, rows, flags))
-            return
-        openings = self._plan.openings(addressed, rows, flags)
-        if self._reads:
-            await write_bodies(session, self._items, self._plan, list(openings), rows, fresh, self._lost)
+        if plan.reads:
+            openings = list(plan.openings(addressed, rows, flags))
+            await write_bodies(session, self._items, plan, openings, rows, fresh, self._lost)
+        elif plan.sections:
+            await self._write_headers(addressed, rows, flags, fresh)
         else:
-            await _write_lines(session, self._header_lines(openings, rows, fresh))
+            await _write_lines(session, plan.lines(addressed, rows, flags))
 
-    def _header_lines(
-        self, openings: Iterable[bytes], rows: Sequence[Row], fresh: Mapping[int, bytes]
-    ) -> Iterator[bytes]:
+    async def _write_headers(
+        self, numbers: Sequence[int], rows: Sequence[Row], flags: Sequence[frozenset[str]], fresh: Mapping[int, bytes]
+    ) -> None:
         """Write answers whose sections are all in the index."""
-        sections = self._items.sections
-        at = self._plan.header_at
-        space = b" " if self._items.attributes else b""
-        for opening, row in zip(openings, rows, strict=True):
-            answers = [answer(section, cached_fields(row[at], section)) for section in sections]  # type: ignore[arg-type]  # octets
-            yield b"%b%b%b%b)\r\n" % (opening, space, b" ".join(answers), fresh.get(row_uid(row), b""))
+        plan = self._plan
+        length = max(1, CHUNK_MESSAGES // len(plan.sections))
+        for start in range(0, len(rows), length):
+            some = slice(start, start + length)
+            blocks = cast("list[bytes]", [row[plan.header_at] for row in rows[some]])
+            picked = []
+            for section in plan.sections:
+                picked.append(cached_literals(blocks, section))
+                await self._turns.look()
+            if fresh:
+                openings = plan.openings(numbers[some], rows[some], flags[some], picked)
+                news = [fresh.get(row_uid(row), b"") for row in rows[some]]
+                lines: Iterator[bytes] = map(b"%b%b)\r\n".__mod__, zip(openings, news, strict=True))
+            else:
+                lines = plan.lines(numbers[some], rows[some], flags[some], picked)
+            await _write_lines(self._session, lines)

@@ -329,12 +329,16 @@ class FakeMailbox:
             complete=since_modseq >= self.box.forgotten,
         )
 
-    async def fetch(self, uids, columns):
+    async def fetch(self, uids, columns, header_octets=None):
         await self.account.pass_gate("fetch")
         rows = []
+        octets = 0
         for uid in uids:
             message = self.box.messages.get(uid)
             if message is not None:
+                octets += len(self.column(message, Column.HEADER))
+                if header_octets is not None and rows and octets > header_octets:
+                    break
                 rows.append((uid, *(self.column(message, column) for column in columns)))
         return rows
 

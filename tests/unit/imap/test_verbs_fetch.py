@@ -291,5 +291,33 @@ def test_large_cached_headers_are_read_and_written_a_few_at_a_time(suite, monkey
     suite.account.calls.clear()
     answer = client.send(b"a FETCH 1:* (BODY.PEEK[HEADER.FIELDS (REFERENCES)])\r\n")
     assert answer.count(b"* ") == 100
-    assert suite.account.calls == ["fetch", "fetch"]
+    assert suite.account.calls == ["fetch"] * 6
     assert max(writes) < 400_000
+
+
+def test_of_large_cached_headers_nothing_is_lost_between_two_reads(suite):
+    for number in range(60):
+        suite.account.put("INBOX", b"Subject: %d\r\n" % number + b"References: %b\r\n\r\n" % (b"<a@b> " * 5000))
+    client = suite.connect().login().select()
+    suite.account.boxes["INBOX"].messages.pop(17)
+    suite.account.boxes["INBOX"].messages.pop(60)
+    answer = client.send(b"a FETCH 1:* (UID BODY[HEADER.FIELDS (SUBJECT)])\r\n")
+    lines = answer.split(b"* ")[1:]
+    told = [line for line in lines if b"BODY[" in line]
+    assert [int(line.split()[0]) for line in told] == [number for number in range(1, 60) if number != 17]
+    for line in told:
+        number = int(line.split()[0])
+        assert line.startswith(b"%d FETCH (UID %d BODY[HEADER.FIELDS (SUBJECT)] {" % (number, number))
+        assert b"}\r\nSubject: %d\r\n\r\n FLAGS (" % (number - 1) in line
+        assert b"\\Seen" in line
+
+
+def test_many_sections_of_cached_fields_are_written_in_the_clients_order(client):
+    text = b"Subject: parts\r\n\r\n"
+    asked = [b"BODY.PEEK[HEADER.FIELDS (Subject)]<%d.%d>" % (at, 1 + at % 3) for at in range(400)]
+    told = [b"BODY[HEADER.FIELDS (Subject)]<%d> {%d}\r\n%b" % (at, len(cut), cut)
+            for at, cut in ((at, text[at : at + 1 + at % 3]) for at in range(400))]  # fmt: skip
+    answer = fetched(client, b"FETCH 1:* (UID %b BODY.PEEK[HEADER.FIELDS (X-PRIORITY)])" % b" ".join(asked))
+    assert answer.count(b" FETCH (UID ") == 2
+    last = b"BODY[HEADER.FIELDS (X-PRIORITY)] {2}\r\n\r\n"
+    assert answer.endswith(b"* 2 FETCH (UID 2 %b)\r\n" % b" ".join([*told, last]))
