@@ -301,10 +301,13 @@ def hostile(rdtype, count):
 def test_the_work_is_bounded_by_the_length_of_the_response(rdtype):
     query, wire, written = hostile(rdtype, 10_000)
     assert written > 1500
-    began = time.process_time()
-    reading = read_response(query, parse_response(query, wire))
+    taken = []
+    for _ in range(5):
+        began = time.thread_time()
+        reading = read_response(query, parse_response(query, wire))
+        taken.append(time.thread_time() - began)
     # A quiet machine needs a tenth of that; dnspython, which builds each name anew, took four seconds.
-    assert time.process_time() - began < 0.25
+    assert min(taken) < 0.25
     assert len(reading.records) == (written if rdtype == 15 else 0)
 
 
