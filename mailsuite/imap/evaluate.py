@@ -95,7 +95,9 @@ class Evaluation:
             case Numbered():
                 return self._numbered(key, candidates)
             case HasFlag():
-                return self._flagged(key.flag, candidates)
+                return self._flagged(key.flag, candidates, has=True)
+            case Not(HasFlag(flag)):
+                return self._flagged(flag, candidates, has=False)
             case Not():
                 excluded = set(await self._match(key.key, candidates))
                 return [position for position in candidates if position not in excluded]
@@ -146,16 +148,19 @@ class Evaluation:
             wanted[part.start : part.stop] = b"\1" * len(part)
         return [position for position in candidates if wanted[position]]
 
-    def _flagged(self, flag: str, candidates: Positions) -> Positions:
+    def _flagged(self, flag: str, candidates: Positions, *, has: bool) -> Positions:
         view = self._view
         if flag == RECENT_FLAG:
-            return [position for position in candidates if view.uids[position] in view.recent]
+            uids, recent = view.uids, view.recent
+            return [position for position in candidates if (uids[position] in recent) is has]
+        flags = view.flags
         if not flag.startswith("\\"):
             # Keywords are compared in any case (RFC 3501 section 9 note 2 with RFC 5788).
             names = {keyword for keyword in view.keywords if keyword.lower() == flag.lower()} | {flag}
-            return [position for position in candidates if not names.isdisjoint(view.flags[position])]
-        flags = view.flags
-        return [position for position in candidates if flag in flags[position]]
+            return [position for position in candidates if names.isdisjoint(flags[position]) is not has]
+        if has:
+            return [position for position in candidates if flag in flags[position]]
+        return [position for position in candidates if flag not in flags[position]]
 
     def _chunks(self, candidates: Positions, length: int) -> Iterator[Positions]:
         for start in range(0, len(candidates), length):
