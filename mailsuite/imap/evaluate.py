@@ -8,6 +8,7 @@ import functools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
+from mailsuite.imap.rows import HEADER_CHUNK_OCTETS, Row, count_read
 from mailsuite.imap.search_keys import (
     Age,
     All,
@@ -38,7 +39,6 @@ from mailsuite.message.text import ReadContent, contains, header_contains
 
 CHUNK_MESSAGES = 500
 TEXT_CHUNK_MESSAGES = 32
-HEADER_CHUNK_MESSAGES = 64  # the header fields that the index keeps of one message may be HEADER_MAX_OCTETS
 HEADER_MAX_OCTETS = 1 << 20
 DAY_SECONDS = 86400
 EPOCH_ORDINAL = 719163  # of 1970-01-01, as `datetime.date.toordinal` counts
@@ -182,20 +182,28 @@ class Evaluation:
 
     async def _by_header(self, test: Callable[[bytes], bool], candidates: Positions) -> Positions:
         """Test cached header fields: whoever sends mail decides how long they are, and so how long a test takes."""
-        uids = self._view.uids
+        uids = [self._view.uids[position] for position in candidates]
         found: Positions = []
-        for chunk in self._chunks(candidates, HEADER_CHUNK_MESSAGES):
+        start = 0
+        while start < len(uids):
+            if self._seconds() > self._deadline:
+                raise OverdueError
+            chunk = uids[start : start + CHUNK_MESSAGES]
+            rows: Sequence[Row] = await self._mailbox.fetch(chunk, (Column.HEADER,), HEADER_CHUNK_OCTETS)
             passed: set[int] = set()
             turn_ends = self._seconds() + TURN_SECONDS
-            for uid, header in await self._mailbox.fetch([uids[position] for position in chunk], (Column.HEADER,)):
-                if test(header):  # type: ignore[arg-type]  # octets
-                    passed.add(uid)  # type: ignore[arg-type]  # UID
+            for uid, header in rows:
+                if test(header):
+                    passed.add(uid)
                 if self._seconds() > turn_ends:
                     if self._seconds() > self._deadline:
                         raise OverdueError
                     await self._pause()
                     turn_ends = self._seconds() + TURN_SECONDS
-            found += [position for position in chunk if uids[position] in passed]
+            done = count_read(chunk, rows)
+            found += [candidates[at] for at in range(start, start + done) if uids[at] in passed]
+            start += done
+            self._looked(done)
             await self._pause()
         return found
 

@@ -1,5 +1,6 @@
 """Columns of many messages, read in chunks, the next chunk asked for while this one is looked at."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from mailsuite.imap.turns import Turns
 from mailsuite.interfaces import Column, IMailbox
 
 CHUNK_MESSAGES = 1000
-HEADER_CHUNK_MESSAGES = 64  # the header fields that the index keeps of one message may be a mebibyte
+HEADER_CHUNK_OCTETS = 512 * 1024  # those that the index keeps of one message may be a mebibyte
 
 Row = Sequence[Any]
 
@@ -33,20 +34,32 @@ async def read_rows(
     Raises:
         OverdueError: the time is used up.
     """
-    length = HEADER_CHUNK_MESSAGES if Column.HEADER in columns else CHUNK_MESSAGES
+    header_octets = HEADER_CHUNK_OCTETS if Column.HEADER in columns else None
+
+    def ask(start: int) -> Ahead[Sequence[Row]]:
+        return Ahead(mailbox.fetch(uids[start : start + CHUNK_MESSAGES], columns, header_octets))
+
     progress.begin(len(uids))
     following: Ahead[Sequence[Row]] | None = None
+    start = 0
     try:
-        for start in range(0, len(uids), length):
-            asked, following = following or Ahead(mailbox.fetch(uids[start : start + length], columns)), None
+        while start < len(uids):
+            asked, following = following or ask(start), None
             rows = await asked.result()
-            if start + length < len(uids):
-                following = Ahead(mailbox.fetch(uids[start + length : start + 2 * length], columns))
+            done = count_read(uids[start : start + CHUNK_MESSAGES], rows)
+            start += done
+            if start < len(uids):
+                following = ask(start)
             for row in rows:
                 take(row)
                 await turns.look()
-            progress.add(length)
+            progress.add(done)
             await turns.rest()
     finally:
         if following is not None:
             following.abandon()
+
+
+def count_read(uids: Sequence[int], rows: Sequence[Row]) -> int:
+    """Say of how many messages the store has given what there is: up to the last row, or of all when there is none."""
+    return bisect_right(uids, rows[-1][0]) if rows else len(uids)

@@ -15,6 +15,7 @@ from mailsuite.imap.bodies import Lost, write_bodies
 from mailsuite.imap.fetch_format import Plan, Row, flag_octets, plan_for, row_uid
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.resync import changed_rows, write_vanished
+from mailsuite.imap.rows import HEADER_CHUNK_OCTETS
 from mailsuite.imap.sections import cached_literals
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tokens import MODSEQ_MAX, BadCommandError
@@ -25,7 +26,6 @@ from mailsuite.interfaces import History, StoreMode
 CHUNK_MESSAGES = 1000
 BODY_CHUNK_MESSAGES = 200
 PREVIEW_CHUNK_MESSAGES = 50  # RFC 8970 section 4.2
-HEADER_CHUNK_OCTETS = 512 * 1024  # those that the index keeps of one message may be a mebibyte
 LINES_AT_ONCE = 10  # long ones may stand in each place
 WRITE_OCTETS = 64 * 1024
 
