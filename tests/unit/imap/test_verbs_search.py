@@ -201,6 +201,21 @@ def test_tests_of_long_headers_take_turns_with_others_and_end_in_time(suite, mai
     assert now[0] < 1
 
 
+def test_of_large_headers_no_message_is_passed_over_between_two_reads(suite):
+    for number in range(60):
+        text = b"Subject: %02d even\r\n" if number % 2 else b"Subject: %02d odd\r\n"
+        suite.account.put("INBOX", text % number + b"References: %b\r\n\r\n" % (b"<a@b> " * 5000))
+    client = suite.connect().login().select()
+    for uid in (18, 17, 60):
+        suite.account.boxes["INBOX"].messages.pop(uid)
+    suite.account.calls.clear()
+    (line,) = [line for line in client.run(b"UID SEARCH SUBJECT even")[0] if b"SEARCH" in line]
+    assert line == b"* SEARCH " + b" ".join(b"%d" % uid for uid in range(2, 60, 2) if uid != 18)
+    assert 3 < suite.account.calls.count("fetch") < 8
+    (line,) = [line for line in client.run(b"UID SORT (REVERSE SUBJECT) UTF-8 ALL")[0] if b"SORT" in line]
+    assert line == b"* SORT " + b" ".join(b"%d" % uid for uid in range(59, 0, -1) if uid not in (17, 18))
+
+
 def test_search_and_fetch_by_the_date_of_saving(suite, mail):
     day = 86_400
     for number in range(3):
