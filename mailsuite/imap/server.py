@@ -150,7 +150,7 @@ class IMAPServer(IMAP4Server):
 
     def _work(self) -> None:
         """Take up what has arrived; while the client says nothing, nothing waits for it, and that costs little."""
-        event = self._next_arrived()
+        event = self._next_command()
         if event is not None:
             self._working = True
             _ = background(self._serve(event), self.log, "IMAP session")
@@ -169,7 +169,7 @@ class IMAPServer(IMAP4Server):
                 self.flush()
                 if self._paused:
                     await self.drained()
-                event = self._next_arrived()
+                event = self._next_command()
             ends = self._closing
         except ConnectionGone:
             pass
@@ -278,6 +278,12 @@ class IMAPServer(IMAP4Server):
                 await self._wait(self._room)
             finally:
                 self._room = None
+
+    def _next_command(self) -> Event | None:
+        """Give the next command, or what else begins where one ends; None when more must come."""
+        if not self.assembler.buffered_octets and self._compressed is None:
+            return None
+        return self._next_arrived()
 
     def _next_arrived(self) -> Event | None:
         """Give what has arrived whole; None when more must come."""
