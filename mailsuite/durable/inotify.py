@@ -130,7 +130,7 @@ class FolderNotices:
 
     def _has_some(self) -> bool:
         """Whether there are notices: cheaper than to read in vain, since the answer is mostly no."""
-        (octets,) = _COUNT.unpack(fcntl.ioctl(self._descriptor, termios.FIONREAD, _NOTHING))
+        octets: int = _COUNT.unpack(fcntl.ioctl(self._descriptor, termios.FIONREAD, _NOTHING))[0]
         return octets > 0
 
     def doRead(self) -> None:
