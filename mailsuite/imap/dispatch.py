@@ -115,16 +115,21 @@ class Dispatch:
         uid = bool(getattr(command, "uid", False)) or getattr(command, "uids", None) is not None
         await self._answer(
             command.tag,
-            lambda: self._run_verb(verb, command),
+            partial(self._run_for_guest, verb, command) if self._is_guest else partial(verb, self._session, command),
             expunge=_may_renumber(command, uid=uid),
             uid=uid,
             tells=not isinstance(command, _OPENING),
         )
 
-    async def _run_verb(self, verb: Verb, command: commands.Command) -> Reply | None:
+    @property
+    def _is_guest(self) -> bool:
         selected = self._session.selected
-        if selected is not None and not isinstance(command, _LEAVING):
-            await selected.meet_rights()
+        return selected is not None and selected.is_guest
+
+    async def _run_for_guest(self, verb: Verb, command: commands.Command) -> Reply | None:
+        """Run a verb where the selected mailbox is somebody else's, who may have taken the rights away."""
+        if not isinstance(command, _LEAVING):
+            await self._session.mailbox.meet_rights()
         return await verb(self._session, command)
 
     async def _append(self, event: BeginMessageLiteral | CommandReceived) -> None:
@@ -150,10 +155,11 @@ class Dispatch:
         broken = False
         try:
             reply = await run()
-            if tells and session.selected is not None:
+            if tells and session.selected is not None and session.selected.is_behind:
                 await session.selected.synchronise()
-            with contextlib.suppress(MailError):  # else after the next command
-                await session.tell_annotations()
+            if session.annotation_watch is not None:
+                with contextlib.suppress(MailError):  # else after the next command
+                    await session.tell_annotations()
         except BadCommandError as error:
             self._bad(error if error.tag is not None else _with_tag(error, tag))
             return

@@ -92,6 +92,11 @@ class Selected:
         return bool(self.mailbox.read_only)
 
     @property
+    def is_guest(self) -> bool:
+        """Whether the mailbox is somebody else's."""
+        return self._guest is not None
+
+    @property
     def rights(self) -> Rights:
         """What the client may do, as it was when the mailbox was last asked for something."""
         rights: Rights = ALL_RIGHTS if self._guest is None else self._guest.rights
