@@ -34,6 +34,7 @@ SERVER_BUG = Reply("internal error; it has been written down", status=responses.
 _LEAVING = (commands.Close, commands.Unselect, commands.Select, commands.Examine, commands.Logout)
 _OPENING = (commands.Select, commands.Examine)
 _REMOVES = (commands.Expunge, commands.Move)
+_FINDING = (commands.Search, commands.Sort, commands.Thread)
 _NO_EXPUNGE = (commands.Fetch, commands.Store, commands.Search, commands.Sort, commands.Thread)
 
 
@@ -234,7 +235,7 @@ class Dispatch:
 
 def _may_renumber(command: commands.Command, *, uid: bool) -> bool:
     """Whether sequence numbers may change with the answer (RFC 3501 section 7.4.1, RFC 7162 section 3.2.10.2)."""
-    if isinstance(command, commands.Search | commands.Sort | commands.Thread) and names_numbers(command.key):
+    if isinstance(command, _FINDING) and names_numbers(command.key):
         return False
     return uid or not isinstance(command, _NO_EXPUNGE)
 

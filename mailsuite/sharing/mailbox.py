@@ -36,11 +36,12 @@ class OwnMailbox:
         account: knows where copies go.
     """
 
-    __slots__ = ("_account", "_mailbox", "mailbox_id", "name")
+    __slots__ = ("_account", "_mailbox", "_watchable", "mailbox_id", "name")
 
     def __init__(self, account: "SharingAccount", mailbox: IMailbox) -> None:
         self._account = account
         self._mailbox = mailbox
+        self._watchable: IWatchableMailbox | None = IWatchableMailbox(mailbox, None)
         self.mailbox_id: int = mailbox.mailbox_id
         self.name: str = mailbox.name
 
@@ -113,13 +114,13 @@ class OwnMailbox:
 
     def watch(self) -> None:
         """Hear at once of what other programs do, where the store can tell."""
-        if IWatchableMailbox.providedBy(self._mailbox):
-            IWatchableMailbox(self._mailbox).watch()
+        if self._watchable is not None:
+            self._watchable.watch()
 
     @property
     def is_quiet(self) -> bool:
         """Whether all that happened to it was told."""
-        return IWatchableMailbox.providedBy(self._mailbox) and bool(IWatchableMailbox(self._mailbox).is_quiet)
+        return self._watchable is not None and bool(self._watchable.is_quiet)
 
     def close(self) -> None:
         """The session is done with it."""
