@@ -136,16 +136,22 @@ def stage_message(
     flags: int,
     date: int,
     link: bool,
+    sync: bool,
     original_id: bytes = b"",
 ) -> NewMessage:
-    """Write a message into ``tmp``, to appear when the transaction has committed; with flags in cur, else in new."""
+    """
+    Write a message into ``tmp``, to appear when the transaction has committed; with flags in cur, else in new.
+
+    Args:
+        sync: have its octets on disk; otherwise the caller does, where the transaction is durable.
+    """
     uid = index.take_uid(row)
     file = maildir.file_name(token, summary.size, uid)
     folder = "new"
     if flags or transaction.durable:
         folder, file = "cur", name_with_flags(index, row, file, flags)
     transaction.staged.append((row, file, folder))
-    place_file(index.disk, content, f"{index.folder(row)}/{maildir.TMP}/{file}", link=link, sync=transaction.durable)
+    place_file(index.disk, content, f"{index.folder(row)}/{maildir.TMP}/{file}", link=link, sync=sync)
     return new_message(
         summary,
         uid=uid,

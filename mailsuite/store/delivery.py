@@ -195,6 +195,7 @@ def deliver_batch(index: AccountIndex, deliveries: Sequence[LocalDelivery], shar
                     token=token,
                     flags=index.flags_number(transaction, row, check_flags(delivery.flags)),
                     date=delivery.received,
+                    sync=transaction.durable,
                     link=delivery.link,
                 )
                 new.setdefault(row.mailbox_id, []).append(message)

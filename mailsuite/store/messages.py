@@ -460,6 +460,7 @@ def _add(
 ) -> list[int]:
     """Stage messages and add them to the index; give their UIDs."""
     now = int(index.place.clock())
+    alone = len(messages) == 1
     added = [
         stage_message(
             index,
@@ -471,10 +472,14 @@ def _add(
             flags=index.flags_number(transaction, row, check_flags(message.flags)),
             date=now if message.internal_date is None else message.internal_date,
             link=True,
+            sync=alone,
             original_id=message.email_id,
         )
         for message, summary in zip(messages, summaries, strict=True)
     ]
+    if not alone:
+        folder = f"{index.folder(row)}/{maildir.TMP}"
+        index.disk.sync_files([f"{folder}/{new.file}" for new in added])
     statements.add_messages(transaction.connection, row, added)
     for message in messages:
         if isinstance(message.content, Body):

@@ -6,6 +6,7 @@ import pytest
 
 from mailsuite.durable import Disk, boot_id
 from mailsuite.durable import files as files_module
+from mailsuite.durable.files import SYNC_TOGETHER
 from mailsuite.testing.faults import FaultyDisk
 
 
@@ -247,3 +248,27 @@ def test_the_boot_id_stays_the_same_until_the_machine_restarts(monkeypatch, tmp_
     assert boot_id() == boot_id()
     monkeypatch.setattr(boot, "_BOOT_ID", tmp_path / "absent")
     assert not boot_id()
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, SYNC_TOGETHER, SYNC_TOGETHER + 2])
+def test_several_files_are_brought_to_disk_together(tmp_path, count):
+    paths = [str(tmp_path / str(number)) for number in range(count)]
+    for path in paths:
+        Disk().write_file(path, [b"x"], sync=False)
+    disk = FaultyDisk()
+    disk.sync_files(paths)
+    assert [call.path for call in disk.trace if call.operation == "fsync"] == paths
+    first = operations(disk)[: 2 * min(count, SYNC_TOGETHER)]
+    assert first == ["open"] * (len(first) // 2) + ["fsync"] * (len(first) // 2)
+
+
+@pytest.mark.parametrize("operation", ["open", "fsync"])
+@pytest.mark.parametrize("fail_at", [1, 2, 3])
+def test_a_file_that_is_not_brought_to_disk_is_told(tmp_path, operation, fail_at):
+    paths = [str(tmp_path / str(number)) for number in range(3)]
+    for path in paths:
+        Disk().write_file(path, [b"x"], sync=False)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="Input/output"):
+        FaultyDisk(operations={operation}, fail_at=fail_at).sync_files(paths)
+    assert len(os.listdir("/proc/self/fd")) == before
