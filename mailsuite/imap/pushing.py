@@ -37,6 +37,8 @@ class Pushing:
 
     def begin(self) -> None:
         """Tell from now on what happens; also what has happened and was not told."""
+        if self.is_on:
+            return
         server = self._server
         session = server.session
         self.is_on = True

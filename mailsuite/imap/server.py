@@ -180,7 +180,7 @@ class IMAPServer(IMAP4Server):
                 self.hang_up()
         if not ends:
             self._rest()
-            if self.session.wants_pushes:
+            if self.session.wants_pushes and not self._working:  # a transport may deliver as soon as it may
                 self._pushing.begin()
 
     def _rest(self) -> None:

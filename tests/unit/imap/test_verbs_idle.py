@@ -166,3 +166,23 @@ def test_a_search_knows_what_another_client_has_done(suite, mail):
     client, other = suite.connect().login().select(), suite.connect().login().select()
     other.ok(b"STORE 1 +FLAGS (\\Flagged)")
     assert client.ok(b"SEARCH FLAGGED")[0] == b"* SEARCH 1"
+
+
+@pytest.mark.parametrize("octets", [b"DONE\r\n", b"DONE\r\nj IDLE\r\n", b"DONE\r\nj NOOP\r\n"])
+def test_a_transport_may_deliver_as_soon_as_reading_goes_on(suite, mail, octets):
+    suite.account.put("INBOX", mail())
+    client = suite.connect().login().select()
+    resume = client.transport.resumeProducing
+
+    def deliver():
+        client.transport.resumeProducing = resume
+        client.server.dataReceived(octets)
+
+    client.transport.resumeProducing = deliver
+    client.server._reading_paused = True
+    answer = client.send(b"i IDLE\r\n")
+    assert answer.startswith(b"+ idling\r\ni OK IDLE completed\r\n")
+    idles = octets.endswith(b"IDLE\r\n")
+    assert client.server.pushing is idles
+    looks = [call for call in suite.clock.getDelayedCalls() if call.func.__name__ == "_look_again"]
+    assert len(looks) == idles
