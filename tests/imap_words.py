@@ -1,4 +1,28 @@
-"""IMAP commands that imaplib does not know, over its connection."""
+"""IMAP connections as imaplib makes them, and commands that it does not know."""
+
+import contextlib
+import imaplib
+import json
+
+
+@contextlib.contextmanager
+def connections(server):
+    """Give what logs in; whatever becomes of the test, the connections are closed."""
+    with contextlib.ExitStack() as opened:
+
+        def log_in(login):
+            client = imaplib.IMAP4("127.0.0.1", server.port("imap"), timeout=30)
+            opened.callback(client.shutdown)
+            client.login(login.email, login.password)
+            return client
+
+        yield log_in
+
+
+def connections_of_workers(server):
+    """Count the connections that each worker has."""
+    status = json.loads(server.command("status", "--json").stdout)
+    return {worker["name"]: worker["connections"] for worker in status["workers"]}
 
 
 def ask(client, command):

@@ -3,12 +3,12 @@
 import itertools
 import re
 
+from store_at_once import ReactorAtOnce
+from store_at_once import go as result_of
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.portal import IRealm, Portal
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailsuite.durable import Disk, InlineLane
@@ -27,13 +27,6 @@ from mailsuite.store import ChangeBus, MemoryStore, StorageSettings, open_store
 
 NAMES = {1: "alice", 2: "bob", 3: "carol"}
 DOMAIN = "example.test"
-
-
-class ReactorAtOnce(Clock):
-    """Does at once what threads hand over."""
-
-    def callFromThread(self, call, *arguments, **keywords):
-        call(*arguments, **keywords)
 
 
 @implementer(IAccounts, IAccountNumbers)
@@ -64,19 +57,6 @@ class People:
 
     async def list_accounts(self):
         return list(self.accounts.values())
-
-
-def result_of(awaitable):
-    """Give the result of something that is done at once."""
-    results = []
-
-    async def work():
-        return await awaitable
-
-    Deferred.fromCoroutine(work()).addBoth(results.append)
-    if isinstance(results[0], Failure):
-        results[0].raiseException()
-    return results[0]
 
 
 class Client:

@@ -9,14 +9,20 @@ from mailsuite.store import StorageSettings, open_store
 
 
 class ReactorAtOnce(Clock):
+    """A clock whose threads hand over at once."""
+
     def callFromThread(self, callable_, *arguments, **keywords):
         callable_(*arguments, **keywords)
 
 
 def go(awaitable):
+    """Give the result of what is done by now, or raise its failure."""
     results = []
-    deferred = awaitable if isinstance(awaitable, Deferred) else Deferred.fromCoroutine(awaitable)
-    deferred.addBoth(results.append)
+
+    async def work():
+        return await awaitable
+
+    Deferred.fromCoroutine(work()).addBoth(results.append)
     if isinstance(results[0], Failure):
         results[0].raiseException()
     return results[0]

@@ -92,32 +92,25 @@ class Plan:
     preview_at: int
     makes_previews: bool
 
-    def openings(
+    def answers(
         self,
         numbers: Iterable[int],
         rows: Sequence[Row],
         flags: Iterable[frozenset[str]],
         picked: Iterable[Sequence[bytes]] = (),
+        *,
+        end: bytes = b")\r\n",
     ) -> Iterator[bytes]:
         r"""
-        Write the answers up to the last attribute, or the last section if none is to be read, without an end.
+        Write the answers.
 
         Args:
             numbers: sequence numbers of the rows, or their UIDs.
             flags: of each row, with ``\Recent`` where it is due.
             picked: for each of `sections`, the octets of all rows.
+            end: what follows the last attribute, or the last section if none is to be read; empty where more does.
         """
-        return map(self.opening.__mod__, self._values(numbers, rows, flags, picked))
-
-    def lines(
-        self,
-        numbers: Iterable[int],
-        rows: Sequence[Row],
-        flags: Iterable[frozenset[str]],
-        picked: Iterable[Sequence[bytes]] = (),
-    ) -> Iterator[bytes]:
-        """Write whole answers of what the index keeps."""
-        return map((self.opening + b")\r\n").__mod__, self._values(numbers, rows, flags, picked))
+        return map((self.opening + end).__mod__, self._values(numbers, rows, flags, picked))
 
     def _values(
         self,

@@ -98,7 +98,9 @@ class SharingAccount:
         "_own",
         "_settings",
         "_store",
+        "account_id",
         "changes",
+        "email",
         "others",
         "remembers",
     )
@@ -120,19 +122,11 @@ class SharingAccount:
         self._granting: IGuestAccount = store.guest(account, account.account_id)
         self._namespace = Namespace(settings.prefix)
         self._bus = SharingBus(self._own.changes, account.account_id)
+        self.account_id = account.account_id
+        self.email = account.email
         self.changes = self._bus
         self.remembers: bool = self._own.remembers
         self.others = settings.prefix
-
-    @property
-    def account_id(self) -> int:
-        """The account."""
-        return self._account.account_id
-
-    @property
-    def email(self) -> str:
-        """Its address."""
-        return self._account.email
 
     # whose a name is
 

@@ -38,7 +38,7 @@ from mailsuite.interfaces import (
     allowed_flags,
     rights_text,
 )
-from mailsuite.store import mailboxes, maildir, messages, rights, statements
+from mailsuite.store import mailboxes, maildir, messages, reading, rights, statements
 from mailsuite.store.index import AccountIndex
 from mailsuite.store.maildir import INBOX
 from mailsuite.store.session import AccountSession, MailboxSession
@@ -303,11 +303,11 @@ class GuestMailbox(MailboxSession):
 
     def snapshot(self) -> Awaitable[Snapshot]:
         """Look at everything once."""
-        return self._run(lambda index: messages.snapshot(index, self.mailbox_id, read_only=True))
+        return self._run(lambda index: reading.snapshot(index, self.mailbox_id, read_only=True))
 
     def changes(self, since_modseq: int) -> Awaitable[Changes]:
         """Say what happened since."""
-        return self._run(lambda index: messages.changes(index, self.mailbox_id, since_modseq, read_only=True))
+        return self._run(lambda index: reading.changes(index, self.mailbox_id, since_modseq, read_only=True))
 
     async def store_flags(
         self, uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None

@@ -37,7 +37,7 @@ from mailsuite.interfaces import (
     SpecialUse,
     StoreMode,
 )
-from mailsuite.store import annotations, mailboxes, messages
+from mailsuite.store import annotations, mailboxes, messages, reading
 from mailsuite.store.index import AccountIndex
 from mailsuite.store.watch import Watch
 
@@ -54,28 +54,16 @@ SEARCH_TURN_SECONDS = 0.05  # then the lane serves others; how long one message 
 class AccountSession:
     """The mailboxes of one account."""
 
-    __slots__ = ("_account", "_store")
+    __slots__ = ("_account", "_store", "account_id", "changes", "email")
 
     remembers = True
 
     def __init__(self, store: "MailStore", account: Account) -> None:
         self._store = store
         self._account = account
-
-    @property
-    def account_id(self) -> int:
-        """The account."""
-        return self._account.account_id
-
-    @property
-    def email(self) -> str:
-        """Its address."""
-        return self._account.email
-
-    @property
-    def changes(self) -> IChangeBus:
-        """Where its changes are told."""
-        return self._store.bus
+        self.account_id = account.account_id
+        self.email = account.email
+        self.changes: IChangeBus = store.bus
 
     def _run(self, job: Callable[[AccountIndex], T]) -> "Deferred[T]":
         return self._store.run(self._account, job)
@@ -179,33 +167,33 @@ class MailboxSession:
 
     def snapshot(self) -> Awaitable[Snapshot]:
         """Look at everything once."""
-        return self._run(lambda index: messages.snapshot(index, self.mailbox_id, read_only=self.read_only))
+        return self._run(lambda index: reading.snapshot(index, self.mailbox_id, read_only=self.read_only))
 
     def changes(self, since_modseq: int) -> Awaitable[Changes]:
         """Say what happened since."""
-        return self._run(lambda index: messages.changes(index, self.mailbox_id, since_modseq, read_only=self.read_only))
+        return self._run(lambda index: reading.changes(index, self.mailbox_id, since_modseq, read_only=self.read_only))
 
     def history(self, since_modseq: int) -> Awaitable[History]:
         """Say what happened since any MODSEQ."""
-        return self._run(lambda index: messages.history(index, self.mailbox_id, since_modseq))
+        return self._run(lambda index: reading.history(index, self.mailbox_id, since_modseq))
 
     def fetch(
         self, uids: Sequence[int], columns: Sequence[Column], header_octets: int | None = None
     ) -> Awaitable[Sequence[tuple[object, ...]]]:
         """Give columns of messages."""
-        return self._run(lambda index: messages.fetch(index, self.mailbox_id, uids, columns, header_octets))
+        return self._run(lambda index: reading.fetch(index, self.mailbox_id, uids, columns, header_octets))
 
     def read(self, uid: int, offset: int, length: int) -> Awaitable[bytes]:
         """Read octets of a message."""
-        return self._run(lambda index: messages.read(index, self.mailbox_id, uid, offset, length))
+        return self._run(lambda index: reading.read(index, self.mailbox_id, uid, offset, length))
 
     def read_many(self, uids: Sequence[int], limit_octets: int) -> Awaitable[Sequence[tuple[int, bytes]]]:
         """Read whole messages in order."""
-        return self._run(lambda index: messages.read_many(index, self.mailbox_id, uids, limit_octets))
+        return self._run(lambda index: reading.read_many(index, self.mailbox_id, uids, limit_octets))
 
     def parts(self, uid: int) -> Awaitable[PartOffsets]:
         """Find the MIME parts of a message."""
-        return self._run(lambda index: messages.parts(index, self.mailbox_id, uid))
+        return self._run(lambda index: reading.parts(index, self.mailbox_id, uid))
 
     async def previews(self, uids: Sequence[int], *, make: bool) -> Mapping[int, bytes]:
         """Give what messages begin with; those to be made some at a time, so that the lane serves others in between."""
@@ -299,7 +287,7 @@ def _search(
     test: Callable[[Callable[[int, int], bytes], int], bool],
     index: AccountIndex,
 ) -> tuple[list[int], int]:
-    return messages.search_text(index, mailbox_id, uids, test, SEARCH_TURN_SECONDS)
+    return reading.search_text(index, mailbox_id, uids, test, SEARCH_TURN_SECONDS)
 
 
 def _previews(
@@ -308,7 +296,7 @@ def _previews(
     make: bool,  # noqa: FBT001 - bound by functools.partial
     index: AccountIndex,
 ) -> tuple[dict[int, bytes], int]:
-    return messages.previews(index, mailbox_id, uids, SEARCH_TURN_SECONDS, make=make)
+    return reading.previews(index, mailbox_id, uids, SEARCH_TURN_SECONDS, make=make)
 
 
 @implementer(IBodyFile)

@@ -6,7 +6,7 @@ import tempfile
 import uuid
 
 import attrs
-from twisted.internet.task import Clock
+from store_at_once import ReactorAtOnce
 from zope.interface import implementer
 
 from mailsuite.address import Address
@@ -275,11 +275,6 @@ class MemoryQueue:
                 )
             )
         return sorted(counts, key=lambda count: (-count.waiting - count.held, count.domain))
-
-
-class ReactorAtOnce(Clock):
-    def callFromThread(self, callable_, *arguments, **keywords):
-        callable_(*arguments, **keywords)
 
 
 @implementer(IDeliveryStore)

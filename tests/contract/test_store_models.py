@@ -6,8 +6,8 @@ import tempfile
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from store_at_once import ReactorAtOnce
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from mailsuite.durable import Disk, InlineLane
@@ -23,11 +23,6 @@ VALUES = st.none() | st.sampled_from([b"", b"x", b"\\Junk", b"\\trash \\Sent"])
 LIMITS = AnnotationLimits(per_mailbox=2, per_account=4)
 UIDS = st.lists(st.integers(1, 12), max_size=4, unique=True)
 CONTENT = st.sampled_from([b"Subject: x\r\n\r\nshort\r\n", b"To: a@b\r\n\r\n" + b"long line " * 20 + b"\r\n", b""])
-
-
-class ReactorAtOnce(Clock):
-    def callFromThread(self, callable_, *arguments, **keywords):
-        callable_(*arguments, **keywords)
 
 
 def outcome(call):

@@ -1,12 +1,11 @@
 """SETQUOTA on a server with two workers: what an administrator sets holds at once, in every open session."""
 
-import imaplib
 import json
 import smtplib
 
 import pytest
 from demo_server import DemoServer, Login
-from imap_words import announced, ask, ok
+from imap_words import announced, ask, connections, connections_of_workers, ok
 
 ADMIN = Login("admin@example.test", "admin-demo")
 WORKERS = 2
@@ -28,16 +27,8 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def connect(server):
-    opened = []
-
-    def log_in(login):
-        opened.append(imaplib.IMAP4("127.0.0.1", server.port("imap"), timeout=30))
-        opened[-1].login(login.email, login.password)
-        return opened[-1]
-
-    yield log_in
-    for client in opened:
-        client.shutdown()
+    with connections(server) as log_in:
+        yield log_in
 
 
 @pytest.fixture
@@ -49,8 +40,7 @@ def bob(server):
 def sessions(server, connect, bob):
     """Sessions of Bob in all workers."""
     clients = [connect(bob) for _ in range(SESSIONS)]
-    status = json.loads(server.command("status", "--json").stdout)
-    spread = {worker["name"]: worker["connections"] for worker in status["workers"]}
+    spread = connections_of_workers(server)
     assert all(spread[f"worker-{number}"] for number in range(WORKERS)), spread
     return clients
 

@@ -1,11 +1,11 @@
 """Mailboxes that several accounts use, on a server with two workers."""
 
-import imaplib
 import json
 import time
 
 import pytest
 from demo_server import DemoServer, Login, eventually
+from imap_words import connections, connections_of_workers
 
 ALICE = Login("alice@example.test", "alice-demo")
 BOB = Login("bob@example.test", "bob-demo")
@@ -24,29 +24,15 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def connect(server):
-    """Log in; whatever becomes of the test, the connections are closed."""
-    opened = []
-
-    def log_in(login):
-        opened.append(imaplib.IMAP4("127.0.0.1", server.port("imap"), timeout=30))
-        opened[-1].login(login.email, login.password)
-        return opened[-1]
-
-    yield log_in
-    for client in opened:
-        client.shutdown()
-    eventually(lambda: sum(connections(server).values()), lambda count: count == 0)
+    with connections(server) as log_in:
+        yield log_in
+    eventually(lambda: sum(connections_of_workers(server).values()), lambda count: count == 0)
 
 
 def idle_in(client, mailbox):
     assert client.select(mailbox, readonly=True)[0] == "OK"
     client.send(b"x IDLE\r\n")
     assert client.readline().startswith(b"+")
-
-
-def connections(server):
-    status = json.loads(server.command("status", "--json").stdout)
-    return {worker["name"]: worker["connections"] for worker in status["workers"]}
 
 
 def read_until(client, wanted):
@@ -60,7 +46,7 @@ def test_revocation_reaches_those_who_idle_in_either_worker(server, connect, how
     assert owner.setacl("INBOX", BOB.email, "lrs")[0] == "OK"
     assert owner.myrights("INBOX") == ("OK", [b"INBOX lrswipkxteacd"])
     idlers = [connect(BOB) for _ in range(6)]
-    spread = connections(server)
+    spread = connections_of_workers(server)
     assert all(spread[f"worker-{number}"] for number in (0, 1)), spread
     for idler in idlers:
         idle_in(idler, BOX)

@@ -10,8 +10,8 @@ import errno
 
 import attrs
 import pytest
+from store_at_once import ReactorAtOnce
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from mailsuite.address import Address
@@ -29,11 +29,6 @@ ACCOUNTS = {
     "alice": Account(account_id=1, email="alice@here.test"),
     "bob": Account(account_id=2, email="bob@here.test"),
 }
-
-
-class ReactorAtOnce(Clock):
-    def callFromThread(self, callable_, *arguments, **keywords):
-        callable_(*arguments, **keywords)
 
 
 @implementer(IDeliveryStore)

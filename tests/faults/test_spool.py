@@ -11,6 +11,7 @@ import os
 import sqlite3
 
 import pytest
+from store_at_once import ReactorAtOnce
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
@@ -34,11 +35,6 @@ from mailsuite.testing.faults import Crash, FaultyDisk
 
 SMALL = b"Subject: small\r\n\r\nbody\r\n"
 LARGE = b"Subject: large\r\n\r\n" + b"x" * 700_000 + b"\r\n"
-
-
-class ReactorAtOnce(Clock):
-    def callFromThread(self, callable_, *arguments, **keywords):
-        callable_(*arguments, **keywords)
 
 
 @implementer(IDeliveryStore)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from twisted.internet.task import Clock
+from store_at_once import ReactorAtOnce
 
 from mailsuite.durable import Disk, InlineGroup, InlineLane
 from mailsuite.mta import Spool
@@ -19,11 +19,6 @@ CHILD = pathlib.Path(__file__).with_name("spool_child.py")
 ROUNDS = 4
 ROUND_SECONDS = (0.3, 1.0)
 START_SECONDS = 30
-
-
-class ReactorAtOnce(Clock):
-    def callFromThread(self, callable_, *arguments, **keywords):
-        callable_(*arguments, **keywords)
 
 
 def load_child():

@@ -119,7 +119,7 @@ async def write_changed(
             uids = [uid for uid, _, _ in rows]
             numbers = uids if selected.uid_only else view.sequence_numbers(uids)
             shown = [view.shown_flags(uid, flags) for uid, flags, _ in rows]
-            await _write_lines(session, plan.lines(numbers, [(uid, modseq) for uid, _, modseq in rows], shown))
+            await _write_lines(session, plan.answers(numbers, [(uid, modseq) for uid, _, modseq in rows], shown))
             if plan.tells_flags:
                 view.note_told(rows)
         await session.connection.sleep(0)
@@ -131,7 +131,7 @@ async def _write_from_view(session: Session, plan: Plan, uids: "array[int]") -> 
     for chunk in _chunks(uids, CHUNK_MESSAGES):
         numbers = view.sequence_numbers(chunk)
         addressed = chunk if selected.uid_only else numbers
-        await _write_lines(session, plan.lines(addressed, list(zip(chunk)), view.flags_at(numbers)))
+        await _write_lines(session, plan.answers(addressed, list(zip(chunk)), view.flags_at(numbers)))
         await session.connection.sleep(0)
 
 
@@ -267,12 +267,12 @@ class _Fetching:
         flags = self._flags(rows, numbers)
         addressed = uids if session.mailbox.uid_only else numbers
         if plan.reads:
-            openings = list(plan.openings(addressed, rows, flags))
+            openings = list(plan.answers(addressed, rows, flags, end=b""))
             await write_bodies(session, self._items, plan, openings, rows, fresh, self._lost)
         elif plan.sections:
             await self._write_headers(addressed, rows, flags, fresh)
         else:
-            await _write_lines(session, plan.lines(addressed, rows, flags))
+            await _write_lines(session, plan.answers(addressed, rows, flags))
 
     async def _write_headers(
         self, numbers: Sequence[int], rows: Sequence[Row], flags: Sequence[frozenset[str]], fresh: Mapping[int, bytes]
@@ -288,9 +288,9 @@ class _Fetching:
                 picked.append(cached_literals(blocks, section))
                 await self._turns.look()
             if fresh:
-                openings = plan.openings(numbers[some], rows[some], flags[some], picked)
+                openings = plan.answers(numbers[some], rows[some], flags[some], picked, end=b"")
                 news = [fresh.get(row_uid(row), b"") for row in rows[some]]
                 lines: Iterator[bytes] = map(b"%b%b)\r\n".__mod__, zip(openings, news, strict=True))
             else:
-                lines = plan.lines(numbers[some], rows[some], flags[some], picked)
+                lines = plan.answers(numbers[some], rows[some], flags[some], picked)
             await _write_lines(self._session, lines)

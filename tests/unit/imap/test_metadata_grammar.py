@@ -3,12 +3,12 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imap_pieces import assemble
 
 from mailsuite.imap import commands, responses
 from mailsuite.imap.metadata_grammar import ENTRIES_MAX, ENTRY_MAX_OCTETS
 from mailsuite.imap.parser import parse_command
 from mailsuite.imap.tokens import BadCommandError
-from mailsuite.imap.wire import AFTER_LOGIN, CommandAssembler, CommandReceived, ContinuationNeeded
 
 entries = st.lists(
     st.text(
@@ -17,16 +17,6 @@ entries = st.lists(
     min_size=1,
     max_size=5,
 ).map(lambda levels: "/" + "/".join(levels))
-
-
-def assemble(data, step=0):
-    assembler = CommandAssembler(AFTER_LOGIN)
-    for start in range(0, len(data), step or len(data)):
-        assembler.feed(data[start : start + (step or len(data))])
-        while isinstance(event := assembler.next_event(), ContinuationNeeded):
-            pass
-    assert isinstance(event, CommandReceived)
-    return event.pieces
 
 
 def refusal(text):

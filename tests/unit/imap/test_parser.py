@@ -5,6 +5,7 @@ import contextlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imap_pieces import assemble
 
 from mailsuite.errors import ProtocolError
 from mailsuite.imap import acl_commands, commands, quota_commands
@@ -191,14 +192,6 @@ COMMANDS = [
     (b"a uid move 1:3 x", commands.Move(b"a", SET, "x", uid=True)),
     (b"a UID EXPUNGE 1:3", commands.Expunge(b"a", SET)),
 ]  # fmt: skip
-
-
-def assemble(data):
-    assembler = CommandAssembler(AFTER_LOGIN)
-    assembler.feed(data)
-    event = assembler.next_event()
-    assert isinstance(event, CommandReceived)
-    return event.pieces
 
 
 def refusal(data):

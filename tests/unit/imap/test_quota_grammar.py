@@ -3,12 +3,12 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imap_pieces import assemble
 
 from mailsuite.imap import responses
 from mailsuite.imap.parser import parse_command
 from mailsuite.imap.quota_commands import GetQuota, GetQuotaRoot, SetQuota
 from mailsuite.imap.tokens import BadCommandError
-from mailsuite.imap.wire import AFTER_LOGIN, CommandAssembler, CommandReceived, ContinuationNeeded
 
 CASES = [
     (b"GETQUOTA x", GetQuota(b"a", b"x")),
@@ -21,16 +21,6 @@ CASES = [
     (b"SETQUOTA x (STORAGE 9223372036854775807)", SetQuota(b"a", b"x", ((b"STORAGE", 2**63 - 1),))),
     (b"SETQUOTA x (STORAGE 0000000000000000001)", SetQuota(b"a", b"x", ((b"STORAGE", 1),))),
 ]
-
-
-def assemble(data, step=0):
-    assembler = CommandAssembler(AFTER_LOGIN)
-    for start in range(0, len(data), step or len(data)):
-        assembler.feed(data[start : start + (step or len(data))])
-        while isinstance(event := assembler.next_event(), ContinuationNeeded):
-            pass
-    assert isinstance(event, CommandReceived)
-    return event.pieces
 
 
 def read(text, step=0):

@@ -3,18 +3,14 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imap_pieces import assemble
 
 from mailsuite.imap import responses
 from mailsuite.imap.tokens import BadCommandError, Tokens
-from mailsuite.imap.wire import AFTER_LOGIN, CommandAssembler, CommandReceived
 
 
 def assembled(data):
-    assembler = CommandAssembler(AFTER_LOGIN)
-    assembler.feed(data + b"\r\n")
-    while not isinstance(event := assembler.next_event(), CommandReceived):
-        assert event is not None
-    return Tokens(event.pieces)
+    return Tokens(assemble(data + b"\r\n"))
 
 
 @settings(deadline=None, max_examples=200)

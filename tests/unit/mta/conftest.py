@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import attrs
 import pytest
+from store_at_once import ReactorAtOnce
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from mailsuite.address import Address
@@ -146,13 +146,6 @@ def fail_with(error):
     deferred = Deferred()
     deferred.errback(error)
     return deferred
-
-
-class ReactorAtOnce(Clock):
-    """A clock whose callFromThread calls at once."""
-
-    def callFromThread(self, callable_, *arguments, **keywords):
-        callable_(*arguments, **keywords)
 
 
 def outcome_of(awaitable):

@@ -1,18 +1,11 @@
 """A store on a temporary folder whose lanes do everything at once."""
 
 import pytest
-from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
-from twisted.python.failure import Failure
+from store_at_once import ReactorAtOnce, go
 
 from mailsuite.durable import Disk, InlineLane
 from mailsuite.interfaces import Account, AppendMessage, LocalDelivery
 from mailsuite.store import Layout, StorageSettings, open_store
-
-
-class ReactorAtOnce(Clock):
-    def callFromThread(self, callable_, *arguments, **keywords):
-        callable_(*arguments, **keywords)
 
 
 class Bench:
@@ -57,12 +50,7 @@ class Bench:
         self.open(boot)
 
     def go(self, awaitable):
-        results = []
-        deferred = awaitable if isinstance(awaitable, Deferred) else Deferred.fromCoroutine(awaitable)
-        deferred.addBoth(results.append)
-        if isinstance(results[0], Failure):
-            results[0].raiseException()
-        return results[0]
+        return go(awaitable)
 
     def session(self):
         return self.store.account(self.account)

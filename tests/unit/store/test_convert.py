@@ -5,9 +5,7 @@ import os
 import shutil
 
 import pytest
-from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
-from twisted.python.failure import Failure
+from store_at_once import ReactorAtOnce, go
 
 from mailsuite.durable import Disk, InlineLane
 from mailsuite.errors import MailError
@@ -25,20 +23,6 @@ ACCOUNTS = [
 MAILBOXES = ["INBOX", "Sent", "cur", "new", "a/b", "INBOX/x", "v2.0", "Entw\u00fcrfe"]
 LIMITS = AnnotationLimits(per_mailbox=10, per_account=100)
 PAIRS = list(itertools.permutations(Layout, 2))
-
-
-class ReactorAtOnce(Clock):
-    def callFromThread(self, callable_, *arguments, **keywords):
-        callable_(*arguments, **keywords)
-
-
-def go(awaitable):
-    results = []
-    deferred = awaitable if isinstance(awaitable, Deferred) else Deferred.fromCoroutine(awaitable)
-    deferred.addBoth(results.append)
-    if isinstance(results[0], Failure):
-        results[0].raiseException()
-    return results[0]
 
 
 def opened(root, layout):

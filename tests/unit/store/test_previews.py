@@ -14,7 +14,7 @@ def test_previews_that_take_long_give_up_the_lane_and_are_all_made(bench, monkey
         time.sleep(0.02)
         return content.rpartition(b"\n")[2].decode()
 
-    monkeypatch.setattr("mailsuite.store.messages.make_preview", slow)
+    monkeypatch.setattr("mailsuite.store.reading.make_preview", slow)
     wanted = {uid: b"%d" % (uid - 1) for uid in range(1, 21)}
     assert bench.go(box.previews(list(range(20, 0, -1)), make=True)) == wanted
     assert len(jobs) >= 5

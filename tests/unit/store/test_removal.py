@@ -128,12 +128,13 @@ def test_removing_makes_nobody_list_the_folder(make_bench):
 
 CHILD = """
 import sys
-sys.path[:0] = [{folder!r}]
+sys.path[:0] = {folders!r}
 from pathlib import Path
 from conftest import Bench
 from mailsuite.durable import Disk
-from mailsuite.store import index
-index.REMOVAL_SECONDS = -1.0
+from mailsuite.store import work
+assert work.REMOVAL_SECONDS > 0
+work.REMOVAL_SECONDS = -1.0
 class Telling(Disk):
     count = 0
     def before(self, operation, path):
@@ -155,7 +156,8 @@ def test_killed_at_any_piece_nothing_comes_back(bench, number):
     bench.append(*[MESSAGE] * COUNT, flags=["\\Deleted"])
     bench.append(b"stays")
     bench.store.stop()
-    script = CHILD.format(folder=str(Path(__file__).parent), root=str(bench.root.parent), number=number)
+    here = Path(__file__).parent
+    script = CHILD.format(folders=[str(here), str(here.parents[1])], root=str(bench.root.parent), number=number)
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ)
     ) as child:
