@@ -197,7 +197,6 @@ class IMAPServer(IMAP4Server):
         self._limit_time(None)
         self._stop_stall()
         self._stop_repeating()
-        self._pushing.stop()
         self._output.clear()
         self.assembler.discard()
         self._end_waits()
@@ -333,6 +332,7 @@ class IMAPServer(IMAP4Server):
     def _end_waits(self) -> None:
         """Let go of whatever waits for the client; where no command runs, that is the session's end."""
         if not self._working:
+            self._pushing.stop()
             self.session.end()
         for wait in tuple(self._waits):
             wait.cancel()

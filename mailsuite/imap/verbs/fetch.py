@@ -3,7 +3,6 @@
 import functools
 import math
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import cast
@@ -15,7 +14,7 @@ from mailsuite.imap.bodies import Lost, write_bodies
 from mailsuite.imap.fetch_format import Plan, Row, flag_octets, plan_for, row_uid
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.resync import changed_rows, write_vanished
-from mailsuite.imap.rows import HEADER_CHUNK_OCTETS
+from mailsuite.imap.rows import HEADER_CHUNK_OCTETS, count_read
 from mailsuite.imap.sections import cached_literals
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tokens import MODSEQ_MAX, BadCommandError
@@ -177,9 +176,7 @@ class _Fetching:
                 fresh.update(await self._set_seen(chunk))
                 asked, following = following or self._ask(chunk), None
                 rows = await asked.result()
-                done = len(chunk)
-                if self._plan.header_at and rows:  # these may be the first ones only
-                    done = bisect_right(chunk, row_uid(rows[-1]))
+                done = count_read(chunk, rows) if self._plan.header_at else len(chunk)
                 start += done
                 if self._plan.preview_at and rows:
                     rows = await self._with_previews(rows)
