@@ -151,7 +151,13 @@ def stage_message(
     if flags or transaction.durable:
         folder, file = "cur", name_with_flags(index, row, file, flags)
     transaction.staged.append((row, file, folder))
-    place_file(index.disk, content, f"{index.folder(row)}/{maildir.TMP}/{file}", link=link, sync=sync)
+    staged = f"{index.folder(row)}/{maildir.TMP}/{file}"
+    try:
+        place_file(index.disk, content, staged, link=link, sync=sync)
+    except FileNotFoundError:
+        if not ensure_tmp(index, transaction, row):
+            raise
+        place_file(index.disk, content, staged, link=link, sync=sync)
     return new_message(
         summary,
         uid=uid,
@@ -163,6 +169,16 @@ def stage_message(
         saved=int(index.place.clock()),
         original_id=original_id,
     )
+
+
+def ensure_tmp(index: AccountIndex, transaction: Transaction, row: MailboxRow) -> bool:
+    """Make what is missing of a mailbox's folder when its ``tmp`` is; say whether it was."""
+    if os.path.isdir(f"{index.folder(row)}/{maildir.TMP}"):
+        return False
+    index.make_folder(row)
+    if transaction.durable:
+        index.sync_tree()
+    return True
 
 
 def find_file(index: AccountIndex, row: MailboxRow, folder: str, name: str) -> str | None:

@@ -17,6 +17,7 @@ from mailsuite.interfaces import (
 from mailsuite.message.summary import Summary, summarize
 from mailsuite.store import maildir, statements
 from mailsuite.store.content import (
+    ensure_tmp,
     find_file,
     link_file,
     name_with_flags,
@@ -274,6 +275,7 @@ def transfer_lines(
 ) -> list[tuple[int, int]]:
     """Link the files of messages into another mailbox, with the flags that `rights` cover; give old and new UIDs."""
     connection = transaction.connection
+    ensure_tmp(index, transaction, target)  # else each message would seem to be gone
     now = int(index.place.clock())
     given = []
     moved = []

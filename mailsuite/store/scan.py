@@ -51,10 +51,12 @@ class Noticed:
     Args:
         foreign: another program had changed something.
         doubtful: another look is needed, later, to be sure that this was all.
+        failed: the folder could not be looked at.
     """
 
     foreign: bool
     doubtful: bool
+    failed: bool = False
 
 
 def notice_names(index: AccountIndex, mailbox_id: int, names: Collection[tuple[str, str]] | None) -> Noticed:
@@ -75,7 +77,7 @@ def notice_names(index: AccountIndex, mailbox_id: int, names: Collection[tuple[s
     notice(index, mailbox_id)
     look = index.lock.look(mailbox_id)
     foreign = index.get_row(mailbox_id).modseq != row.modseq
-    return Noticed(foreign=foreign, doubtful=look is not None and not look.sure)
+    return Noticed(foreign=foreign, doubtful=look is None or not look.sure, failed=look is None)
 
 
 def _are_known(index: AccountIndex, row: MailboxRow, names: Collection[tuple[str, str]]) -> bool:
@@ -103,7 +105,11 @@ def _notice(index: AccountIndex, mailbox_id: int) -> None:
     if look is not None and look.stamp == stamp and not _is_due(index, row, look, now):
         return
     recent = abs(time.time_ns() - max(stamp)) < TICK_NS
-    _compare(index, row, folder)
+    try:
+        _compare(index, row, folder)
+    except FileNotFoundError:  # parts of it are missing, or go right now
+        index.make_folder(row)
+        _compare(index, row, folder)
     cost = time.monotonic() - now
     after = index.stamp(folder)
     seen = (-1, -1) if after != stamp else stamp

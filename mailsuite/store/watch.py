@@ -304,6 +304,9 @@ class Watches:
             self._tell_failed(seen.error)
         if seen.numbers is not None:
             again = self._keep(watched, seen.numbers, notices)
+        if seen.noticed.failed:
+            watched.pause, watched.names = RETRY_SECONDS, None
+            return True
         if seen.noticed.foreign:
             watched.pause = max(GATHER_SECONDS, seen.cost * PAUSE_PER_COST)
         else:

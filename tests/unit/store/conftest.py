@@ -62,14 +62,14 @@ class Bench:
         messages = [AppendMessage(content=each, flags=frozenset(flags)) for each in contents]
         return self.go(self.session().append(name, messages))
 
-    def deliver(self, content, number):
+    def deliver(self, content, number, mailbox="INBOX"):
         outcomes = []
         delivery = LocalDelivery(
             delivery_id=f"spool-{number}-0",
             account_id=1,
             email="alice@example.com",
             quota_octets=0,
-            mailbox="INBOX",
+            mailbox=mailbox,
             content=content,
             link=False,
             received=1_700_000_000,

@@ -345,6 +345,26 @@ def test_after_a_failure_it_is_tried_again(programs, box, monkeypatch):
     assert len(programs.hear(1)) == 1
 
 
+def test_a_folder_that_cannot_be_looked_at_is_looked_at_again(programs, box, monkeypatch):
+    listdir = programs.bench.disk.listdir
+    failures = [OSError(errno.EIO, "broken"), OSError(errno.EIO, "broken")]
+
+    def fail(path):
+        if failures:
+            raise failures.pop()
+        return listdir(path)
+
+    monkeypatch.setattr(programs.bench.disk, "listdir", fail)
+    programs.added("one")
+    assert programs.hear() == []
+    assert len(failures) == 1
+    assert programs.hear(0.5) == []
+    assert len(failures) == 1  # not so soon
+    assert programs.hear(0.5) == []
+    assert len(programs.hear(1)) == 1
+    assert list(programs.bench.mail()) == [1]
+
+
 @pytest.mark.parametrize("where", ["instance", "folder"])
 def test_where_folders_cannot_be_watched_it_is_told_once_and_nothing_else_happens(programs, events, where):
     refusal = OSError(errno.EMFILE if where == "instance" else errno.ENOSPC, "no more")
