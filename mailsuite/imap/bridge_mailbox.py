@@ -32,6 +32,7 @@ from mailsuite.interfaces import (
 from mailsuite.message.dates import parse_date, parse_internal_date
 from mailsuite.message.mime import parse_parts
 from mailsuite.message.preview import PREVIEW_READ_MAX_OCTETS, make_preview
+from mailsuite.message.references import thread_id
 from mailsuite.message.summary import Summary, summarize
 
 if TYPE_CHECKING:
@@ -369,6 +370,9 @@ def _row(uid: int, message: IMessageIMAP, columns: Sequence[Column]) -> tuple[ob
                 row.append(0)
             case Column.EMAIL_ID:
                 row.append(b"%d" % uid)
+            case Column.THREAD_ID:
+                summary = summary or summarize(content)
+                row.append(thread_id(summary.header, b"%d" % uid))
             case _:
                 summary = summary or summarize(content)
                 row.append(getattr(summary, column.value))

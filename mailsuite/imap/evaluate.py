@@ -28,6 +28,7 @@ from mailsuite.imap.search_keys import (
     SentDate,
     Size,
     TextContains,
+    ThreadId,
     leaves,
 )
 from mailsuite.imap.turns import TURN_SECONDS, OverdueError
@@ -46,7 +47,17 @@ EPOCH_ORDINAL = 719163  # of 1970-01-01, as `datetime.date.toordinal` counts
 Positions = list[int]
 Read = Callable[[int, int], bytes]
 StoredKey = (
-    InternalDate | Age | Size | ModSeq | SavedDate | EmailId | SentDate | HeaderContains | BodyContains | TextContains
+    InternalDate
+    | Age
+    | Size
+    | ModSeq
+    | SavedDate
+    | EmailId
+    | ThreadId
+    | SentDate
+    | HeaderContains
+    | BodyContains
+    | TextContains
 )
 
 
@@ -123,6 +134,8 @@ class Evaluation:
                 return await self._by_column(Column.SIZE, _size_test(key), candidates)
             case EmailId():
                 return await self._by_column(Column.EMAIL_ID, lambda value: value == key.email_id, candidates)
+            case ThreadId():
+                return await self._by_column(Column.THREAD_ID, lambda value: value == key.thread_id, candidates)
             case ModSeq():
                 return await self._by_column(Column.MODSEQ, lambda value: value >= key.modseq, candidates)
             case SentDate():

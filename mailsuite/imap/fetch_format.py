@@ -28,11 +28,13 @@ _COLUMNS = {
     FetchAttribute.MODSEQ: Column.MODSEQ,
     FetchAttribute.SAVEDATE: Column.SAVED,
     FetchAttribute.EMAILID: Column.EMAIL_ID,
+    FetchAttribute.THREADID: Column.THREAD_ID,
 }
 _FORMS = {
     FetchAttribute.UID: b"UID %d",
     FetchAttribute.RFC822_SIZE: b"RFC822.SIZE %d",
     FetchAttribute.EMAILID: b"EMAILID (%b)",
+    FetchAttribute.THREADID: b"THREADID (%b)",
     FetchAttribute.MODSEQ: b"MODSEQ (%d)",  # RFC 7162 section 7, "fetch-mod-resp"
     FetchAttribute.LAZY_PREVIEW: b"PREVIEW %b",
 }
@@ -46,7 +48,6 @@ _ENCODERS: dict[FetchAttribute, Callable[..., bytes]] = {
     FetchAttribute.SAVEDATE: responses.internal_date,
     FetchAttribute.PREVIEW: responses.nstring,
     FetchAttribute.LAZY_PREVIEW: responses.nstring,
-    FetchAttribute.THREADID: lambda _: b"NIL",  # RFC 8474 section 5.2: no threads are kept
 }
 
 

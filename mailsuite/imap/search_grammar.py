@@ -29,6 +29,7 @@ from mailsuite.imap.search_keys import (
     SentDate,
     Size,
     TextContains,
+    ThreadId,
     negated,
 )
 from mailsuite.imap.sequence import SequenceSet
@@ -267,8 +268,7 @@ def _parse_other_key(word: bytes, tokens: Tokens, charset: str) -> SearchKey:
         return _parse_modseq(tokens)
     if word in {b"EMAILID", b"THREADID"}:
         object_id = tokens.take(_OBJECT_ID, "an id")
-        # RFC 8474 section 5.2: where no threads are kept, THREADID matches nothing.
-        return EmailId(object_id) if word == b"EMAILID" else negated(All())
+        return EmailId(object_id) if word == b"EMAILID" else ThreadId(object_id)
     raise BadCommandError("unknown search key")
 
 

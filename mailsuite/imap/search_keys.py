@@ -147,6 +147,16 @@ class EmailId:
 
 
 @attrs.frozen
+class ThreadId:
+    """Messages of the conversation with this id (RFC 8474 section 6)."""
+
+    depth: ClassVar[int] = 1
+    cost: ClassVar[Cost] = Cost.HEADER
+
+    thread_id: bytes
+
+
+@attrs.frozen
 class HeaderContains:
     """
     Messages with a header field that contains a text in any case.
@@ -212,7 +222,7 @@ class Or:
 
 SearchKey = (
     All | Numbered | HasFlag | InternalDate | Age | SentDate | Size | HeaderContains | BodyContains | TextContains
-    | ModSeq | SavedDate | EmailId | Not | And | Or
+    | ModSeq | SavedDate | EmailId | ThreadId | Not | And | Or
 )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ whoever goes through all messages in that order finds those of each conversation
 """
 
 import enum
-import re
 from array import array
 from collections.abc import Generator, Iterator, Sequence
 from itertools import pairwise
@@ -17,6 +16,7 @@ import attrs
 from mailsuite.imap.sorting import ordered, sent_date
 from mailsuite.imap.subjects import read_subject
 from mailsuite.message.header import Field, first_value
+from mailsuite.message.references import first_message_id, message_ids
 
 REFERENCES_MAX = 100
 """Of a message's references only so many are looked at, the last ones."""
@@ -30,10 +30,6 @@ PIECE_STEPS = 4096
 _ROOT = -1
 _CLOSE = -1
 _SIBLING = -2
-_FIRST = slice(1)
-_LAST = slice(-REFERENCES_MAX, None)
-_MESSAGE_ID = re.compile(rb'<[ \t]*+((?:"(?:[^"\\]|\\.)*+"|[^<>"\s@]++)++@[^<>"\s@]++)[ \t]*+>')
-_QUOTED_PAIR = re.compile(rb"\\(.)")
 
 Steps = Generator[None, None, None]
 
@@ -97,29 +93,25 @@ class ThreadData:
         self.replies.append(subject.is_reply)
         if algorithm is not ThreadAlgorithm.REFERENCES:
             return
-        self.own.append(next(iter(self._ids(first_value(fields, b"message-id"), _FIRST)), -1))
+        self.own.append(self._number(first_message_id(first_value(fields, b"message-id"))))
         # Without a valid id in References, the first one of In-Reply-To is the only reference.
-        references = self._ids(first_value(fields, b"references"), _LAST)
-        self._references.extend(references or self._ids(first_value(fields, b"in-reply-to"), _FIRST))
+        texts = message_ids(first_value(fields, b"references") or b"", REFERENCES_MAX)
+        numbers = map(self._number, texts or [first_message_id(first_value(fields, b"in-reply-to"))])
+        self._references.extend(number for number in numbers if number >= 0)
         self._ends.append(len(self._references))
 
     def references(self, message: int) -> Sequence[int]:
         """Give the ids of what a message refers to, in its order."""
         return self._references[self._ends[message - 1] if message else 0 : self._ends[message]]
 
-    def _ids(self, value: bytes | None, wanted: slice) -> list[int]:
-        """Read message ids; the same one may be written with a quoted local part and without."""
-        found: list[int] = []
-        for text in _MESSAGE_ID.findall(value)[wanted] if value else ():
-            if b'"' in text:
-                text = _QUOTED_PAIR.sub(rb"\1", text.replace(b'"', b""))  # noqa: PLW2901 - the same id
-            number = self._numbers.get(text)
-            if number is None:
-                if len(self._numbers) >= IDS_MAX:
-                    continue
-                number = self._numbers[text] = len(self._numbers)
-            found.append(number)
-        return found
+    def _number(self, text: bytes) -> int:
+        """Give the number of an id; -1 for none, and for one too many."""
+        if not text:
+            return -1
+        number = self._numbers.get(text, -1)
+        if number < 0 and len(self._numbers) < IDS_MAX:
+            number = self._numbers[text] = len(self._numbers)
+        return number
 
 
 def make_forest(algorithm: ThreadAlgorithm, data: ThreadData) -> Generator[None, None, Forest]:

@@ -33,7 +33,8 @@ class Column(enum.Enum):
     UID int; FLAGS frozenset of str (interned: equal sets are the same object); MODSEQ int; INTERNAL_DATE int, seconds
     since the epoch; SIZE int, octets; ENVELOPE, BODY, BODYSTRUCTURE bytes, ready to be sent to an IMAP client;
     HEADER bytes, the header fields of `CACHED_FIELDS` as they stand in the message, in order, the last one with a line
-    end; EMAIL_ID bytes, a permanent id of the content's arrival; SAVED int, seconds.
+    end; EMAIL_ID bytes, a permanent id of the content's arrival; THREAD_ID bytes, of the
+    conversation, as `mailsuite.message.references.thread_id` makes it; SAVED int, seconds.
     """
 
     UID = "uid"
@@ -46,6 +47,7 @@ class Column(enum.Enum):
     BODYSTRUCTURE = "bodystructure"
     HEADER = "header"
     EMAIL_ID = "email_id"
+    THREAD_ID = "thread_id"
     SAVED = "saved"
 
 

@@ -18,6 +18,7 @@ import attrs
 
 from mailsuite.durable import Database, Disk, Synchronous, migrate
 from mailsuite.errors import Kind, MailError
+from mailsuite.message.references import thread_id
 from mailsuite.observe import EventLog
 from mailsuite.store import maildir, statements
 from mailsuite.store.flags import LETTERED_KEYWORDS, SET_SHIFT, FlagSets, split_flags
@@ -160,6 +161,7 @@ class AccountIndex:
         try:
             migrate(self.database, "mailsuite.store")
             self.connection = self.database.connection
+            self.connection.create_function("thread_id", 2, thread_id, deterministic=True)
             self.flags = FlagSets()
             self._inode = place.disk.stat(home.index).st_ino
             self.refresh()

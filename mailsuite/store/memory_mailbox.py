@@ -23,6 +23,7 @@ from mailsuite.interfaces import (
 )
 from mailsuite.message.mime import parse_parts
 from mailsuite.message.preview import PREVIEW_READ_MAX_OCTETS, make_preview
+from mailsuite.message.references import thread_id
 from mailsuite.store.flags import check_flags
 
 if TYPE_CHECKING:
@@ -299,5 +300,6 @@ _GETTERS: "Mapping[Column, Callable[[Message], object]]" = {
     Column.BODYSTRUCTURE: lambda message: message.summary.bodystructure,
     Column.HEADER: lambda message: message.summary.header,
     Column.EMAIL_ID: lambda message: message.email_id,
+    Column.THREAD_ID: lambda message: thread_id(message.summary.header, message.email_id),
     Column.SAVED: lambda message: message.saved,
 }

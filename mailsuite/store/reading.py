@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -38,8 +39,10 @@ _COLUMNS = {
     Column.BODYSTRUCTURE: "m.structure",
     Column.HEADER: "h.octets",
     Column.EMAIL_ID: "m.email_id",
+    Column.THREAD_ID: "thread_id(h.octets, m.email_id)",
     Column.SAVED: "m.saved",
 }
+_ALIAS = re.compile(r"\b([shm])\.")
 _TABLES = {"s": "state s", "m": "message m", "h": "header h"}
 
 
@@ -134,7 +137,7 @@ def fetch(
     wanted = [column for column in columns if column is not Column.UID]
     names = [_COLUMNS[column] for column in wanted]
     # Each table has a row for each message; the fewer are read, the better.
-    first, *others = sorted({name[0] for name in names} or {"s"})
+    first, *others = sorted(set(_ALIAS.findall(" ".join(names))) or {"s"})
     tables = _TABLES[first] + "".join([f" JOIN {_TABLES[other]} ON {other}.id = {first}.id" for other in others])
     selected = ", ".join([f"{first}.id & {UID_MASK}", *names])
     statement = f"SELECT {selected} FROM {tables} WHERE {first}.id {{where}} ORDER BY {first}.id"  # noqa: S608 - our own names

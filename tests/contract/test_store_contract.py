@@ -350,6 +350,22 @@ def test_email_id_survives_copy_and_move(bench):
         assert bench.go(bench.mailbox(name).fetch([1], [Column.EMAIL_ID])) == [(1, original)]
 
 
+def test_thread_id_is_that_of_what_is_answered_in_whatever_mailbox(bench):
+    question = b"Message-ID: <q@example.test>\r\nSubject: q\r\n\r\n?\r\n"
+    answer = b"Message-ID: <a@example.test>\r\nIn-Reply-To: <q@example.test>\r\n\r\n!\r\n"
+    nameless = b"Subject: q\r\n\r\n?\r\n"
+    bench.append(question, nameless, nameless)
+    bench.append(answer, name="Sent")
+    box = bench.mailbox()
+    bench.go(box.copy_to([2], "Sent"))
+    rows = bench.go(box.fetch([1, 2, 3], [Column.THREAD_ID]))
+    first, second, third = [thread for _, thread in rows]
+    assert len({first, second, third}) == 3
+    sent = bench.go(bench.mailbox("Sent").fetch([1, 2], [Column.SIZE, Column.THREAD_ID, Column.EMAIL_ID]))
+    assert [row[2] for row in sent] == [first, second]
+    assert all(row[1] > 0 and row[3] not in {first, second, third} for row in sent)
+
+
 def test_reading_octets(bench):
     bench.append(ONE, TWO, MIXED)
     box = bench.mailbox()

@@ -76,11 +76,14 @@ def test_objectid_names_mailboxes_and_messages_for_good(session):
     append(client, 2)
     ok(client, b"SELECT INBOX")
     lines = ok(client, b"FETCH 1:2 (EMAILID THREADID)")
-    emails = [re.search(rb"\(EMAILID \(([A-Za-z0-9_-]+)\) THREADID NIL\)", line)[1] for line in lines]
-    assert len(set(emails)) == 2
+    form = re.compile(rb"\(EMAILID \(([A-Za-z0-9_-]+)\) THREADID \(([A-Za-z0-9_-]+)\)\)")
+    emails, threads = zip(*[form.search(line).groups() for line in lines], strict=True)
+    assert len({*emails, *threads}) == 4
     ok(client, b"MOVE 2 bar")
     assert b"* OK [MAILBOXID (%b)] permanent id" % mailbox in ok(client, b"SELECT bar")
     assert ok(client, b"SEARCH EMAILID " + emails[1]) == [b"* SEARCH 1"]
+    assert ok(client, b"SEARCH THREADID " + threads[1]) == [b"* SEARCH 1"]
+    assert ok(client, b"SEARCH THREADID " + threads[0]) == [b"* SEARCH"]
 
 
 def resync(client, uidvalidity, since):

@@ -35,6 +35,7 @@ from mailsuite.interfaces import (
 )
 from mailsuite.message.mime import parse_parts
 from mailsuite.message.preview import make_preview
+from mailsuite.message.references import thread_id
 from mailsuite.message.summary import summarize
 from mailsuite.store import MemoryStore, StorageSettings, open_store
 
@@ -351,7 +352,10 @@ class FakeMailbox:
             return getattr(message, column.value)
         if column is Column.SIZE:
             return len(message.content)
-        return getattr(summarize(message.content), column.value)
+        summary = summarize(message.content)
+        if column is Column.THREAD_ID:
+            return thread_id(summary.header, message.email_id)
+        return getattr(summary, column.value)
 
     def message(self, uid):
         if uid not in self.box.messages:

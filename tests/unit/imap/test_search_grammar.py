@@ -26,6 +26,7 @@ from mailsuite.imap.search_keys import (
     SentDate,
     Size,
     TextContains,
+    ThreadId,
     mentions,
     names_numbers,
 )
@@ -68,7 +69,7 @@ def any_of(*keys):
         (b"younger 4294967295", Age(older=False, seconds=4294967295)),
         (b"MODSEQ 0", ModSeq(0)),
         (b"EMAILID M6d99_-x", EmailId(b"M6d99_-x")),
-        (b"THREADID T64b", negation(All())),
+        (b"THREADID T64b", ThreadId(b"T64b")),
         (b"SAVEDBEFORE 28-Dec-2014", SavedDate(Relation.BEFORE, dt.date(2014, 12, 28))),
         (b'savedon "1-jan-2015"', SavedDate(Relation.ON, dt.date(2015, 1, 1))),
         (b"SAVEDSINCE 28-Dec-2014", SavedDate(Relation.SINCE, dt.date(2014, 12, 28))),

@@ -35,15 +35,29 @@ def test_a_mailbox_that_is_made_is_made_even_when_it_cannot_be_counted(suite, cl
 
 def test_ids_of_messages_are_told_and_searched(client):
     client.select()
-    assert client.ok(b"FETCH 1:3 (EMAILID THREADID)") == [
-        b"* 1 FETCH (EMAILID (M0) THREADID NIL)",
-        b"* 2 FETCH (EMAILID (M0) THREADID NIL)",
-        b"* 3 FETCH (EMAILID (M1) THREADID NIL)",
+    assert client.ok(b"FETCH 1:3 (EMAILID)") == [
+        b"* 1 FETCH (EMAILID (M0))",
+        b"* 2 FETCH (EMAILID (M0))",
+        b"* 3 FETCH (EMAILID (M1))",
     ]
     assert client.ok(b"SEARCH EMAILID M0") == [b"* SEARCH 1 2"]
     assert client.ok(b"SEARCH EMAILID m0") == [b"* SEARCH"]
     assert client.ok(b"SEARCH OR EMAILID M1 UID 1") == [b"* SEARCH 1 3"]
-    assert client.ok(b"SEARCH THREADID T0") == [b"* SEARCH"]
+
+
+def test_an_answer_has_the_thread_of_what_it_answers(suite, mail):
+    for extra in ("Message-ID: <a@x>\r\n", "References: <a@x> <b@x>\r\n", "Message-ID: <c@x>\r\n"):
+        suite.account.put("INBOX", mail(extra=extra))
+    client = suite.connect().login()
+    client.select()
+    threads = re.findall(rb"THREADID \(([^()]+)\)", b"".join(client.ok(b"FETCH 1:3 (THREADID)")))
+    assert threads[0] == threads[1] != threads[2]
+    assert client.ok(b"SEARCH THREADID " + threads[0]) == [b"* SEARCH 1 2"]
+    assert client.ok(b"SEARCH NOT THREADID " + threads[0]) == [b"* SEARCH 3"]
+    assert client.ok(b"SEARCH THREADID " + threads[0].lower()) == [b"* SEARCH"]
+    assert client.ok(b"UID FETCH 3 (THREADID FLAGS)") == [
+        b"* 3 FETCH (UID 3 THREADID (%b) FLAGS (\\Recent))" % threads[2]
+    ]
 
 
 def test_an_account_that_remembers_nothing_gives_no_ids(suite, client):
