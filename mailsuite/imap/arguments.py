@@ -100,7 +100,7 @@ def take_date_time(tokens: Tokens) -> int:
     day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
     offset = dt.timedelta(hours=int(zone_hours), minutes=int(zone_minutes))
     if int(zone_minutes) >= _MINUTES_OF_HOUR or int(zone_hours) >= _HOURS_OF_ZONE:
-        raise BadCommandError("there is no such time zone")
+        raise BadCommandError("there is no such time zone", status=b"NO", code=b"CANNOT")
     try:
         moment = dt.datetime(
             int(year),
@@ -111,8 +111,10 @@ def take_date_time(tokens: Tokens) -> int:
             min(int(second), 59),  # a leap second (RFC 5322 section 3.3) has no place of its own in the epoch
             tzinfo=dt.timezone(-offset if sign == b"-" else offset),
         )
-    except (KeyError, ValueError) as error:
-        raise BadCommandError("there is no such date") from error
+    except KeyError as error:
+        raise BadCommandError("there is no such month") from error
+    except ValueError as error:  # RFC 3501 section 6.3.11: an error in date or time
+        raise BadCommandError("there is no such date", status=b"NO", code=b"CANNOT") from error
     return int(moment.timestamp())
 
 

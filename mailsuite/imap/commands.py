@@ -219,11 +219,17 @@ class Create(Command):
 
 @attrs.frozen
 class Delete(Command):
-    """RFC 3501 section 6.3.4."""
+    """
+    RFC 3501 section 6.3.4.
+
+    Args:
+        old_name: another form of the name, if the client wrote that (RFC 9051 section 6.3.5).
+    """
 
     name: ClassVar[str] = "DELETE"
 
     mailbox: str
+    old_name: str = ""
 
 
 @attrs.frozen
@@ -232,7 +238,8 @@ class Rename(Command):
     RFC 3501 section 6.3.5.
 
     Args:
-        old_name: another form of the new name, if the client wrote that (RFC 9051 section 6.3.6).
+        old_name: the name as the client wrote it, if it wrote this or the new name in another form (RFC 9051 section
+            6.3.6).
     """
 
     name: ClassVar[str] = "RENAME"

@@ -19,6 +19,7 @@ from mailsuite.imap.verbs import VERBS, Verb
 from mailsuite.imap.verbs.append import append
 from mailsuite.imap.verbs.idle import begin_idle, end_idle
 from mailsuite.imap.verbs.metadata import too_large
+from mailsuite.imap.verbs.select import leave
 from mailsuite.imap.wire import (
     BeginMessageLiteral,
     CommandReceived,
@@ -105,6 +106,8 @@ class Dispatch:
         except BadCommandError as error:
             if error.forgets and self._session.selected is not None:
                 self._session.selected.view.save(())
+            if error.unselects:
+                leave(self._session)
             self._bad(error)
             return
         self._session.command = command.name

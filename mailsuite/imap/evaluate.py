@@ -264,7 +264,7 @@ def _date_test(relation: Relation, day: int) -> Callable[[int], bool]:
 
 
 def _age_test(key: Age, now: float) -> Callable[[int], bool]:
-    limit = now - key.seconds
+    limit = int(now) - key.seconds  # to the second (RFC 5032 section 2)
     if key.older:
         return lambda value: value <= limit
     return lambda value: value >= limit

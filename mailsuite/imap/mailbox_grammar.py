@@ -23,16 +23,25 @@ _LIST_RETURNS = {returned.value: returned for returned in commands.ListReturn}
 
 def read_select(tag: bytes, tokens: Tokens) -> Command:
     """SELECT (RFC 3501 section 6.3.1, RFC 7162 section 3.1.8)."""
-    mailbox, given = take_mailbox_as_given(tokens)
+    mailbox, given = _take_mailbox_to_open(tokens)
     parameters = parse_select_parameters(tokens)
     return commands.Select(tag, mailbox, parameters.condstore, parameters.resync, given)
 
 
 def read_examine(tag: bytes, tokens: Tokens) -> Command:
     """EXAMINE (RFC 3501 section 6.3.2, RFC 7162 section 3.1.8)."""
-    mailbox, given = take_mailbox_as_given(tokens)
+    mailbox, given = _take_mailbox_to_open(tokens)
     parameters = parse_select_parameters(tokens)
     return commands.Examine(tag, mailbox, parameters.condstore, parameters.resync, given)
+
+
+def _take_mailbox_to_open(tokens: Tokens) -> tuple[str, str]:
+    """Take a name; one that no mailbox can have is refused like one that none has: the last mailbox is left."""
+    try:
+        return take_mailbox_as_given(tokens)
+    except BadCommandError as error:
+        error.unselects = error.status == b"NO"
+        raise
 
 
 def read_create(tag: bytes, tokens: Tokens) -> Command:
@@ -59,7 +68,14 @@ def _special_use(tokens: Tokens) -> SpecialUse:
 
 def read_rename(tag: bytes, tokens: Tokens) -> Command:
     """RENAME (RFC 3501 section 6.3.5)."""
-    return commands.Rename(tag, take_mailbox(tokens), *take_new_mailbox(tokens))
+    name, given = take_mailbox_as_given(tokens)
+    new_name, new_given = take_new_mailbox(tokens)
+    return commands.Rename(tag, name, new_name, (given or name) if given or new_given else "")
+
+
+def read_delete(tag: bytes, tokens: Tokens) -> Command:
+    """DELETE (RFC 3501 section 6.3.4)."""
+    return commands.Delete(tag, *take_mailbox_as_given(tokens))
 
 
 def _status_item(tokens: Tokens) -> commands.StatusItem:

@@ -22,6 +22,8 @@ IN_NO_NAME = "\0"
 
 _SHIFTED = re.compile(r"&|[^\x20-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LAST_OF_PLANES = "".join(chr(plane << 16 | low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
+_NO_CHARACTER = re.compile(rf"\A\ufeff|[\ufdd0-\ufdef{_LAST_OF_PLANES}]")
 _WILDCARDS = re.compile(r"[*%]+")
 
 
@@ -160,6 +162,8 @@ def check_name(name: str) -> None:
     """
     if _CONTROL.search(name):
         raise _refused("a mailbox name must not hold control characters")
+    if _NO_CHARACTER.search(name):  # RFC 5198 section 2 and appendix B
+        raise _refused("a mailbox name must not begin with a byte order mark or hold what is no character")
     if len(name.encode("utf-8", "surrogatepass")) > NAME_MAX_OCTETS:
         raise _refused("the mailbox name is too long")
     levels = name.split(SEPARATOR)

@@ -33,6 +33,7 @@ from mailsuite.imap.fetch_grammar import parse_fetch_items
 from mailsuite.imap.finding_grammar import read_search, read_sort, read_thread
 from mailsuite.imap.mailbox_grammar import (
     read_create,
+    read_delete,
     read_examine,
     read_list,
     read_lsub,
@@ -236,7 +237,7 @@ _COMMANDS: Mapping[bytes, Callable[[bytes, Tokens], Command]] = {
     b"SELECT": read_select,
     b"EXAMINE": read_examine,
     b"CREATE": read_create,
-    b"DELETE": _of_mailbox(commands.Delete),
+    b"DELETE": read_delete,
     b"RENAME": read_rename,
     b"SUBSCRIBE": _of_mailbox(commands.Subscribe),
     b"UNSUBSCRIBE": _of_mailbox(commands.Unsubscribe),

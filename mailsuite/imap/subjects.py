@@ -4,6 +4,7 @@ What a conversation is about: a subject without what replies, forwards and maili
 RFC 5256 section 2.1.
 """
 
+import hashlib
 import re
 
 import attrs
@@ -15,7 +16,7 @@ SUBJECT_MAX_OCTETS = 4096
 """More than this of a subject is not looked at."""
 
 TEXT_MAX_CHARACTERS = 256
-"""More than this of what is left is not compared."""
+"""What is longer is compared by its beginning, and else by a hash: a subject takes no more memory than that."""
 
 _SPACES = re.compile(r"[ \t\r\n]+")
 _BLOB = re.compile(r"\[[^\[\]]*+\] *+")
@@ -46,7 +47,11 @@ def read_subject(value: bytes | None) -> Subject:
     if not value:
         return NO_SUBJECT
     base, is_reply = base_subject(decode_words(value[:SUBJECT_MAX_OCTETS]))
-    return Subject(casemap(base[:TEXT_MAX_CHARACTERS])[:TEXT_MAX_CHARACTERS], is_reply)
+    base = casemap(base)
+    if len(base) > TEXT_MAX_CHARACTERS:
+        rest = base[TEXT_MAX_CHARACTERS:].encode("utf-8", "surrogatepass")
+        base = base[:TEXT_MAX_CHARACTERS] + hashlib.blake2b(rest, digest_size=16).hexdigest()
+    return Subject(base, is_reply)
 
 
 def base_subject(text: str) -> tuple[str, bool]:

@@ -36,6 +36,7 @@ class BadCommandError(ProtocolError):
         status: ``BAD``, or ``NO`` where the syntax is right and a value is refused.
         code: a response code without its brackets, or empty.
         forgets: what the last search saved is forgotten (RFC 5182 section 2.1).
+        unselects: no mailbox is selected any more (RFC 9051 section 6.3.2).
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class BadCommandError(ProtocolError):
         code: bytes = b"",
         close: bool = False,
         forgets: bool = False,
+        unselects: bool = False,
     ) -> None:
         super().__init__(detail, close=close)
         self.tag = tag
         self.status = status
         self.code = code
         self.forgets = forgets
+        self.unselects = unselects
 
 
 def tagged(error: ProtocolError, tag: bytes | None) -> BadCommandError:
@@ -65,8 +68,17 @@ def tagged(error: ProtocolError, tag: bytes | None) -> BadCommandError:
             code=error.code,
             close=error.close,
             forgets=error.forgets,
+            unselects=error.unselects,
         )
     return BadCommandError(error.detail, tag=tag, close=error.close)
+
+
+def _is_utf8(octets: bytes) -> bool:
+    try:
+        octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Tokens:
@@ -210,14 +222,20 @@ class Tokens:
 
     def string(self) -> bytes:
         """
-        Take a quoted string or a literal; 8-bit octets are let through in both.
+        Take a quoted string or a literal.
+
+        8-bit octets are let through in both; but who said that it writes UTF-8 must do so in quoted strings (RFC 6855
+        section 3).
 
         Raises:
-            BadCommandError: there is none.
+            BadCommandError: there is none, or what is quoted is not UTF-8.
         """
         first = self.peek()
         if first == b'"':
-            return self._quoted()
+            quoted = self._quoted()
+            if not quoted.isascii() and self.utf8 and not _is_utf8(quoted):
+                raise BadCommandError("a quoted string is not UTF-8")
+            return quoted
         if first in {b"{", b"~"}:
             return self._literal()
         raise BadCommandError("expected a string")

@@ -53,6 +53,19 @@ def is_there(entry: MailboxEntry) -> bool:
     return entry.selectable or entry.mailbox_id != 0
 
 
+def attributes_among(entries: Iterable[MailboxEntry], name: str) -> list[str]:
+    """List what LIST tells of one name, of which only those below it need be looked at."""
+    below = name + SEPARATOR
+    family = [entry for entry in entries if entry.name == name or entry.name.startswith(below)]
+    tree = Tree(family, ())
+    return [
+        attribute
+        for entry in family
+        if entry.name == name
+        for attribute in attributes_of(entry, tree, extended=True, subscribed=False)
+    ]
+
+
 def attributes_of(entry: MailboxEntry, tree: Tree, *, extended: bool, subscribed: bool) -> list[str]:
     r"""
     List what is told of a name.

@@ -57,7 +57,7 @@ def test_a_client_of_rev2_is_told_what_it_knows(client):
     ok(client, b'CREATE "%b"' % NAME)
     ok(client, b'APPEND "%b" {19+}\r\nSubject: x\r\n\r\nhello' % NAME)
     answer = ok(client, b'SELECT "%b"' % NAME)
-    assert b'* LIST () "/" "%b"\r\n' % NAME in answer
+    assert b'* LIST (\\HasNoChildren) "/" "%b"\r\n' % NAME in answer
     assert b"RECENT" not in answer
     assert ok(client, b"SEARCH ALL") == b'* ESEARCH (TAG "TAG") ALL 1\r\n'
     assert ok(client, b"FETCH 1 FLAGS") == b"* 1 FETCH (FLAGS ())\r\n"

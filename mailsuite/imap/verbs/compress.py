@@ -13,9 +13,9 @@ async def compress(session: Session, command: commands.Compress) -> Reply | None
     A client must not say anything before it has the answer: what came all the same cannot be read.
     """
     if command.mechanism != DEFLATE:
-        return Reply("the only mechanism is DEFLATE", status=responses.NO, code=responses.CANNOT)
+        return Reply("the only mechanism is DEFLATE", status=responses.BAD)
     if session.compressed:
-        return Reply("DEFLATE is active already", status=responses.NO, code=responses.COMPRESSIONACTIVE)
+        return Reply("DEFLATE is active already", status=responses.BAD)
     connection = session.connection
     if connection.assembler.buffered_octets:
         connection.write(responses.bye("wait for the answer to COMPRESS"))

@@ -1,6 +1,7 @@
 """CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE."""
 
 import contextlib
+from collections.abc import Sequence
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
@@ -28,15 +29,21 @@ def note_own(session: Session, *names: str) -> None:
         session.watching.own(*names)
 
 
-def tell_other_form(session: Session, name: str, old_name: str) -> None:
+def tell_other_form(session: Session, name: str, old_name: str, attributes: Sequence[str] = ()) -> None:
     """Tell a client of IMAP4rev2 which form the name has that it wrote in another one (RFC 9051 section 6.3.9.7)."""
     if session.is_rev2 and old_name:
-        session.connection.write(responses.list_line([], session.shown(name), old_name=session.shown(old_name)))
+        line = responses.list_line(attributes, session.shown(name), old_name=session.shown(old_name))
+        session.connection.write(line)
 
 
 async def delete(session: Session, command: commands.Delete) -> Reply:
     """DELETE (RFC 3501 section 6.3.4); when it was the selected mailbox, under whatever name, none is selected now."""
-    await session.avatar.delete(command.mailbox)
+    try:
+        await session.avatar.delete(command.mailbox)
+    except MailError as error:
+        if error.kind is not Kind.CONFLICT:
+            raise
+        return Reply(error.detail, status=responses.NO, code=responses.HASCHILDREN)  # RFC 9051 section 6.3.5
     note_own(session, command.mailbox)
     if session.selected is not None:
         try:
@@ -45,6 +52,7 @@ async def delete(session: Session, command: commands.Delete) -> Reply:
             if error.kind is not Kind.NOT_FOUND:
                 raise
             session.unselect()
+    tell_other_form(session, command.mailbox, command.old_name, ["\\NonExistent"])
     return Reply("DELETE completed")
 
 

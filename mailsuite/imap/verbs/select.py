@@ -1,5 +1,7 @@
 """SELECT, EXAMINE, CLOSE and UNSELECT."""
 
+from collections.abc import Sequence
+
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.fetch_format import plan_for
@@ -9,6 +11,7 @@ from mailsuite.imap.selected import Selected
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tokens import NUMBER_MAX
+from mailsuite.imap.tree import attributes_among
 from mailsuite.imap.verbs.fetch import write_changed
 from mailsuite.interfaces import History
 
@@ -27,28 +30,28 @@ async def examine(session: Session, command: commands.Examine) -> Reply:
 
 
 async def _open(session: Session, command: commands.Select | commands.Examine, *, read_only: bool) -> Reply:
-    write = session.connection.write
     resync = command.resync
     if resync is not None:
         session.need_qresync(command.tag)
-    if session.selected is not None:
-        session.unselect()  # also when what follows fails
-        write(responses.untagged(responses.OK, "the previous mailbox is closed", responses.CLOSED))
+    leave(session)  # also when what follows fails
     account = session.avatar
     if command.condstore and account.remembers:
         session.use_modseq(command.tag)
     mailbox = await account.open_mailbox(command.mailbox, read_only=read_only)
     selected = Selected(account, mailbox, session.enabled)
     history: History | None = None
+    attributes: Sequence[str] = ()
     try:
         await selected.look()
         if resync is not None and resync.uidvalidity == selected.view.uidvalidity:
             history = await mailbox.history(resync.modseq)
+        if session.is_rev2:
+            attributes = attributes_among(await account.list_mailboxes(), command.mailbox)
     except BaseException:
         selected.close()
         raise
     session.select(selected)
-    _describe(session, selected, command)
+    _describe(session, selected, command, attributes)
     if resync is not None and history is not None:
         await _tell_missed(session, resync, history)
     if selected.read_only:
@@ -56,8 +59,25 @@ async def _open(session: Session, command: commands.Select | commands.Examine, *
     return Reply("SELECT completed", code=b"READ-WRITE")
 
 
-def _describe(session: Session, selected: Selected, command: commands.Select | commands.Examine) -> None:
-    """Write what a client is told of a mailbox that it selects."""
+def leave(session: Session) -> None:
+    """Leave the selected mailbox, if there is one, for another one (RFC 9051 section 7.1, CLOSED)."""
+    if session.selected is not None:
+        session.unselect()
+        session.connection.write(responses.untagged(responses.OK, "the previous mailbox is closed", responses.CLOSED))
+
+
+def _describe(
+    session: Session,
+    selected: Selected,
+    command: commands.Select | commands.Examine,
+    attributes: Sequence[str],
+) -> None:
+    """
+    Write what a client is told of a mailbox that it selects.
+
+    Args:
+        attributes: what LIST tells of it to who knows IMAP4rev2.
+    """
     write = session.connection.write
     view = selected.view
     write(selected.flag_lines(view.keywords))
@@ -77,7 +97,7 @@ def _describe(session: Session, selected: Selected, command: commands.Select | c
         write(responses.untagged(responses.OK, "MODSEQs are not kept", responses.NOMODSEQ))
     if session.is_rev2:  # RFC 9051 section 6.3.2
         old_name = session.shown(command.old_name) if command.old_name else b""
-        write(responses.list_line([], session.shown(command.mailbox), old_name=old_name))
+        write(responses.list_line(attributes, session.shown(command.mailbox), old_name=old_name))
 
 
 async def _tell_missed(session: Session, resync: commands.Resync, history: History) -> None:

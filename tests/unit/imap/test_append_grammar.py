@@ -71,6 +71,22 @@ def test_a_bad_head_of_append_is_refused_under_its_tag(head):
 
 
 @pytest.mark.parametrize(
+    ("moment", "status"),
+    [
+        (b"31-Feb-2020 00:00:00 +0000", b"NO"),
+        (b"01-Jan-2020 24:00:00 +0000", b"NO"),
+        (b"01-Jan-2020 00:00:00 +2400", b"NO"),
+        (b"01-Foo-2020 00:00:00 +0000", b"BAD"),
+        (b"01-Jan-2020", b"BAD"),
+    ],
+)
+def test_a_date_that_does_not_exist_is_no_error_of_syntax(moment, status):
+    with pytest.raises(BadCommandError) as refused:
+        parse_append((b'a APPEND x "%b" {5}' % moment,))
+    assert refused.value.status == status
+
+
+@pytest.mark.parametrize(
     ("head", "message", "mailbox", "flags", "uid"),
     [
         ((b"a REPLACE 4 Drafts (\\Seen \\Draft) {312}",), "4", "Drafts", {"\\Seen", "\\Draft"}, False),

@@ -127,8 +127,8 @@ def test_it_is_for_those_who_are_logged_in_and_only_once(suite, client):
     assert stranger.run(b"COMPRESS DEFLATE")[1].startswith(b"BAD")
     other = suite.connect().login()
     assert any(b"COMPRESS=DEFLATE" in line for line in other.ok(b"CAPABILITY"))
-    assert other.run(b"COMPRESS LZ4")[1].startswith(b"NO ")
-    assert say(client, b"d COMPRESS DEFLATE\r\n").startswith(b"d NO [COMPRESSIONACTIVE]")
+    assert other.run(b"COMPRESS LZ4")[1].startswith(b"BAD ")
+    assert say(client, b"d COMPRESS DEFLATE\r\n").startswith(b"d BAD DEFLATE is active already")
     assert b"COMPRESS=DEFLATE" not in say(client, b"e CAPABILITY\r\n")
 
 

@@ -106,6 +106,7 @@ def test_a_name_has_one_form(octets, name):
 @pytest.mark.parametrize(
     "name",
     ["", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "./a", "a\0b", "a\rb", "a\x7fb", "a\u0085b", "a\u2028b",
+     "\ufeffa", "a\ufffe", "a/\uffff", "\ufdd0", "\U0010ffff", "\U0001fffe",
      "x" * 256, "\u00e9" * 128, "a/" * 32 + "a", "/".join(["x" * 250] * 5)],
 )  # fmt: skip
 def test_no_mailbox_can_have_this_name(name):
@@ -114,7 +115,9 @@ def test_no_mailbox_can_have_this_name(name):
     assert (refused.value.status, refused.value.code) == (b"NO", b"CANNOT")
 
 
-@pytest.mark.parametrize("name", ["x" * 255, "a/" * 31 + "a", "...", "a b", "\u65e5\u672c", "a\\b", 'a"b', "a*b%"])
+@pytest.mark.parametrize(
+    "name", ["x" * 255, "a/" * 31 + "a", "...", "a b", "\u65e5\u672c", "a\\b", 'a"b', "a*b%", "a\ufeff", "\ufdcf"]
+)
 def test_a_mailbox_can_have_this_name(name):
     check_name(name)
 

@@ -35,6 +35,15 @@ def append(client, content, flags=b"()", mailbox=b"INBOX"):
     assert b"a OK [APPENDUID " in answer, answer
 
 
+def test_a_name_stays_as_long_as_there_are_mailboxes_below_it(connect):
+    client = connect()
+    client.ok(b"CREATE a/b")
+    client.ok(b"DELETE a")
+    assert client.run(b"DELETE a")[1].startswith(b"NO [HASCHILDREN] ")
+    client.ok(b"DELETE a/b")
+    assert client.run(b"DELETE a")[1].startswith(b"NO [NONEXISTENT] ")
+
+
 def test_a_day_in_a_mailbox(connect, mail):
     client = connect()
     append(client, mail("one"), b"(\\Seen work)")

@@ -109,7 +109,14 @@ def test_no_subject_takes_long(piece):
 def test_words_are_decoded_and_compared_in_any_case():
     assert read_subject(b"Re: =?utf-8?q?Gr=C3=BC=C3=9Fe?=") == read_subject("re:  GR\u00dc\u00dfE".encode())
     assert read_subject(None) == read_subject(b"") == NO_SUBJECT
-    assert read_subject(b"x" * 100_000) == Subject("X" * TEXT_MAX_CHARACTERS, is_reply=False)
+    assert read_subject(b"x" * TEXT_MAX_CHARACTERS) == Subject("X" * TEXT_MAX_CHARACTERS, is_reply=False)
+
+
+def test_long_subjects_are_told_apart_to_their_end():
+    bases = [read_subject(b"x" * 300 + end).base for end in (b"a", b"A", b"b", b"")]
+    assert bases[0] == bases[1]
+    assert len(set(bases)) == 3
+    assert len(read_subject(b"x" * 100_000).base) < TEXT_MAX_CHARACTERS + 50
 
 
 @pytest.mark.parametrize(

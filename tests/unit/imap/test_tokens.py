@@ -55,6 +55,16 @@ def test_what_is_no_quoted_string_is_refused(text):
         Tokens((text,)).string()
 
 
+@pytest.mark.parametrize("text", [b'"\xff"', b'"\\"\xff"', b'"\xc3"', b'"\xed\xa0\x80"', b'"\xc0\x80"'])
+def test_who_writes_utf8_quotes_nothing_else(text):
+    Tokens((text,)).string()
+    for enabled in (b"UTF8=ACCEPT", b"IMAP4REV2"):
+        with pytest.raises(BadCommandError):
+            Tokens((text,), {enabled}).string()
+        assert Tokens(('"\u00fc"'.encode(),), {enabled}).string() == "\u00fc".encode()
+        assert Tokens((b"{1}", b"\xff", b""), {enabled}).string() == b"\xff"
+
+
 def test_a_literal_stands_only_at_the_end_of_a_line():
     with pytest.raises(BadCommandError):
         Tokens((b"{3} x",)).string()

@@ -57,6 +57,18 @@ def test_a_failed_select_leaves_nothing_selected(suite, client):
     assert suite.account.changes.listeners == []
 
 
+def test_a_name_that_no_mailbox_can_have_leaves_the_selected_one(client):
+    for verb in (b"SELECT", b"EXAMINE"):
+        client.select()
+        lines, status = client.run(verb + b" a//b")
+        assert lines == [b"* OK [CLOSED] the previous mailbox is closed"]
+        assert status.startswith(b"NO [CANNOT] ")
+        assert client.run(b"EXPUNGE")[1].startswith(b"BAD ")
+    client.select()
+    assert client.run(b"SELECT")[1].startswith(b"BAD ")
+    client.ok(b"CHECK")
+
+
 def test_a_second_select_gives_the_first_mailbox_back(suite, client):
     suite.account.add_box("other")
     client.select()

@@ -73,7 +73,7 @@ def test_append_goes_to_a_name_in_utf8(rev2, suite):
 
 def test_select_tells_the_name_and_nothing_of_recent(rev2, suite):
     lines = rev2.ok(b"SELECT INBOX")
-    assert b'* LIST () "/" INBOX' in lines
+    assert b'* LIST (\\HasNoChildren) "/" INBOX' in lines
     assert not [line for line in lines if b"RECENT" in line or b"UNSEEN" in line]
     assert b"* 1 FETCH (FLAGS ())" in rev2.ok(b"FETCH 1 FLAGS")
     suite.account.deliver("INBOX", b"Subject: new\r\n\r\n")
@@ -93,12 +93,10 @@ def test_another_form_of_a_name_is_told(rev2, client, suite):
     decomposed = unicodedata.normalize("NFD", UMLAUT).encode()
     assert b'* LIST () "/" "%b" ("OLDNAME" ("%b"))' % (NAME, decomposed) in rev2.ok(b'CREATE "%b"' % decomposed)
     assert UMLAUT in suite.account.boxes
-    assert b'* LIST () "/" "%b" ("OLDNAME" ("%b"))' % (NAME, decomposed) in rev2.ok(b'SELECT "%b"' % decomposed)
-    assert b'* LIST () "/" "%b"' % NAME in rev2.ok(b'EXAMINE "%b"' % NAME)
-    rev2.ok(b"CREATE old")
-    lines = rev2.ok(b'RENAME old "x%b"' % decomposed)
-    assert lines == [b'* LIST () "/" "x%b" ("OLDNAME" ("x%b"))' % (NAME, decomposed)]
-    assert b'* LIST () "/" INBOX' in rev2.ok(b"SELECT inbox")
+    told = b'* LIST (\\HasNoChildren) "/" "%b" ("OLDNAME" ("%b"))' % (NAME, decomposed)
+    assert told in rev2.ok(b'SELECT "%b"' % decomposed)
+    assert b'* LIST (\\HasNoChildren) "/" "%b"' % NAME in rev2.ok(b'EXAMINE "%b"' % NAME)
+    assert b'* LIST (\\HasNoChildren) "/" INBOX' in rev2.ok(b"SELECT inbox")
 
 
 def test_before_enable_no_name_is_told(client):
@@ -177,3 +175,23 @@ def test_what_is_switched_off_is_neither_announced_nor_enabled(client):
 def test_nothing_is_left_out_when_nothing_is_off():
     assert without((b"A", b"B=C"), frozenset()) == [b"A", b"B=C"]
     assert without((b"A", b"B=C", b"BD"), frozenset((b"B",))) == [b"A", b"BD"]
+
+
+def test_select_tells_the_attributes_that_list_tells(rev2):
+    rev2.ok(b"CREATE away (USE (\\Sent))")
+    rev2.ok(b"CREATE away/old")
+    (listed,) = rev2.ok(b'LIST "" away')
+    assert listed == b'* LIST (\\HasChildren \\Sent) "/" away'
+    assert listed in rev2.ok(b"SELECT away")
+    assert b'* LIST (\\HasNoChildren) "/" away/old' in rev2.ok(b"EXAMINE away/old")
+
+
+def test_another_form_of_a_name_is_told_where_it_goes(rev2):
+    decomposed = unicodedata.normalize("NFD", UMLAUT).encode()
+    rev2.ok(b"CREATE old")
+    told = rev2.ok(b'RENAME old "%b"' % decomposed)
+    assert told == [b'* LIST () "/" "%b" ("OLDNAME" (old))' % NAME]
+    assert rev2.ok(b'RENAME "%b" plain' % decomposed) == [b'* LIST () "/" plain ("OLDNAME" ("%b"))' % decomposed]
+    assert rev2.ok(b'RENAME plain "%b"' % NAME) == []
+    told = rev2.ok(b'DELETE "%b"' % decomposed)
+    assert told == [b'* LIST (\\NonExistent) "/" "%b" ("OLDNAME" ("%b"))' % (NAME, decomposed)]

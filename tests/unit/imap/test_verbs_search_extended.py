@@ -91,6 +91,12 @@ def test_age_is_counted_in_seconds_back_from_the_search(aged, keys, found):
     assert aged.ok(b"SEARCH " + keys) == [b"* SEARCH" + found]
 
 
+def test_age_is_counted_from_the_second_in_which_the_search_is_made(suite, aged):
+    suite.clock.advance(0.75)
+    assert aged.ok(b"SEARCH YOUNGER 3600") == [b"* SEARCH 2 3 4 5"]
+    assert aged.ok(b"SEARCH OLDER 3600") == [b"* SEARCH 1 2"]
+
+
 def test_the_search_after_some_time_counts_from_then(suite, aged):
     suite.clock.advance(1)
     assert aged.ok(b"SEARCH OLDER 3600") == [b"* SEARCH 1 2 3"]
