@@ -41,6 +41,7 @@ AFTER_LOGIN = (
     b"SORT",
     b"SORT=DISPLAY",
     b"ESORT",
+    b"I18NLEVEL=1",
     b"THREAD=ORDEREDSUBJECT",
     b"THREAD=REFERENCES",
     b"NOTIFY",

@@ -34,6 +34,7 @@ from mailsuite.imap.search_keys import (
 from mailsuite.imap.turns import TURN_SECONDS, OverdueError
 from mailsuite.imap.view import RECENT_FLAG, SelectedView
 from mailsuite.interfaces import CACHED_FIELDS, Column, IMailbox
+from mailsuite.message.collation import casemap
 from mailsuite.message.dates import parse_date
 from mailsuite.message.header import find_empty_line, first_value, parse_fields
 from mailsuite.message.text import ReadContent, contains, header_contains
@@ -242,9 +243,8 @@ def stored_keys(key: SearchKey) -> int:
 
 def field_test(field: bytes, text: str) -> Callable[[bytes], bool]:
     """Make the test of a header field; most messages are ruled out without reading their fields one by one."""
-    needle = text.casefold()
-    octets = needle.encode("utf-8", "surrogateescape")
-    if not needle.isascii() or not octets.isalnum():
+    octets = casemap(text).lower().encode("utf-8", "surrogateescape")
+    if not octets.isascii() or not octets.isalnum():
         return lambda header: header_contains(header, field, text)
 
     def test(header: bytes) -> bool:

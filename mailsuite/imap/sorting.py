@@ -8,11 +8,11 @@ yields.
 import re
 from collections.abc import Generator, Sequence
 
-from mailsuite.imap.collation import casemap
 from mailsuite.imap.sort_grammar import SortCriterion, SortKey
 from mailsuite.imap.subjects import TEXT_MAX_CHARACTERS, read_subject
 from mailsuite.interfaces import Column
 from mailsuite.message.addresses import MailboxField, parse_addresses
+from mailsuite.message.collation import casemap
 from mailsuite.message.dates import parse_date
 from mailsuite.message.header import Field, all_values, first_value
 

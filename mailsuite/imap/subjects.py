@@ -9,7 +9,7 @@ import re
 
 import attrs
 
-from mailsuite.imap.collation import casemap
+from mailsuite.message.collation import casemap
 from mailsuite.message.words import decode_words
 
 SUBJECT_MAX_OCTETS = 4096

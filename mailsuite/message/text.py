@@ -1,7 +1,7 @@
 """
 Searching in what people read: decoded header fields and decoded text parts.
 
-RFC 3501 section 6.4.4 (BODY, HEADER, TEXT): case-insensitive substrings.
+RFC 3501 section 6.4.4 (BODY, HEADER, TEXT): substrings, compared as RFC 5255 section 4.2 says.
 """
 
 import binascii
@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from mailsuite.message.addresses import parse_addresses
+from mailsuite.message.collation import casemap
 from mailsuite.message.encoding import NOT_BASE64, decode_base64, python_codec
 from mailsuite.message.header import Content, Field, parse_fields, unfold
 from mailsuite.message.mime import Part, Scan
@@ -85,7 +86,7 @@ def contains(read: Read, size: int, needle: str, *, headers: bool) -> bool:
         needle: any case; empty is in every message.
         headers: also the message's own header: TEXT; without it: BODY.
     """
-    wanted = needle.casefold()
+    wanted = _searched(needle)
     if not wanted:
         return True
     content = ReadContent(read, size)
@@ -96,6 +97,11 @@ def contains(read: Read, size: int, needle: str, *, headers: bool) -> bool:
     return any(_in_part(content, part, wanted) for part in parts if _is_text(part))
 
 
+def _searched(text: str) -> str:
+    """Give what is compared; "ss" finds a sharp s as well, which the collation takes for another letter."""
+    return casemap(text).replace("\u00df", "SS").replace("\u1e9e", "SS")
+
+
 def header_contains(header_block: bytes, name: bytes, needle: str) -> bool:
     """
     Say whether a field of this name (any case) holds a text; with an empty needle, whether there is such a field.
@@ -103,7 +109,7 @@ def header_contains(header_block: bytes, name: bytes, needle: str) -> bool:
     Args:
         header_block: fields as they stand in the message; an empty line and what follows is not looked at.
     """
-    wanted = needle.casefold()
+    wanted = _searched(needle)
     name = name.lower()
     return any(
         field_name == name and _in_value(name, unfold(raw), wanted) for field_name, raw in parse_fields(header_block)
@@ -111,12 +117,12 @@ def header_contains(header_block: bytes, name: bytes, needle: str) -> bool:
 
 
 def _in_value(name: bytes, value: bytes, wanted: str) -> bool:
-    if not wanted or wanted in decode_words(value).casefold():
+    if not wanted or wanted in _searched(decode_words(value)):
         return True
     # RFC 3501 section 6.4.4: FROM and its like are of the envelope, where addresses hold no comments and spaces.
     if "@" not in wanted or name not in _ADDRESS_FIELDS or not _WITHIN_ADDRESS.search(value):
         return False
-    return any(wanted in entry.address.casefold() for entry in parse_addresses(value))
+    return any(wanted in _searched(entry.address) for entry in parse_addresses(value))
 
 
 def part_text(content: Content, part: Part) -> Iterator[str]:
@@ -146,7 +152,7 @@ def _is_text(part: Part) -> bool:
 def _in_fields(fields: list[Field], wanted: str) -> bool:
     for name, raw in fields:
         value = unfold(raw)
-        if wanted in f"{name.decode('ascii')}: {decode_words(value)}".casefold():
+        if wanted in _searched(f"{name.decode('ascii')}: {decode_words(value)}"):
             return True
     return False
 
@@ -154,7 +160,7 @@ def _in_fields(fields: list[Field], wanted: str) -> bool:
 def _in_part(content: Content, part: Part, wanted: str) -> bool:
     seam = ""
     for text in part_text(content, part):
-        window = seam + text.casefold()
+        window = seam + _searched(text)
         if wanted in window:
             return True
         seam = window[len(window) - len(wanted) + 1 :] if len(wanted) > 1 else ""

@@ -55,7 +55,7 @@ def test_what_a_search_saved_is_used_by_the_commands_after_it(client):
 
 
 def test_messages_are_sorted_on_the_server(client):
-    assert {b"SORT", b"SORT=DISPLAY", b"ESORT"} <= announced(client)
+    assert {b"SORT", b"SORT=DISPLAY", b"ESORT", b"I18NLEVEL=1"} <= announced(client)
     assert client.sort("(SUBJECT REVERSE DATE)", "UTF-8", "ALL") == ("OK", [b"2 3 1"])
     assert client.uid("SORT", "(DATE)", "UTF-8", "SUBJECT beta") == ("OK", [b"1 3"])
     assert client.sort("(REVERSE SIZE)", "US-ASCII", "ALL") == ("OK", [b"3 2 1"])

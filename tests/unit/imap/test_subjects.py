@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mailsuite.imap.collation import casemap
 from mailsuite.imap.subjects import NO_SUBJECT, TEXT_MAX_CHARACTERS, Subject, base_subject, read_subject
+from mailsuite.message.collation import casemap
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ def letter(body, charset="utf-8", encoding="8bit"):
     ("content", "needle"),
     [
         (letter("Grüße".encode()), "GRÜSSE"),
+        (letter("GRÜSSE".encode()), "grüße"),
+        (letter("Caf\u00e9".encode()), "CAFE\u0301"),
+        (letter("cafe\u0301".encode()), "CAF\u00c9"),
+        (letter("\uff21\uff22".encode()), "ab"),
+        (letter("\u03a3\u03cc\u03c2".encode()), "\u03c3\u038c\u03c3"),
         (letter("Grüße".encode("latin-1"), "iso-8859-1"), "grüße"),
         (letter("Grüße".encode("latin-1"), "us-ascii"), "grüße"),
         (letter("Grüße".encode("latin-1"), "utf-8"), "grüße"),
@@ -44,6 +49,13 @@ def letter(body, charset="utf-8", encoding="8bit"):
 def test_text_is_found_whatever_its_encoding(content, needle):
     assert search(content, needle)
     assert not search(content, needle + "\u2603", headers=True)
+
+
+@pytest.mark.parametrize("marks", ["\u0301\u0327", "\u0327\u0301", "\ufdfa"])
+def test_no_text_takes_long_to_compare(marks):
+    """With work that grows faster than the text this would take minutes."""
+    first, last = marks[0], marks[-1]
+    assert search(letter((first * 150_000 + last * 150_000 + "end").encode()), "END")
 
 
 def test_the_header_is_searched_only_when_asked():
