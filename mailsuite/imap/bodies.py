@@ -19,7 +19,7 @@ from mailsuite.imap.sections import (
     answer,
     cached_fields,
     cut,
-    encoding_of,
+    decoding_of,
     extent,
     from_content,
     is_cached,
@@ -33,7 +33,7 @@ from mailsuite.imap.sections import (
 )
 from mailsuite.imap.session import ConnectionGone, Session
 from mailsuite.interfaces import IMailbox
-from mailsuite.message.decode import IDENTITY, Decoder, decoder_for
+from mailsuite.message.decode import Decoder, Decoding
 from mailsuite.message.header import HEADER_MAX_OCTETS, find_empty_line
 from mailsuite.message.mime import parse_parts
 
@@ -75,7 +75,7 @@ class Encoded:
 
     start: int
     end: int
-    encoding: str
+    decoding: Decoding
     octets: int
 
 
@@ -236,8 +236,8 @@ class Bodies:
         found = extent(parts, section)
         if found is None:
             return None
-        if section.form is not SectionForm.OCTETS and (encoding := encoding_of(parts, section)) not in IDENTITY:
-            return await self._measure(message.uid, section, *found, encoding)
+        if section.form is not SectionForm.OCTETS and not (decoding := decoding_of(parts, section)).is_identity:
+            return await self._measure(message.uid, section, *found, decoding)
         if selects_fields(section):
             start, end = found
             octets = await self._mailbox.read(message.uid, start, min(end - start, HEADER_MAX_OCTETS))
@@ -255,9 +255,9 @@ class Bodies:
                 return octets
             length *= 4
 
-    async def _measure(self, uid: int, section: BodySection, start: int, end: int, encoding: str) -> Encoded:
+    async def _measure(self, uid: int, section: BodySection, start: int, end: int, decoding: Decoding) -> Encoded:
         """Decode once to learn how many octets it gives: that is told before them."""
-        decoder = decoder_for(encoding)
+        decoder = decoding.decoder()
         if decoder is None:
             raise UnknownEncodingError
         total = 0
@@ -271,7 +271,7 @@ class Bodies:
             await self._session.connection.sleep(0)
         total += len(decoder.finish())
         first, last = partial(0, total, section)
-        return Encoded(start, end, encoding, last - first)
+        return Encoded(start, end, decoding, last - first)
 
     async def _write_decoded(self, uid: int, section: BodySection, place: Encoded, before: bytes) -> None:
         """Write a part decoded, always as a literal8, since nobody knows yet whether it holds NUL."""
@@ -280,7 +280,7 @@ class Bodies:
             connection.write(before + size_answer(section, place.octets))
             return
         connection.write(b"%b%b ~{%d}\r\n" % (before, section.label, place.octets))
-        decoder = decoder_for(place.encoding)
+        decoder = place.decoding.decoder()
         if decoder is not None and place.octets:
             await self._stream_decoded(uid, place, decoder, section.offset or 0)
 
