@@ -356,6 +356,13 @@ def describe(fields: Sequence[Field], default: str) -> tuple[str, Parameters, st
     return *(_common_type(content_type) if cheap else _parse_type(content_type)), mechanism
 
 
+def declared_type(part: Part) -> str:
+    """Name the type of a part; of one that is opaque, since it is encoded or too deep, what it says it is."""
+    if part.content_type != _OPAQUE:
+        return part.content_type
+    return describe(part.fields, _RFC822)[0]  # what is opaque and says nothing is a message in a digest
+
+
 def _mend_mechanism(value: bytes) -> bytes:
     """Take the mechanism out of what people write: comments, quotes, and parameters that do not belong there."""
     if b"(" in value:

@@ -1,7 +1,7 @@
 """
 Searching in what people read: decoded header fields and decoded text parts.
 
-RFC 3501 section 6.4.4 (BODY, HEADER, TEXT): case-insensitive substrings.
+RFC 9051 section 6.4.4 (BODY, HEADER, TEXT): case-insensitive substrings.
 """
 
 import binascii
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from mailsuite.message.addresses import parse_addresses
 from mailsuite.message.encoding import NOT_BASE64, decode_base64, python_codec
 from mailsuite.message.header import Content, Field, parse_fields, unfold
-from mailsuite.message.mime import Part, Scan
+from mailsuite.message.mime import Part, Scan, declared_type
 from mailsuite.message.parameters import parameter
 from mailsuite.message.words import decode_words
 
@@ -140,7 +140,8 @@ def _mend(text: str) -> str:
 
 
 def _is_text(part: Part) -> bool:
-    return not part.children and part.content_type.startswith("text/")
+    # RFC 9051 section 6.4.4: all but text and messages may be left out; so reports count, and messages that are encoded.
+    return not part.children and declared_type(part).startswith(("text/", "message/"))
 
 
 def _in_fields(fields: list[Field], wanted: str) -> bool:
