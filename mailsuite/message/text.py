@@ -77,22 +77,24 @@ class ReadContent:
 
 def contains(read: Read, size: int, needle: str, *, headers: bool) -> bool:
     """
-    Say whether a message holds a text, in a text part or in the header of a part or of a message within.
+    Say whether a message holds a text.
+
+    BODY "doesn't match any header fields" (RFC 9051 section 6.4.4): neither those of parts nor, though they stand in
+    the body, those of messages within.
 
     Args:
         read: gives octets from an offset on.
         size: of the message in octets.
         needle: any case; empty is in every message.
-        headers: also the message's own header: TEXT; without it: BODY.
+        headers: also in header fields, of the message, its parts and messages within: TEXT; without it: BODY.
     """
     wanted = needle.casefold()
     if not wanted:
         return True
     content = ReadContent(read, size)
     parts = Scan(content).run()
-    for part in parts:
-        if (headers or part is not parts[0]) and _in_fields(part.fields, wanted):
-            return True
+    if headers and any(_in_fields(part.fields, wanted) for part in parts):
+        return True
     return any(_in_part(content, part, wanted) for part in parts if _is_text(part))
 
 
@@ -140,7 +142,7 @@ def _mend(text: str) -> str:
 
 
 def _is_text(part: Part) -> bool:
-    # RFC 9051 section 6.4.4: all but text and messages may be left out; so reports count, and messages that are encoded.
+    # RFC 9051 section 6.4.4: all but text and messages may be left out. Reports count, and messages that are encoded.
     return not part.children and declared_type(part).startswith(("text/", "message/"))
 
 

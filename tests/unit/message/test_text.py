@@ -69,15 +69,17 @@ MULTIPART = (
     ("needle", "headers", "found"),
     [
         ("letter WITHIN", False, True),
-        ("inner", False, True),
-        ("report.pdf", False, True),
+        ("inner", True, True),
+        ("inner", False, False),
+        ("report.pdf", True, True),
+        ("report.pdf", False, False),
         ("in the pdf", True, False),
         ("outer", True, True),
         ("outer", False, False),
         ("=bbb", False, False),
     ],
 )
-def test_text_parts_and_inner_headers_are_searched(needle, headers, found):
+def test_text_parts_are_searched_and_headers_of_parts_only_when_asked(needle, headers, found):
     assert search(MULTIPART, needle, headers=headers) is found
 
 
