@@ -19,7 +19,7 @@ from mailsuite.imap.sections import (
     answer,
     cached_fields,
     cut,
-    decoding_of,
+    encoding_of,
     extent,
     from_content,
     is_cached,
@@ -33,7 +33,7 @@ from mailsuite.imap.sections import (
 )
 from mailsuite.imap.session import ConnectionGone, Session
 from mailsuite.interfaces import IMailbox
-from mailsuite.message.decode import Decoder, Decoding
+from mailsuite.message.decode import IDENTITY, Decoder, decoder_for
 from mailsuite.message.header import HEADER_MAX_OCTETS, find_empty_line
 from mailsuite.message.mime import parse_parts
 
@@ -108,7 +108,7 @@ class Decoded:
 
     start: int
     end: int
-    decoding: Decoding
+    encoding: str
     excerpt: Excerpt
 
 
@@ -261,7 +261,7 @@ class Bodies:
             return cached_fields(message.header, section)
         if is_whole(section):
             await self._mailbox.read(message.uid, 0, 1)  # is it still there? Better known before the answer begins
-            return await self._place(message.uid, section, 0, message.size, Decoding())
+            return await self._place(message.uid, section, 0, message.size, "")
         if is_header(section):
             header = await self._header(message)
             return cut(picked_fields(header, section) if selects_fields(section) else header, section)
@@ -273,7 +273,7 @@ class Bodies:
             start, end = found
             octets = await self._mailbox.read(message.uid, start, min(end - start, HEADER_MAX_OCTETS))
             return cut(picked_fields(octets, section), section)
-        return await self._place(message.uid, section, *found, decoding_of(parts, section))
+        return await self._place(message.uid, section, *found, encoding_of(parts, section))
 
     async def _header(self, message: Wanted) -> bytes:
         length = HEADER_WINDOW_OCTETS
@@ -287,22 +287,22 @@ class Bodies:
             length *= 4
 
     async def _place(
-        self, uid: int, section: BodySection, start: int, end: int, decoding: Decoding
+        self, uid: int, section: BodySection, start: int, end: int, encoding: str
     ) -> tuple[int, int] | Decoded:
         """Say where the octets lie; of what is sent decoded, also how many it gives and whether NUL is among them."""
         if section.form is SectionForm.OCTETS:
             return partial(start, end, section)
-        if not decoding.is_identity:
+        if encoding not in IDENTITY:
             limit = None if section.offset is None else section.length
-            return await self._measure(uid, start, end, decoding, Excerpt(section.offset or 0, limit))
+            return await self._measure(uid, start, end, encoding, Excerpt(section.offset or 0, limit))
         start, end = partial(start, end, section)
         if section.form is SectionForm.SIZE:
             return start, end
-        return await self._measure(uid, start, end, decoding, Excerpt(0, end - start))
+        return await self._measure(uid, start, end, encoding, Excerpt(0, end - start))
 
-    async def _measure(self, uid: int, start: int, end: int, decoding: Decoding, excerpt: Excerpt) -> Decoded:
+    async def _measure(self, uid: int, start: int, end: int, encoding: str, excerpt: Excerpt) -> Decoded:
         """Decode once to learn what is told before the octets: their number, and whether a <string> can hold them."""
-        decoder = decoding.decoder()
+        decoder = decoder_for(encoding)
         if decoder is None:
             raise UnknownEncodingError
         position = start
@@ -314,7 +314,7 @@ class Bodies:
             position += len(octets)
             await self._session.connection.sleep(0)
         excerpt.take(decoder.finish())
-        return Decoded(start, end, decoding, excerpt)
+        return Decoded(start, end, encoding, excerpt)
 
     async def _write_decoded(self, uid: int, section: BodySection, place: Decoded, before: bytes) -> None:
         """Write a part decoded, as a literal8 only where it holds NUL (RFC 9051 section 7.5.2)."""
@@ -325,7 +325,7 @@ class Bodies:
             return
         tilde = b"~" if measured.has_nul else b""
         connection.write(b"%b%b %b{%d}\r\n" % (before, section.label, tilde, measured.octets))
-        decoder = place.decoding.decoder()
+        decoder = decoder_for(place.encoding)
         if decoder is not None and measured.octets:
             await self._stream_decoded(uid, place, decoder)
 

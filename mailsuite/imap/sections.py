@@ -1,7 +1,7 @@
 """
 The octets that a body section names, and how they are sent.
 
-RFC 9051 sections 6.4.5 and 7.5.2, RFC 3516 section 4.2.
+RFC 3501 sections 6.4.5 and 7.4.2, RFC 3516 section 4.2.
 
 Pure: where octets come from is not known here.
 """
@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable
 
 from mailsuite.imap.fetch_grammar import BodySection, SectionForm, SectionText
 from mailsuite.interfaces import CACHED_FIELDS, PartOffsets
-from mailsuite.message.decode import Decoding
-from mailsuite.message.encoding import has_line_feeds
+from mailsuite.message.decode import decode_whole
 from mailsuite.message.header import header_extent, parse_fields
 from mailsuite.message.mime import SectionKind, find_part, locate
 
@@ -114,17 +113,10 @@ def extent(parts: PartOffsets, section: BodySection) -> tuple[int, int] | None:
     return locate(parts, section.part, _KINDS[section.text])
 
 
-def decoding_of(parts: PartOffsets, section: BodySection) -> Decoding:
-    """
-    Say how a section is to be decoded; what has parts is not.
-
-    Text is sent with CRLF, whatever its lines end in (RFC 9051 section 7.5.2, RFC 3516 section 6); CR alone ends no
-    line.
-    """
+def encoding_of(parts: PartOffsets, section: BodySection) -> str:
+    """Name the content transfer encoding that is to be undone; of what has parts, there is none."""
     part = find_part(parts, section.part) if section.part else None
-    if part is None or part.children or part.content_type.startswith("multipart/"):
-        return Decoding()
-    return Decoding(part.encoding, part.content_type.startswith("text/") and has_line_feeds(part.charset))
+    return "" if part is None or part.children or part.content_type.startswith("multipart/") else part.encoding
 
 
 def partial(start: int, end: int, section: BodySection) -> tuple[int, int]:
@@ -173,7 +165,7 @@ def _decoded(content: bytes, parts: PartOffsets, section: BodySection) -> bytes 
     found = extent(parts, section)
     if found is None:
         return None
-    decoded = decoding_of(parts, section).whole(content[slice(*found)])
+    decoded = decode_whole(content[slice(*found)], encoding_of(parts, section))
     if decoded is None:
         raise UnknownEncodingError
     return cut(decoded, section)

@@ -8,10 +8,7 @@ import binascii
 import re
 from typing import Protocol
 
-import attrs
-
 from mailsuite.message.encoding import NOT_BASE64, decode_base64, decode_quoted_printable
-from mailsuite.message.newline import LineFeeds
 
 LINE_PIECE_OCTETS = 64 * 1024
 """So much of a line that does not end is held back."""
@@ -90,22 +87,6 @@ class QuotedPrintable:
         return decode_quoted_printable(rest.rstrip(b" \t"))
 
 
-class Lines:
-    """Text whose lines end in CRLF, whatever they ended in before it was encoded (RFC 9051 section 7.5.2)."""
-
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
-        self._line_feeds = LineFeeds()
-
-    def feed(self, octets: bytes) -> bytes:
-        """Decode some octets."""
-        return self._line_feeds.feed(self._decoder.feed(octets))
-
-    def finish(self) -> bytes:
-        """Give the rest."""
-        return self._line_feeds.feed(self._decoder.finish())
-
-
 def _certain(line: bytes) -> int:
     """Say up to where a line without an end can be decoded, whatever follows; of too many blanks, all."""
     equals = line.find(b"=", len(line) - _UNCERTAIN_OCTETS)
@@ -135,30 +116,7 @@ def decoder_for(encoding: str) -> Decoder | None:
     return None
 
 
-@attrs.frozen
-class Decoding:
-    """
-    What is to be done with a part's octets.
-
-    Args:
-        encoding: that is to be undone, in lower case.
-        lines: the result is text whose lines are to end in CRLF.
-    """
-
-    encoding: str = ""
-    lines: bool = False
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether the octets stay as they are."""
-        return not self.lines and self.encoding in IDENTITY
-
-    def decoder(self) -> Decoder | None:
-        """Give what does it; None when nobody knows how."""
-        decoder = decoder_for(self.encoding)
-        return Lines(decoder) if self.lines and decoder is not None else decoder
-
-    def whole(self, octets: bytes) -> bytes | None:
-        """Decode octets that are in memory; None when nobody knows how."""
-        decoder = self.decoder()
-        return None if decoder is None else decoder.feed(octets) + decoder.finish()
+def decode_whole(octets: bytes, encoding: str) -> bytes | None:
+    """Decode octets that are in memory; None when the encoding is unknown."""
+    decoder = decoder_for(encoding)
+    return None if decoder is None else decoder.feed(octets) + decoder.finish()

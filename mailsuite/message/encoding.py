@@ -8,7 +8,6 @@ charsets, some that take quadratic time, and UTF-7, which smuggles half surrogat
 import binascii
 import codecs
 import functools
-import re
 
 _CHARSETS = frozenset(
     (  # noqa: SIM905 - ninety names, a line each, say no more
@@ -34,8 +33,6 @@ _OTHER_NAMES = {
     "ansi_x3.4_1968": "ascii",
 }
 _CHARSET_NAME_MAX = 40
-_NO_LETTER_OR_DIGIT = re.compile(r"[^0-9a-z]")
-_WIDE = re.compile(r"utf16|utf32|ucs[24]|^(?:cs)?unicode(?!11utf[78])|^iso10646(?!utf1$)|^(?:cs)?scsu")
 _BASE64_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 NOT_BASE64 = bytes(octet for octet in range(256) if octet not in _BASE64_ALPHABET + b"=")
 """What has no meaning in base64: line ends, spaces, and damage."""
@@ -54,16 +51,6 @@ def python_codec(charset: str) -> str | None:
         return None
     plain = found.replace("-", "_")
     return found if plain in _CHARSETS else None
-
-
-def has_line_feeds(charset: str) -> bool:
-    """
-    Whether the octet 10 is a line feed in a charset, and nothing else: not where characters have two or four octets.
-
-    Args:
-        charset: as it is declared, in lower case; of names that nobody knows it is assumed.
-    """
-    return _WIDE.search(_NO_LETTER_OR_DIGIT.sub("", charset[:_CHARSET_NAME_MAX])) is None
 
 
 def to_text(octets: bytes, charset: str = "") -> str:

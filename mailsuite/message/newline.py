@@ -25,27 +25,6 @@ def to_crlf(octets: bytes) -> bytes:
     return octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
 
 
-class LineFeeds:
-    """
-    Turns LF alone into CRLF, piece by piece; CR alone stays.
-
-    What comes out does not depend on where the pieces end.
-    """
-
-    def __init__(self) -> None:
-        self._after_cr = False
-
-    def feed(self, octets: bytes) -> bytes:
-        """Take some octets, and give them with their line ends."""
-        if not octets:
-            return b""
-        start = 1 if self._after_cr and octets.startswith(b"\n") else 0
-        self._after_cr = octets.endswith(b"\r")
-        if octets.count(b"\n", start) == octets.count(b"\r\n"):
-            return octets
-        return octets[:start] + octets[start:].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-
-
 def to_lf(octets: bytes) -> bytes:
     """Turn CRLF into LF, for programs that want text as Unix has it."""
     return octets.replace(b"\r\n", b"\n")

@@ -62,43 +62,6 @@ def test_the_whole_message_and_a_part_with_parts_are_sent_as_they_are(client):
     assert b"BINARY[4] {%d}\r\n%b)" % (len(inner), inner) in client.send(b"a FETCH 1 BINARY.PEEK[4]\r\n")
 
 
-UTF16 = "a\u0a0a\nb\n".encode("utf-16-le")
-TEXTS = [
-    (part(b"base64", b"bGluZTEKbGluZTIK", b"text/plain"), b"line1\r\nline2\r\n"),
-    (part(b"base64", b"YQ0KYgpjDWQ=", b"text/html; charset=utf-8"), b"a\r\nb\r\nc\rd"),
-    (part(b"quoted-printable", b"one=0Atwo=\r\n=0D=0A", b"text/x-own"), b"one\r\ntwo\r\n"),
-    (part(b"8bit", b"as\nit\r\nlies\n", b"text/plain"), b"as\r\nit\r\nlies\r\n"),
-    (part(b"base64", base64.b64encode(UTF16), b'text/plain; charset="UTF-16LE"'), UTF16),
-    (part(b"base64", b"bGluZTEKbGluZTIK"), b"line1\nline2\n"),
-]
-
-
-@pytest.mark.parametrize("further", [0, SMALL_MAX_OCTETS])
-@pytest.mark.parametrize(("entity", "content"), TEXTS)
-def test_text_is_sent_with_crlf_and_nothing_else_is(suite, client, entity, content, further):
-    """RFC 9051 section 7.5.2, RFC 3516 section 6."""
-    suite.account.put("INBOX", mime(entity, part(b"7bit", b"x" * further)))
-    client.ok(b"NOOP")
-    answer = client.send(b"a FETCH 2 BINARY.PEEK[1]\r\n")
-    assert answer.partition(b"{")[2].startswith(b"%d}\r\n%b)\r\na OK" % (len(content), content))
-    assert b"(BINARY.SIZE[1] %d)" % len(content) in client.send(b"a FETCH 2 BINARY.SIZE[1]\r\n")
-    for start in range(len(content) + 1):
-        wanted = content[start : start + 3]
-        ranged = client.send(b"a FETCH 2 BINARY.PEEK[1]<%d.3>\r\n" % start)
-        assert ranged.partition(b"{")[2].startswith(b"%d}\r\n%b)\r\na OK" % (len(wanted), wanted))
-
-
-def test_line_ends_may_lie_where_a_large_text_is_cut(suite, client):
-    for before in (PIECE_OCTETS - 1, PIECE_OCTETS):
-        body = b"x" * before + b"\r\n" + b"\n" * SMALL_MAX_OCTETS
-        suite.account.put("INBOX", b"Subject: long\r\n\r\n" + body)
-        content = b"x" * before + b"\r\n" * (SMALL_MAX_OCTETS + 1)
-        client.ok(b"NOOP")
-        answer = client.send(b"a FETCH * (BINARY.SIZE[1] BINARY.PEEK[1])\r\n")
-        assert b"(BINARY.SIZE[1] %d BINARY[1] " % len(content) in answer
-        assert answer.partition(b"}\r\n")[2].startswith(content + b")\r\na OK")
-
-
 def test_a_partial_range_counts_decoded_octets(client):
     assert client.send(b"a FETCH 1 BINARY.PEEK[1]<254.4>\r\n").startswith(
         b"* 1 FETCH (BINARY[1]<254> ~{4}\r\n\xfe\xff\x00\x01)\r\na OK"

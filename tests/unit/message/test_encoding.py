@@ -6,14 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsuite.message.encoding import (
-    decode_base64,
-    decode_quoted_printable,
-    decode_transfer,
-    has_line_feeds,
-    python_codec,
-    to_text,
-)
+from mailsuite.message.encoding import decode_base64, decode_quoted_printable, decode_transfer, python_codec, to_text
 from mailsuite.message.newline import find_bare, to_crlf, to_lf
 from mailsuite.message.parameters import (
     PARAMETERS_MAX,
@@ -40,23 +33,6 @@ def test_codecs_that_are_no_charsets_are_refused(name):
                                   "ks_c_5601-1987", "utf-16", "macintosh", '"utf-8"'])  # fmt: skip
 def test_charsets_of_mail_are_known(name):
     assert python_codec(name) is not None
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["utf-16", "utf-16le", "utf_16_be", "csutf16le", "'utf-16'", "utf-32", "utf32be", "csutf32", "iso-10646-ucs-2",
-     "iso-10646-ucs-4", "iso-10646-j-1", "csunicode", "csucs4", "ucs-2", "ucs-2be", "ucs4", "x-utf-16le-bom", "unicode",
-     "unicodebig", "scsu"],
-)  # fmt: skip
-def test_charsets_of_wide_characters_have_no_line_feeds(name):
-    assert not has_line_feeds(name)
-
-
-@pytest.mark.parametrize("name", ["", "us-ascii", "utf-8", "utf-7", "unicode-1-1-utf-8", "unicode-1-1-utf-7", "csutf8",
-                                  "iso-10646-utf-1", "iso-8859-16", "iso-2022-jp", "gb18030", "koi8-r", "windows-1252",
-                                  "nonsense", "x" * 100_000])  # fmt: skip
-def test_other_charsets_have_line_feeds(name):
-    assert has_line_feeds(name)
 
 
 @pytest.mark.parametrize(
