@@ -91,6 +91,7 @@ def _without_extensions(part: Structure) -> Structure:
 def _check_part(fetch: Fetched, path: tuple[int, ...], part: Structure) -> None:
     octets = fetch(path, SectionText.ALL)
     assert octets is not None, path
+    assert (part.main, part.subtype) != (b"message", b"global") or part.is_message  # RFC 9051 section 9
     mime = fetch(path, SectionText.MIME)
     assert mime is not None
     if len(path) > 1 or fetch(path, SectionText.MIME) != fetch((), SectionText.HEADER):

@@ -62,21 +62,54 @@ class Wanted:
     closing: bytes
 
 
-@attrs.frozen
-class Encoded:
+@attrs.define
+class Excerpt:
     """
-    A part of a large message that is to be decoded.
+    What was asked for of octets that come piece by piece.
+
+    Args:
+        first: so many of them go before it.
+        limit: so many it has at most; None for all that come.
+        octets: of it that came.
+        has_nul: whether NUL was among them.
+    """
+
+    first: int
+    limit: int | None
+    octets: int = 0
+    has_nul: bool = False
+    _before: int = 0
+
+    def take(self, piece: bytes) -> bytes:
+        """Give what of a piece belongs to it."""
+        skipped = min(self.first - self._before, len(piece))
+        self._before += skipped
+        wanted = piece[skipped : None if self.limit is None else skipped + self.limit - self.octets]
+        self.octets += len(wanted)
+        self.has_nul = self.has_nul or b"\0" in wanted
+        return wanted
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of it can come any more."""
+        return self.octets == self.limit
+
+
+@attrs.frozen
+class Decoded:
+    """
+    A part of a large message that is to be sent decoded.
 
     Args:
         start: where its octets begin in the message.
         end: where they end.
-        octets: how many those are that were asked for, decoded.
+        excerpt: what of it was asked for, measured.
     """
 
     start: int
     end: int
     encoding: str
-    octets: int
+    excerpt: Excerpt
 
 
 @attrs.define
@@ -206,7 +239,7 @@ class Bodies:
         for section, place in zip(self._sections, found, strict=True):
             if place is None or isinstance(place, bytes):
                 connection.write(before + answer(section, place))
-            elif isinstance(place, Encoded):
+            elif isinstance(place, Decoded):
                 await self._write_decoded(message.uid, section, place, before)
             elif section.form is SectionForm.SIZE:
                 connection.write(before + size_answer(section, place[1] - place[0]))
@@ -216,7 +249,7 @@ class Bodies:
         connection.write(message.closing)
         await connection.drained()
 
-    async def _find(self, message: Wanted, section: BodySection) -> bytes | tuple[int, int] | Encoded | None:
+    async def _find(self, message: Wanted, section: BodySection) -> bytes | tuple[int, int] | Decoded | None:
         """
         Give a section's octets when they are few, or where they lie.
 
@@ -228,7 +261,7 @@ class Bodies:
             return cached_fields(message.header, section)
         if is_whole(section):
             await self._mailbox.read(message.uid, 0, 1)  # is it still there? Better known before the answer begins
-            return partial(0, message.size, section)
+            return await self._place(message.uid, section, 0, message.size, "")
         if is_header(section):
             header = await self._header(message)
             return cut(picked_fields(header, section) if selects_fields(section) else header, section)
@@ -236,13 +269,11 @@ class Bodies:
         found = extent(parts, section)
         if found is None:
             return None
-        if section.form is not SectionForm.OCTETS and (encoding := encoding_of(parts, section)) not in IDENTITY:
-            return await self._measure(message.uid, section, *found, encoding)
         if selects_fields(section):
             start, end = found
             octets = await self._mailbox.read(message.uid, start, min(end - start, HEADER_MAX_OCTETS))
             return cut(picked_fields(octets, section), section)
-        return partial(*found, section)
+        return await self._place(message.uid, section, *found, encoding_of(parts, section))
 
     async def _header(self, message: Wanted) -> bytes:
         length = HEADER_WINDOW_OCTETS
@@ -255,63 +286,75 @@ class Bodies:
                 return octets
             length *= 4
 
-    async def _measure(self, uid: int, section: BodySection, start: int, end: int, encoding: str) -> Encoded:
-        """Decode once to learn how many octets it gives: that is told before them."""
+    async def _place(
+        self, uid: int, section: BodySection, start: int, end: int, encoding: str
+    ) -> tuple[int, int] | Decoded:
+        """Say where the octets lie; of what is sent decoded, also how many it gives and whether NUL is among them."""
+        if section.form is SectionForm.OCTETS:
+            return partial(start, end, section)
+        if encoding not in IDENTITY:
+            limit = None if section.offset is None else section.length
+            return await self._measure(uid, start, end, encoding, Excerpt(section.offset or 0, limit))
+        start, end = partial(start, end, section)
+        if section.form is SectionForm.SIZE:
+            return start, end
+        return await self._measure(uid, start, end, encoding, Excerpt(0, end - start))
+
+    async def _measure(self, uid: int, start: int, end: int, encoding: str, excerpt: Excerpt) -> Decoded:
+        """Decode once to learn what is told before the octets: their number, and whether a <string> can hold them."""
         decoder = decoder_for(encoding)
         if decoder is None:
             raise UnknownEncodingError
-        total = 0
         position = start
-        while position < end:
+        while position < end and not excerpt.is_whole:
             octets = await self._mailbox.read(uid, position, min(PIECE_OCTETS, end - position))
             if not octets:
                 raise MailError(Kind.EXPUNGED, "the message is gone")
-            total += len(decoder.feed(octets))
+            excerpt.take(decoder.feed(octets))
             position += len(octets)
             await self._session.connection.sleep(0)
-        total += len(decoder.finish())
-        first, last = partial(0, total, section)
-        return Encoded(start, end, encoding, last - first)
+        excerpt.take(decoder.finish())
+        return Decoded(start, end, encoding, excerpt)
 
-    async def _write_decoded(self, uid: int, section: BodySection, place: Encoded, before: bytes) -> None:
-        """Write a part decoded, always as a literal8, since nobody knows yet whether it holds NUL."""
+    async def _write_decoded(self, uid: int, section: BodySection, place: Decoded, before: bytes) -> None:
+        """Write a part decoded, as a literal8 only where it holds NUL (RFC 9051 section 7.5.2)."""
         connection = self._session.connection
+        measured = place.excerpt
         if section.form is SectionForm.SIZE:
-            connection.write(before + size_answer(section, place.octets))
+            connection.write(before + size_answer(section, measured.octets))
             return
-        connection.write(b"%b%b ~{%d}\r\n" % (before, section.label, place.octets))
+        tilde = b"~" if measured.has_nul else b""
+        connection.write(b"%b%b %b{%d}\r\n" % (before, section.label, tilde, measured.octets))
         decoder = decoder_for(place.encoding)
-        if decoder is not None and place.octets:
-            await self._stream_decoded(uid, place, decoder, section.offset or 0)
+        if decoder is not None and measured.octets:
+            await self._stream_decoded(uid, place, decoder)
 
-    async def _stream_decoded(self, uid: int, place: Encoded, decoder: Decoder, skip: int) -> None:
-        """Write as many octets as were promised, after those that were not asked for."""
+    async def _stream_decoded(self, uid: int, place: Decoded, decoder: Decoder) -> None:
+        """Write what was promised."""
         connection = self._session.connection
-        left = place.octets
+        excerpt = Excerpt(place.excerpt.first, place.excerpt.octets)
         position = place.start
-        while left:
+        while not excerpt.is_whole:
             if position < place.end:
                 octets = await self._read(uid, position, min(PIECE_OCTETS, place.end - position))
                 position += len(octets)
-                decoded = decoder.feed(octets)
+                wanted = excerpt.take(decoder.feed(octets))
             else:
-                decoded = decoder.finish()
-                if not decoded:  # the message is another one now
+                wanted = excerpt.take(decoder.finish())
+                if not excerpt.is_whole:  # the message is another one now
                     self._break_off()
-            wanted = decoded[skip : skip + left]
-            skip = max(0, skip - len(decoded))
-            left -= len(wanted)
+            if excerpt.has_nul and not place.excerpt.has_nul:  # likewise
+                self._break_off()
             connection.write(wanted)
             await connection.drained()
 
     async def _write_plain(self, uid: int, section: BodySection, start: int, end: int, before: bytes) -> None:
-        """Write octets as they are, piece by piece; without NUL where that must not be."""
+        """Write octets as they are, piece by piece, but without NUL."""
         connection = self._session.connection
-        binary = section.form is SectionForm.DECODED
-        connection.write(b"%b%b %b{%d}\r\n" % (before, section.label, b"~" if binary else b"", end - start))
+        connection.write(b"%b%b {%d}\r\n" % (before, section.label, end - start))
         while start < end:
             octets = await self._read(uid, start, min(PIECE_OCTETS, end - start))
-            connection.write(octets if binary else without_nul(octets))
+            connection.write(without_nul(octets))
             start += len(octets)
             await connection.drained()
 

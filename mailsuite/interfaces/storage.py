@@ -220,7 +220,7 @@ class PartOffsets:
         header: where the part's header begins.
         body: where its body begins (after the empty line).
         end: where its body ends; the CRLF before a boundary belongs to the boundary.
-        children: parts of a multipart; for message/rfc822 one child, the message within.
+        children: parts of a multipart; for message/rfc822 and message/global one child, the message within.
         content_type: lower case, for example ``multipart/mixed``.
         encoding: Content-Transfer-Encoding in lower case; ``7bit`` when absent.
     """

@@ -26,6 +26,9 @@ SPARSE = 6
 
 _IDENTITY = frozenset(("7bit", "8bit", "binary"))
 _ENCODED = frozenset(("base64", "quoted-printable"))
+_GLOBAL = "message/global"
+"""Unlike other messages it is encoded as a whole, since its header may not be ASCII (RFC 6532 section 3.7)."""
+
 _COMPOSITE = (b"multipart/", b"message/rfc822", b"message/partial", b"message/external-body")
 _ENCODING_FIELD = re.compile(rb"^content-transfer-encoding[ \t]*+:.*+(?:\n[ \t].*+)*+\n?", re.IGNORECASE | re.MULTILINE)
 _HIGH = bytes(range(128, 256))
@@ -82,7 +85,7 @@ class _Converter:
         waiting = [(parse_tree(self._content), True, False)]
         while waiting:
             part, is_message, signed = waiting.pop()
-            if part.children:
+            if part.children and part.content_type != _GLOBAL:
                 yield from self._container(part, signed=signed)
                 signed = signed or part.content_type == "multipart/signed"
                 within = part.content_type == "message/rfc822"

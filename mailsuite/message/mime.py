@@ -1,7 +1,7 @@
 """
 Where the parts of a message lie: one linear scan over the octets, nothing decoded, nothing copied whole.
 
-RFC 2045, RFC 2046 section 5.1, RFC 3501 section 6.4.5. What is broken degrades to text/plain, as RFC 2045 section 5.2
+RFC 2045, RFC 2046 section 5.1, RFC 9051 section 6.4.5.1. What is broken degrades to text/plain, as RFC 2045 section 5.2
 says; what is too deep or too much is opaque.
 """
 
@@ -36,12 +36,15 @@ _TYPE_MAX_OCTETS = 255  # RFC 6838 section 4.2 allows 127 for each half
 _OPAQUE = "application/octet-stream"
 _TEXT = "text/plain"
 _RFC822 = "message/rfc822"
+MESSAGE_TYPES = frozenset((_RFC822, "message/global"))
+"""What holds another message: RFC 9051 section 6.4.5.1, RFC 6532 section 3.7."""
+
 _MECHANISMS = frozenset((b"7bit", b"8bit", b"base64", b"quoted-printable"))  # most mail has these
 _IDENTITY = frozenset(("7bit", "8bit", "binary"))
 
 
 class SectionKind(enum.Enum):
-    """What of a part an IMAP section names (RFC 3501 section 6.4.5)."""
+    """What of a part an IMAP section names (RFC 9051 section 6.4.5.1)."""
 
     BODY = ""
     HEADER = "HEADER"
@@ -62,7 +65,7 @@ class Part:
         parameters: of Content-Type.
         fields: all header fields.
         encoding: Content-Transfer-Encoding in lower case; ``7bit`` when absent.
-        children: parts of a multipart; for message/rfc822 the message within.
+        children: parts of a multipart; for those of `MESSAGE_TYPES` the message within.
     """
 
     header: int
@@ -114,10 +117,10 @@ def offsets_of(parts: Sequence[Part]) -> PartOffsets:
 
 def locate(parts: PartOffsets, path: Sequence[int], kind: SectionKind) -> tuple[int, int] | None:
     """
-    Give the octets that an IMAP section names: RFC 3501 section 6.4.5.
+    Give the octets that an IMAP section names: RFC 9051 section 6.4.5.1.
 
-    Part 1 of a message that is no multipart is its body; the numbers below a message/rfc822 part are those of the
-    message within.
+    Part 1 of a message that is no multipart is its body; the numbers below a part that is a message (message/rfc822,
+    message/global) are those of the message within.
 
     The line end before a boundary belongs to that, be it the one after a header or the empty line (RFC 2046 section
     5.1.1): a part without a body may have a header without them.
@@ -134,7 +137,7 @@ def locate(parts: PartOffsets, path: Sequence[int], kind: SectionKind) -> tuple[
         return part.body, part.end
     if kind is SectionKind.MIME:
         return part.header, part.body
-    if part.content_type == _RFC822 and part.children:
+    if part.content_type in MESSAGE_TYPES and part.children:
         return _message_section(part.children[0], kind)
     return None
 
@@ -144,7 +147,7 @@ def find_part(parts: PartOffsets, path: Sequence[int]) -> PartOffsets | None:
     current = parts
     is_message = True
     for number in path:
-        if not is_message and current.content_type == _RFC822 and current.children:
+        if not is_message and current.content_type in MESSAGE_TYPES and current.children:
             current = current.children[0]
             is_message = True
         if current.content_type.startswith("multipart/"):
@@ -248,7 +251,8 @@ class Scan:
         while True:
             part = self._open[-1]
             nested = part.content_type
-            if nested == _RFC822:
+            if nested in MESSAGE_TYPES:
+                # RFC 6532 section 3.7 lets message/global be encoded; nothing can be found in it then.
                 if len(self._open) >= DEPTH_MAX or len(self._parts) >= PARTS_MAX or part.encoding not in _IDENTITY:
                     part.content_type = _OPAQUE
                     return
@@ -350,6 +354,13 @@ def describe(fields: Sequence[Field], default: str) -> tuple[str, Parameters, st
         return default, (), mechanism
     cheap = len(content_type) <= _COMMON_MAX_OCTETS and b"boundary" not in content_type
     return *(_common_type(content_type) if cheap else _parse_type(content_type)), mechanism
+
+
+def declared_type(part: Part) -> str:
+    """Name the type of a part; of one that is opaque, since it is encoded or too deep, what it says it is."""
+    if part.content_type != _OPAQUE:
+        return part.content_type
+    return describe(part.fields, _RFC822)[0]  # what is opaque and says nothing is a message in a digest
 
 
 def _mend_mechanism(value: bytes) -> bytes:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from mailsuite.message.header import Content, first_value
-from mailsuite.message.mime import Part, Scan
+from mailsuite.message.mime import MESSAGE_TYPES, Part, Scan
 from mailsuite.message.text import part_text
 
 PREVIEW_MAX_CHARACTERS = 200  # RFC 8970 section 3.3
@@ -88,7 +88,7 @@ def _texts(root: Part) -> Iterator[Part]:
     within: list[Part] = []
     while waiting:
         part = waiting.pop()
-        if part.content_type == "message/rfc822":
+        if part.content_type in MESSAGE_TYPES:
             within += part.children
         elif part.content_type == "multipart/encrypted":
             continue

@@ -1,7 +1,7 @@
 """
 Searching in what people read: decoded header fields and decoded text parts.
 
-RFC 3501 section 6.4.4 (BODY, HEADER, TEXT): substrings, compared as RFC 5255 section 4.2 says.
+RFC 9051 section 6.4.4 (BODY, HEADER, TEXT): substrings, compared as RFC 5255 section 4.2 says.
 """
 
 import binascii
@@ -13,7 +13,7 @@ from mailsuite.message.addresses import parse_addresses
 from mailsuite.message.collation import casemap
 from mailsuite.message.encoding import NOT_BASE64, decode_base64, python_codec
 from mailsuite.message.header import Content, Field, parse_fields, unfold
-from mailsuite.message.mime import Part, Scan
+from mailsuite.message.mime import Part, Scan, declared_type
 from mailsuite.message.parameters import parameter
 from mailsuite.message.words import decode_words
 
@@ -78,22 +78,24 @@ class ReadContent:
 
 def contains(read: Read, size: int, needle: str, *, headers: bool) -> bool:
     """
-    Say whether a message holds a text, in a text part or in the header of a part or of a message within.
+    Say whether a message holds a text.
+
+    BODY "doesn't match any header fields" (RFC 9051 section 6.4.4): neither those of parts nor, though they stand in
+    the body, those of messages within.
 
     Args:
         read: gives octets from an offset on.
         size: of the message in octets.
         needle: any case; empty is in every message.
-        headers: also the message's own header: TEXT; without it: BODY.
+        headers: also in header fields, of the message, its parts and messages within: TEXT; without it: BODY.
     """
     wanted = _searched(needle)
     if not wanted:
         return True
     content = ReadContent(read, size)
     parts = Scan(content).run()
-    for part in parts:
-        if (headers or part is not parts[0]) and _in_fields(part.fields, wanted):
-            return True
+    if headers and any(_in_fields(part.fields, wanted) for part in parts):
+        return True
     return any(_in_part(content, part, wanted) for part in parts if _is_text(part))
 
 
@@ -146,7 +148,8 @@ def _mend(text: str) -> str:
 
 
 def _is_text(part: Part) -> bool:
-    return not part.children and part.content_type.startswith("text/")
+    # RFC 9051 section 6.4.4: all but text and messages may be left out. Reports count, and messages that are encoded.
+    return not part.children and declared_type(part).startswith(("text/", "message/"))
 
 
 def _in_fields(fields: list[Field], wanted: str) -> bool:

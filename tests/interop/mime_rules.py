@@ -158,7 +158,20 @@ def _is_encoded_message(case: Case) -> bool:
     if case.structures is None:
         return False
     ours, theirs = case.structures
-    return theirs.is_message and (ours.main, ours.subtype) == (b"application", b"octet-stream")
+    is_message = theirs.is_message or _is_global(theirs)
+    return is_message and (ours.main, ours.subtype) == (b"application", b"octet-stream")
+
+
+def _is_global(part: Structure) -> bool:
+    return (part.main.lower(), part.subtype.lower()) == (b"message", b"global")
+
+
+def _is_internationalised(case: Case) -> bool:
+    """They know no message within message/global."""
+    if case.structures is None:
+        return False
+    ours, theirs = case.structures
+    return ours.is_message and not theirs.is_message and _is_global(theirs)
 
 
 def _is_too_deep(case: Case) -> bool:
@@ -251,6 +264,7 @@ RULES: Sequence[Rule] = (
     Rule("limits", _of_envelope("subject"), _named("", "subject-long too-many-fields")),
     Rule("limits", _of_envelope("cc"), _named("address-recipients-", "10000 10000-names")),
     Rule("encoded-messages", _is_encoded_message, below=True),
+    Rule("internationalised-messages", _is_internationalised, below=True),
     Rule("line-ends-before-boundaries", _end_is_the_boundarys),
     Rule("types-that-are-none", _is_no_type),
     Rule("types-that-are-none", _about("subtype", "parameters"), _named("type-", "eight-bits comment-unterminated")),

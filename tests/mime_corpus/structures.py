@@ -252,6 +252,13 @@ def messages_within() -> Made:
         "message-in-real-base64-top",
         crlf(FROM + RFC822 + b"Content-Transfer-Encoding: base64\n\nU3ViamVjdDogeA0KDQp5DQo=\n"),
     )
+    internationalised = b"Content-Type: message/global\n"
+    yield "message-global-with-parts", mixed(ONE, b"--b\n" + internationalised + b"\n" + multi + b"\n", TWO)
+    yield "message-global-utf8", mixed(part(internationalised, inside.replace(b"inner", "grün".encode())), ONE)
+    yield (
+        "message-global-in-real-base64",
+        mixed(part(internationalised + b"Content-Transfer-Encoding: base64\n", b"U3ViamVjdDogeA0KDQp5DQo="), ONE),
+    )
     for kind in (
         b"global",
         b"news",

@@ -81,6 +81,7 @@ LINES = [
     b"From: a@b, c: d;",
     b"To: (",
     b"Content-Type: message/rfc822",
+    b"Content-Type: message/global",
     b"Content-Type: multipart/digest; boundary=b",
     b"Content-Type: text/html",
     b"Content-Type",
@@ -108,7 +109,8 @@ def entity(draw, depth=0):
     fields = [line + b"\r\n" for line in draw(st.lists(FIELD, max_size=3))]
     kind = draw(st.sampled_from(["leaf", "leaf", "message", "multipart", "soup"])) if depth < 5 else "leaf"
     if kind == "message":
-        return b"".join([*fields, b"Content-Type: message/rfc822\r\n\r\n", draw(entity(depth + 1))])
+        subtype = draw(st.sampled_from([b"rfc822", b"global"]))
+        return b"".join([*fields, b"Content-Type: message/", subtype, b"\r\n\r\n", draw(entity(depth + 1))])
     if kind == "multipart":
         boundary = draw(st.sampled_from(BOUNDARIES))
         made = b"".join([*fields, b'Content-Type: multipart/mixed; boundary="', boundary, b'"\r\n\r\n'])

@@ -107,15 +107,66 @@ def test_a_large_part_is_decoded_piece_by_piece(suite, client, encoding, encode,
     suite.account.put("INBOX", message)
     client.ok(b"NOOP")
     answer = client.send(b"a FETCH 2 BINARY.PEEK[1]\r\n")
-    assert answer.startswith(b"* 2 FETCH (BINARY[1] ~{%d}\r\n" % len(content))
+    tilde = b"~" if b"\0" in content else b""
+    assert answer.startswith(b"* 2 FETCH (BINARY[1] %b{%d}\r\n" % (tilde, len(content)))
     assert answer.partition(b"}\r\n")[2].startswith(content + b")\r\na OK")
     assert b"BINARY.SIZE[1] %d)" % len(content) in client.send(b"a FETCH 2 BINARY.SIZE[1]\r\n")
     start = 400_000
     ranged = client.send(b"a FETCH 2 BINARY.PEEK[1]<%d.300000>\r\n" % start)
-    assert ranged.startswith(b"* 2 FETCH (BINARY[1]<%d> ~{300000}\r\n" % start)
+    assert ranged.startswith(b"* 2 FETCH (BINARY[1]<%d> %b{300000}\r\n" % (start, tilde))
     assert ranged.partition(b"}\r\n")[2].startswith(content[start : start + 300_000] + b")\r\na OK")
     beyond = client.send(b"a FETCH 2 BINARY.PEEK[1]<%d.9>\r\n" % (len(content) + 5))
     assert b"{0}\r\n)\r\na OK" in beyond
+
+
+WITH_NUL = b"a" * PIECE_OCTETS + b"\0" + b"b" * PIECE_OCTETS
+FORMS = [(b"base64", base64.encodebytes(WITH_NUL)), (b"binary", WITH_NUL)]
+
+
+@pytest.mark.parametrize(("encoding", "encoded"), FORMS)
+@pytest.mark.parametrize(
+    ("start", "length"),
+    [(0, PIECE_OCTETS), (0, PIECE_OCTETS + 1), (5, PIECE_OCTETS - 5), (PIECE_OCTETS, 1), (PIECE_OCTETS + 1, 1),
+     (PIECE_OCTETS - 3, 9), (PIECE_OCTETS + 1, 10**9), (2 * PIECE_OCTETS, 5), (2 * PIECE_OCTETS + 9, 5)],
+)  # fmt: skip
+def test_only_what_holds_nul_is_a_literal8(suite, client, encoding, encoded, start, length):
+    """RFC 9051 section 7.5.2: also of a large message, and of a range what is in that."""
+    suite.account.put("INBOX", mime(part(b"7bit", b"none"), part(encoding, encoded)))
+    client.ok(b"NOOP")
+    wanted = WITH_NUL[start : start + length]
+    answer = client.send(b"a FETCH 2 BINARY.PEEK[2]<%d.%d>\r\n" % (start, length))
+    tilde = b"~" if b"\0" in wanted else b""
+    assert answer.startswith(b"* 2 FETCH (BINARY[2]<%d> %b{%d}\r\n%b)\r\na OK" % (start, tilde, len(wanted), wanted))
+    assert client.send(b"a FETCH 2 BINARY.PEEK[1]\r\n").startswith(b"* 2 FETCH (BINARY[1] {4}\r\nnone)")
+    whole = client.send(b"a FETCH 2 BINARY.PEEK[]<0.%d>\r\n" % length)
+    assert (b" ~{" in whole[:60]) is (b"\0" in whole)
+
+
+def test_a_range_is_decoded_no_further_than_it_goes(suite, client):
+    suite.account.put("INBOX", mime(part(b"base64", base64.encodebytes(bytes(8 * PIECE_OCTETS)))))
+    client.ok(b"NOOP")
+    suite.account.calls.clear()
+    assert b"BINARY[1]<0> ~{5}\r\n" in client.send(b"a FETCH 2 BINARY.PEEK[1]<0.5>\r\n")
+    assert suite.account.calls.count("read") == 2  # to measure, and to send
+
+
+def test_nul_that_was_not_there_before_the_answer_began_is_not_sent(suite, client):
+    suite.account.put("INBOX", mime(part(b"binary", b"a" * 3 * PIECE_OCTETS)))
+    client.ok(b"NOOP")
+    suite.account.calls.clear()
+    original = suite.account.pass_gate
+    message = suite.account.boxes["INBOX"].messages[2]
+
+    async def change(call):
+        await original(call)
+        if suite.account.calls.count("read") == 4:
+            message.content = message.content.replace(b"aaa", b"a\0a")
+
+    suite.account.pass_gate = change
+    answer = client.send(b"a FETCH 2 BINARY.PEEK[1]\r\n")
+    assert answer.startswith(b"* 2 FETCH (BINARY[1] {%d}\r\n" % (3 * PIECE_OCTETS))
+    assert b"\0" not in answer
+    assert not client.connected
 
 
 def test_a_large_part_that_nobody_can_decode_is_said(suite, client):

@@ -90,6 +90,15 @@ def test_a_multipart_is_relabelled_and_its_ascii_parts_are_untouched():
     assert meaning(converted) == meaning(content)
 
 
+def test_an_internationalised_message_within_is_encoded_as_a_whole():
+    """RFC 6532 section 3.7: where hosts take seven bits only, since its header fields have more."""
+    inner = "Subject: grün\r\n\r\nhello\r\n".encode()
+    converted = convert(mixed(b"Content-Type: message/global\r\n\r\n" + inner), seven_bit=True)
+    _, found, rest = converted.partition(b"message/global\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")
+    assert found
+    assert decode_quoted_printable(rest.partition(b"\r\n--b--")[0]) == inner
+
+
 def test_a_message_within_is_converted_within():
     inner = b"Subject: inner\r\nContent-Type: text/plain; charset=utf-8\r\nMIME-Version: 1.0\r\n\r\n" + "grün".encode()
     content = mixed(b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + inner)

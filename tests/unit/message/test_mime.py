@@ -77,6 +77,19 @@ DIGEST = (
             b"Content-Type: message/rfc822\r\n\r\nContent-Type: message/rfc822\r\n\r\n" + MIXED + b"--b\r\n\r\nx",
             ("message/rfc822", ("message/rfc822", ("multipart/mixed", TEXT))),
         ),
+        (b"Content-Type: Message/Global\r\n\r\nA: \xc3\xbc\r\n\r\nx", ("message/global", TEXT)),
+        (
+            MIXED
+            + b"--b\r\nContent-Type: message/global\r\n\r\n"
+            + MIXED.replace(b"=b", b"=c")
+            + b"--c\r\n\r\nx\r\n--b\r\n",
+            ("multipart/mixed", ("message/global", ("multipart/mixed", TEXT)), TEXT),
+        ),
+        (
+            b"Content-Type: message/global\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nA: =C3=BC",
+            "application/octet-stream",
+        ),
+        (b"Content-Type: message/global-headers\r\n\r\nA: 1\r\n\r\n", "message/global-headers"),
         (
             DIGEST,
             ("multipart/digest", ("message/rfc822", TEXT), TEXT),
@@ -280,6 +293,7 @@ body of 2.2
 
 PLAIN = b"A: 1\r\n\r\nbody"
 FORWARDED = b"Content-Type: message/rfc822\r\nA: 1\r\n\r\nSubject: in\r\n\r\nbody"
+GLOBAL = FORWARDED.replace(b"rfc822", b"global").replace(b": in", ": grün".encode())
 
 
 @pytest.mark.parametrize(
@@ -302,6 +316,11 @@ FORWARDED = b"Content-Type: message/rfc822\r\nA: 1\r\n\r\nSubject: in\r\n\r\nbod
         (FORWARDED, [1, 1], "", b"body"),
         (FORWARDED, [1, 1, 1], "", None),
         (FORWARDED, [], "TEXT", b"Subject: in\r\n\r\nbody"),
+        (GLOBAL, [1], "", "Subject: grün\r\n\r\nbody".encode()),
+        (GLOBAL, [1], "HEADER", "Subject: grün\r\n\r\n".encode()),
+        (GLOBAL, [1], "TEXT", b"body"),
+        (GLOBAL, [1], "MIME", b"Content-Type: message/global\r\nA: 1\r\n\r\n"),
+        (GLOBAL, [1, 1], "", b"body"),
         (NUMBERED, [1], "", b"body 1"),
         (NUMBERED, [1], "MIME", b"A: one\r\n\r\n"),
         (NUMBERED, [1], "HEADER", None),

@@ -120,6 +120,13 @@ def test_html_as_it_is_seen(text, preview):
             "near",
         ),
         (message(b"message/rfc822", b"Subject: y\r\n\r\nwithin\r\n"), "within"),
+        (
+            message(
+                b"multipart/mixed; boundary=b",
+                b"--b\r\nContent-Type: message/global\r\n\r\nSubject: y\r\n\r\nwithin\r\n--b\r\n\r\nnear\r\n--b--\r\n",
+            ),
+            "near",
+        ),
     ],
 )
 def test_the_part_that_people_read(content, preview):

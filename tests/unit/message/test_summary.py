@@ -278,6 +278,16 @@ def test_a_multipart_is_described_part_by_part():
     ]
 
 
+def test_an_internationalised_message_within_is_described_like_any_other():
+    within = "Subject: grün\r\nFrom: d@e\r\n\r\none\r\n".encode()
+    content = b"From: a@b\r\nContent-Type: message/global\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + within
+    envelope = tokens(summarize(within).envelope)
+    text = [b"text", b"plain", [b"charset", b"us-ascii"], None, None, b"7bit", 5, 1]
+    expected = [b"message", b"global", None, None, None, b"8bit", len(within), envelope]
+    assert tokens(summarize(content).body) == [*expected, text, 4]
+    assert tokens(summarize(content).bodystructure) == [*expected, [*text, *[None] * 4], 4, *[None] * 4]
+
+
 def test_parts_come_from_the_same_scan():
     summary, parts = summarize_with_parts(MULTIPART)
     assert summary == summarize(MULTIPART)

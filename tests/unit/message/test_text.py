@@ -81,16 +81,56 @@ MULTIPART = (
     ("needle", "headers", "found"),
     [
         ("letter WITHIN", False, True),
-        ("inner", False, True),
-        ("report.pdf", False, True),
+        ("inner", True, True),
+        ("inner", False, False),
+        ("report.pdf", True, True),
+        ("report.pdf", False, False),
         ("in the pdf", True, False),
         ("outer", True, True),
         ("outer", False, False),
         ("=bbb", False, False),
     ],
 )
-def test_text_parts_and_inner_headers_are_searched(needle, headers, found):
+def test_text_parts_are_searched_and_headers_of_parts_only_when_asked(needle, headers, found):
     assert search(MULTIPART, needle, headers=headers) is found
+
+
+def report(kind, body, further=b""):
+    return MULTIPART.replace(b"application/pdf; name=report.pdf", kind + b"\r\n" + further + b"X: y").replace(
+        b"in the pdf", body
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "further"),
+    [
+        (b"message/delivery-status", b"Final-Recipient: rfc822; Needle@x", b""),
+        (b"message/disposition-notification", b"Disposition: needle", b""),
+        (b"message/external-body; access-type=URL", b"Content-Type: a/b\r\n\r\nneedle", b""),
+        (b"message/partial; number=2; total=2; id=x", b"needle", b""),
+        (b"message/feedback-report", b"Feedback-Type: needle", b""),
+        (b"message/global", "Subject: ü\r\n\r\nneedle".encode(), b""),
+        (b"message/global", b"U3ViamVjdDogeA0KDQpuZWVkbGUNCg==", b"Content-Transfer-Encoding: base64\r\n"),
+        (b"message/rfc822", b"Subject: x\r\n\r\nneed=\r\nle", b"Content-Transfer-Encoding: quoted-printable\r\n"),
+        (b"message/global-delivery-status", b"X: n=65edle", b"Content-Transfer-Encoding: quoted-printable\r\n"),
+    ],
+)
+def test_all_kinds_of_messages_are_searched(kind, body, further):
+    """RFC 9051 section 6.4.4: only types other than text and message may be left out."""
+    content = report(kind, body, further)
+    assert search(content, "needle")
+    assert search(content, "needle", headers=True)
+    assert not search(content, "needles")
+
+
+def test_a_message_of_a_digest_is_searched_also_when_it_is_encoded():
+    digest = b"Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    assert search(digest + base64.b64encode(b"Subject: x\r\n\r\nneedle") + b"\r\n--b--\r\n", "needle")
+
+
+@pytest.mark.parametrize("kind", [b"application/octet-stream", b"image/png", b"application/message", b"model/text"])
+def test_what_is_no_text_is_not_searched(kind):
+    assert not search(report(kind, b"needle"), "needle", headers=True)
 
 
 @settings(deadline=None, max_examples=40)
