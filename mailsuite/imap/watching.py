@@ -5,18 +5,19 @@ RFC 5465. The change bus says that something happened; what it was is found by l
 client was told last.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import attrs
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import responses
 from mailsuite.imap.capabilities import CONDSTORE
+from mailsuite.imap.changed_names import changed_names
 from mailsuite.imap.commands import MESSAGE_EVENTS, METADATA_EVENTS, EventGroup, MailboxFilter, NotifyEvent, StatusItem
 from mailsuite.imap.names import SEPARATOR
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import Session
-from mailsuite.imap.tree import Tree, attributes_of, with_parents
+from mailsuite.imap.tree import Tree, attributes_of
 from mailsuite.imap.verbs.fetch import write_messages
 from mailsuite.interfaces import ANY_MAILBOX, IRightsAccount, ISubscription, MailboxChange, MailboxEntry, MailboxStatus
 
@@ -67,6 +68,7 @@ class Watching:
         self._groups = [group for group in groups if group.filter not in _SELECTED and group.events]
         self.selected_group = next((group for group in groups if group.filter in _SELECTED), NOTHING)
         self._entries: dict[int, MailboxEntry] = {}
+        self._tree = Tree((), ())
         self._subscribed: frozenset[str] = frozenset()
         self._watched: dict[int, frozenset[NotifyEvent]] = {}
         self._known: dict[int, Standing] = {}
@@ -240,41 +242,25 @@ class Watching:
             return
         before, subscribed = self._entries, self._subscribed
         self._take_names(entries)
-        everything = with_parents(entries)
-        tree = Tree(everything, everything)
-        by_name = {entry.name: entry for entry in everything}
-        lines = dict(self._renamed(before, by_name, tree))
+        by_name = {entry.name: entry for entry in entries}
+        lines = {
+            event.name: self._list_line(event.name, by_name.get(event.name), event.former)
+            for event in changed_names(before, self._entries, self._hears_of_name)
+        }
         for name in sorted(subscribed ^ self._subscribed):
             if NotifyEvent.SUBSCRIPTION_CHANGE in self._events(name) and name not in lines:
-                lines[name] = self._list_line(name, by_name.get(name), tree)
+                lines[name] = self._list_line(name, by_name.get(name))
         own, self._own_names = self._own_names, set()
         for name, line in lines.items():
             if name not in own:
                 self._session.connection.write(line)
         await self._session.connection.drained()
 
-    def _renamed(
-        self, before: Mapping[int, MailboxEntry], by_name: Mapping[str, MailboxEntry], tree: Tree
-    ) -> Iterator[tuple[str, bytes]]:
-        """Give names, and the lines that tell of them, that came, went, or are others now."""
-        for mailbox_id, entry in self._entries.items():
-            old = before.get(mailbox_id)
-            if old is not None and old.name == entry.name and old.selectable == entry.selectable:
-                continue
-            former = old.name if old is not None and old.name != entry.name else ""
-            if NotifyEvent.MAILBOX_NAME in self._events(entry.name) | (self._events(former) if former else set()):
-                yield entry.name, self._list_line(entry.name, entry, tree, former)
-        for mailbox_id, entry in before.items():
-            now = by_name.get(entry.name)  # perhaps it is still the parent of others
-            gone = mailbox_id not in self._entries and (now is None or not now.mailbox_id)
-            if gone and NotifyEvent.MAILBOX_NAME in self._events(entry.name):
-                yield entry.name, self._list_line(entry.name, now, tree)
-
-    def _list_line(self, name: str, entry: MailboxEntry | None, tree: Tree, former: str = "") -> bytes:
+    def _list_line(self, name: str, entry: MailboxEntry | None, former: str = "") -> bytes:
         shown = self._session.shown
         entry = entry or MailboxEntry(name=name, mailbox_id=0, selectable=False, subscribed=name in self._subscribed)
         return responses.list_line(
-            attributes_of(entry, tree, extended=True, subscribed=True),
+            attributes_of(entry, self._tree, extended=True, subscribed=True),
             shown(name),
             old_name=shown(former) if former else b"",
         )
@@ -348,6 +334,7 @@ class Watching:
         """Take in what there is, and find out again what is watched."""
         fresh = {entry.mailbox_id for entry in entries} - set(self._entries) if self._entries else set()
         self._entries = {entry.mailbox_id: entry for entry in entries if entry.mailbox_id}
+        self._tree = Tree(entries, ())
         self._subscribed = frozenset(entry.name for entry in entries if entry.subscribed)
         watched = {}
         for mailbox_id, entry in self._entries.items():
@@ -370,6 +357,9 @@ class Watching:
         if not name:
             return any(NotifyEvent.SERVER_METADATA_CHANGE in group.events for group in self._groups)
         return NotifyEvent.MAILBOX_METADATA_CHANGE in self._events(name)
+
+    def _hears_of_name(self, name: str) -> bool:
+        return NotifyEvent.MAILBOX_NAME in self._events(name)
 
     def _events(self, name: str) -> frozenset[NotifyEvent]:
         """Say what is wanted to be told of a mailbox: all groups that name it count (RFC 5465 section 6)."""

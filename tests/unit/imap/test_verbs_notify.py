@@ -211,6 +211,70 @@ def test_names_are_told(client, other):
     assert b"* LIST (\\NonExistent" in heard(client)
 
 
+def names(client):
+    return [line.removeprefix(b"* LIST ") for line in heard(client).splitlines()]
+
+
+def test_of_what_comes_and_goes_the_parent_is_told_as_well(client, other):
+    other.ok(b"CREATE a")
+    client.ok(b"NOTIFY SET (PERSONAL (MailboxName))")
+    other.ok(b"CREATE a/b")
+    assert names(client) == [b'(\\HasChildren) "/" a', b'(\\HasNoChildren) "/" a/b']
+    other.ok(b"CREATE a/b/c")
+    assert names(client) == [b'(\\HasChildren) "/" a/b', b'(\\HasNoChildren) "/" a/b/c']
+    other.ok(b"DELETE a/b")  # what is below it stays, and so does the name
+    assert names(client) == [b'(\\HasChildren) "/" a', b'(\\NonExistent \\HasChildren) "/" a/b']
+    other.ok(b"DELETE a/b/c")
+    assert names(client) == [
+        b'(\\NonExistent \\HasNoChildren) "/" a/b',
+        b'(\\NonExistent \\HasNoChildren) "/" a/b/c',
+    ]
+    other.ok(b"CREATE a/b")
+    heard(client)
+    other.ok(b"DELETE a/b")
+    assert names(client) == [b'(\\HasNoChildren) "/" a', b'(\\NonExistent \\HasNoChildren) "/" a/b']
+    client.ok(b"NOTIFY SET (MAILBOXES a (MailboxName))")
+    other.ok(b"CREATE a/d")
+    assert names(client) == [b'(\\HasChildren) "/" a']
+    client.ok(b"NOTIFY SET (MAILBOXES a/d (MailboxName))")
+    other.ok(b"DELETE a/d")
+    assert names(client) == [b'(\\NonExistent \\HasNoChildren) "/" a/d']
+
+
+def test_what_is_renamed_along_with_its_parent_is_not_told(client, other):
+    for name in (b"a/b/c", b"a/d", b"e"):
+        other.ok(b"CREATE " + name)
+    client.ok(b"NOTIFY SET (PERSONAL (MailboxName))")
+    other.ok(b"RENAME a f")
+    assert names(client) == [b'(\\HasChildren) "/" f ("OLDNAME" (a))']
+    other.ok(b"RENAME f/b e/b")
+    assert names(client) == [b'(\\HasChildren) "/" e/b ("OLDNAME" (f/b))']
+    other.ok(b"DELETE e/b")
+    heard(client)
+    other.ok(b"RENAME e/b g")  # only a name, with a mailbox below it
+    assert names(client) == [b'(\\NonExistent \\HasChildren) "/" g ("OLDNAME" (e/b))']
+    other.ok(b"RENAME g/c h/c")  # which makes h, and leaves nothing of g
+    assert names(client) == [
+        b'(\\HasNoChildren) "/" h/c ("OLDNAME" (g/c))',
+        b'(\\HasChildren) "/" h',
+    ]
+
+
+def test_who_does_not_hear_of_the_parent_hears_that_a_mailbox_was_renamed_along_with_it(client, other):
+    for name in (b"a/b/c", b"a/b/d"):
+        other.ok(b"CREATE " + name)
+    client.ok(b"NOTIFY SET (MAILBOXES (a/b a/b/c) (MailboxName))")
+    other.ok(b"RENAME a f")
+    assert names(client) == [b'(\\HasChildren) "/" f/b ("OLDNAME" (a/b))']
+
+
+def test_a_name_that_is_taken_again_is_told_after_the_mailbox_that_had_it(client, other):
+    other.ok(b"CREATE b")
+    client.ok(b"NOTIFY SET (MAILBOXES (a b) (MailboxName))")
+    other.send(b"1 RENAME b a\r\n2 CREATE b\r\n")
+    assert names(client) == [b'(\\HasNoChildren) "/" a ("OLDNAME" (b))', b'(\\HasNoChildren) "/" b']
+
+
 def test_subscriptions_are_told(client, other):
     client.ok(b"NOTIFY SET (PERSONAL (SubscriptionChange))")
     other.ok(b"SUBSCRIBE INBOX")
