@@ -7,8 +7,6 @@ client was told last.
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-import attrs
-
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import responses
 from mailsuite.imap.capabilities import CONDSTORE
@@ -17,6 +15,7 @@ from mailsuite.imap.commands import MESSAGE_EVENTS, METADATA_EVENTS, EventGroup,
 from mailsuite.imap.names import SEPARATOR
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import Session
+from mailsuite.imap.standings import NEW, Standing, Standings
 from mailsuite.imap.tree import Tree, attributes_of
 from mailsuite.imap.verbs.fetch import write_messages
 from mailsuite.interfaces import ANY_MAILBOX, IRightsAccount, ISubscription, MailboxChange, MailboxEntry, MailboxStatus
@@ -28,28 +27,6 @@ _SELECTED = (MailboxFilter.SELECTED, MailboxFilter.SELECTED_DELAYED)
 
 class WatchedTooMuchError(Exception):
     """More is to be told than we look at (RFC 5465 section 5.8)."""
-
-
-@attrs.frozen(kw_only=True)
-class Standing:
-    """Where a mailbox stood when the client was told last; None is not known, so that no difference is seen."""
-
-    messages: int
-    uidnext: int
-    uidvalidity: int | None
-    unseen: int | None
-    modseq: int
-
-    @classmethod
-    def of(cls, counts: MailboxStatus) -> "Standing":
-        """Give what is compared."""
-        return cls(
-            messages=counts.messages,
-            uidnext=counts.uidnext,
-            uidvalidity=counts.uidvalidity,
-            unseen=counts.unseen,
-            modseq=counts.highest_modseq,
-        )
 
 
 class Watching:
@@ -68,10 +45,11 @@ class Watching:
         self._groups = [group for group in groups if group.filter not in _SELECTED and group.events]
         self.selected_group = next((group for group in groups if group.filter in _SELECTED), NOTHING)
         self._entries: dict[int, MailboxEntry] = {}
+        self._ids: dict[str, int] = {}
         self._tree = Tree((), ())
         self._subscribed: frozenset[str] = frozenset()
         self._watched: dict[int, frozenset[NotifyEvent]] = {}
-        self._known: dict[int, Standing] = {}
+        self._standings = Standings()
         self._due: set[int] = set()
         self._names_due = False
         self._own_names: set[str] = set()
@@ -104,7 +82,7 @@ class Watching:
             counts = await self._counts(mailbox_id, name)
             if counts is None:
                 continue
-            self._known[mailbox_id] = Standing.of(counts)
+            self._standings.know(mailbox_id, Standing.of(counts))
             self._due.discard(mailbox_id)
             if status and not self._is_selected(mailbox_id):
                 self._write_status(name, counts, self._first_items(events))
@@ -152,11 +130,27 @@ class Watching:
 
     def own(self, *names: str) -> None:
         """Note that the client makes, renames, removes or subscribes these itself: it need not be told."""
-        self._own_names.update(names)
+        if self._subscription is not None:
+            self._own_names.update(names)
 
-    def own_messages(self, uids: Iterable[int]) -> None:
-        """Note that the client has put these into the selected mailbox itself."""
-        self._own_uids.update(uids)
+    def own_messages(self, name: str, uids: Sequence[int]) -> None:
+        """
+        Note a change that the client has made to a mailbox itself (RFC 5465 section 5).
+
+        Args:
+            uids: of messages that it has put there; none when it has changed something else.
+        """
+        selected = self._session.selected
+        if selected is not None and selected.mailbox.name == name:
+            if self.selected_group.items:
+                self._own_uids.update(uids)
+        elif (mailbox_id := self._ids.get(name)) in self._watched:
+            self._standings.note_own(mailbox_id, added=len(uids))
+
+    def own_removal(self, mailbox_id: int, count: int) -> None:
+        """Note that the client has expunged so many messages as it left a mailbox."""
+        if count and mailbox_id in self._watched:
+            self._standings.note_own(mailbox_id, removed=count)
 
     def selected(self, selected: Selected) -> None:
         """Begin to tell of a mailbox as the selected one."""
@@ -169,12 +163,15 @@ class Watching:
         mailbox_id = selected.mailbox.mailbox_id
         if mailbox_id in self._watched:
             view = selected.view
-            self._known[mailbox_id] = Standing(
-                messages=len(view),
-                uidnext=view.uidnext,
-                uidvalidity=view.uidvalidity,
-                unseen=None,
-                modseq=view.modseq,
+            self._standings.know(
+                mailbox_id,
+                Standing(
+                    messages=len(view),
+                    uidnext=view.uidnext,
+                    uidvalidity=view.uidvalidity,
+                    unseen=None,
+                    modseq=view.modseq,
+                ),
             )
             self._due.add(mailbox_id)
 
@@ -277,31 +274,11 @@ class Watching:
                 return
             if counts is None:
                 continue
-            items = list(self._news(mailbox_id, Standing.of(counts)))
+            modseqs = CONDSTORE in self._session.enabled
+            items = list(self._standings.news(mailbox_id, Standing.of(counts), self._watched, modseqs=modseqs))
             if items:
                 self._write_status(entry.name, counts, items)
                 await self._session.connection.drained()
-
-    def _news(self, mailbox_id: int, now: Standing) -> Iterator[StatusItem]:
-        """Say which counts are to be told, and take them as told."""
-        events = self._watched.get(mailbox_id, frozenset())
-        before = self._known.get(mailbox_id)
-        self._known[mailbox_id] = now
-        if before is None:
-            return
-        modseqs = CONDSTORE in self._session.enabled
-        moved = (now.messages, now.uidnext) != (before.messages, before.uidnext)
-        other = before.uidvalidity is not None and now.uidvalidity != before.uidvalidity
-        seen = before.unseen is not None and now.unseen != before.unseen
-        changed = NotifyEvent.FLAG_CHANGE in events and (seen or (modseqs and now.modseq != before.modseq))
-        if moved or other:
-            yield from (StatusItem.MESSAGES, StatusItem.UIDNEXT)
-        if moved or other or changed:
-            yield StatusItem.UIDVALIDITY
-            if seen and NotifyEvent.FLAG_CHANGE in events:
-                yield StatusItem.UNSEEN
-            if modseqs:
-                yield StatusItem.HIGHESTMODSEQ
 
     def _write_status(self, name: str, counts: MailboxStatus, items: Iterable[StatusItem]) -> None:
         known = {
@@ -334,6 +311,7 @@ class Watching:
         """Take in what there is, and find out again what is watched."""
         fresh = {entry.mailbox_id for entry in entries} - set(self._entries) if self._entries else set()
         self._entries = {entry.mailbox_id: entry for entry in entries if entry.mailbox_id}
+        self._ids = {entry.name: mailbox_id for mailbox_id, entry in self._entries.items()}
         self._tree = Tree(entries, ())
         self._subscribed = frozenset(entry.name for entry in entries if entry.subscribed)
         watched = {}
@@ -341,15 +319,15 @@ class Watching:
             events = self._events(entry.name) & MESSAGE_EVENTS if entry.selectable else frozenset()
             if events:
                 watched[mailbox_id] = events
-                if mailbox_id in fresh:  # whatever lies in it is new
-                    self._known[mailbox_id] = Standing(messages=0, uidnext=1, uidvalidity=None, unseen=None, modseq=0)
+                if mailbox_id in fresh:
+                    self._standings.know(mailbox_id, NEW)
                 if mailbox_id not in self._watched:
                     self._due.add(mailbox_id)
         if len(watched) > WATCHED_MAX:
             raise WatchedTooMuchError
         self._watched = watched
         self._follow(watched)
-        self._known = {mailbox_id: known for mailbox_id, known in self._known.items() if mailbox_id in watched}
+        self._standings.keep(watched)
         self._due &= set(watched)
 
     def hears_of_annotations(self, name: str) -> bool:

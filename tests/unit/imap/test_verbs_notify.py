@@ -285,11 +285,63 @@ def test_subscriptions_are_told(client, other):
     assert heard(client) == b'* LIST (\\Subscribed \\HasNoChildren \\Archive) "/" Archive\r\n'
 
 
-def test_what_the_client_does_to_names_itself_is_not_told(client):
-    client.ok(b"NOTIFY SET (PERSONAL (MailboxName SubscriptionChange))")
-    for command in (b"CREATE x", b"SUBSCRIBE x", b"RENAME x y", b"UNSUBSCRIBE x", b"DELETE y"):
+@pytest.mark.parametrize("extension", [b"CONDSTORE", b"IMAP4rev2"])
+def test_what_the_client_does_to_names_itself_is_not_told(client, extension):
+    client.ok(b"ENABLE " + extension)
+    client.ok(b"NOTIFY SET (PERSONAL (%b MailboxName SubscriptionChange))" % ALL)
+    for command in (b"CREATE x", b"SUBSCRIBE x", b"RENAME x y", b"UNSUBSCRIBE x", b"DELETE y",
+                    b"CREATE w/x/y", b"RENAME w v", b"RENAME v/x/y u/t", b"CREATE u/t/s/r",
+                    b"DELETE u/t/s", b"DELETE u/t/s/r", b"DELETE u/t", b"DELETE v/x", b"RENAME v u/t"):  # fmt: skip
         client.ok(command)
         assert heard(client) == b""
+
+
+@pytest.mark.parametrize("extension", [b"CONDSTORE", b"QRESYNC", b"IMAP4rev2"])
+def test_what_the_client_does_to_messages_of_other_mailboxes_itself_is_not_told(client, deliver, extension):
+    for _ in range(4):
+        deliver()
+    client.ok(b"ENABLE " + extension)
+    client.ok(b"NOTIFY SET (PERSONAL (%b MailboxName))" % ALL)
+    client.select()
+    own = [
+        b"APPEND Archive {4+}\r\n\r\nhi",
+        b"APPEND Archive (\\Seen) {4+}\r\n\r\nhi (work) {4+}\r\n\r\nhi",
+        b"COPY 1:2 Archive",
+        b"UID MOVE 1:2 Archive",
+        b"REPLACE 1 Archive {4+}\r\n\r\nhi",
+        b'SETMETADATA Archive (/private/comment "x")',
+        b'SETMETADATA Archive (/private/comment "x")',
+        b'SETMETADATA INBOX (/private/comment "x")',
+        b"CREATE new",
+        b"APPEND new {4+}\r\n\r\nhi",
+        b"COPY 1 new",
+        b"STORE 1 +FLAGS (\\Deleted \\Seen)",
+        b"CLOSE",
+        b"APPEND INBOX {4+}\r\n\r\nhi",
+        b"SELECT Archive",
+        b"STORE 1:2 +FLAGS.SILENT (\\Seen)",
+        b"UNSELECT",
+        b"DELETE new",
+    ]
+    for command in own:
+        client.ok(command)
+        assert heard(client) == b"", command
+    deliver("Archive")
+    assert heard(client).startswith(b"* STATUS Archive (MESSAGES 9 ")
+    deliver()
+    assert heard(client).startswith(b"* STATUS INBOX (MESSAGES 2 ")
+
+
+def test_what_others_do_beside_it_is_told(client, other, deliver):
+    client.ok(b"NOTIFY SET (PERSONAL (%b))" % ALL)
+    append = b"a APPEND Archive {4+}\r\n\r\nhi"
+    client.send(append)  # and no end of the line yet
+    deliver("Archive")
+    assert b"* STATUS Archive (MESSAGES 2 " in client.send(b"\r\n") + heard(client)
+    other.select(b"Archive")
+    client.send(append)
+    other.ok(b"STORE 1 +FLAGS (\\Seen)")
+    assert b"* STATUS Archive (MESSAGES 3 " in client.send(b"\r\n") + heard(client)
 
 
 def test_a_mailbox_that_is_made_is_watched_as_well(client, other, deliver):
