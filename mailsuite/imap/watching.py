@@ -20,6 +20,7 @@ from mailsuite.imap.tree import Tree, attributes_of
 from mailsuite.imap.verbs.fetch import write_messages
 from mailsuite.interfaces import ANY_MAILBOX, IRightsAccount, ISubscription, MailboxChange, MailboxEntry, MailboxStatus
 
+NO_ACCESS = "\\NoAccess"
 WATCHED_MAX = 1000  # mailboxes whose messages are told of
 NOTHING = EventGroup(MailboxFilter.SELECTED_DELAYED, (), frozenset())
 _SELECTED = (MailboxFilter.SELECTED, MailboxFilter.SELECTED_DELAYED)
@@ -50,6 +51,7 @@ class Watching:
         self._subscribed: frozenset[str] = frozenset()
         self._watched: dict[int, frozenset[NotifyEvent]] = {}
         self._standings = Standings()
+        self._denied: set[int] = set()
         self._due: set[int] = set()
         self._names_due = False
         self._own_names: set[str] = set()
@@ -78,15 +80,15 @@ class Watching:
             await self._session.watch_annotations()
         self._take_names(await self._session.avatar.list_mailboxes())
         for mailbox_id, events in self._watched.items():
-            name = self._entries[mailbox_id].name
-            counts = await self._counts(mailbox_id, name)
-            if counts is None:
-                continue
-            self._standings.know(mailbox_id, Standing.of(counts))
-            self._due.discard(mailbox_id)
-            if status and not self._is_selected(mailbox_id):
-                self._write_status(name, counts, self._first_items(events))
-                await self._session.connection.drained()
+            entry = self._entries[mailbox_id]
+            counts = await self._counts(entry)
+            self._tell_access(entry, counts)
+            if isinstance(counts, MailboxStatus):
+                self._standings.know(mailbox_id, Standing.of(counts))
+                self._due.discard(mailbox_id)
+                if status and not self._is_selected(mailbox_id):
+                    self._write_status(entry.name, counts, self._first_items(events))
+            await self._session.connection.drained()
 
     def _first_items(self, events: frozenset[NotifyEvent]) -> Iterator[StatusItem]:
         yield from (StatusItem.MESSAGES, StatusItem.UIDNEXT, StatusItem.UIDVALIDITY)
@@ -144,12 +146,12 @@ class Watching:
         if selected is not None and selected.mailbox.name == name:
             if self.selected_group.items:
                 self._own_uids.update(uids)
-        elif (mailbox_id := self._ids.get(name)) in self._watched:
+        elif (mailbox_id := self._ids.get(name)) in self._due:  # of what was changed there has been a notice
             self._standings.note_own(mailbox_id, added=len(uids))
 
     def own_removal(self, mailbox_id: int, count: int) -> None:
         """Note that the client has expunged so many messages as it left a mailbox."""
-        if count and mailbox_id in self._watched:
+        if count and mailbox_id in self._due:
             self._standings.note_own(mailbox_id, removed=count)
 
     def selected(self, selected: Selected) -> None:
@@ -254,10 +256,12 @@ class Watching:
         await self._session.connection.drained()
 
     def _list_line(self, name: str, entry: MailboxEntry | None, former: str = "") -> bytes:
+        r"""Write all that LIST tells, and ``\NoAccess`` where it is due (RFC 5465 section 3.1)."""
         shown = self._session.shown
         entry = entry or MailboxEntry(name=name, mailbox_id=0, selectable=False, subscribed=name in self._subscribed)
+        attributes = attributes_of(entry, self._tree, extended=True, subscribed=True)
         return responses.list_line(
-            attributes_of(entry, self._tree, extended=True, subscribed=True),
+            [NO_ACCESS, *attributes] if entry.mailbox_id in self._denied else attributes,
             shown(name),
             old_name=shown(former) if former else b"",
         )
@@ -268,17 +272,32 @@ class Watching:
             entry = self._entries.get(mailbox_id)
             if entry is None or self._is_selected(mailbox_id):
                 continue
-            counts = await self._counts(mailbox_id, entry.name)
+            counts = await self._counts(entry)
             if not self._may_speak():
                 self._due.add(mailbox_id)
                 return
-            if counts is None:
+            self._tell_access(entry, counts)
+            if not isinstance(counts, MailboxStatus):
                 continue
             modseqs = CONDSTORE in self._session.enabled
             items = list(self._standings.news(mailbox_id, Standing.of(counts), self._watched, modseqs=modseqs))
             if items:
                 self._write_status(entry.name, counts, items)
                 await self._session.connection.drained()
+
+    def _tell_access(self, entry: MailboxEntry, counts: MailboxStatus | Kind) -> None:
+        """
+        Tell of a mailbox that may be looked up but not read, and when it may be read after all.
+
+        It is watched all the same: the right may be given, which is then seen (RFC 5465 section 5.9).
+        """
+        mailbox_id, denied = entry.mailbox_id, counts is Kind.DENIED
+        if counts is Kind.NOT_FOUND or denied == (mailbox_id in self._denied):
+            return
+        self._denied ^= {mailbox_id}
+        if not denied and not self._standings.is_known(mailbox_id):
+            self._standings.know(mailbox_id, NEW)
+        self._session.connection.write(self._list_line(entry.name, entry))
 
     def _write_status(self, name: str, counts: MailboxStatus, items: Iterable[StatusItem]) -> None:
         known = {
@@ -297,15 +316,15 @@ class Watching:
         selected = self._session.selected
         return selected is not None and selected.mailbox.mailbox_id == mailbox_id
 
-    async def _counts(self, mailbox_id: int, name: str) -> MailboxStatus | None:
-        """Count; None when the name is gone, or another mailbox's by now, or may be looked up but not read."""
+    async def _counts(self, entry: MailboxEntry) -> MailboxStatus | Kind:
+        """Count; NOT_FOUND when the name is gone, or another mailbox's by now, DENIED when it may not be read."""
         try:
-            counts = await self._session.avatar.status(name)
+            counts = await self._session.avatar.status(entry.name)
         except MailError as error:
-            if error.kind in {Kind.NOT_FOUND, Kind.DENIED}:
-                return None
-            raise
-        return counts if counts.mailbox_id == mailbox_id else None
+            if error.kind not in {Kind.NOT_FOUND, Kind.DENIED}:
+                raise
+            return error.kind
+        return counts if counts.mailbox_id == entry.mailbox_id else Kind.NOT_FOUND
 
     def _take_names(self, entries: Sequence[MailboxEntry]) -> None:
         """Take in what there is, and find out again what is watched."""
@@ -329,6 +348,7 @@ class Watching:
         self._follow(watched)
         self._standings.keep(watched)
         self._due &= set(watched)
+        self._denied &= set(watched)
 
     def hears_of_annotations(self, name: str) -> bool:
         """Whether the client is told of annotations of a mailbox, or of the server (RFC 5465 sections 5.6 and 5.7)."""
