@@ -260,6 +260,13 @@ def test_what_is_renamed_along_with_its_parent_is_not_told(client, other):
     ]
 
 
+def test_what_rename_makes_of_inbox_is_told_as_a_new_mailbox(client, other, deliver):
+    deliver()
+    client.ok(b"NOTIFY SET (PERSONAL (MailboxName))")
+    other.ok(b"RENAME INBOX old/in")  # INBOX stays; the other one has an id of its own
+    assert names(client) == [b'(\\HasChildren) "/" old', b'(\\HasNoChildren) "/" old/in']
+
+
 def test_who_does_not_hear_of_the_parent_hears_that_a_mailbox_was_renamed_along_with_it(client, other):
     for name in (b"a/b/c", b"a/b/d"):
         other.ok(b"CREATE " + name)
