@@ -5,21 +5,22 @@ RFC 5465. The change bus says that something happened; what it was is found by l
 client was told last.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-
-import attrs
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import responses
 from mailsuite.imap.capabilities import CONDSTORE
+from mailsuite.imap.changed_names import changed_names
 from mailsuite.imap.commands import MESSAGE_EVENTS, METADATA_EVENTS, EventGroup, MailboxFilter, NotifyEvent, StatusItem
 from mailsuite.imap.names import SEPARATOR
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import Session
-from mailsuite.imap.tree import Tree, attributes_of, with_parents
+from mailsuite.imap.standings import NEW, Standing, Standings
+from mailsuite.imap.tree import Tree, attributes_of
 from mailsuite.imap.verbs.fetch import write_messages
 from mailsuite.interfaces import ANY_MAILBOX, IRightsAccount, ISubscription, MailboxChange, MailboxEntry, MailboxStatus
 
+NO_ACCESS = "\\NoAccess"
 WATCHED_MAX = 1000  # mailboxes whose messages are told of
 NOTHING = EventGroup(MailboxFilter.SELECTED_DELAYED, (), frozenset())
 _SELECTED = (MailboxFilter.SELECTED, MailboxFilter.SELECTED_DELAYED)
@@ -27,28 +28,6 @@ _SELECTED = (MailboxFilter.SELECTED, MailboxFilter.SELECTED_DELAYED)
 
 class WatchedTooMuchError(Exception):
     """More is to be told than we look at (RFC 5465 section 5.8)."""
-
-
-@attrs.frozen(kw_only=True)
-class Standing:
-    """Where a mailbox stood when the client was told last; None is not known, so that no difference is seen."""
-
-    messages: int
-    uidnext: int
-    uidvalidity: int | None
-    unseen: int | None
-    modseq: int
-
-    @classmethod
-    def of(cls, counts: MailboxStatus) -> "Standing":
-        """Give what is compared."""
-        return cls(
-            messages=counts.messages,
-            uidnext=counts.uidnext,
-            uidvalidity=counts.uidvalidity,
-            unseen=counts.unseen,
-            modseq=counts.highest_modseq,
-        )
 
 
 class Watching:
@@ -67,9 +46,12 @@ class Watching:
         self._groups = [group for group in groups if group.filter not in _SELECTED and group.events]
         self.selected_group = next((group for group in groups if group.filter in _SELECTED), NOTHING)
         self._entries: dict[int, MailboxEntry] = {}
+        self._ids: dict[str, int] = {}
+        self._tree = Tree((), ())
         self._subscribed: frozenset[str] = frozenset()
         self._watched: dict[int, frozenset[NotifyEvent]] = {}
-        self._known: dict[int, Standing] = {}
+        self._standings = Standings()
+        self._denied: set[int] = set()
         self._due: set[int] = set()
         self._names_due = False
         self._own_names: set[str] = set()
@@ -98,15 +80,15 @@ class Watching:
             await self._session.watch_annotations()
         self._take_names(await self._session.avatar.list_mailboxes())
         for mailbox_id, events in self._watched.items():
-            name = self._entries[mailbox_id].name
-            counts = await self._counts(mailbox_id, name)
-            if counts is None:
-                continue
-            self._known[mailbox_id] = Standing.of(counts)
-            self._due.discard(mailbox_id)
-            if status and not self._is_selected(mailbox_id):
-                self._write_status(name, counts, self._first_items(events))
-                await self._session.connection.drained()
+            entry = self._entries[mailbox_id]
+            counts = await self._counts(entry)
+            self._tell_access(entry, counts)
+            if isinstance(counts, MailboxStatus):
+                self._standings.know(mailbox_id, Standing.of(counts))
+                self._due.discard(mailbox_id)
+                if status and not self._is_selected(mailbox_id):
+                    self._write_status(entry.name, counts, self._first_items(events))
+            await self._session.connection.drained()
 
     def _first_items(self, events: frozenset[NotifyEvent]) -> Iterator[StatusItem]:
         yield from (StatusItem.MESSAGES, StatusItem.UIDNEXT, StatusItem.UIDVALIDITY)
@@ -150,11 +132,27 @@ class Watching:
 
     def own(self, *names: str) -> None:
         """Note that the client makes, renames, removes or subscribes these itself: it need not be told."""
-        self._own_names.update(names)
+        if self._subscription is not None:
+            self._own_names.update(names)
 
-    def own_messages(self, uids: Iterable[int]) -> None:
-        """Note that the client has put these into the selected mailbox itself."""
-        self._own_uids.update(uids)
+    def own_messages(self, name: str, uids: Sequence[int]) -> None:
+        """
+        Note a change that the client has made to a mailbox itself (RFC 5465 section 5).
+
+        Args:
+            uids: of messages that it has put there; none when it has changed something else.
+        """
+        selected = self._session.selected
+        if selected is not None and selected.mailbox.name == name:
+            if self.selected_group.items:
+                self._own_uids.update(uids)
+        elif (mailbox_id := self._ids.get(name)) in self._due:  # of what was changed there has been a notice
+            self._standings.note_own(mailbox_id, added=len(uids))
+
+    def own_removal(self, mailbox_id: int, count: int) -> None:
+        """Note that the client has expunged so many messages as it left a mailbox."""
+        if count and mailbox_id in self._due:
+            self._standings.note_own(mailbox_id, removed=count)
 
     def selected(self, selected: Selected) -> None:
         """Begin to tell of a mailbox as the selected one."""
@@ -167,12 +165,15 @@ class Watching:
         mailbox_id = selected.mailbox.mailbox_id
         if mailbox_id in self._watched:
             view = selected.view
-            self._known[mailbox_id] = Standing(
-                messages=len(view),
-                uidnext=view.uidnext,
-                uidvalidity=view.uidvalidity,
-                unseen=None,
-                modseq=view.modseq,
+            self._standings.know(
+                mailbox_id,
+                Standing(
+                    messages=len(view),
+                    uidnext=view.uidnext,
+                    uidvalidity=view.uidvalidity,
+                    unseen=None,
+                    modseq=view.modseq,
+                ),
             )
             self._due.add(mailbox_id)
 
@@ -240,41 +241,27 @@ class Watching:
             return
         before, subscribed = self._entries, self._subscribed
         self._take_names(entries)
-        everything = with_parents(entries)
-        tree = Tree(everything, everything)
-        by_name = {entry.name: entry for entry in everything}
-        lines = dict(self._renamed(before, by_name, tree))
+        by_name = {entry.name: entry for entry in entries}
+        lines = {
+            event.name: self._list_line(event.name, by_name.get(event.name), event.former)
+            for event in changed_names(before, self._entries, self._hears_of_name)
+        }
         for name in sorted(subscribed ^ self._subscribed):
             if NotifyEvent.SUBSCRIPTION_CHANGE in self._events(name) and name not in lines:
-                lines[name] = self._list_line(name, by_name.get(name), tree)
+                lines[name] = self._list_line(name, by_name.get(name))
         own, self._own_names = self._own_names, set()
         for name, line in lines.items():
             if name not in own:
                 self._session.connection.write(line)
         await self._session.connection.drained()
 
-    def _renamed(
-        self, before: Mapping[int, MailboxEntry], by_name: Mapping[str, MailboxEntry], tree: Tree
-    ) -> Iterator[tuple[str, bytes]]:
-        """Give names, and the lines that tell of them, that came, went, or are others now."""
-        for mailbox_id, entry in self._entries.items():
-            old = before.get(mailbox_id)
-            if old is not None and old.name == entry.name and old.selectable == entry.selectable:
-                continue
-            former = old.name if old is not None and old.name != entry.name else ""
-            if NotifyEvent.MAILBOX_NAME in self._events(entry.name) | (self._events(former) if former else set()):
-                yield entry.name, self._list_line(entry.name, entry, tree, former)
-        for mailbox_id, entry in before.items():
-            now = by_name.get(entry.name)  # perhaps it is still the parent of others
-            gone = mailbox_id not in self._entries and (now is None or not now.mailbox_id)
-            if gone and NotifyEvent.MAILBOX_NAME in self._events(entry.name):
-                yield entry.name, self._list_line(entry.name, now, tree)
-
-    def _list_line(self, name: str, entry: MailboxEntry | None, tree: Tree, former: str = "") -> bytes:
+    def _list_line(self, name: str, entry: MailboxEntry | None, former: str = "") -> bytes:
+        r"""Write all that LIST tells, and ``\NoAccess`` where it is due (RFC 5465 section 3.1)."""
         shown = self._session.shown
         entry = entry or MailboxEntry(name=name, mailbox_id=0, selectable=False, subscribed=name in self._subscribed)
+        attributes = attributes_of(entry, self._tree, extended=True, subscribed=True)
         return responses.list_line(
-            attributes_of(entry, tree, extended=True, subscribed=True),
+            [NO_ACCESS, *attributes] if entry.mailbox_id in self._denied else attributes,
             shown(name),
             old_name=shown(former) if former else b"",
         )
@@ -285,37 +272,32 @@ class Watching:
             entry = self._entries.get(mailbox_id)
             if entry is None or self._is_selected(mailbox_id):
                 continue
-            counts = await self._counts(mailbox_id, entry.name)
+            counts = await self._counts(entry)
             if not self._may_speak():
                 self._due.add(mailbox_id)
                 return
-            if counts is None:
+            self._tell_access(entry, counts)
+            if not isinstance(counts, MailboxStatus):
                 continue
-            items = list(self._news(mailbox_id, Standing.of(counts)))
+            modseqs = CONDSTORE in self._session.enabled
+            items = list(self._standings.news(mailbox_id, Standing.of(counts), self._watched, modseqs=modseqs))
             if items:
                 self._write_status(entry.name, counts, items)
                 await self._session.connection.drained()
 
-    def _news(self, mailbox_id: int, now: Standing) -> Iterator[StatusItem]:
-        """Say which counts are to be told, and take them as told."""
-        events = self._watched.get(mailbox_id, frozenset())
-        before = self._known.get(mailbox_id)
-        self._known[mailbox_id] = now
-        if before is None:
+    def _tell_access(self, entry: MailboxEntry, counts: MailboxStatus | Kind) -> None:
+        """
+        Tell of a mailbox that may be looked up but not read, and when it may be read after all.
+
+        It is watched all the same: the right may be given, which is then seen (RFC 5465 section 5.9).
+        """
+        mailbox_id, denied = entry.mailbox_id, counts is Kind.DENIED
+        if counts is Kind.NOT_FOUND or denied == (mailbox_id in self._denied):
             return
-        modseqs = CONDSTORE in self._session.enabled
-        moved = (now.messages, now.uidnext) != (before.messages, before.uidnext)
-        other = before.uidvalidity is not None and now.uidvalidity != before.uidvalidity
-        seen = before.unseen is not None and now.unseen != before.unseen
-        changed = NotifyEvent.FLAG_CHANGE in events and (seen or (modseqs and now.modseq != before.modseq))
-        if moved or other:
-            yield from (StatusItem.MESSAGES, StatusItem.UIDNEXT)
-        if moved or other or changed:
-            yield StatusItem.UIDVALIDITY
-            if seen and NotifyEvent.FLAG_CHANGE in events:
-                yield StatusItem.UNSEEN
-            if modseqs:
-                yield StatusItem.HIGHESTMODSEQ
+        self._denied ^= {mailbox_id}
+        if not denied and not self._standings.is_known(mailbox_id):
+            self._standings.know(mailbox_id, NEW)
+        self._session.connection.write(self._list_line(entry.name, entry))
 
     def _write_status(self, name: str, counts: MailboxStatus, items: Iterable[StatusItem]) -> None:
         known = {
@@ -334,42 +316,48 @@ class Watching:
         selected = self._session.selected
         return selected is not None and selected.mailbox.mailbox_id == mailbox_id
 
-    async def _counts(self, mailbox_id: int, name: str) -> MailboxStatus | None:
-        """Count; None when the name is gone, or another mailbox's by now, or may be looked up but not read."""
+    async def _counts(self, entry: MailboxEntry) -> MailboxStatus | Kind:
+        """Count; NOT_FOUND when the name is gone, or another mailbox's by now, DENIED when it may not be read."""
         try:
-            counts = await self._session.avatar.status(name)
+            counts = await self._session.avatar.status(entry.name)
         except MailError as error:
-            if error.kind in {Kind.NOT_FOUND, Kind.DENIED}:
-                return None
-            raise
-        return counts if counts.mailbox_id == mailbox_id else None
+            if error.kind not in {Kind.NOT_FOUND, Kind.DENIED}:
+                raise
+            return error.kind
+        return counts if counts.mailbox_id == entry.mailbox_id else Kind.NOT_FOUND
 
     def _take_names(self, entries: Sequence[MailboxEntry]) -> None:
         """Take in what there is, and find out again what is watched."""
         fresh = {entry.mailbox_id for entry in entries} - set(self._entries) if self._entries else set()
         self._entries = {entry.mailbox_id: entry for entry in entries if entry.mailbox_id}
+        self._ids = {entry.name: mailbox_id for mailbox_id, entry in self._entries.items()}
+        self._tree = Tree(entries, ())
         self._subscribed = frozenset(entry.name for entry in entries if entry.subscribed)
         watched = {}
         for mailbox_id, entry in self._entries.items():
             events = self._events(entry.name) & MESSAGE_EVENTS if entry.selectable else frozenset()
             if events:
                 watched[mailbox_id] = events
-                if mailbox_id in fresh:  # whatever lies in it is new
-                    self._known[mailbox_id] = Standing(messages=0, uidnext=1, uidvalidity=None, unseen=None, modseq=0)
+                if mailbox_id in fresh:
+                    self._standings.know(mailbox_id, NEW)
                 if mailbox_id not in self._watched:
                     self._due.add(mailbox_id)
         if len(watched) > WATCHED_MAX:
             raise WatchedTooMuchError
         self._watched = watched
         self._follow(watched)
-        self._known = {mailbox_id: known for mailbox_id, known in self._known.items() if mailbox_id in watched}
+        self._standings.keep(watched)
         self._due &= set(watched)
+        self._denied &= set(watched)
 
     def hears_of_annotations(self, name: str) -> bool:
         """Whether the client is told of annotations of a mailbox, or of the server (RFC 5465 sections 5.6 and 5.7)."""
         if not name:
             return any(NotifyEvent.SERVER_METADATA_CHANGE in group.events for group in self._groups)
         return NotifyEvent.MAILBOX_METADATA_CHANGE in self._events(name)
+
+    def _hears_of_name(self, name: str) -> bool:
+        return NotifyEvent.MAILBOX_NAME in self._events(name)
 
     def _events(self, name: str) -> frozenset[NotifyEvent]:
         """Say what is wanted to be told of a mailbox: all groups that name it count (RFC 5465 section 6)."""

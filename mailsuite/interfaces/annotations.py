@@ -151,6 +151,8 @@ class IAnnotatedAccount(IMailAccount):
         """
         Set entries, and remove those whose value is None, durably, all or none; return the numbers of the changes.
 
+        What is so already is no change. What changes of a mailbox takes its next MODSEQ (RFC 7162 section 3.2).
+
         Raises:
             MailError: NOT_FOUND; INVALID for a special use that the mailbox cannot have; OVER_QUOTA; DENIED.
             TooManyAnnotationsError: of the mailbox or the account.

@@ -121,6 +121,8 @@ def change(
     """
     Set and remove entries, all or none, durably; give the numbers of the changes.
 
+    What is so already is no change. What changes of a mailbox takes its next MODSEQ (RFC 7162 section 3.2).
+
     Args:
         reader: the account whose private entries these are.
         limit_octets: the quota of the account; 0 is none.
@@ -144,7 +146,13 @@ def change(
             uses = _check_special_use(index, row, reader, value)
             continue
         owner = reader if is_private(entry) else EVERYBODY
-        if value is not None or (owner, entry.lower()) in known:
+        if value is None:
+            changes = (owner, entry.lower()) in known
+        else:
+            changes = known.get((owner, entry.lower())) != (entry, len(value)) or not statements.has_annotation(
+                index.connection, mailbox_id, owner, entry, value
+            )
+        if changes:
             new[owner, entry.lower()] = entry, value
     _check_room(index, known, new, limits, limit_octets)
     if row is not None and uses == _special_uses(row):
@@ -153,6 +161,8 @@ def change(
         return []
     with index.writing(durable=True) as transaction:
         connection = transaction.connection
+        if row is not None:
+            transaction.changing(mailbox_id)
         numbers = [
             statements.set_annotation(connection, mailbox_id, owner, entry, value)
             for (owner, _), (entry, value) in new.items()

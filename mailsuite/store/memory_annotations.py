@@ -107,7 +107,7 @@ class MemoryAnnotating:
         return found
 
     async def annotate(self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits) -> Sequence[int]:
-        """Set and remove entries, all or none."""
+        """Set and remove entries, all or none; what is so already is no change."""
         box = self._annotated_box(name)
         mailbox_id = ACCOUNT if box is None else box.mailbox_id
         known = self._mail.annotations.values(mailbox_id, self._reader)
@@ -120,7 +120,8 @@ class MemoryAnnotating:
                 uses = _check_special_use(box, value)
                 continue
             key = self._reader if is_private(entry) else EVERYBODY, entry.lower()
-            if value is not None or key in known:
+            so = known.get(key)
+            if (value is not None or so is not None) and (so is None or (so.entry, so.value) != (entry, value)):
                 new[key] = entry, value
         self._check_room(known, new, limits)
         annotations = self._mail.annotations
@@ -128,6 +129,9 @@ class MemoryAnnotating:
         if box is not None and uses is not None and uses != box.special_use:
             box.special_use = uses
             numbers.append(annotations.put(mailbox_id, self._reader, SPECIAL_USE_ENTRY, None))
+        if numbers and box is not None:  # RFC 7162 section 3.2
+            box.modseq += 1
+            self._store.told(self._mail, box)
         if numbers:
             self._store.told(self._mail)
         return numbers

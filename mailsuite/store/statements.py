@@ -268,6 +268,15 @@ def set_annotation(connection: Connection, mailbox_id: int, reader: int, entry: 
     return cursor.lastrowid or 0
 
 
+def has_annotation(connection: Connection, mailbox_id: int, reader: int, entry: str, value: bytes) -> bool:
+    """Whether an annotation has this value."""
+    found = connection.execute(
+        "SELECT 1 FROM annotation WHERE mailbox = ? AND reader = ? AND entry = ? AND value = ?",
+        (mailbox_id, reader, entry, value),
+    )
+    return found.fetchone() is not None
+
+
 def last_annotation(connection: Connection) -> int:
     """Give the number of the last change of an annotation."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'annotation'").fetchone()

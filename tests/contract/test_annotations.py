@@ -241,6 +241,45 @@ def test_changes_are_told_in_order(bench, annotate):
     assert bench.go(bench.account(2).annotated(0)).changes == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "entry", "values"),
+    [
+        ("INBOX", "/private/comment", (b"one", b"two", BINARY, b"", None)),
+        ("Sent", "/shared/vendor/x/y", (BINARY, BINARY[:-1] + b"x", None)),
+        ("Sent", "/private/specialuse", (b"\\Archive", b"\\Archive \\Junk", None)),
+    ],
+)
+def test_each_change_of_a_mailbox_takes_its_next_modseq(bench, annotate, name, entry, values):
+    def modseq():
+        return bench.go(bench.account().status(name)).highest_modseq
+
+    known = bench.go(bench.account().status(name))
+    others = {
+        each: bench.go(bench.account().status(each)).highest_modseq
+        for each in ("INBOX", "Sent", "Trash")
+        if each != name
+    }
+    heard = []
+    bench.bus.subscribe(1, heard.append)
+    for number, value in enumerate(values, 1):
+        (first,) = annotate(name, {entry: value})
+        assert modseq() == known.highest_modseq + number
+        assert MailboxChange(1, known.mailbox_id, known.highest_modseq + number) in heard
+        assert not annotate(name, {entry: value})  # it is so already
+        assert bench.go(bench.account().annotated(None)).number == first
+        assert modseq() == known.highest_modseq + number
+    annotate(name, {"/private/a": b"1", "/private/b": b"2", "/private/never": None})
+    annotate("", {"/private/comment": b"of the account"})
+    bench.reopen()
+    assert modseq() == known.highest_modseq + len(values) + 1
+    assert {each: bench.go(bench.account().status(each)).highest_modseq for each in others} == others
+    mailbox = bench.go(bench.account().open_mailbox(name, read_only=True))
+    changes = bench.go(mailbox.changes(known.highest_modseq))
+    assert changes.modseq == modseq()
+    assert not [*changes.added, *changes.flags, *changes.expunged]
+    mailbox.close()
+
+
 def test_a_number_is_not_given_twice_when_a_mailbox_goes(bench, annotate):
     account = bench.account()
     bench.go(account.create("a", frozenset()))

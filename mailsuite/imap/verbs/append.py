@@ -353,10 +353,10 @@ async def _store(upload: Upload) -> Reply:
             return NO_MAILBOX
         raise
     upload.files.clear()
+    if session.watching is not None:
+        session.watching.own_messages(upload.mailbox, appended.uids)
     selected = session.selected
     if selected is not None and selected.mailbox.name == upload.mailbox:
-        if session.watching is not None:
-            session.watching.own_messages(appended.uids)
         await selected.synchronise(always=True)
     code = responses.append_uid_code(appended.uidvalidity, appended.uids) if appended.uids else b""
     return Reply("APPEND completed", code=code)

@@ -29,8 +29,8 @@ async def copy(session: Session, command: commands.Copy) -> Reply:
         if error.kind is Kind.NOT_FOUND:
             return NO_MAILBOX
         raise
-    if session.watching is not None and command.mailbox == selected.mailbox.name:
-        session.watching.own_messages(appended.uids)
+    if session.watching is not None:
+        session.watching.own_messages(command.mailbox, appended.uids)
     return Reply("COPY completed", code=copied_code(appended))
 
 
@@ -49,6 +49,8 @@ async def move(session: Session, command: commands.Move) -> Reply:
         if error.kind is Kind.NOT_FOUND:
             return NO_MAILBOX
         raise
+    if session.watching is not None:
+        session.watching.own_messages(command.mailbox, appended.uids)
     code = copied_code(appended)
     if code:
         # RFC 6851 section 4.3: before the EXPUNGEs, so that the client knows where each one went.

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.session import Reply, Session
-from mailsuite.imap.tree import with_parents
+from mailsuite.imap.tree import parents, with_parents
 
 
 async def create(session: Session, command: commands.Create) -> Reply:
     """CREATE (RFC 3501 section 6.3.3), with a special use if asked for (RFC 6154 section 3)."""
     account = session.avatar
     number = await account.create(command.mailbox, command.special_use)
-    note_own(session, command.mailbox)
+    note_own(session, command.mailbox, *parents(command.mailbox))
     code = b""
     if account.remembers:
         with contextlib.suppress(MailError):  # it is made, whatever becomes of it now
@@ -44,7 +44,7 @@ async def delete(session: Session, command: commands.Delete) -> Reply:
         if error.kind is not Kind.CONFLICT:
             raise
         return Reply(error.detail, status=responses.NO, code=responses.HASCHILDREN)  # RFC 9051 section 6.3.5
-    note_own(session, command.mailbox)
+    note_own(session, command.mailbox, *parents(command.mailbox))
     if session.selected is not None:
         try:
             await session.selected.synchronise(always=True)
@@ -59,7 +59,7 @@ async def delete(session: Session, command: commands.Delete) -> Reply:
 async def rename(session: Session, command: commands.Rename) -> Reply:
     """RENAME (RFC 3501 section 6.3.5)."""
     await session.avatar.rename(command.mailbox, command.new_name)
-    note_own(session, command.mailbox, command.new_name)
+    note_own(session, command.mailbox, command.new_name, *parents(command.new_name))
     tell_other_form(session, command.new_name, command.old_name)
     return Reply("RENAME completed")
 

@@ -119,6 +119,8 @@ async def set_metadata(session: Session, command: commands.SetMetadata) -> Reply
         return Reply(error.detail, status=responses.NO, code=responses.METADATA_NOPRIVATE)
     if session.annotation_watch is not None:
         session.annotation_watch.note_own(numbers)
+    if session.watching is not None and numbers:
+        session.watching.own_messages(command.mailbox, ())  # it has taken a MODSEQ
     return Reply("SETMETADATA completed")
 
 

@@ -59,8 +59,8 @@ async def replace(session: Session, replaced: Replaced, name: str, message: Appe
         # RFC 8508 section 4.3: before the EXPUNGE, so that the client knows what has come in its place.
         code = responses.append_uid_code(appended.uidvalidity, appended.uids)
         session.connection.write(responses.untagged(responses.OK, "the replacement is stored", code))
-    if session.watching is not None and name == selected.mailbox.name:
-        session.watching.own_messages(appended.uids)
+    if session.watching is not None:
+        session.watching.own_messages(name, appended.uids)
     selected.view.expunge([replaced.uid])
     selected.view.apply(changes)
     return Reply("REPLACE completed")

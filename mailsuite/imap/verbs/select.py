@@ -123,14 +123,17 @@ async def close(session: Session, command: commands.Close) -> Reply:
     """
     del command
     selected = session.mailbox
+    expunged: Sequence[int] = ()
     try:
         if not selected.read_only:
-            await selected.mailbox.expunge(None)
+            expunged = await selected.mailbox.expunge(None)
     except MailError as error:
         if error.kind is not Kind.DENIED:  # RFC 4314 section 4: who may not expunge closes all the same
             raise
     finally:
         session.unselect()
+        if session.watching is not None:
+            session.watching.own_removal(selected.mailbox.mailbox_id, len(expunged))
     return Reply("CLOSE completed")
 
 

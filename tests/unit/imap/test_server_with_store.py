@@ -468,3 +468,31 @@ def test_who_asks_all_the_time_is_answered_without_a_look_while_it_is_quiet(make
     Path(home.path, "new", "by.another").write_bytes(mail())
     assert b"* 2 EXISTS" in client.ok(b"NOOP")
     store.watches.close()
+
+
+def test_sessions_of_a_mailbox_whose_annotation_changes_hear_nothing_but_a_higher_modseq(connect, mail):
+    def highest(lines):
+        return int(re.search(rb"HIGHESTMODSEQ (\d+)", b" ".join(lines)).group(1))
+
+    writer, reader, idler = connect(), connect(), connect()
+    append(writer, mail("one"))
+    for client in (reader, idler):
+        client.ok(b"ENABLE QRESYNC")
+        lines = client.ok(b"SELECT INBOX")
+    (uidvalidity,) = re.findall(rb"UIDVALIDITY (\d+)", b" ".join(lines))
+    before = highest(lines)
+    assert idler.send(b"i IDLE\r\n").startswith(b"+")
+    writer.ok(b'SETMETADATA INBOX (/private/comment "x" /shared/comment "y")')
+    writer.ok(b'SETMETADATA INBOX (/private/comment "x")')
+    idler.settle()
+    assert idler.received() == b""
+    assert idler.send(b"DONE\r\n") == b"i OK IDLE completed\r\n"
+    assert reader.ok(b"NOOP") == []
+    assert highest(writer.ok(b"STATUS INBOX (HIGHESTMODSEQ)")) == before + 1
+    assert reader.ok(b"UID FETCH 1:* FLAGS (CHANGEDSINCE %d)" % before) == []
+    reader.ok(b"UNSELECT")
+    lines = reader.ok(b"SELECT INBOX (QRESYNC (%b %d))" % (uidvalidity, before))
+    assert highest(lines) == before + 1
+    assert not [line for line in lines if b"VANISHED" in line or b" FETCH " in line]
+    reader.ok(b"STORE 1 (UNCHANGEDSINCE %d) +FLAGS (\\Seen)" % (before + 1))
+    assert highest(writer.ok(b"STATUS INBOX (HIGHESTMODSEQ)")) == before + 2

@@ -211,6 +211,77 @@ def test_names_are_told(client, other):
     assert b"* LIST (\\NonExistent" in heard(client)
 
 
+def names(client):
+    return [line.removeprefix(b"* LIST ") for line in heard(client).splitlines()]
+
+
+def test_of_what_comes_and_goes_the_parent_is_told_as_well(client, other):
+    other.ok(b"CREATE a")
+    client.ok(b"NOTIFY SET (PERSONAL (MailboxName))")
+    other.ok(b"CREATE a/b")
+    assert names(client) == [b'(\\HasChildren) "/" a', b'(\\HasNoChildren) "/" a/b']
+    other.ok(b"CREATE a/b/c")
+    assert names(client) == [b'(\\HasChildren) "/" a/b', b'(\\HasNoChildren) "/" a/b/c']
+    other.ok(b"DELETE a/b")  # what is below it stays, and so does the name
+    assert names(client) == [b'(\\HasChildren) "/" a', b'(\\NonExistent \\HasChildren) "/" a/b']
+    other.ok(b"DELETE a/b/c")
+    assert names(client) == [
+        b'(\\NonExistent \\HasNoChildren) "/" a/b',
+        b'(\\NonExistent \\HasNoChildren) "/" a/b/c',
+    ]
+    other.ok(b"CREATE a/b")
+    heard(client)
+    other.ok(b"DELETE a/b")
+    assert names(client) == [b'(\\HasNoChildren) "/" a', b'(\\NonExistent \\HasNoChildren) "/" a/b']
+    client.ok(b"NOTIFY SET (MAILBOXES a (MailboxName))")
+    other.ok(b"CREATE a/d")
+    assert names(client) == [b'(\\HasChildren) "/" a']
+    client.ok(b"NOTIFY SET (MAILBOXES a/d (MailboxName))")
+    other.ok(b"DELETE a/d")
+    assert names(client) == [b'(\\NonExistent \\HasNoChildren) "/" a/d']
+
+
+def test_what_is_renamed_along_with_its_parent_is_not_told(client, other):
+    for name in (b"a/b/c", b"a/d", b"e"):
+        other.ok(b"CREATE " + name)
+    client.ok(b"NOTIFY SET (PERSONAL (MailboxName))")
+    other.ok(b"RENAME a f")
+    assert names(client) == [b'(\\HasChildren) "/" f ("OLDNAME" (a))']
+    other.ok(b"RENAME f/b e/b")
+    assert names(client) == [b'(\\HasChildren) "/" e/b ("OLDNAME" (f/b))']
+    other.ok(b"DELETE e/b")
+    heard(client)
+    other.ok(b"RENAME e/b g")  # only a name, with a mailbox below it
+    assert names(client) == [b'(\\NonExistent \\HasChildren) "/" g ("OLDNAME" (e/b))']
+    other.ok(b"RENAME g/c h/c")  # which makes h, and leaves nothing of g
+    assert names(client) == [
+        b'(\\HasNoChildren) "/" h/c ("OLDNAME" (g/c))',
+        b'(\\HasChildren) "/" h',
+    ]
+
+
+def test_what_rename_makes_of_inbox_is_told_as_a_new_mailbox(client, other, deliver):
+    deliver()
+    client.ok(b"NOTIFY SET (PERSONAL (MailboxName))")
+    other.ok(b"RENAME INBOX old/in")  # INBOX stays; the other one has an id of its own
+    assert names(client) == [b'(\\HasChildren) "/" old', b'(\\HasNoChildren) "/" old/in']
+
+
+def test_who_does_not_hear_of_the_parent_hears_that_a_mailbox_was_renamed_along_with_it(client, other):
+    for name in (b"a/b/c", b"a/b/d"):
+        other.ok(b"CREATE " + name)
+    client.ok(b"NOTIFY SET (MAILBOXES (a/b a/b/c) (MailboxName))")
+    other.ok(b"RENAME a f")
+    assert names(client) == [b'(\\HasChildren) "/" f/b ("OLDNAME" (a/b))']
+
+
+def test_a_name_that_is_taken_again_is_told_after_the_mailbox_that_had_it(client, other):
+    other.ok(b"CREATE b")
+    client.ok(b"NOTIFY SET (MAILBOXES (a b) (MailboxName))")
+    other.send(b"1 RENAME b a\r\n2 CREATE b\r\n")
+    assert names(client) == [b'(\\HasNoChildren) "/" a ("OLDNAME" (b))', b'(\\HasNoChildren) "/" b']
+
+
 def test_subscriptions_are_told(client, other):
     client.ok(b"NOTIFY SET (PERSONAL (SubscriptionChange))")
     other.ok(b"SUBSCRIBE INBOX")
@@ -221,11 +292,63 @@ def test_subscriptions_are_told(client, other):
     assert heard(client) == b'* LIST (\\Subscribed \\HasNoChildren \\Archive) "/" Archive\r\n'
 
 
-def test_what_the_client_does_to_names_itself_is_not_told(client):
-    client.ok(b"NOTIFY SET (PERSONAL (MailboxName SubscriptionChange))")
-    for command in (b"CREATE x", b"SUBSCRIBE x", b"RENAME x y", b"UNSUBSCRIBE x", b"DELETE y"):
+@pytest.mark.parametrize("extension", [b"CONDSTORE", b"IMAP4rev2"])
+def test_what_the_client_does_to_names_itself_is_not_told(client, extension):
+    client.ok(b"ENABLE " + extension)
+    client.ok(b"NOTIFY SET (PERSONAL (%b MailboxName SubscriptionChange))" % ALL)
+    for command in (b"CREATE x", b"SUBSCRIBE x", b"RENAME x y", b"UNSUBSCRIBE x", b"DELETE y",
+                    b"CREATE w/x/y", b"RENAME w v", b"RENAME v/x/y u/t", b"CREATE u/t/s/r",
+                    b"DELETE u/t/s", b"DELETE u/t/s/r", b"DELETE u/t", b"DELETE v/x", b"RENAME v u/t"):  # fmt: skip
         client.ok(command)
         assert heard(client) == b""
+
+
+@pytest.mark.parametrize("extension", [b"CONDSTORE", b"QRESYNC", b"IMAP4rev2"])
+def test_what_the_client_does_to_messages_of_other_mailboxes_itself_is_not_told(client, deliver, extension):
+    for _ in range(4):
+        deliver()
+    client.ok(b"ENABLE " + extension)
+    client.ok(b"NOTIFY SET (PERSONAL (%b MailboxName))" % ALL)
+    client.select()
+    own = [
+        b"APPEND Archive {4+}\r\n\r\nhi",
+        b"APPEND Archive (\\Seen) {4+}\r\n\r\nhi (work) {4+}\r\n\r\nhi",
+        b"COPY 1:2 Archive",
+        b"UID MOVE 1:2 Archive",
+        b"REPLACE 1 Archive {4+}\r\n\r\nhi",
+        b'SETMETADATA Archive (/private/comment "x")',
+        b'SETMETADATA Archive (/private/comment "x")',
+        b'SETMETADATA INBOX (/private/comment "x")',
+        b"CREATE new",
+        b"APPEND new {4+}\r\n\r\nhi",
+        b"COPY 1 new",
+        b"STORE 1 +FLAGS (\\Deleted \\Seen)",
+        b"CLOSE",
+        b"APPEND INBOX {4+}\r\n\r\nhi",
+        b"SELECT Archive",
+        b"STORE 1:2 +FLAGS.SILENT (\\Seen)",
+        b"UNSELECT",
+        b"DELETE new",
+    ]
+    for command in own:
+        client.ok(command)
+        assert heard(client) == b"", command
+    deliver("Archive")
+    assert heard(client).startswith(b"* STATUS Archive (MESSAGES 9 ")
+    deliver()
+    assert heard(client).startswith(b"* STATUS INBOX (MESSAGES 2 ")
+
+
+def test_what_others_do_beside_it_is_told(client, other, deliver):
+    client.ok(b"NOTIFY SET (PERSONAL (%b))" % ALL)
+    append = b"a APPEND Archive {4+}\r\n\r\nhi"
+    client.send(append)  # and no end of the line yet
+    deliver("Archive")
+    assert b"* STATUS Archive (MESSAGES 2 " in client.send(b"\r\n") + heard(client)
+    other.select(b"Archive")
+    client.send(append)
+    other.ok(b"STORE 1 +FLAGS (\\Seen)")
+    assert b"* STATUS Archive (MESSAGES 3 " in client.send(b"\r\n") + heard(client)
 
 
 def test_a_mailbox_that_is_made_is_watched_as_well(client, other, deliver):

@@ -296,9 +296,54 @@ def test_what_is_shared_while_the_client_watches_is_told_at_once(house, bob):
     house.put("alice", "Projects", MAIL)
     assert b"* STATUS %b (MESSAGES 2 " % BOX in heard(bob)
     share(house, "")
-    assert heard(bob) == b'* LIST (\\NonExistent \\HasNoChildren) "/" %b\r\n' % BOX
+    parent = BOX.rpartition(b"/")[0]
+    assert heard(bob) == b"".join(b'* LIST (\\NonExistent \\HasNoChildren) "/" %b\r\n' % name for name in (parent, BOX))
     house.put("alice", "Projects", MAIL)
     assert heard(bob) == b""
+
+
+NO_ACCESS = b'* LIST (\\NoAccess \\HasNoChildren) "/" %b' % BOX
+
+
+@pytest.mark.parametrize("mailboxes", [b"subtree Users", b"mailboxes (%b %b)" % (BOX, NEVER), b"subscribed"])
+@pytest.mark.parametrize("status", [b"", b"STATUS "])
+def test_who_may_look_up_a_mailbox_but_not_read_it_is_told_so(house, bob, mailboxes, status):
+    share(house, "lr")
+    bob.ok(b"SUBSCRIBE " + BOX)
+    share(house, "l")
+    command = b"NOTIFY SET %b(%b (MessageNew MessageExpunge FlagChange))" % (status, mailboxes)
+    expected = NO_ACCESS.replace(b"Access ", b"Access \\Subscribed ")
+    for _ in range(2):
+        assert [line for line in bob.ok(command) if b"Users" in line] == [expected]
+    assert bob.ok(b"NOTIFY SET (%b (MailboxName))" % mailboxes) == []  # which takes no other right
+    share(house, "")
+    heard(bob)
+    assert [line for line in bob.ok(command) if b"Users" in line] == []
+
+
+def test_when_the_right_to_read_goes_and_comes_that_is_told(house, bob):
+    share(house, "l")
+    assert watch(bob, b"mailboxes " + BOX) == [NO_ACCESS]
+    share(house, "li")
+    house.put("alice", "Projects", MAIL)
+    assert heard(bob) == b""
+    share(house, "lr")
+    told = heard(bob)
+    assert told.startswith(b'* LIST (\\HasNoChildren) "/" %b\r\n* STATUS %b (MESSAGES 2 UIDNEXT 3 ' % (BOX, BOX))
+    house.put("alice", "Projects", MAIL)
+    assert b"* STATUS %b (MESSAGES 3 " % BOX in heard(bob)
+    share(house, "lt")
+    assert heard(bob) == NO_ACCESS + b"\r\n"
+    house.put("alice", "Projects", MAIL)
+    assert heard(bob) == b""
+    share(house, "lr")
+    told = heard(bob)
+    assert told.startswith(b'* LIST (\\HasNoChildren) "/" %b\r\n* STATUS %b (MESSAGES 4 UIDNEXT 5 ' % (BOX, BOX))
+    share(house, "l")
+    share(house, "")
+    assert b"(\\NonExistent \\HasNoChildren)" in heard(bob)
+    share(house, "l")
+    assert heard(bob).splitlines() == [NO_ACCESS.replace(b"\\NoAccess ", b""), NO_ACCESS]
 
 
 def test_lists_with_counts_count_only_what_may_be_read(house, bob):
