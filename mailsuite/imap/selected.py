@@ -130,6 +130,11 @@ class Selected:
         return CONDSTORE in self.enabled
 
     @property
+    def shows_uid(self) -> bool:
+        """Whether the client is told the UID with all flags, also where it did not ask (RFC 9051 section 7.5.2)."""
+        return REV2 in self.enabled or self.shows_modseq
+
+    @property
     def uid_only(self) -> bool:
         """Whether the client wants to hear of no sequence numbers (RFC 9586 section 3)."""
         return UIDONLY in self.enabled
@@ -264,9 +269,11 @@ class Selected:
             yield responses.recent_line(notices.recent)
         if notices.keywords is not None:
             yield self.flag_lines(notices.keywords)
-        shows_modseq, kind = self.shows_modseq, self.fetch_kind
+        if not notices.flags:
+            return
+        shows_uid, shows_modseq, kind = uid or self.shows_uid, self.shows_modseq, self.fetch_kind
         for number, message_uid, flags, modseq in notices.flags:
-            shown_uid = message_uid if uid or shows_modseq else None
+            shown_uid = message_uid if shows_uid else None
             addressed = message_uid if kind is responses.UIDFETCH else number
             yield responses.fetch_flags_line(addressed, flags, shown_uid, modseq if shows_modseq else None, kind=kind)
 

@@ -94,13 +94,14 @@ def _folded(flags: Iterable[str]) -> frozenset[str]:
 def _lines(selected: Selected, command: commands.Store, rows: Sequence[FlagRow]) -> Iterator[bytes]:
     """Note the new flags in the view, and write what the client is to be told of them."""
     view = selected.view
+    shows_uid = command.uid or selected.shows_uid
     shows_modseq, kind = selected.shows_modseq, selected.fetch_kind
     for uid, flags, modseq in rows:
         # A client that wants silence must still hear what others changed at the same time (RFC 3501 section 6.4.6).
         expected = command.silent and _is_expected(view, uid, flags, command)
         number = view.note_flags(uid, flags, modseq)
         if number and not expected:
-            shown_uid = uid if command.uid or shows_modseq else None
+            shown_uid = uid if shows_uid else None
             shown = view.shown_flags(uid, flags)
             addressed = uid if selected.uid_only else number
             yield responses.fetch_flags_line(addressed, shown, shown_uid, modseq if shows_modseq else None, kind=kind)
