@@ -67,6 +67,7 @@ from mailsuite.interfaces.rights import (
     parse_rights,
     right_of_flag,
     rights_text,
+    told_uids,
 )
 from mailsuite.interfaces.services import ANY_MAILBOX, IChangeBus, ISubscription, MailboxChange
 from mailsuite.interfaces.storage import (
@@ -194,4 +195,5 @@ __all__ = [
     "right_of_flag",
     "rights_text",
     "special_use_value",
+    "told_uids",
 ]
