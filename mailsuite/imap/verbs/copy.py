@@ -4,7 +4,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.progress import telling
 from mailsuite.imap.session import Reply, Session
-from mailsuite.interfaces import Appended
+from mailsuite.interfaces import Appended, IRightsAccount
 
 NO_MAILBOX = Reply("no such mailbox; create it first", status=b"NO", code=b"TRYCREATE")  # RFC 3501 section 7.1
 
@@ -16,13 +16,28 @@ def copied_code(appended: Appended) -> bytes:
     return responses.copy_uid_code(appended.uidvalidity, appended.source_uids, appended.uids)
 
 
+async def ensure_mailbox(session: Session, name: str) -> None:
+    """
+    Check that messages can be put into a mailbox.
+
+    Raises:
+        MailError: NOT_FOUND when there is no such mailbox; DENIED.
+    """
+    account = session.avatar
+    if IRightsAccount.providedBy(account) and await IRightsAccount(account).is_others(name):
+        await IRightsAccount(account).check_append(name, 0, 0)
+    else:
+        await account.status(name)
+
+
 async def copy(session: Session, command: commands.Copy) -> Reply:
     """COPY and UID COPY (RFC 3501 section 6.4.7)."""
     selected = session.mailbox
     uids = selected.view.resolve(command.messages, uid=command.uid)
-    if not uids:
-        return Reply("no such messages; nothing copied")
     try:
+        if not uids:
+            await ensure_mailbox(session, command.mailbox)
+            return Reply("no such messages; nothing copied")
         with telling(session, command.tag):
             appended = await selected.mailbox.copy_to(uids, command.mailbox)
     except MailError as error:
@@ -40,9 +55,10 @@ async def move(session: Session, command: commands.Move) -> Reply:
     if selected.read_only:
         return Reply("the mailbox is read-only", status=b"NO", code=b"READ-ONLY")
     uids = selected.view.resolve(command.messages, uid=command.uid)
-    if not uids:
-        return Reply("no such messages; nothing moved")
     try:
+        if not uids:
+            await ensure_mailbox(session, command.mailbox)
+            return Reply("no such messages; nothing moved")
         with telling(session, command.tag):
             appended, changes = await selected.changing(selected.mailbox.move_to(uids, command.mailbox))
     except MailError as error:

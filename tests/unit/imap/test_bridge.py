@@ -261,7 +261,7 @@ def test_mailboxes(client, mail):
     assert client.ok(b"STATUS WORK (MESSAGES UNSEEN UIDNEXT)") == [b"* STATUS WORK (MESSAGES 1 UNSEEN 1 UIDNEXT 2)"]
     lines = client.ok(b"MOVE 1 WORK")
     assert b"* 1 EXPUNGE" in lines
-    assert client.run(b"COPY 1 NOWHERE")[1].startswith(b"OK no such")
+    assert client.run(b"UID COPY 1 NOWHERE")[1].startswith(b"NO [TRYCREATE]")
     assert client.run(b"SELECT NOWHERE")[1].startswith(b"NO [NONEXISTENT]")
     assert client.run(b"CREATE WORK")[1].startswith(b"NO [ALREADYEXISTS]")
     client.ok(b"RENAME WORK PLAY")

@@ -207,9 +207,13 @@ def test_move_says_where_before_it_expunges(suite, client):
     assert sorted(suite.account.boxes["INBOX"].messages) == [1, 4]
 
 
-@pytest.mark.parametrize("command", [b"COPY 1 nowhere", b"UID MOVE 1 nowhere"])
-def test_a_missing_target_asks_for_create(client, command):
-    assert client.run(command)[1].startswith(b"NO [TRYCREATE]")
+@pytest.mark.parametrize("messages", [b"UID %b 1", b"%b 1", b"UID %b 99999", b"%b $", b"UID %b $"])
+@pytest.mark.parametrize("verb", [b"COPY", b"MOVE"])
+def test_a_missing_target_asks_for_create_whatever_is_to_go_there(suite, client, verb, messages):
+    """RFC 9051 sections 6.4.7 and 6.4.8."""
+    assert client.run(messages % verb + b" nowhere")[1].startswith(b"NO [TRYCREATE]")
+    assert client.run(messages % verb + b" other")[1].startswith(b"OK")
+    assert len(suite.account.boxes["other"].messages) == (0 if b"1" not in messages.split(b" ") else 1)
 
 
 # sessions that share a mailbox
