@@ -48,6 +48,7 @@ class Selected:
     __slots__ = (
         "_gap",
         "_guest",
+        "_keywords_max",
         "_looked",
         "_newest",
         "_remembered",
@@ -68,6 +69,7 @@ class Selected:
         self.mailbox = mailbox
         self.enabled = enabled
         self.modseq_due = False
+        self._keywords_max: int = account.keywords_max
         self._guest = IGuestMailbox(mailbox) if IGuestMailbox.providedBy(mailbox) else None
         self._told_rights = self.rights
         self._told_read_only = self.read_only
@@ -278,10 +280,15 @@ class Selected:
             yield responses.fetch_flags_line(addressed, flags, shown_uid, modseq if shows_modseq else None, kind=kind)
 
     def flag_lines(self, keywords: frozenset[str]) -> bytes:
-        """Write which flags there can be, and which are kept (RFC 3501 section 7.1, PERMANENTFLAGS)."""
+        """
+        Write which flags there can be, and which are kept (RFC 3501 section 7.1, PERMANENTFLAGS).
+
+        Where there are as many keywords as there may be, no others can be made (RFC 9051 section 7.1).
+        """
         flags = {*SYSTEM_FLAGS, *keywords}
+        others = () if len(keywords) >= self._keywords_max else ("\\*",)
         self._told_rights = self.rights
-        kept = frozenset() if self.read_only else allowed_flags(frozenset(flags | {"\\*"}), self.rights)
+        kept = frozenset() if self.read_only else allowed_flags(frozenset(flags.union(others)), self.rights)
         code = responses.permanent_flags_code(kept)
         return responses.flags_line(flags) + responses.untagged(responses.OK, "flags that are kept", code)
 

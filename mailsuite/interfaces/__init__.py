@@ -95,6 +95,7 @@ from mailsuite.interfaces.storage import (
     Snapshot,
     SpecialUse,
     StoreMode,
+    TooManyKeywordsError,
     Usage,
 )
 
@@ -185,6 +186,7 @@ __all__ = [
     "StoreMode",
     "TLSARecord",
     "TooManyAnnotationsError",
+    "TooManyKeywordsError",
     "Usage",
     "allowed_flags",
     "combine_rights",

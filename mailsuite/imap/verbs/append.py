@@ -311,7 +311,7 @@ async def _take(upload: Upload, event: Arrival) -> bool:
         if error.kind is Kind.NOT_FOUND:
             upload.refused = NO_MAILBOX
         else:
-            failure = responses.FAILURES[error.kind]
+            failure = responses.failure_of(error)
             upload.refused = Reply(error.detail, status=failure.status, code=failure.code)
     except BadCommandError as error:
         if not error.close and not _pass_over(upload, event):

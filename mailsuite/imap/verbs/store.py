@@ -27,9 +27,6 @@ async def store(session: Session, command: commands.Store) -> Reply:
         session.use_modseq(command.tag)
     if selected.read_only:
         return Reply("the mailbox is read-only", status=b"NO", code=b"READ-ONLY")
-    refused = refused_keywords(session, command.flags) if command.mode is not StoreMode.REMOVE else None
-    if refused is not None:
-        return refused
     uids = view.resolve(command.messages, uid=command.uid)
     if not uids:
         return Reply("no such messages; nothing stored")
@@ -136,12 +133,3 @@ def _is_expected(view: SelectedView, uid: int, flags: frozenset[str], command: c
     if position < 0:
         return True
     return _folded(_result(view.flags[position], command)) == _folded(flags)
-
-
-def refused_keywords(session: Session, flags: frozenset[str]) -> Reply | None:
-    """Say why these flags cannot be stored: too many keywords in the mailbox."""
-    fresh = [flag for flag in flags if not flag.startswith("\\")]
-    known = session.selected.view.keywords if session.selected is not None else frozenset()
-    if len(known.union(fresh)) > max(session.settings.keywords_max, len(known)):
-        return Reply("the mailbox has too many keywords", status=b"NO", code=b"LIMIT")
-    return None

@@ -273,6 +273,18 @@ def test_mailboxes(client, mail):
     assert client.run(b"CHECK")[1].startswith(b"BAD CHECK is not allowed"), "none is selected now"
 
 
+def test_keywords_have_a_limit_of_ours(client, mail):
+    append(client, mail("one"))
+    append(client, mail("two"))
+    client.select()
+    words = [b"k%d" % number for number in range(1000)]
+    assert b"\\*" in client.ok(b"STORE 1 +FLAGS (%b)" % b" ".join(words[1:]))[1]
+    assert b"\\*" not in client.ok(b"STORE 2 +FLAGS (k0)")[1]
+    assert client.run(b"STORE 2 +FLAGS (k0 more)")[1].startswith(b"NO [LIMIT]")
+    client.ok(b"STORE 2 +FLAGS (k1 k2)")
+    client.ok(b"STORE 2 -FLAGS (k0 more)")
+
+
 def test_a_large_append_goes_through_a_temporary_file(client):
     content = b"Subject: large\r\n\r\n" + b"x" * 200_000
     append(client, content)

@@ -113,14 +113,52 @@ def test_recent_cannot_be_stored(client):
     assert client.run(b"STORE 1 +FLAGS (\\Recent)")[1].startswith(b"BAD")
 
 
-def test_keywords_are_limited(make_suite, mail):
-    suite = make_suite(keywords_max=2)
+def test_keywords_are_limited(suite, mail):
+    suite.account.keywords_max = 2
     suite.account.put("INBOX", mail())
     client = suite.connect().login().select()
     client.ok(b"STORE 1 +FLAGS (a b)")
     assert client.run(b"STORE 1 +FLAGS (c)")[1].startswith(b"NO [LIMIT]")
     client.ok(b"STORE 1 -FLAGS (a)")
     assert client.run(b"STORE 1 +FLAGS (" + b"k" * 51 + b")")[1].startswith(b"NO [LIMIT]")
+
+
+def permanent(lines):
+    (line,) = [line for line in lines if b"PERMANENTFLAGS" in line]
+    return line[line.index(b"(") + 1 : line.index(b")")].split()
+
+
+@pytest.mark.parametrize("kind", ["memory", "maildir"])
+def test_that_no_more_keywords_can_be_made_is_told_before_one_is_refused(make_server, kind):
+    """RFC 9051 section 7.1, PERMANENTFLAGS and LIMIT."""
+    store, connect = make_server(kind)
+    most = store.settings.keywords_max
+    client, other = connect(), connect()
+    for name in (b"INBOX", b"Trash"):
+        client.ok(b"APPEND %b {4+}\r\n\r\nhi" % name)
+    client.ok(b"SELECT INBOX")
+    other.ok(b"SELECT INBOX")
+    words = [b"k%d" % number for number in range(most)]
+    assert b"\\*" in permanent(client.ok(b"STORE 1 +FLAGS (%b)" % b" ".join(words[:-1])))
+    other.ok(b"NOOP")
+    last = client.ok(b"STORE 1 +FLAGS (%b)" % words[-1])
+    told = other.ok(b"NOOP")
+    shown = client.ok(b"SELECT INBOX")
+    for lines in (last, told, shown):
+        assert b"\\*" not in permanent(lines)
+        assert set(words) < set(permanent(lines))
+    assert b"\\*" in permanent(client.ok(b"SELECT Trash"))
+    client.ok(b"STORE 1 +FLAGS (another)")
+    refused = b"NO [LIMIT] the mailbox has too many keywords"
+    assert client.run(b"COPY 1 INBOX")[1] == refused
+    assert client.run(b"MOVE 1 INBOX")[1] == refused
+    assert client.run(b"APPEND INBOX (another) {4+}\r\n\r\nhi")[1] == refused
+    assert client.run(b"REPLACE 1 INBOX (another) {4+}\r\n\r\nhi")[1] == refused
+    client.ok(b"SELECT INBOX")
+    assert client.run(b"STORE 1 +FLAGS (\\Seen another)")[1] == refused
+    assert client.run(b"STORE 1 FLAGS (another)")[1] == refused
+    client.ok(b"STORE 1 FLAGS (K1 k2)")
+    client.ok(b"STORE 1 -FLAGS (another)")
 
 
 def test_a_store_that_fails_changes_nothing(suite, client):
