@@ -261,7 +261,7 @@ def _parse_other_key(word: bytes, tokens: Tokens, charset: str) -> SearchKey:
         flag = HasFlag(tokens.atom("a keyword").decode("ascii"))
         return flag if word == b"KEYWORD" else negated(flag)
     if word in {b"LARGER", b"SMALLER"}:
-        return Size(word == b"LARGER", tokens.number())
+        return Size(word == b"LARGER", tokens.number64())
     if word in {b"OLDER", b"YOUNGER"}:
         return Age(word == b"OLDER", _parse_interval(tokens))
     if word == b"MODSEQ":

@@ -94,6 +94,8 @@ def any_of(*keys):
         (b"*", Numbered(SequenceSet((), 4294967296), uid=False)),
         (b"UID 5:*", Numbered(SequenceSet((), 5), uid=True)),
         (b"LARGER 1000", Size(larger=True, octets=1000)),
+        (b"LARGER 5000000000", Size(larger=True, octets=5 * 10**9)),
+        (b"SMALLER 9223372036854775807", Size(larger=False, octets=2**63 - 1)),
         (b"SMALLER 0", Size(larger=False, octets=0)),
         (b"BEFORE 1-Feb-1994", InternalDate(Relation.BEFORE, dt.date(1994, 2, 1))),
         (b'ON "29-FEB-2024"', InternalDate(Relation.ON, dt.date(2024, 2, 29))),
@@ -173,7 +175,8 @@ def test_text_that_is_not_in_the_charset_is_refused(pieces):
     [
         b"", b"()", b"(", b")", b"(SEEN", b"SEEN)", b"SEEN ", b" SEEN", b"SEEN  DELETED", b"( SEEN)", b"(SEEN )",
         b"NOT", b"NOT ", b"OR SEEN", b"OR SEEN ", b"(OR SEEN) DELETED", b"(NOT) SEEN", b"NOPE", b"SEENX", b"SEEN1",
-        b"LARGER", b"LARGER x", b"LARGER -1", b"LARGER 4294967296", b"BEFORE 30-Feb-2020", b"BEFORE 1-Foo-2020",
+        b"LARGER", b"LARGER x", b"LARGER -1", b"LARGER 9223372036854775808", b"SMALLER 10000000000000000000",
+        b"BEFORE 30-Feb-2020", b"BEFORE 1-Foo-2020",
         b"BEFORE 2020-01-01", b'BEFORE "1-Jan-2020', b"UID", b"UID x", b"UID 0", b"KEYWORD", b"KEYWORD (x)",
         b"KEYWORD \\Seen", b"HEADER x", b"SUBJECT", b"CHARSET", b"CHARSET UTF-8", b"1:", b"SEEN,DELETED", b"ALL\t",
         b"OLDER", b"OLDER 0", b"YOUNGER 4294967296", b"YOUNGER -1", b"OLDER 1d",

@@ -35,6 +35,37 @@ def append(client, content, flags=b"()", mailbox=b"INBOX"):
     assert b"a OK [APPENDUID " in answer, answer
 
 
+SECTIONS = (b"BODY[]", b"BODY[TEXT]", b"BODY[HEADER]", b"BODY[1]", b"BINARY[1]", b"BODY[HEADER.FIELDS (To)]")
+
+
+def test_ranges_and_sizes_have_63_bits(connect, mail):
+    """RFC 9051 section 9, "partial" and "search-key"."""
+    client = connect()
+    append(client, MULTIPART)
+    large = b"Subject: large\r\n\r\n" + b"0123456789\r\n" * 50_000
+    append(client, large)
+    client.select()
+    most = 2**63 - 1
+    for number, content in ((1, MULTIPART), (2, large)):
+        answer = client.send(b"a FETCH %d BODY.PEEK[]<0.%d>\r\n" % (number, most))
+        assert answer.startswith(b"* %d FETCH (BODY[]<0> {%d}\r\n%b)\r\n" % (number, len(content), content))
+        answer = client.send(b"a FETCH %d BODY.PEEK[]<9.%d>\r\n" % (number, most))
+        assert answer.startswith(b"* %d FETCH (BODY[]<9> {%d}\r\n" % (number, len(content) - 9))
+        for section in SECTIONS:
+            label = b"%b<5000000000>" % section
+            lines = client.ok(b"FETCH %d %b" % (number, label.replace(b"[", b".PEEK[").replace(b">", b".5>")))
+            assert [lines[0].replace(b"~", b""), *lines[1:]] == [b"* %d FETCH (%b {0}" % (number, label), b")"]
+    assert client.ok(b"FETCH 1 BINARY.PEEK[1]<0.5000000000>") == [b"* 1 FETCH (BINARY[1]<0> {5}", b"first)"]
+    assert client.ok(b"SEARCH LARGER 5000000000") == [b"* SEARCH"]
+    assert client.ok(b"SEARCH LARGER %d" % most) == [b"* SEARCH"]
+    assert client.ok(b"SEARCH SMALLER %d" % most) == [b"* SEARCH 1 2"]
+    assert client.run(b"SEARCH SMALLER %d" % (most + 1))[1].startswith(b"BAD")
+    assert client.run(b"FETCH 1 BODY.PEEK[]<0.%d>" % (most + 1))[1].startswith(b"BAD")
+    url = b"/INBOX/;UID=2/;PARTIAL=16.%d" % most
+    client.ok(b"APPEND INBOX CATENATE (URL %b)" % url)
+    assert client.ok(b"FETCH 3 RFC822.SIZE") == [b"* 3 FETCH (RFC822.SIZE %d)" % (len(large) - 16)]
+
+
 def test_a_day_in_a_mailbox(connect, mail):
     client = connect()
     append(client, mail("one"), b"(\\Seen work)")
