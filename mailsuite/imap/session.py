@@ -14,6 +14,7 @@ from mailsuite.imap.annotations import AnnotationWatch
 from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, UIDONLY
 from mailsuite.imap.search_keys import Numbered, leaves
 from mailsuite.imap.selected import Selected
+from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
@@ -390,6 +391,21 @@ class Session:
         if self.selected is None:
             raise RuntimeError("no mailbox is selected")
         return self.selected
+
+    def refuse_beyond(self, messages: SequenceSet, *, uid: bool) -> Reply | None:
+        """
+        Refuse sequence numbers that no message has, with BAD (RFC 9051 section 9, "seq-number").
+
+        It is no bad command like those that end a connection: two clients that share a mailbox need only be unlucky.
+        """
+        view = self.mailbox.view
+        if uid or not view.goes_beyond(messages):
+            return None
+        count = view.told_exists
+        there = (
+            "are no messages" if not count else "is only one message" if count == 1 else f"are only {count} messages"
+        )
+        return Reply(f"there {there}", status=responses.BAD)
 
     def watch(self, watching: "Watching | None") -> None:
         """Tell other things from now on."""

@@ -146,6 +146,14 @@ class SelectedView:
             return messages.message_ranges(self.told_exists)
         return messages.uid_ranges(self.uids if self.told_exists == len(self.uids) else self.uids[: self.told_exists])
 
+    def goes_beyond(self, messages: SequenceSet) -> bool:
+        """
+        Whether sequence numbers name messages that the client was never told of.
+
+        That includes ``*`` where there is none at all (RFC 9051 section 9, "seq-number").
+        """
+        return messages.largest > self.told_exists or (messages.tail is not None and not self.told_exists)
+
     def _saved_positions(self) -> list[range]:
         """Find what was saved and is still there: a UID stays what it is whatever was expunged."""
         wanted = set(self._saved)

@@ -32,6 +32,9 @@ async def ensure_mailbox(session: Session, name: str) -> None:
 
 async def copy(session: Session, command: commands.Copy) -> Reply:
     """COPY and UID COPY (RFC 3501 section 6.4.7)."""
+    refused = session.refuse_beyond(command.messages, uid=command.uid)
+    if refused is not None:
+        return refused
     selected = session.mailbox
     uids = selected.view.resolve(command.messages, uid=command.uid)
     try:
@@ -51,6 +54,9 @@ async def copy(session: Session, command: commands.Copy) -> Reply:
 
 async def move(session: Session, command: commands.Move) -> Reply:
     """MOVE and UID MOVE (RFC 6851 section 3)."""
+    refused = session.refuse_beyond(command.messages, uid=command.uid)
+    if refused is not None:
+        return refused
     selected = session.mailbox
     if selected.read_only:
         return Reply("the mailbox is read-only", status=b"NO", code=b"READ-ONLY")

@@ -21,6 +21,9 @@ async def store(session: Session, command: commands.Store) -> Reply:
     expunged, of which this one may not be told now, are to their end what this session makes of them: the client gets
     the answer it expects, with EXPUNGEISSUED (RFC 2180 section 4.2, RFC 5530 section 3).
     """
+    refused = session.refuse_beyond(command.messages, uid=command.uid)
+    if refused is not None:
+        return refused
     selected = session.mailbox
     view = selected.view
     if command.unchanged_since is not None:

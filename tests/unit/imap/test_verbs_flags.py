@@ -167,9 +167,65 @@ def test_a_store_that_fails_changes_nothing(suite, client):
     assert client.ok(b"FETCH 1 FLAGS") == [b"* 1 FETCH (FLAGS (\\Recent))"]
 
 
-def test_storing_to_messages_that_are_not_there(suite, client):
-    client.ok(b"STORE 99 +FLAGS (\\Seen)")
+BEYOND = [
+    b"FETCH 5 UID", b"FETCH 1:99 UID", b"FETCH 5:* UID", b"FETCH *:5 (FLAGS MODSEQ)", b"FETCH 1,5 BODY[]",
+    b"FETCH 1:9 (FLAGS) (CHANGEDSINCE 1)", b"STORE 5 +FLAGS (\\Seen)", b"STORE 1:9 FLAGS.SILENT ()",
+    b"STORE 5:* (UNCHANGEDSINCE 1) +FLAGS (\\Seen)", b"COPY 5 other", b"COPY 4:5 nowhere",
+    b"MOVE 5 other", b"MOVE 1:5 other",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", BEYOND)
+def test_numbers_that_no_message_has_are_refused(suite, client, command):
+    """RFC 9051 section 9, "seq-number"."""
+    lines, status = client.run(command)
+    assert (lines, status) == ([], b"BAD there are only 4 messages")
+    assert not client.server.session.enabled
+    assert all(flags(suite, uid) == frozenset() for uid in range(1, 5))
+    assert suite.account.boxes["other"].messages == {}
+
+
+@pytest.mark.parametrize(
+    "command", [b"FETCH * UID", b"FETCH 1:* FLAGS", b"STORE * +FLAGS (\\Seen)", b"COPY * other", b"MOVE 1:* other"]
+)
+def test_an_empty_mailbox_has_no_last_message(suite, client, command):
+    client.select(b"other")
+    assert client.run(command) == ([], b"BAD there are no messages")
+    assert client.run(command.replace(b"*", b"1"))[1].startswith(b"BAD there")
+    client.ok(b"UID " + command)
+    suite.account.put("other", b"\r\n")
+    client.ok(b"NOOP")
+    assert (
+        client.run(command.split(b" ")[0] + b" 2 " + command.split(b" ", 2)[2])[1] == b"BAD there is only one message"
+    )
+    client.ok(command.replace(b"other", b"INBOX"))
+
+
+def test_uids_and_what_is_searched_for_may_be_any_numbers(client):
     client.ok(b"UID STORE 99 +FLAGS (\\Seen)")
+    client.ok(b"UID FETCH 5:9 FLAGS")
+    client.ok(b"UID MOVE 99:* other")
+    assert client.ok(b"SEARCH 2:9") == [b"* SEARCH 2 3"]
+
+
+def test_numbers_that_no_message_has_end_no_connection(suite, client, mail):
+    for _ in range(3 * client.server.settings.bad_commands_after_login):
+        assert client.run(b"FETCH 5 UID")[1].startswith(b"BAD there are only")
+    suite.account.deliver("INBOX", mail())
+    assert client.ok(b"NOOP") == [b"* 5 EXISTS", b"* 5 RECENT"]
+    client.ok(b"FETCH 5 UID")
+
+
+def test_a_number_counts_until_the_client_is_told_otherwise(suite, client, mail):
+    expunged_elsewhere(suite, 4)
+    assert client.run(b"FETCH 4 RFC822.SIZE")[1].startswith(b"OK [EXPUNGEISSUED]")
+    assert client.run(b"STORE 4 +FLAGS (\\Seen)")[1].startswith(b"OK [EXPUNGEISSUED]")
+    assert client.ok(b"NOOP") == [b"* 4 EXPUNGE", b"* 3 RECENT"]
+    suite.account.put("INBOX", mail())  # by another process, whose notice has not come yet
+    assert client.run(b"FETCH 4 RFC822.SIZE")[1] == b"BAD there are only 3 messages"
+    suite.account.tell(suite.account.boxes["INBOX"])
+    assert client.run(b"FETCH 4 UID") == ([b"* 4 EXISTS", b"* 4 RECENT"], b"BAD there are only 3 messages")
+    assert client.ok(b"FETCH 4 UID") == [b"* 4 FETCH (UID 5)"]
 
 
 def test_messages_that_others_expunged_are_what_this_session_makes_of_them(suite, client):
