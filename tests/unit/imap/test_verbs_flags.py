@@ -109,8 +109,33 @@ def test_fetch_announces_a_keyword_of_others_first(suite, client):
     assert [line.split(b" (")[0] for line in lines[:3]] == [b"* FLAGS", b"* OK [PERMANENTFLAGS", b"* 1 FETCH"]
 
 
-def test_recent_cannot_be_stored(client):
-    assert client.run(b"STORE 1 +FLAGS (\\Recent)")[1].startswith(b"BAD")
+@pytest.mark.parametrize("unknown", [b"\\Recent", b"\\Foo", b"\\Foo \\RECENT"])
+def test_flags_that_cannot_be_stored_are_passed_over(suite, client, unknown):
+    """RFC 9051 section 7.1, PERMANENTFLAGS."""
+    assert client.ok(b"STORE 1 +FLAGS (%b \\Seen)" % unknown) == [b"* 1 FETCH (FLAGS (\\Recent \\Seen))"]
+    assert client.ok(b"STORE 1 +FLAGS (%b)" % unknown) == [b"* 1 FETCH (FLAGS (\\Recent \\Seen))"]
+    assert client.ok(b"STORE 1 -FLAGS %b" % unknown) == [b"* 1 FETCH (FLAGS (\\Recent \\Seen))"]
+    assert client.ok(b"UID STORE 1 FLAGS.SILENT (%b \\Draft)" % unknown) == []
+    assert flags(suite, 1) == {"\\Draft"}
+    assert client.ok(b"STORE 1 FLAGS (%b)" % unknown) == [b"* 1 FETCH (FLAGS (\\Recent))"]
+    assert client.run(b"SEARCH KEYWORD \\Foo")[1].startswith(b"BAD")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        b"APPEND other (\\Foo \\Seen \\Recent kw) {4+}\r\n\r\nhi",
+        b"APPEND other {4+}\r\n\r\nho (\\Foo \\Seen \\Recent kw) {4+}\r\n\r\nhi",
+        b"APPEND other (\\Foo \\Seen \\Recent kw) CATENATE (TEXT {4+}\r\n\r\nhi)",
+        b"APPEND other (\\Foo \\Seen \\Recent kw) UTF8 (~{4+}\r\n\r\nhi)",
+        b"REPLACE 1 other (\\Foo \\Seen \\Recent kw) {4+}\r\n\r\nhi",
+        b"UID REPLACE 1 other (\\Foo \\Seen \\Recent kw) CATENATE (TEXT {4+}\r\n\r\nhi)",
+    ],
+)
+def test_appended_messages_get_those_flags_that_there_are(suite, client, command):
+    client.ok(b"ENABLE UTF8=ACCEPT")
+    client.ok(command)
+    assert list(suite.account.boxes["other"].messages.values())[-1].flags == {"\\Seen", "kw"}
 
 
 def test_keywords_are_limited(suite, mail):
