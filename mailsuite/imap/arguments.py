@@ -16,7 +16,7 @@ SYSTEM_FLAGS = ("\\Answered", "\\Deleted", "\\Draft", "\\Flagged", "\\Seen")
 
 T = TypeVar("T")
 
-_SET = re.compile(rb"[0-9*:,]+|\$")
+_SET = re.compile(rb"[0-9*:,]+(?:(?<=,)\$)?|\$")
 _ONE = re.compile(rb"[0-9]+|\*")
 _DATE_TIME = re.compile(
     rb'"([ 0-9]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"'

@@ -124,7 +124,7 @@ def uses_numbers(command: commands.Command) -> bool:
     if isinstance(command, commands.Select | commands.Examine):
         return command.resync is not None and command.resync.known_pairs is not None
     return isinstance(command, commands.Search | commands.Sort | commands.Thread) and any(
-        isinstance(leaf, Numbered) and not leaf.uid and not leaf.messages.saved for leaf in leaves(command.key)
+        isinstance(leaf, Numbered) and not leaf.uid and leaf.messages.has_numbers for leaf in leaves(command.key)
     )
 
 

@@ -92,6 +92,7 @@ def any_of(*keys):
         (b"UNKEYWORD junk", negation(HasFlag("junk"))),
         (b"1:3,7", Numbered(SequenceSet(((1, 3), (7, 7))), uid=False)),
         (b"*", Numbered(SequenceSet((), 4294967296), uid=False)),
+        (b"UID 5:*,$", Numbered(SequenceSet((), 5, saved=True), uid=True)),
         (b"UID 5:*", Numbered(SequenceSet((), 5), uid=True)),
         (b"LARGER 1000", Size(larger=True, octets=1000)),
         (b"LARGER 5000000000", Size(larger=True, octets=5 * 10**9)),
