@@ -1,5 +1,7 @@
 """COPY and MOVE."""
 
+from collections.abc import Sequence
+
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.progress import telling
@@ -14,6 +16,18 @@ def copied_code(appended: Appended) -> bytes:
     if not appended.uids or len(appended.uids) != len(appended.source_uids):
         return b""
     return responses.copy_uid_code(appended.uidvalidity, appended.source_uids, appended.uids)
+
+
+def completed(verb: str, uids: Sequence[int], appended: Appended) -> str:
+    """
+    Say that a copy is done, and whether it is of all messages that were named (RFC 9051 section 6.4.7).
+
+    Args:
+        uids: of the messages that the client named; somebody else may have expunged some of them.
+    """
+    if len(appended.source_uids) == len(uids):
+        return f"{verb} completed"
+    return f"{verb} completed; {'some' if appended.source_uids else 'all'} of the messages are expunged"
 
 
 async def ensure_mailbox(session: Session, name: str) -> None:
@@ -49,7 +63,7 @@ async def copy(session: Session, command: commands.Copy) -> Reply:
         raise
     if session.watching is not None and command.mailbox == selected.mailbox.name:
         session.watching.own_messages(appended.uids)
-    return Reply("COPY completed", code=copied_code(appended))
+    return Reply(completed("COPY", uids, appended), code=copied_code(appended))
 
 
 async def move(session: Session, command: commands.Move) -> Reply:
@@ -77,4 +91,4 @@ async def move(session: Session, command: commands.Move) -> Reply:
         session.connection.write(responses.untagged(responses.OK, "moved", code))
     selected.view.expunge(appended.source_uids)
     selected.view.apply(changes)
-    return Reply("MOVE completed")
+    return Reply(completed("MOVE", uids, appended))

@@ -1,5 +1,7 @@
 """STORE, EXPUNGE, COPY, MOVE; and sessions that share a mailbox."""
 
+import re
+
 import pytest
 
 from mailsuite.errors import Kind, MailError
@@ -333,6 +335,34 @@ def test_a_missing_target_asks_for_create_whatever_is_to_go_there(suite, client,
     assert client.run(messages % verb + b" nowhere")[1].startswith(b"NO [TRYCREATE]")
     assert client.run(messages % verb + b" other")[1].startswith(b"OK")
     assert len(suite.account.boxes["other"].messages) == (0 if b"1" not in messages.split(b" ") else 1)
+
+
+@pytest.mark.parametrize("uid", [b"", b"UID "])
+def test_a_copy_says_when_some_of_the_messages_are_gone(suite, client, uid):
+    assert client.run(uid + b"COPY 1:4 other")[1] == b"OK [COPYUID 7 1:4 1:4] COPY completed"
+    for gone in (2, 3):
+        del suite.account.boxes["INBOX"].messages[gone]  # by another process, whose notice has not come yet
+    expunged = b"; some of the messages are expunged"
+    assert client.run(uid + b"COPY 1:4 other")[1] == b"OK [COPYUID 7 1,4 5:6] COPY completed" + expunged
+    assert client.run(uid + b"COPY 2:3 other")[1] == b"OK COPY completed; all of the messages are expunged"
+    assert client.run(uid + b"COPY 2 nowhere")[1].startswith(b"NO [TRYCREATE]")
+    lines, status = client.run(uid + b"MOVE 1:2 other")
+    assert lines[:2] == [b"* OK [COPYUID 7 1 7] moved", b"* 1 EXPUNGE"]
+    assert status == b"OK MOVE completed" + expunged
+
+
+@pytest.mark.parametrize("kind", ["memory", "maildir"])
+def test_a_copy_says_when_another_session_has_expunged_some_of_the_messages(make_server, kind):
+    _, connect = make_server(kind)
+    client, other = connect(), connect()
+    for _ in range(3):
+        client.ok(b"APPEND INBOX {4+}\r\n\r\nhi")
+    client.ok(b"SELECT INBOX")
+    other.ok(b"SELECT INBOX")
+    other.ok(b"STORE 2 +FLAGS (\\Deleted)")
+    other.ok(b"EXPUNGE")
+    status = client.run(b"COPY 1:3 Trash")[1]
+    assert re.fullmatch(rb"OK \[COPYUID \d+ 1,3 1:2\] COPY completed; some of the messages are expunged", status)
 
 
 # sessions that share a mailbox
