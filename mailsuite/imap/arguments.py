@@ -16,7 +16,7 @@ SYSTEM_FLAGS = ("\\Answered", "\\Deleted", "\\Draft", "\\Flagged", "\\Seen")
 
 T = TypeVar("T")
 
-_SET = re.compile(rb"[0-9*:,]+|\$")
+_SET = re.compile(rb"[0-9*:,]+(?:(?<=,)\$)?|\$")
 _ONE = re.compile(rb"[0-9]+|\*")
 _DATE_TIME = re.compile(
     rb'"([ 0-9]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"'
@@ -59,13 +59,16 @@ def take_new_mailbox(tokens: Tokens) -> tuple[str, str]:
     return name, other_form(given, name)
 
 
-def take_flag(tokens: Tokens) -> str:
-    """Take a flag that a client may set."""
+def take_flag(tokens: Tokens) -> str | None:
+    r"""
+    Take a flag that a client sets.
+
+    Returns:
+        None for one that begins with a backslash and that no message can be given, such as ``\Recent``: it is passed
+        over, and those beside it are set (RFC 9051 section 7.1, PERMANENTFLAGS).
+    """
     if tokens.peek() == b"\\":
-        flag = _FLAGS.get(tokens.take(BACKSLASH_WORD, "a flag").lower())
-        if flag is None:
-            raise BadCommandError("unknown system flag")
-        return flag
+        return _FLAGS.get(tokens.take(BACKSLASH_WORD, "a flag").lower())
     keyword = tokens.atom("a flag")
     if len(keyword) > KEYWORD_MAX_OCTETS:
         raise BadCommandError("the keyword is too long", status=b"NO", code=b"LIMIT")
@@ -88,8 +91,8 @@ def take_parenthesised(tokens: Tokens, read: Callable[[Tokens], T], *, empty: bo
 
 
 def take_flag_list(tokens: Tokens) -> frozenset[str]:
-    """Take flags in parentheses, or none."""
-    return frozenset(take_parenthesised(tokens, take_flag, empty=True))
+    """Take flags in parentheses, or none; those that no message can be given are left out."""
+    return frozenset(filter(None, take_parenthesised(tokens, take_flag, empty=True)))
 
 
 def take_date_time(tokens: Tokens) -> int:

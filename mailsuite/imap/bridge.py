@@ -23,6 +23,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.imap import responses
 from mailsuite.imap.bridge_mailbox import (
     DELETED_FLAG,
+    KEYWORDS_MAX,
     NOSELECT_FLAG,
     STATUS_NAMES,
     TwistedMailbox,
@@ -120,6 +121,7 @@ class TwistedAccount:
 
     account_id = 0
     remembers = False
+    keywords_max = KEYWORDS_MAX
 
     def __init__(self, avatar: IAccountIMAP, email: str) -> None:
         self.email = email

@@ -28,6 +28,7 @@ from mailsuite.interfaces import (
     PartOffsets,
     Snapshot,
     StoreMode,
+    TooManyKeywordsError,
 )
 from mailsuite.message.dates import parse_date, parse_internal_date
 from mailsuite.message.mime import parse_parts
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 DELETED_FLAG = "\\Deleted"
 RECENT_FLAG = "\\Recent"
 NOSELECT_FLAG = "\\Noselect"
+KEYWORDS_MAX = 1000  # of a mailbox; Twisted's interfaces know no limit
 COUNTED_ROWS_MAX = 64  # each is made from its message
 STATUS_NAMES = ("MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN")
 STORE_MODES = {StoreMode.REPLACE: 0, StoreMode.ADD: 1, StoreMode.REMOVE: -1}
@@ -263,6 +265,11 @@ class TwistedMailbox:
         if self.read_only:
             raise MailError(Kind.DENIED, "the mailbox is read-only")
 
+    def _ensure_few_keywords(self, keywords: frozenset[str]) -> None:
+        known = _keywords(self._known.values()) if keywords else keywords
+        if not keywords <= known and len(known | keywords) > KEYWORDS_MAX:
+            raise TooManyKeywordsError
+
     async def store_flags(
         self, uids: Sequence[int], mode: StoreMode, flags: frozenset[str], unchanged_since: int | None
     ) -> tuple[Sequence[tuple[int, frozenset[str], int]], Sequence[int]]:
@@ -271,6 +278,8 @@ class TwistedMailbox:
         self._writable()
         if not uids:
             return [], []
+        if mode is not StoreMode.REMOVE:
+            self._ensure_few_keywords(_keywords([flags]))
         await ask(self._mailbox.store, message_set(uids), sorted(flags), STORE_MODES[mode], True)  # noqa: FBT003 - Twisted's
         rows = []
         for uid, message in await self._messages(uids):

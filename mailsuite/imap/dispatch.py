@@ -168,7 +168,7 @@ class Dispatch:
             self._bad(error if error.tag is not None else _with_tag(error, tag))
             return
         except MailError as error:
-            failure = responses.FAILURES[error.kind]
+            failure = responses.failure_of(error)
             reply = Reply(error.detail, status=failure.status, code=failure.code)
             await self._check_selected()
         except ConnectionGone:

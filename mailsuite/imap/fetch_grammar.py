@@ -11,7 +11,7 @@ import re
 
 import attrs
 
-from mailsuite.imap.tokens import NUMBER_MAX, BadCommandError, Tokens
+from mailsuite.imap.tokens import NUMBER64_MAX, NUMBER_MAX, BadCommandError, Tokens
 from mailsuite.message.mime import DEPTH_MAX
 
 ITEMS_MAX = 1000
@@ -25,7 +25,7 @@ _MODIFIER = re.compile(rb"(?:CHANGEDSINCE|PARTIAL) ", re.IGNORECASE)
 _ITEM = re.compile(rb"[A-Za-z0-9.]+")
 _LAZY = re.compile(rb"(?: \(LAZY(?: LAZY)*+\))?", re.IGNORECASE)
 _PART = re.compile(rb"[1-9][0-9]{0,9}(?:\.[1-9][0-9]{0,9})*")
-_PARTIAL = re.compile(rb"<([0-9]{1,10})\.([0-9]{1,10})>")
+_PARTIAL = re.compile(rb"<([0-9]{1,19})\.([0-9]{1,19})>")  # RFC 9051 section 9, "partial"
 _FIELD_NAME = re.compile(rb"[\x21-\x39\x3b-\x7e]+")  # RFC 5322 section 2.2
 _PLAIN_FIELD_NAME = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 
@@ -318,6 +318,6 @@ def _parse_partial(tokens: Tokens) -> tuple[int, int]:
     if found is None:  # it has just matched
         raise BadCommandError("expected <origin.length>")
     offset, length = int(found.group(1)), int(found.group(2))
-    if offset > NUMBER_MAX or not 1 <= length <= NUMBER_MAX:
+    if offset > NUMBER64_MAX or not 1 <= length <= NUMBER64_MAX:
         raise BadCommandError("a partial range is out of range")
     return offset, length

@@ -175,7 +175,7 @@ def _store(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
         while not tokens.at_end():
             tokens.space()
             listed.append(take_flag(tokens))
-        flags = frozenset(listed)
+        flags = frozenset(filter(None, listed))
     return commands.Store(tag, messages, mode, flags, silent, uid, unchanged_since)
 
 

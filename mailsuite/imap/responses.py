@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import attrs
 
-from mailsuite.errors import Kind
+from mailsuite.errors import Kind, MailError
 from mailsuite.imap.commands import SearchReturn, StatusItem
 from mailsuite.imap.names import SEPARATOR, encode_utf7
 from mailsuite.imap.paging import Page
 from mailsuite.imap.sequence import encode_ranges, encode_set
+from mailsuite.interfaces import TooManyKeywordsError
 
 OK = b"OK"
 NO = b"NO"
@@ -87,6 +88,13 @@ FAILURES: Mapping[Kind, Failure] = {
     Kind.UNAVAILABLE: Failure(NO, UNAVAILABLE),
 }
 """For APPEND, COPY and MOVE the target that is NOT_FOUND is answered with TRYCREATE instead (RFC 3501 section 7.1)."""
+
+_TOO_MANY = Failure(NO, LIMIT)
+
+
+def failure_of(error: MailError) -> Failure:
+    """Say how a failure is answered; that there are too many keywords is no matter of quota (RFC 9051 section 7.1)."""
+    return _TOO_MANY if isinstance(error, TooManyKeywordsError) else FAILURES[error.kind]
 
 
 def clean_text(text: str | bytes) -> bytes:

@@ -39,7 +39,7 @@ KEYS_MAX = 1000
 NESTING_MAX = 64
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8"}
 
-_SET = re.compile(rb"[0-9*:,]+|\$")
+_SET = re.compile(rb"[0-9*:,]+(?:(?<=,)\$)?|\$")
 _OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")  # RFC 8474 section 7, "objectid"
 _DATE = re.compile(rb'("?)([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})\1')
 MONTHS = {name: number for number, name in enumerate(
@@ -261,7 +261,7 @@ def _parse_other_key(word: bytes, tokens: Tokens, charset: str) -> SearchKey:
         flag = HasFlag(tokens.atom("a keyword").decode("ascii"))
         return flag if word == b"KEYWORD" else negated(flag)
     if word in {b"LARGER", b"SMALLER"}:
-        return Size(word == b"LARGER", tokens.number())
+        return Size(word == b"LARGER", tokens.number64())
     if word in {b"OLDER", b"YOUNGER"}:
         return Age(word == b"OLDER", _parse_interval(tokens))
     if word == b"MODSEQ":

@@ -48,6 +48,7 @@ class Selected:
     __slots__ = (
         "_gap",
         "_guest",
+        "_keywords_max",
         "_looked",
         "_newest",
         "_remembered",
@@ -68,6 +69,7 @@ class Selected:
         self.mailbox = mailbox
         self.enabled = enabled
         self.modseq_due = False
+        self._keywords_max: int = account.keywords_max
         self._guest = IGuestMailbox(mailbox) if IGuestMailbox.providedBy(mailbox) else None
         self._told_rights = self.rights
         self._told_read_only = self.read_only
@@ -128,6 +130,11 @@ class Selected:
     def shows_modseq(self) -> bool:
         """Whether the client is told UID and MODSEQ with all flags (RFC 7162 sections 3.1 and 3.2.4)."""
         return CONDSTORE in self.enabled
+
+    @property
+    def shows_uid(self) -> bool:
+        """Whether the client is told the UID with all flags, also where it did not ask (RFC 9051 section 7.5.2)."""
+        return REV2 in self.enabled or self.shows_modseq
 
     @property
     def uid_only(self) -> bool:
@@ -264,17 +271,24 @@ class Selected:
             yield responses.recent_line(notices.recent)
         if notices.keywords is not None:
             yield self.flag_lines(notices.keywords)
-        shows_modseq, kind = self.shows_modseq, self.fetch_kind
+        if not notices.flags:
+            return
+        shows_uid, shows_modseq, kind = uid or self.shows_uid, self.shows_modseq, self.fetch_kind
         for number, message_uid, flags, modseq in notices.flags:
-            shown_uid = message_uid if uid or shows_modseq else None
+            shown_uid = message_uid if shows_uid else None
             addressed = message_uid if kind is responses.UIDFETCH else number
             yield responses.fetch_flags_line(addressed, flags, shown_uid, modseq if shows_modseq else None, kind=kind)
 
     def flag_lines(self, keywords: frozenset[str]) -> bytes:
-        """Write which flags there can be, and which are kept (RFC 3501 section 7.1, PERMANENTFLAGS)."""
+        """
+        Write which flags there can be, and which are kept (RFC 3501 section 7.1, PERMANENTFLAGS).
+
+        Where there are as many keywords as there may be, no others can be made (RFC 9051 section 7.1).
+        """
         flags = {*SYSTEM_FLAGS, *keywords}
+        others = () if len(keywords) >= self._keywords_max else ("\\*",)
         self._told_rights = self.rights
-        kept = frozenset() if self.read_only else allowed_flags(frozenset(flags | {"\\*"}), self.rights)
+        kept = frozenset() if self.read_only else allowed_flags(frozenset(flags.union(others)), self.rights)
         code = responses.permanent_flags_code(kept)
         return responses.flags_line(flags) + responses.untagged(responses.OK, "flags that are kept", code)
 

@@ -53,7 +53,8 @@ class SequenceSet:
         ranges: first and last, ascending, neither touching nor overlapping; without those that reach to ``*``.
         tail: everything from here to the largest number, and the largest number itself even if it is smaller; None
             when the client wrote no ``*``.
-        saved: the client wrote ``$``: what the last search saved (RFC 5182 section 2.1); it has no numbers here.
+        saved: the client wrote ``$``, alone or at the end (RFC 9051 section 9, "sequence-set"): what the last search
+            saved (RFC 5182 section 2.1); it has no numbers here.
     """
 
     ranges: tuple[tuple[int, int], ...]
@@ -73,6 +74,9 @@ class SequenceSet:
             return cls(((number, number),))
         if text == b"$":
             return cls((), saved=True)
+        saved = text.endswith(b",$")
+        if saved:
+            text = text[:-2]
         if text.count(b",") >= RANGES_MAX:
             raise BadCommandError("too many ranges in a message set", status=b"NO", code=b"LIMIT")
         ranges: list[tuple[int, int]] = []
@@ -87,12 +91,17 @@ class SequenceSet:
                 tail = first if tail is None else min(tail, first)
             else:
                 ranges.append((first, last))
-        return cls(_merged(ranges) if len(ranges) > 1 else tuple(ranges), tail)
+        return cls(_merged(ranges) if len(ranges) > 1 else tuple(ranges), tail, saved)
 
     @classmethod
     def of(cls, numbers: Iterable[int]) -> Self:
         """Make a set of numbers in any order."""
         return cls(_merged([(number, number) for number in numbers]))
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether the client wrote numbers or ``*``."""
+        return bool(self.ranges) or self.tail is not None
 
     @property
     def count(self) -> int:
@@ -153,6 +162,11 @@ class SequenceSet:
                 found.append(range(start, end))
                 start = end
         return found
+
+
+def joined(ranges: Iterable[range]) -> list[range]:
+    """Give the same positions as ascending ranges that do not touch; none of those given is empty."""
+    return [range(first, last + 1) for first, last in _merged([(part.start, part.stop - 1) for part in ranges])]
 
 
 def _runs(numbers: Iterable[int]) -> Iterator[bytes]:

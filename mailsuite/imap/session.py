@@ -14,6 +14,7 @@ from mailsuite.imap.annotations import AnnotationWatch
 from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, UIDONLY
 from mailsuite.imap.search_keys import Numbered, leaves
 from mailsuite.imap.selected import Selected
+from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.settings import IMAPSettings
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import CommandAssembler, Event
@@ -123,7 +124,7 @@ def uses_numbers(command: commands.Command) -> bool:
     if isinstance(command, commands.Select | commands.Examine):
         return command.resync is not None and command.resync.known_pairs is not None
     return isinstance(command, commands.Search | commands.Sort | commands.Thread) and any(
-        isinstance(leaf, Numbered) and not leaf.uid and not leaf.messages.saved for leaf in leaves(command.key)
+        isinstance(leaf, Numbered) and not leaf.uid and leaf.messages.has_numbers for leaf in leaves(command.key)
     )
 
 
@@ -390,6 +391,21 @@ class Session:
         if self.selected is None:
             raise RuntimeError("no mailbox is selected")
         return self.selected
+
+    def refuse_beyond(self, messages: SequenceSet, *, uid: bool) -> Reply | None:
+        """
+        Refuse sequence numbers that no message has, with BAD (RFC 9051 section 9, "seq-number").
+
+        It is no bad command like those that end a connection: two clients that share a mailbox need only be unlucky.
+        """
+        view = self.mailbox.view
+        if uid or not view.goes_beyond(messages):
+            return None
+        count = view.told_exists
+        there = (
+            "are no messages" if not count else "is only one message" if count == 1 else f"are only {count} messages"
+        )
+        return Reply(f"there {there}", status=responses.BAD)
 
     def watch(self, watching: "Watching | None") -> None:
         """Tell other things from now on."""

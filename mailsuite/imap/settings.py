@@ -75,7 +75,6 @@ class IMAPSettings:
         failed_login_seconds: delay of the answer to a failed login.
         bad_commands_before_login: after so many the connection is closed.
         bad_commands_after_login: after so many the connection is closed.
-        keywords_max: how many keywords a mailbox may have.
         connections_max: connections in all.
         connections_per_minute_max: new connections from one address; of IPv6, from one /64.
         connections_per_address: connections from one address; of IPv6, from one /64.
@@ -116,7 +115,6 @@ class IMAPSettings:
     connections_per_minute_max: int = 300
     connections_per_address: int = 50
     connections_per_account: int = 20
-    keywords_max: int = 1000
     search_seconds: float = 10.0
     progress_seconds: float = 4.0
     capabilities_off: tuple[str, ...] = ()

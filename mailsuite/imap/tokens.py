@@ -11,6 +11,7 @@ from mailsuite.errors import ProtocolError
 from mailsuite.imap.capabilities import reads_utf8
 
 NUMBER_MAX = 2**32 - 1  # RFC 3501 section 9, "number"
+NUMBER64_MAX = 2**63 - 1  # RFC 9051 section 9, "number64"
 MODSEQ_MAX = 2**63 - 1  # RFC 7162 section 7, "mod-sequence-value"
 TAG_MAX_OCTETS = 64
 NESTING_MAX = 32
@@ -24,7 +25,7 @@ _QUOTED_ESCAPED = re.compile(rb'"((?:[^"\\\x00\r\n]++|\\["\\])*+)"')
 _LITERAL_MARK = re.compile(rb"~?\{[0-9]+\+?\}")
 _NUMBER = re.compile(rb"[0-9]+")
 _NUMBER_MAX_DIGITS = 10
-_MODSEQ_MAX_DIGITS = 19
+_NUMBER64_MAX_DIGITS = 19
 
 
 class BadCommandError(ProtocolError):
@@ -208,6 +209,18 @@ class Tokens:
             raise BadCommandError("the number is too large")
         return value
 
+    def number64(self) -> int:
+        """
+        Take a number of up to 63 bits (RFC 9051 section 9, "number64").
+
+        Raises:
+            BadCommandError: there is none, or it is too large.
+        """
+        digits = self.take(_NUMBER, "a number")
+        if len(digits) > _NUMBER64_MAX_DIGITS or (value := int(digits)) > NUMBER64_MAX:
+            raise BadCommandError("the number is too large")
+        return value
+
     def modseq(self) -> int:
         """
         Take a MODSEQ of up to 63 bits (RFC 7162 section 7, "mod-sequence-valzer").
@@ -216,7 +229,7 @@ class Tokens:
             BadCommandError: there is none, or it is too large.
         """
         digits = self.take(_NUMBER, "a MODSEQ")
-        if len(digits) > _MODSEQ_MAX_DIGITS or (value := int(digits)) > MODSEQ_MAX:
+        if len(digits) > _NUMBER64_MAX_DIGITS or (value := int(digits)) > MODSEQ_MAX:
             raise BadCommandError("the MODSEQ is too large")
         return value
 

@@ -12,17 +12,18 @@ import attrs
 from mailsuite.errors import ProtocolError
 from mailsuite.imap.fetch_grammar import BodySection, parse_section
 from mailsuite.imap.names import canonical_name, check_name
-from mailsuite.imap.tokens import NUMBER_MAX
+from mailsuite.imap.tokens import NUMBER64_MAX, NUMBER_MAX
 
 URL_MAX_OCTETS = 4096
 
 # RFC 5092 section 11; "bchar" without its "%", which must begin two hexadecimal digits.
 _BCHAR = rb"(?:[A-Za-z0-9\-._~!$'()*+,&=:@/]|%[0-9A-Fa-f]{2})"
 _NUMBER = rb"[0-9]{1,10}"
+_NUMBER64 = rb"[0-9]{1,19}"  # RFC 9051 section 9, "partial-range"
 _MESSAGE_PART = re.compile(
     rb"(?:/(?P<mailbox>(?!/)%b+?)(?:;UIDVALIDITY=(?P<uidvalidity>%b))?/)?;UID=(?P<uid>%b)"
     rb"(?:/;SECTION=(?P<section>%b+?))?(?:/;PARTIAL=(?P<offset>%b)(?:\.(?P<length>%b))?)?"
-    % (_BCHAR, _NUMBER, _NUMBER, _BCHAR, _NUMBER, _NUMBER),
+    % (_BCHAR, _NUMBER, _NUMBER, _BCHAR, _NUMBER64, _NUMBER64),
     re.IGNORECASE,
 )
 
@@ -68,14 +69,14 @@ def parse_url(url: bytes) -> MessagePart:
     if part.offset is not None:
         raise BadURLError("a partial range stands behind PARTIAL")
     if offset is not None:
-        size = NUMBER_MAX if length is None else _number(length)
-        part = attrs.evolve(part, offset=_number(offset, 0), length=size)
+        size = NUMBER64_MAX if length is None else _number(length, most=NUMBER64_MAX)
+        part = attrs.evolve(part, offset=_number(offset, 0, NUMBER64_MAX), length=size)
     return MessagePart(name, None if validity is None else _number(validity), _number(uid), part)
 
 
-def _number(digits: bytes, least: int = 1) -> int:
+def _number(digits: bytes, least: int = 1, most: int = NUMBER_MAX) -> int:
     number = int(digits)
-    if not least <= number <= NUMBER_MAX:
+    if not least <= number <= most:
         raise BadURLError("a number is out of range")
     return number
 

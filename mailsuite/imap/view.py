@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 
 import attrs
 
-from mailsuite.imap.sequence import SequenceSet
+from mailsuite.imap.sequence import SequenceSet, joined
 from mailsuite.interfaces import Changes, Snapshot
 
 RECENT_FLAG = "\\Recent"
@@ -140,11 +140,23 @@ class SelectedView:
 
     def positions(self, messages: SequenceSet, *, uid: bool) -> list[range]:
         """Find messages that a client named and knows of, as ascending ranges of positions in `uids`."""
-        if messages.saved:
-            return self._saved_positions()
+        if messages.saved and messages.has_numbers:
+            return joined([*self._saved_positions(), *self._named_positions(messages, uid=uid)])
+        return self._saved_positions() if messages.saved else self._named_positions(messages, uid=uid)
+
+    def _named_positions(self, messages: SequenceSet, *, uid: bool) -> list[range]:
+        """Find messages by what was written as numbers."""
         if not uid:
             return messages.message_ranges(self.told_exists)
         return messages.uid_ranges(self.uids if self.told_exists == len(self.uids) else self.uids[: self.told_exists])
+
+    def goes_beyond(self, messages: SequenceSet) -> bool:
+        """
+        Whether sequence numbers name messages that the client was never told of.
+
+        That includes ``*`` where there is none at all (RFC 9051 section 9, "seq-number").
+        """
+        return messages.largest > self.told_exists or (messages.tail is not None and not self.told_exists)
 
     def _saved_positions(self) -> list[range]:
         """Find what was saved and is still there: a UID stays what it is whatever was expunged."""

@@ -225,7 +225,8 @@ class Watching:
             self._told_uid = fresh[-1]
             wanted = [uid for uid in fresh if uid not in self._own_uids and not view.is_gone(uid)]
             self._own_uids.difference_update(fresh)
-            await write_messages(self._session, group.items, wanted)
+            items = group.items.with_uid() if selected.shows_uid else group.items
+            await write_messages(self._session, items, wanted)
 
     def _may_speak(self, selected: Selected | None = None) -> bool:
         session = self._session

@@ -67,6 +67,7 @@ from mailsuite.interfaces.rights import (
     parse_rights,
     right_of_flag,
     rights_text,
+    told_uids,
 )
 from mailsuite.interfaces.services import ANY_MAILBOX, IChangeBus, ISubscription, MailboxChange
 from mailsuite.interfaces.storage import (
@@ -94,6 +95,7 @@ from mailsuite.interfaces.storage import (
     Snapshot,
     SpecialUse,
     StoreMode,
+    TooManyKeywordsError,
     Usage,
 )
 
@@ -184,6 +186,7 @@ __all__ = [
     "StoreMode",
     "TLSARecord",
     "TooManyAnnotationsError",
+    "TooManyKeywordsError",
     "Usage",
     "allowed_flags",
     "combine_rights",
@@ -194,4 +197,5 @@ __all__ = [
     "right_of_flag",
     "rights_text",
     "special_use_value",
+    "told_uids",
 ]

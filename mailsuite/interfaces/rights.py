@@ -14,7 +14,7 @@ from zope.interface import Attribute, Interface
 from mailsuite.interfaces.accounts import Account
 from mailsuite.interfaces.annotations import IAnnotatedAccount
 from mailsuite.interfaces.services import ISubscription
-from mailsuite.interfaces.storage import IBodyFile, IMailAccount, IMailbox
+from mailsuite.interfaces.storage import Appended, IBodyFile, IMailAccount, IMailbox
 
 
 class Right(enum.Enum):
@@ -82,6 +82,17 @@ def allowed_flags(flags: frozenset[str], rights: Rights) -> frozenset[str]:
     return frozenset(flag for flag in flags if right_of_flag(flag) in rights)
 
 
+def told_uids(appended: Appended, rights: Rights) -> Appended:
+    """
+    Leave out the UIDs of new messages where somebody with these rights on their mailbox may not read it.
+
+    They would tell how many messages come there (RFC 9051 sections 6.4.7 and 11.4).
+    """
+    if Right.READ in rights:
+        return appended
+    return Appended(uidvalidity=0, uids=(), source_uids=appended.source_uids)
+
+
 def parse_rights(text: str) -> Rights:
     """
     Read letters, each once or more often, in any order.
@@ -103,6 +114,7 @@ class IGuestAccount(IAnnotatedAccount):
 
     A mailbox that the guest may not look up is NOT_FOUND where the right that is needed is missing, and DENIED
     otherwise. The owner, as its own guest, has all rights. ``\Recent`` is left to the owner, and so are annotations.
+    Where messages may be put but not read, `Appended` has no UIDs.
     """
 
     def rights(name: str) -> Awaitable[Rights]:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import attrs
 from zope.interface import Attribute, Interface
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces.accounts import Account
 
 
@@ -376,6 +377,13 @@ class IWatchableMailbox(Interface):
     is_quiet = Attribute("bool: it is watched, and certain that all that happened to it was told on the bus")
 
 
+class TooManyKeywordsError(MailError):
+    """The mailbox would have more keywords than it may have."""
+
+    def __init__(self) -> None:
+        super().__init__(Kind.OVER_QUOTA, "the mailbox has too many keywords")
+
+
 class IMailAccount(Interface):
     """
     The mailboxes of one account: what a portal hands out for IMAP and POP3.
@@ -387,6 +395,7 @@ class IMailAccount(Interface):
     email = Attribute("str: the account's address")
     changes = Attribute("IChangeBus: tells of changes in this account")
     remembers = Attribute("bool: MODSEQs, ids and dates of saving outlive the session")
+    keywords_max = Attribute("int: how many keywords a mailbox may have; who wants more gets TooManyKeywordsError")
 
     def list_mailboxes() -> Awaitable[Sequence[MailboxEntry]]:
         """List all names, also those that exist only as subscriptions, in order."""

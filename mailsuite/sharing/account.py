@@ -101,6 +101,7 @@ class SharingAccount:
         "account_id",
         "changes",
         "email",
+        "keywords_max",
         "others",
         "remembers",
     )
@@ -126,6 +127,7 @@ class SharingAccount:
         self.email = account.email
         self.changes = self._bus
         self.remembers: bool = self._own.remembers
+        self.keywords_max: int = self._own.keywords_max
         self.others = settings.prefix
 
     # whose a name is

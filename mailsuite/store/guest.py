@@ -37,6 +37,7 @@ from mailsuite.interfaces import (
     StoreMode,
     allowed_flags,
     rights_text,
+    told_uids,
 )
 from mailsuite.store import mailboxes, maildir, messages, reading, rights, statements
 from mailsuite.store.index import AccountIndex
@@ -240,7 +241,7 @@ class GuestSession(AccountSession):
         def work(index: AccountIndex) -> Appended:
             _, granted = rights.find(index, name, self._guest, Right.INSERT)
             kept = [attrs.evolve(each, flags=allowed_flags(each.flags, granted)) for each in messages_]
-            return messages.append(index, name, kept, quota)
+            return told_uids(messages.append(index, name, kept, quota), granted)
 
         return await self._run(work)
 
@@ -341,7 +342,7 @@ class GuestMailbox(MailboxSession):
 
         def work(index: AccountIndex, _rights: Rights) -> Appended:
             _, granted = rights.find(index, name, self._guest, Right.INSERT)
-            return messages.copy(index, self.mailbox_id, uids, name, quota, granted)
+            return told_uids(messages.copy(index, self.mailbox_id, uids, name, quota, granted), granted)
 
         return await self._run_with((), work)
 
@@ -350,7 +351,7 @@ class GuestMailbox(MailboxSession):
 
         def work(index: AccountIndex, _rights: Rights) -> Appended:
             _, granted = rights.find(index, name, self._guest, Right.INSERT)
-            return messages.move(index, self.mailbox_id, uids, name, granted)
+            return told_uids(messages.move(index, self.mailbox_id, uids, name, granted), granted)
 
         return await self._run_with((Right.DELETE_MESSAGES, Right.EXPUNGE), work)
 
@@ -361,6 +362,6 @@ class GuestMailbox(MailboxSession):
         def work(index: AccountIndex, _rights: Rights) -> Appended:
             _, granted = rights.find(index, name, self._guest, Right.INSERT)
             kept = attrs.evolve(message, flags=allowed_flags(message.flags, granted))
-            return messages.replace(index, self.mailbox_id, uid, name, kept, quota)
+            return told_uids(messages.replace(index, self.mailbox_id, uid, name, kept, quota), granted)
 
         return await self._run_with((Right.DELETE_MESSAGES, Right.EXPUNGE), work)

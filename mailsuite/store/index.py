@@ -18,6 +18,7 @@ import attrs
 
 from mailsuite.durable import Database, Disk, Synchronous, migrate
 from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import TooManyKeywordsError
 from mailsuite.message.references import thread_id
 from mailsuite.observe import EventLog
 from mailsuite.store import maildir, statements
@@ -457,7 +458,7 @@ class AccountIndex:
         Give flags their number, making keywords where they are new.
 
         Raises:
-            MailError: OVER_QUOTA for too many keywords.
+            TooManyKeywordsError: there would be too many.
         """
         bits, keywords = split_flags(flags)
         if not keywords:
@@ -475,7 +476,7 @@ class AccountIndex:
         new = [name for name in sorted(keywords) if name.lower() not in known]
         if new:
             if len(known) + len(new) > self.settings.keywords_max:
-                raise MailError(Kind.OVER_QUOTA, "the mailbox has too many keywords")
+                raise TooManyKeywordsError
             for number, name in enumerate(new, len(known)):
                 if known.setdefault(name.lower(), name) == name:
                     statements.add_keyword(transaction.connection, row.mailbox_id, number, name)

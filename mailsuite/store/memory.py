@@ -34,6 +34,7 @@ from mailsuite.interfaces import (
     MailboxStatus,
     Rights,
     SpecialUse,
+    TooManyKeywordsError,
     Usage,
     allowed_flags,
 )
@@ -216,8 +217,8 @@ class MemoryStore:
         """Make keywords where they are new; give flags as they were first written."""
         flags = list(flags)
         new = {flag.lower() for flag in flags if flag[0] != "\\"} - set(box.keywords)
-        if len(box.keywords) + len(new) > self.settings.keywords_max:
-            raise MailError(Kind.OVER_QUOTA, "the mailbox has too many keywords")
+        if new and len(box.keywords) + len(new) > self.settings.keywords_max:
+            raise TooManyKeywordsError
         return frozenset(
             flag if flag[0] == "\\" else box.keywords.setdefault(flag.lower(), flag) for flag in sorted(flags)
         )
@@ -367,6 +368,7 @@ class MemoryAccount(MemoryAnnotating):
         self._quota_octets = account.quota_octets
         self.account_id = account.account_id
         self.email = account.email
+        self.keywords_max = store.settings.keywords_max
         self.changes: IChangeBus = store.bus
 
     async def list_mailboxes(self) -> Sequence[MailboxEntry]:

@@ -33,6 +33,7 @@ from mailsuite.interfaces import (
     StoreMode,
     allowed_flags,
     combine_rights,
+    told_uids,
 )
 from mailsuite.store.maildir import INBOX, check_name, find_name
 from mailsuite.store.memory import MemoryAccount
@@ -195,7 +196,7 @@ class MemoryGuest(MemoryAccount):
         """Store messages, all or none, with the flags that the guest may set."""
         _, rights = find(self._mail, name, self._guest, Right.INSERT)
         kept = [attrs.evolve(each, flags=allowed_flags(each.flags, rights)) for each in messages]
-        return await super().append(name, kept)
+        return told_uids(await super().append(name, kept), rights)
 
     async def check_append(self, name: str, size_octets: int, replaced_octets: int | None = None) -> None:
         """Say, before a message comes, whether it could be appended."""
@@ -270,16 +271,17 @@ class MemoryGuestMailbox(MemoryMailbox):
         size = sum(len(message.content) for message in messages)
         if messages:
             self._store.check_quota(self._mail, self._quota_octets, size, len(messages))
-        return self._transfer(target, messages, move=False, rights=rights)
+        return told_uids(self._transfer(target, messages, move=False, rights=rights), rights)
 
     async def move_to(self, uids: Sequence[int], name: str) -> Appended:
         """Move to another mailbox of the same owner."""
         self._ensure(Right.DELETE_MESSAGES, Right.EXPUNGE)
         target, rights = find(self._mail, name, self._guest, Right.INSERT)
-        return self._transfer(target, self._some(uids), move=True, rights=rights)
+        return told_uids(self._transfer(target, self._some(uids), move=True, rights=rights), rights)
 
     async def replace(self, uid: int, name: str, message: AppendMessage) -> Appended:
         """Store a message, with the flags that the guest may set, and remove one of the same owner in its place."""
         self._ensure(Right.DELETE_MESSAGES, Right.EXPUNGE)
         _, rights = find(self._mail, name, self._guest, Right.INSERT)
-        return await super().replace(uid, name, attrs.evolve(message, flags=allowed_flags(message.flags, rights)))
+        kept = attrs.evolve(message, flags=allowed_flags(message.flags, rights))
+        return told_uids(await super().replace(uid, name, kept), rights)

@@ -54,7 +54,7 @@ SEARCH_TURN_SECONDS = 0.05  # then the lane serves others; how long one message 
 class AccountSession:
     """The mailboxes of one account."""
 
-    __slots__ = ("_account", "_store", "account_id", "changes", "email")
+    __slots__ = ("_account", "_store", "account_id", "changes", "email", "keywords_max")
 
     remembers = True
 
@@ -63,6 +63,7 @@ class AccountSession:
         self._account = account
         self.account_id = account.account_id
         self.email = account.email
+        self.keywords_max = store.settings.keywords_max
         self.changes: IChangeBus = store.bus
 
     def _run(self, job: Callable[[AccountIndex], T]) -> "Deferred[T]":

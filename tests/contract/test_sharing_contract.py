@@ -187,6 +187,26 @@ def test_what_replaces_a_message_has_the_flags_that_may_be_set(bench):
     assert bench.contents() == [MAIL + b"new"]
 
 
+@pytest.mark.parametrize(("rights", "told"), [("i", False), ("ri", True)])
+def test_uids_of_what_is_put_into_a_mailbox_are_told_to_who_may_read_it(bench, rights, told):
+    bench.append(MAIL, MAIL, MAIL)
+    bench.go(bench.account().create("Drop", frozenset()))
+    box = opened(bench, "lrte")
+    grant(bench, rights, "Drop")
+    message = AppendMessage(content=MAIL)
+    done = [
+        bench.go(guest(bench).append("Drop", [message])),
+        bench.go(box.copy_to([1, 2], "Drop")),
+        bench.go(box.move_to([1, 2], "Drop")),
+        bench.go(box.replace(3, "Drop", message)),
+    ]
+    shown = [[1], [2, 3], [4, 5], [6]] if told else [[], [], [], []]
+    assert [list(each.uids) for each in done] == shown
+    assert all(bool(each.uidvalidity) is told for each in done)
+    assert [list(each.source_uids) for each in done] == [[], [1, 2], [1, 2], []]
+    assert bench.go(bench.account().status("Drop")).messages == 6
+
+
 def test_what_replaces_a_message_needs_room_for_what_it_is_larger(bench):
     grant(bench, "i")
     bench.go(guest(bench).check_append("INBOX", 100_000, 10))

@@ -15,6 +15,7 @@ from mailsuite.interfaces import (
     IMailbox,
     SpecialUse,
     StoreMode,
+    TooManyKeywordsError,
 )
 
 ONE = b"From: a@example.com\r\nSubject: one\r\n\r\nfirst body\r\n"
@@ -440,16 +441,21 @@ def test_flags_that_cannot_be_stored_are_invalid(bench, flag):
     assert refused(bench, lambda: box.store_flags([1], StoreMode.ADD, frozenset({flag}), None)) is Kind.INVALID
 
 
-def test_too_many_keywords_are_over_quota_and_change_nothing(bench):
+def test_too_many_keywords_are_refused_and_change_nothing(bench):
     bench.append(ONE)
     box = bench.mailbox()
     bench.go(box.store_flags([1], StoreMode.ADD, frozenset(f"k{number}" for number in range(20)), None))
-    assert (
-        refused(bench, lambda: box.store_flags([1], StoreMode.ADD, frozenset({"k20", SEEN}), None)) is Kind.OVER_QUOTA
-    )
+    assert bench.account().keywords_max == len(bench.go(box.snapshot()).keywords) == 20
+    for mode in (StoreMode.ADD, StoreMode.REPLACE):
+        with pytest.raises(TooManyKeywordsError):
+            bench.go(box.store_flags([1], mode, frozenset({"k20", SEEN}), None))
+    with pytest.raises(TooManyKeywordsError):
+        bench.append(ONE, flags=["k20"])
     snapshot = bench.go(box.snapshot())
     assert len(snapshot.keywords) == 20
+    assert len(snapshot.uids) == 1
     assert SEEN not in snapshot.flags[0]
+    bench.go(box.store_flags([1], StoreMode.ADD, frozenset({"K1", SEEN}), None))
 
 
 def test_examine_changes_nothing(bench):

@@ -17,7 +17,7 @@ from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.urls import URL_MAX_OCTETS, BadURLError
 from mailsuite.imap.verbs.catenate import Sources, bad_url
-from mailsuite.imap.verbs.copy import NO_MAILBOX
+from mailsuite.imap.verbs.copy import NO_MAILBOX, ensure_mailbox
 from mailsuite.imap.verbs.replace import Replaced, find_replaced, replace
 from mailsuite.imap.wire import (
     BeginMessageLiteral,
@@ -263,16 +263,9 @@ class Upload:
             async for octets in source.pieces():
                 await arriving.add(octets)
         except BadURLError as error:
-            await self._ensure_mailbox()  # without it the command fails whatever the URL is: TRYCREATE tells more
+            # Without it the command fails whatever the URL is: TRYCREATE tells more.
+            await ensure_mailbox(self.session, self.mailbox)
             raise RefusedError(bad_url(url, str(error))) from error
-
-    async def _ensure_mailbox(self) -> None:
-        """Check that messages can be put into the mailbox; raises MailError."""
-        account = self.session.avatar
-        if IRightsAccount.providedBy(account) and await IRightsAccount(account).is_others(self.mailbox):
-            await IRightsAccount(account).check_append(self.mailbox, 0, 0)
-        else:
-            await account.status(self.mailbox)
 
     def abort(self) -> None:
         """Remove the files of what is not stored."""
@@ -318,7 +311,7 @@ async def _take(upload: Upload, event: Arrival) -> bool:
         if error.kind is Kind.NOT_FOUND:
             upload.refused = NO_MAILBOX
         else:
-            failure = responses.FAILURES[error.kind]
+            failure = responses.failure_of(error)
             upload.refused = Reply(error.detail, status=failure.status, code=failure.code)
     except BadCommandError as error:
         if not error.close and not _pass_over(upload, event):

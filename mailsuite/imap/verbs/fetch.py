@@ -35,13 +35,10 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
 
     RFC 7162 section 3.1.4.1, RFC 9394 section 3.3.
     """
+    refused = _refuse(session, command)
+    if refused is not None:
+        return refused
     selected = session.mailbox
-    if command.vanished and not command.uid:
-        raise BadCommandError("VANISHED is for UID FETCH", tag=command.tag)  # RFC 7162 section 3.2.6
-    if command.vanished:
-        session.need_qresync(command.tag)
-    if FetchAttribute.MODSEQ in command.items.attributes:
-        session.use_modseq(command.tag)
     plan = plan_for(command.items, selected.fetch_kind)
     if plan.tells_flags:
         await selected.synchronise()  # flags come from the view
@@ -63,6 +60,18 @@ async def fetch(session: Session, command: commands.Fetch) -> Reply:
         # RFC 5530 section 3: some of it is not there, since somebody else expunged it.
         return Reply("some of the messages are expunged", code=responses.EXPUNGEISSUED)
     return Reply("FETCH completed")
+
+
+def _refuse(session: Session, command: commands.Fetch) -> Reply | None:
+    """Say why a FETCH cannot be done; if it can, take note that the client knows MODSEQs where it asks for them."""
+    if command.vanished and not command.uid:
+        raise BadCommandError("VANISHED is for UID FETCH", tag=command.tag)  # RFC 7162 section 3.2.6
+    if command.vanished:
+        session.need_qresync(command.tag)
+    refused = session.refuse_beyond(command.messages, uid=command.uid)
+    if refused is None and FetchAttribute.MODSEQ in command.items.attributes:
+        session.use_modseq(command.tag)
+    return refused
 
 
 def _named(session: Session, command: commands.Fetch) -> "array[int]":

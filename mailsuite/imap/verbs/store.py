@@ -21,15 +21,15 @@ async def store(session: Session, command: commands.Store) -> Reply:
     expunged, of which this one may not be told now, are to their end what this session makes of them: the client gets
     the answer it expects, with EXPUNGEISSUED (RFC 2180 section 4.2, RFC 5530 section 3).
     """
+    refused = session.refuse_beyond(command.messages, uid=command.uid)
+    if refused is not None:
+        return refused
     selected = session.mailbox
     view = selected.view
     if command.unchanged_since is not None:
         session.use_modseq(command.tag)
     if selected.read_only:
         return Reply("the mailbox is read-only", status=b"NO", code=b"READ-ONLY")
-    refused = refused_keywords(session, command.flags) if command.mode is not StoreMode.REMOVE else None
-    if refused is not None:
-        return refused
     uids = view.resolve(command.messages, uid=command.uid)
     if not uids:
         return Reply("no such messages; nothing stored")
@@ -94,13 +94,14 @@ def _folded(flags: Iterable[str]) -> frozenset[str]:
 def _lines(selected: Selected, command: commands.Store, rows: Sequence[FlagRow]) -> Iterator[bytes]:
     """Note the new flags in the view, and write what the client is to be told of them."""
     view = selected.view
+    shows_uid = command.uid or selected.shows_uid
     shows_modseq, kind = selected.shows_modseq, selected.fetch_kind
     for uid, flags, modseq in rows:
         # A client that wants silence must still hear what others changed at the same time (RFC 3501 section 6.4.6).
         expected = command.silent and _is_expected(view, uid, flags, command)
         number = view.note_flags(uid, flags, modseq)
         if number and not expected:
-            shown_uid = uid if command.uid or shows_modseq else None
+            shown_uid = uid if shows_uid else None
             shown = view.shown_flags(uid, flags)
             addressed = uid if selected.uid_only else number
             yield responses.fetch_flags_line(addressed, shown, shown_uid, modseq if shows_modseq else None, kind=kind)
@@ -135,12 +136,3 @@ def _is_expected(view: SelectedView, uid: int, flags: frozenset[str], command: c
     if position < 0:
         return True
     return _folded(_result(view.flags[position], command)) == _folded(flags)
-
-
-def refused_keywords(session: Session, flags: frozenset[str]) -> Reply | None:
-    """Say why these flags cannot be stored: too many keywords in the mailbox."""
-    fresh = [flag for flag in flags if not flag.startswith("\\")]
-    known = session.selected.view.keywords if session.selected is not None else frozenset()
-    if len(known.union(fresh)) > max(session.settings.keywords_max, len(known)):
-        return Reply("the mailbox has too many keywords", status=b"NO", code=b"LIMIT")
-    return None

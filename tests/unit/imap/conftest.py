@@ -31,6 +31,7 @@ from mailsuite.interfaces import (
     Snapshot,
     StoreMode,
     TooManyAnnotationsError,
+    TooManyKeywordsError,
     is_asked,
 )
 from mailsuite.message.mime import parse_parts
@@ -92,6 +93,7 @@ class FakeAccount:
     account_id = 1
     email = "alice@example.test"
     remembers = True
+    keywords_max = 100
 
     def __init__(self):
         self.changes = Bus()
@@ -395,6 +397,9 @@ class FakeMailbox:
     async def store_flags(self, uids, mode, flags, unchanged_since):
         await self.account.pass_gate("store_flags")
         self.writable()
+        keywords = self.box.keywords | {flag for flag in flags if not flag.startswith("\\")}
+        if len(keywords) > self.account.keywords_max:
+            raise TooManyKeywordsError
         self.box.modseq += 1
         rows, late = [], []
         for uid in uids:

@@ -35,6 +35,8 @@ def refusal(pieces, *, after=None):
     ("head", "mailbox", "flags", "date"),
     [
         ((b"a APPEND x {5}",), "x", frozenset(), None),
+        ((b"a APPEND x (\\Recent) {5}",), "x", frozenset(), None),
+        ((b"a append inbox (\\Foo \\Seen \\recent $x) {5+}",), "INBOX", frozenset({"\\Seen", "$x"}), None),
         ((b"a append inbox (\\Seen $x) {5+}",), "INBOX", frozenset({"\\Seen", "$x"}), None),
         ((b"a APPEND {3}", b"x y", b' () "17-Jul-1996 02:44:25 -0700" ~{5}'), "x y", frozenset(), 837596665),
         ((b'a APPEND "x" " 1-Jan-1970 00:00:00 +0000" {5}',), "x", frozenset(), 0),
@@ -54,7 +56,7 @@ def test_what_is_said_of_a_message_to_append(head, mailbox, flags, date):
         (b"a APPEND x{5}",),
         (b"a APPEND x  {5}",),
         (b"a APPEND x (\\Seen {5}",),
-        (b"a APPEND x (\\Recent) {5}",),
+        (b"a APPEND x (\\*) {5}",),
         (b'a APPEND x "yesterday" {5}',),
         (b'a APPEND x "32-Jan-2020 00:00:00 +0000" {5}',),
         (b'a APPEND x "01-Jan-2020 24:00:00 +0000" {5}',),

@@ -261,7 +261,7 @@ def test_mailboxes(client, mail):
     assert client.ok(b"STATUS WORK (MESSAGES UNSEEN UIDNEXT)") == [b"* STATUS WORK (MESSAGES 1 UNSEEN 1 UIDNEXT 2)"]
     lines = client.ok(b"MOVE 1 WORK")
     assert b"* 1 EXPUNGE" in lines
-    assert client.run(b"COPY 1 NOWHERE")[1].startswith(b"OK no such")
+    assert client.run(b"UID COPY 1 NOWHERE")[1].startswith(b"NO [TRYCREATE]")
     assert client.run(b"SELECT NOWHERE")[1].startswith(b"NO [NONEXISTENT]")
     assert client.run(b"CREATE WORK")[1].startswith(b"NO [ALREADYEXISTS]")
     client.ok(b"RENAME WORK PLAY")
@@ -271,6 +271,18 @@ def test_mailboxes(client, mail):
     client.select(b"doomed")
     client.ok(b"DELETE doomed")
     assert client.run(b"CHECK")[1].startswith(b"BAD CHECK is not allowed"), "none is selected now"
+
+
+def test_keywords_have_a_limit_of_ours(client, mail):
+    append(client, mail("one"))
+    append(client, mail("two"))
+    client.select()
+    words = [b"k%d" % number for number in range(1000)]
+    assert b"\\*" in client.ok(b"STORE 1 +FLAGS (%b)" % b" ".join(words[1:]))[1]
+    assert b"\\*" not in client.ok(b"STORE 2 +FLAGS (k0)")[1]
+    assert client.run(b"STORE 2 +FLAGS (k0 more)")[1].startswith(b"NO [LIMIT]")
+    client.ok(b"STORE 2 +FLAGS (k1 k2)")
+    client.ok(b"STORE 2 -FLAGS (k0 more)")
 
 
 def test_a_large_append_goes_through_a_temporary_file(client):

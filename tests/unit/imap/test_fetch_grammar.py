@@ -2,7 +2,14 @@
 
 import pytest
 
-from mailsuite.imap.fetch_grammar import BodySection, FetchAttribute, FetchItems, SectionText, parse_fetch_items
+from mailsuite.imap.fetch_grammar import (
+    BodySection,
+    FetchAttribute,
+    FetchItems,
+    SectionForm,
+    SectionText,
+    parse_fetch_items,
+)
 from mailsuite.imap.tokens import BadCommandError, Tokens
 from mailsuite.message.mime import DEPTH_MAX
 
@@ -49,6 +56,13 @@ def test_the_index_is_asked_for_these(text, attributes):
         (b"BODY.PEEK[1.2.mime]", BodySection(b"BODY[1.2.MIME]", (1, 2), SectionText.MIME)),
         (b"BODY.PEEK[3.HEADER]", BodySection(b"BODY[3.HEADER]", (3,), SectionText.HEADER)),
         (b"BODY.PEEK[3.TEXT]<0.2048>", BodySection(b"BODY[3.TEXT]<0>", (3,), SectionText.TEXT, offset=0, length=2048)),
+        (b"BODY.PEEK[]<0.9223372036854775807>", BodySection(b"BODY[]<0>", offset=0, length=2**63 - 1)),
+        (
+            b"BINARY.PEEK[1]<9223372036854775807.5000000000>",
+            BodySection(
+                b"BINARY[1]<9223372036854775807>", (1,), offset=2**63 - 1, length=5 * 10**9, form=SectionForm.DECODED
+            ),
+        ),
         (b"BODY[]<100.4294967295>", BodySection(b"BODY[]<100>", offset=100, length=4294967295, peek=False)),
         (
             b"BODY.PEEK[HEADER.FIELDS (SUBJECT From)]",
@@ -114,7 +128,8 @@ def test_uid_fetch_tells_the_uid_once():
         b"BODY[1.0]", b"BODY[99999999999]", b"BODY[4294967296]", b"BODY[1.FOO]", b"BODY[HEADER.FIELDS]",
         b"BODY[HEADER.FIELDS ()]", b"BODY[HEADER.FIELDS (a b]", b"BODY[HEADER.FIELDS (a:)]",
         b'BODY[HEADER.FIELDS ("a b")]', b'BODY[HEADER.FIELDS ("\xc3")]', b"BODY[]<0>", b"BODY[]<0.0>",
-        b"BODY[]<-1.5>", b"BODY[]<4294967296.1>", b"BODY[]<1.2.3>", b"BODY[1" + b".1" * DEPTH_MAX + b"]",
+        b"BODY[]<-1.5>", b"BODY[]<9223372036854775808.1>", b"BODY[]<0.9223372036854775808>",
+        b"BINARY[1]<10000000000000000000.1>", b"BODY[]<1.2.3>", b"BODY[1" + b".1" * DEPTH_MAX + b"]",
         b"(" + b" ".join([b"UID"] * 1001) + b")", b"(" * 5000, b"BODY[HEADER.FIELDS (" + b"a " * 1001 + b"a)]",
     ],
 )  # fmt: skip

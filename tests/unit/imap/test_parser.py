@@ -12,7 +12,7 @@ from mailsuite.imap import acl_commands, commands, quota_commands
 from mailsuite.imap.commands import ListReturn, ListSelection, SearchReturn, StatusItem
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.parser import decode_base64, parse_command
-from mailsuite.imap.search_keys import HasFlag, HeaderContains, Numbered
+from mailsuite.imap.search_keys import And, Cost, HasFlag, HeaderContains, Numbered
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.sort_grammar import SortCriterion, SortKey
 from mailsuite.imap.threads import ThreadAlgorithm
@@ -156,6 +156,12 @@ COMMANDS = [
     (b"a UID FETCH 3:1 (FLAGS)",
      commands.Fetch(b"a", SET, FetchItems((FetchAttribute.UID, FetchAttribute.FLAGS)), uid=True)),
     (b"a STORE 1:3 FLAGS ()", commands.Store(b"a", SET, StoreMode.REPLACE, frozenset())),
+    (b"a STORE 1:3 FLAGS (\\Foo)", commands.Store(b"a", SET, StoreMode.REPLACE, frozenset())),
+    (b"a STORE 1:3 FLAGS \\Recent", commands.Store(b"a", SET, StoreMode.REPLACE, frozenset())),
+    (b"a STORE 1:3 FLAGS (\\Foo \\seen \\RECENT x)",
+     commands.Store(b"a", SET, StoreMode.REPLACE, frozenset({"\\Seen", "x"}))),
+    (b"a STORE 1:3 -FLAGS \\Foo x \\Recent \\Seen",
+     commands.Store(b"a", SET, StoreMode.REMOVE, frozenset({"\\Seen", "x"}))),
     (b"a STORE 1:3 +flags.silent (\\seen $Junk)",
      commands.Store(b"a", SET, StoreMode.ADD, frozenset({"\\Seen", "$Junk"}), silent=True)),
     (b"a UID STORE 1:3 -FLAGS \\Deleted \\DRAFT",
@@ -163,6 +169,13 @@ COMMANDS = [
     (b"a SEARCH RETURN (SAVE) $",
      commands.Search(b"a", Numbered(SAVED, uid=False), returns=frozenset({SearchReturn.SAVE}))),
     (b"a UID SEARCH UID $", commands.Search(b"a", Numbered(SAVED, uid=True), uid=True)),
+    (b"a FETCH 1:3,$ FLAGS",
+     commands.Fetch(b"a", SequenceSet(((1, 3),), saved=True), FetchItems((FetchAttribute.FLAGS,)))),
+    (b"a UID COPY 1:3,$ x", commands.Copy(b"a", SequenceSet(((1, 3),), saved=True), "x", uid=True)),
+    (b"a SEARCH 1:3,$ UID 1:3,$",
+     commands.Search(b"a", And(
+         (Numbered(SequenceSet(((1, 3),), saved=True), uid=False),
+          Numbered(SequenceSet(((1, 3),), saved=True), uid=True)), 2, Cost.NUMBERS))),
     (b"a FETCH $ FLAGS", commands.Fetch(b"a", SAVED, FetchItems((FetchAttribute.FLAGS,)))),
     (b"a STORE $ FLAGS ()", commands.Store(b"a", SAVED, StoreMode.REPLACE, frozenset())),
     (b"a UID MOVE $ x", commands.Move(b"a", SAVED, "x", uid=True)),
@@ -275,9 +288,10 @@ def test_rights_and_identifiers_that_are_none_are_bad(arguments):
         (b"a STATUS x (FOO)", b"a"),
         (b"a STORE 1 FLAGS", b"a"),
         (b"a STORE 1 FLAGS ", b"a"),
-        (b"a STORE 1 FLAGS (\\Recent)", b"a"),
         (b"a STORE 1 FLAGS (\\*)", b"a"),
-        (b"a STORE 1 FLAGS (\\Foo)", b"a"),
+        (b"a STORE 1 FLAGS (\\)", b"a"),
+        (b"a STORE 1 FLAGS (\\Foo \\*)", b"a"),
+        (b"a STORE 1 FLAGS \\Foo\\Seen", b"a"),
         (b"a STORE 1 FLAGS (a b", b"a"),
         (b"a STORE 1 FLAGS.LOUD (a)", b"a"),
         (b"a STORE x FLAGS (a)", b"a"),
@@ -309,7 +323,6 @@ def test_rights_and_identifiers_that_are_none_are_bad(arguments):
         (b"a SORT (DATE) UTF-8 ", b"a"),
         (b"a SORT (DATE)UTF-8 ALL", b"a"),
         (b"a COPY $,1 x", b"a"),
-        (b"a COPY 1,$ x", b"a"),
         (b"a COPY $:* x", b"a"),
         (b"a COPY $$ x", b"a"),
         (b"a SEARCH $1", b"a"),

@@ -6,15 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsuite.errors import Kind
+from mailsuite.errors import Kind, MailError
 from mailsuite.imap import responses
 from mailsuite.imap.commands import SearchReturn, StatusItem
+from mailsuite.interfaces import TooManyKeywordsError
 
 
 def test_every_kind_of_failure_has_an_answer():
     assert set(responses.FAILURES) == set(Kind)
     assert {failure.status for failure in responses.FAILURES.values()} == {b"NO"}
     assert responses.FAILURES[Kind.OVER_QUOTA].code == b"OVERQUOTA"
+    assert responses.failure_of(MailError(Kind.OVER_QUOTA)) == responses.Failure(b"NO", b"OVERQUOTA")
+    assert responses.failure_of(TooManyKeywordsError()) == responses.Failure(b"NO", b"LIMIT")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Sequence sets: what they name, and that their cost follows what was written."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsuite.imap.sequence import RANGES_MAX, SequenceSet, encode_set
+from mailsuite.imap.sequence import RANGES_MAX, SequenceSet, encode_set, joined
 from mailsuite.imap.tokens import BadCommandError
 
 
@@ -29,13 +31,36 @@ def test_a_set_is_kept_as_few_ranges(text, ranges, tail):
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"$", SequenceSet((), saved=True)),
+        (b"1,$", SequenceSet(((1, 1),), saved=True)),
+        (b"7:5,2:*,$", SequenceSet(((5, 7),), 2, saved=True)),
+    ],
+)
+def test_what_was_saved_stands_at_the_end(text, expected):
+    """RFC 9051 section 9, "sequence-set" and "seq-last-command"."""
+    assert SequenceSet.parse(text) == expected
+    assert expected.has_numbers is (text != b"$")
+
+
+@pytest.mark.parametrize(
     "text",
-    [b"", b"0", b"0:3", b"1:", b":1", b"1,,2", b",", b"1:2:3", b"-1", b"+1", b"1.5", b"a", b"1 2", b"4294967296",
+    [b"$,1", b"$,$", b"1$", b"1:$", b"$:1", b",$", b"1,,$", b"1,$,", b"*$", b"",
+     b"0", b"0:3", b"1:", b":1", b"1,,2", b",", b"1:2:3", b"-1", b"+1", b"1.5", b"a", b"1 2", b"4294967296",
      b"1" * 5000, b"**", b"1*", "\u0661".encode()],
 )  # fmt: skip
 def test_what_is_no_set_is_refused(text):
     with pytest.raises(BadCommandError):
         SequenceSet.parse(text)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 5))))
+def test_positions_are_joined_without_overlap(parts):
+    ranges = [range(start, start + length) for start, length in parts]
+    found = joined(ranges)
+    assert [position for part in found for position in part] == sorted({each for part in ranges for each in part})
+    assert all(before.stop < after.start for before, after in itertools.pairwise(found))
 
 
 def test_a_set_of_very_many_ranges_is_refused():

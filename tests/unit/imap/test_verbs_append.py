@@ -147,7 +147,7 @@ def test_a_store_that_fails_is_told_and_keeps_nothing(suite, client):
     [
         b"a APPEND INBOX\r\n",
         b"a APPEND INBOX nonsense {3}\r\n",
-        b"a APPEND INBOX (\\Recent) {3}\r\n",
+        b"a APPEND INBOX (\\*) {3}\r\n",
         b"a APPEND {3}\r\n",
     ],
 )

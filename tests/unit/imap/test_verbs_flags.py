@@ -1,5 +1,7 @@
 """STORE, EXPUNGE, COPY, MOVE; and sessions that share a mailbox."""
 
+import re
+
 import pytest
 
 from mailsuite.errors import Kind, MailError
@@ -109,12 +111,37 @@ def test_fetch_announces_a_keyword_of_others_first(suite, client):
     assert [line.split(b" (")[0] for line in lines[:3]] == [b"* FLAGS", b"* OK [PERMANENTFLAGS", b"* 1 FETCH"]
 
 
-def test_recent_cannot_be_stored(client):
-    assert client.run(b"STORE 1 +FLAGS (\\Recent)")[1].startswith(b"BAD")
+@pytest.mark.parametrize("unknown", [b"\\Recent", b"\\Foo", b"\\Foo \\RECENT"])
+def test_flags_that_cannot_be_stored_are_passed_over(suite, client, unknown):
+    """RFC 9051 section 7.1, PERMANENTFLAGS."""
+    assert client.ok(b"STORE 1 +FLAGS (%b \\Seen)" % unknown) == [b"* 1 FETCH (FLAGS (\\Recent \\Seen))"]
+    assert client.ok(b"STORE 1 +FLAGS (%b)" % unknown) == [b"* 1 FETCH (FLAGS (\\Recent \\Seen))"]
+    assert client.ok(b"STORE 1 -FLAGS %b" % unknown) == [b"* 1 FETCH (FLAGS (\\Recent \\Seen))"]
+    assert client.ok(b"UID STORE 1 FLAGS.SILENT (%b \\Draft)" % unknown) == []
+    assert flags(suite, 1) == {"\\Draft"}
+    assert client.ok(b"STORE 1 FLAGS (%b)" % unknown) == [b"* 1 FETCH (FLAGS (\\Recent))"]
+    assert client.run(b"SEARCH KEYWORD \\Foo")[1].startswith(b"BAD")
 
 
-def test_keywords_are_limited(make_suite, mail):
-    suite = make_suite(keywords_max=2)
+@pytest.mark.parametrize(
+    "command",
+    [
+        b"APPEND other (\\Foo \\Seen \\Recent kw) {4+}\r\n\r\nhi",
+        b"APPEND other {4+}\r\n\r\nho (\\Foo \\Seen \\Recent kw) {4+}\r\n\r\nhi",
+        b"APPEND other (\\Foo \\Seen \\Recent kw) CATENATE (TEXT {4+}\r\n\r\nhi)",
+        b"APPEND other (\\Foo \\Seen \\Recent kw) UTF8 (~{4+}\r\n\r\nhi)",
+        b"REPLACE 1 other (\\Foo \\Seen \\Recent kw) {4+}\r\n\r\nhi",
+        b"UID REPLACE 1 other (\\Foo \\Seen \\Recent kw) CATENATE (TEXT {4+}\r\n\r\nhi)",
+    ],
+)
+def test_appended_messages_get_those_flags_that_there_are(suite, client, command):
+    client.ok(b"ENABLE UTF8=ACCEPT")
+    client.ok(command)
+    assert list(suite.account.boxes["other"].messages.values())[-1].flags == {"\\Seen", "kw"}
+
+
+def test_keywords_are_limited(suite, mail):
+    suite.account.keywords_max = 2
     suite.account.put("INBOX", mail())
     client = suite.connect().login().select()
     client.ok(b"STORE 1 +FLAGS (a b)")
@@ -123,15 +150,109 @@ def test_keywords_are_limited(make_suite, mail):
     assert client.run(b"STORE 1 +FLAGS (" + b"k" * 51 + b")")[1].startswith(b"NO [LIMIT]")
 
 
+def permanent(lines):
+    (line,) = [line for line in lines if b"PERMANENTFLAGS" in line]
+    return line[line.index(b"(") + 1 : line.index(b")")].split()
+
+
+@pytest.mark.parametrize("kind", ["memory", "maildir"])
+def test_that_no_more_keywords_can_be_made_is_told_before_one_is_refused(make_server, kind):
+    """RFC 9051 section 7.1, PERMANENTFLAGS and LIMIT."""
+    store, connect = make_server(kind)
+    most = store.settings.keywords_max
+    client, other = connect(), connect()
+    for name in (b"INBOX", b"Trash"):
+        client.ok(b"APPEND %b {4+}\r\n\r\nhi" % name)
+    client.ok(b"SELECT INBOX")
+    other.ok(b"SELECT INBOX")
+    words = [b"k%d" % number for number in range(most)]
+    assert b"\\*" in permanent(client.ok(b"STORE 1 +FLAGS (%b)" % b" ".join(words[:-1])))
+    other.ok(b"NOOP")
+    last = client.ok(b"STORE 1 +FLAGS (%b)" % words[-1])
+    told = other.ok(b"NOOP")
+    shown = client.ok(b"SELECT INBOX")
+    for lines in (last, told, shown):
+        assert b"\\*" not in permanent(lines)
+        assert set(words) < set(permanent(lines))
+    assert b"\\*" in permanent(client.ok(b"SELECT Trash"))
+    client.ok(b"STORE 1 +FLAGS (another)")
+    refused = b"NO [LIMIT] the mailbox has too many keywords"
+    assert client.run(b"COPY 1 INBOX")[1] == refused
+    assert client.run(b"MOVE 1 INBOX")[1] == refused
+    assert client.run(b"APPEND INBOX (another) {4+}\r\n\r\nhi")[1] == refused
+    assert client.run(b"REPLACE 1 INBOX (another) {4+}\r\n\r\nhi")[1] == refused
+    client.ok(b"SELECT INBOX")
+    assert client.run(b"STORE 1 +FLAGS (\\Seen another)")[1] == refused
+    assert client.run(b"STORE 1 FLAGS (another)")[1] == refused
+    client.ok(b"STORE 1 FLAGS (K1 k2)")
+    client.ok(b"STORE 1 -FLAGS (another)")
+
+
 def test_a_store_that_fails_changes_nothing(suite, client):
     suite.account.failure = MailError(Kind.UNAVAILABLE, "no disk")
     assert client.run(b"STORE 1 +FLAGS (\\Seen)")[1].startswith(b"NO [UNAVAILABLE]")
     assert client.ok(b"FETCH 1 FLAGS") == [b"* 1 FETCH (FLAGS (\\Recent))"]
 
 
-def test_storing_to_messages_that_are_not_there(suite, client):
-    client.ok(b"STORE 99 +FLAGS (\\Seen)")
+BEYOND = [
+    b"FETCH 5 UID", b"FETCH 1:99 UID", b"FETCH 5:* UID", b"FETCH *:5 (FLAGS MODSEQ)", b"FETCH 1,5 BODY[]",
+    b"FETCH 1:9 (FLAGS) (CHANGEDSINCE 1)", b"STORE 5 +FLAGS (\\Seen)", b"STORE 1:9 FLAGS.SILENT ()",
+    b"STORE 5:* (UNCHANGEDSINCE 1) +FLAGS (\\Seen)", b"COPY 5 other", b"COPY 4:5 nowhere",
+    b"MOVE 5 other", b"MOVE 1:5 other",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", BEYOND)
+def test_numbers_that_no_message_has_are_refused(suite, client, command):
+    """RFC 9051 section 9, "seq-number"."""
+    lines, status = client.run(command)
+    assert (lines, status) == ([], b"BAD there are only 4 messages")
+    assert not client.server.session.enabled
+    assert all(flags(suite, uid) == frozenset() for uid in range(1, 5))
+    assert suite.account.boxes["other"].messages == {}
+
+
+@pytest.mark.parametrize(
+    "command", [b"FETCH * UID", b"FETCH 1:* FLAGS", b"STORE * +FLAGS (\\Seen)", b"COPY * other", b"MOVE 1:* other"]
+)
+def test_an_empty_mailbox_has_no_last_message(suite, client, command):
+    client.select(b"other")
+    assert client.run(command) == ([], b"BAD there are no messages")
+    assert client.run(command.replace(b"*", b"1"))[1].startswith(b"BAD there")
+    client.ok(b"UID " + command)
+    suite.account.put("other", b"\r\n")
+    client.ok(b"NOOP")
+    assert (
+        client.run(command.split(b" ")[0] + b" 2 " + command.split(b" ", 2)[2])[1] == b"BAD there is only one message"
+    )
+    client.ok(command.replace(b"other", b"INBOX"))
+
+
+def test_uids_and_what_is_searched_for_may_be_any_numbers(client):
     client.ok(b"UID STORE 99 +FLAGS (\\Seen)")
+    client.ok(b"UID FETCH 5:9 FLAGS")
+    client.ok(b"UID MOVE 99:* other")
+    assert client.ok(b"SEARCH 2:9") == [b"* SEARCH 2 3"]
+
+
+def test_numbers_that_no_message_has_end_no_connection(suite, client, mail):
+    for _ in range(3 * client.server.settings.bad_commands_after_login):
+        assert client.run(b"FETCH 5 UID")[1].startswith(b"BAD there are only")
+    suite.account.deliver("INBOX", mail())
+    assert client.ok(b"NOOP") == [b"* 5 EXISTS", b"* 5 RECENT"]
+    client.ok(b"FETCH 5 UID")
+
+
+def test_a_number_counts_until_the_client_is_told_otherwise(suite, client, mail):
+    expunged_elsewhere(suite, 4)
+    assert client.run(b"FETCH 4 RFC822.SIZE")[1].startswith(b"OK [EXPUNGEISSUED]")
+    assert client.run(b"STORE 4 +FLAGS (\\Seen)")[1].startswith(b"OK [EXPUNGEISSUED]")
+    assert client.ok(b"NOOP") == [b"* 4 EXPUNGE", b"* 3 RECENT"]
+    suite.account.put("INBOX", mail())  # by another process, whose notice has not come yet
+    assert client.run(b"FETCH 4 RFC822.SIZE")[1] == b"BAD there are only 3 messages"
+    suite.account.tell(suite.account.boxes["INBOX"])
+    assert client.run(b"FETCH 4 UID") == ([b"* 4 EXISTS", b"* 4 RECENT"], b"BAD there are only 3 messages")
+    assert client.ok(b"FETCH 4 UID") == [b"* 4 FETCH (UID 5)"]
 
 
 def test_messages_that_others_expunged_are_what_this_session_makes_of_them(suite, client):
@@ -207,9 +328,41 @@ def test_move_says_where_before_it_expunges(suite, client):
     assert sorted(suite.account.boxes["INBOX"].messages) == [1, 4]
 
 
-@pytest.mark.parametrize("command", [b"COPY 1 nowhere", b"UID MOVE 1 nowhere"])
-def test_a_missing_target_asks_for_create(client, command):
-    assert client.run(command)[1].startswith(b"NO [TRYCREATE]")
+@pytest.mark.parametrize("messages", [b"UID %b 1", b"%b 1", b"UID %b 99999", b"%b $", b"UID %b $"])
+@pytest.mark.parametrize("verb", [b"COPY", b"MOVE"])
+def test_a_missing_target_asks_for_create_whatever_is_to_go_there(suite, client, verb, messages):
+    """RFC 9051 sections 6.4.7 and 6.4.8."""
+    assert client.run(messages % verb + b" nowhere")[1].startswith(b"NO [TRYCREATE]")
+    assert client.run(messages % verb + b" other")[1].startswith(b"OK")
+    assert len(suite.account.boxes["other"].messages) == (0 if b"1" not in messages.split(b" ") else 1)
+
+
+@pytest.mark.parametrize("uid", [b"", b"UID "])
+def test_a_copy_says_when_some_of_the_messages_are_gone(suite, client, uid):
+    assert client.run(uid + b"COPY 1:4 other")[1] == b"OK [COPYUID 7 1:4 1:4] COPY completed"
+    for gone in (2, 3):
+        del suite.account.boxes["INBOX"].messages[gone]  # by another process, whose notice has not come yet
+    expunged = b"; some of the messages are expunged"
+    assert client.run(uid + b"COPY 1:4 other")[1] == b"OK [COPYUID 7 1,4 5:6] COPY completed" + expunged
+    assert client.run(uid + b"COPY 2:3 other")[1] == b"OK COPY completed; all of the messages are expunged"
+    assert client.run(uid + b"COPY 2 nowhere")[1].startswith(b"NO [TRYCREATE]")
+    lines, status = client.run(uid + b"MOVE 1:2 other")
+    assert lines[:2] == [b"* OK [COPYUID 7 1 7] moved", b"* 1 EXPUNGE"]
+    assert status == b"OK MOVE completed" + expunged
+
+
+@pytest.mark.parametrize("kind", ["memory", "maildir"])
+def test_a_copy_says_when_another_session_has_expunged_some_of_the_messages(make_server, kind):
+    _, connect = make_server(kind)
+    client, other = connect(), connect()
+    for _ in range(3):
+        client.ok(b"APPEND INBOX {4+}\r\n\r\nhi")
+    client.ok(b"SELECT INBOX")
+    other.ok(b"SELECT INBOX")
+    other.ok(b"STORE 2 +FLAGS (\\Deleted)")
+    other.ok(b"EXPUNGE")
+    status = client.run(b"COPY 1:3 Trash")[1]
+    assert re.fullmatch(rb"OK \[COPYUID \d+ 1,3 1:2\] COPY completed; some of the messages are expunged", status)
 
 
 # sessions that share a mailbox

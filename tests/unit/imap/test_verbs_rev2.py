@@ -89,6 +89,65 @@ def test_enable_in_a_selected_mailbox_forgets_recent(client, suite):
     assert client.ok(b"NOOP") == [b"* 2 EXISTS"]
 
 
+# RFC 9051 section 7.5.2: what is told unasked of a message's flags tells its UID as well
+
+
+@pytest.fixture
+def three(suite):
+    """A mailbox whose UIDs are others than its numbers, and somebody else who has it open."""
+    for number in range(4):
+        suite.account.put("INBOX", b"Subject: %d\r\n\r\n" % number)
+    other = suite.connect().login().select()
+    other.ok(b"STORE 1:2 +FLAGS.SILENT (\\Deleted)")
+    other.ok(b"EXPUNGE")
+    return other
+
+
+@pytest.mark.parametrize("enables", [b"IMAP4rev2", b"IMAP4rev2 CONDSTORE"])
+@pytest.mark.parametrize("command", [b"NOOP", b"FETCH 1 UID", b"SEARCH ALL", b"STATUS INBOX (UIDNEXT)", b"IDLE"])
+def test_flags_that_others_changed_are_told_with_the_uid(client, three, enables, command):
+    client.ok(b"ENABLE " + enables)
+    client.select()
+    three.ok(b"STORE 2 +FLAGS (\\Flagged)")
+    told = [line for line in client.send(b"a " + command + b"\r\n").split(b"\r\n") if b"Flagged" in line]
+    assert len(told) == 1
+    assert told[0].startswith(b"* 2 FETCH (UID 4 FLAGS (\\Flagged)")
+
+
+def test_flags_that_others_changed_are_told_without_it_before_enable(client, three):
+    client.select()
+    three.ok(b"STORE 2 +FLAGS (\\Flagged)")
+    assert client.ok(b"NOOP") == [b"* 2 FETCH (FLAGS (\\Flagged))"]
+    client.ok(b"ENABLE IMAP4rev2")
+    three.ok(b"STORE 2 -FLAGS (\\Flagged)")
+    assert client.ok(b"NOOP") == [b"* 2 FETCH (UID 4 FLAGS ())"]
+
+
+def test_idle_tells_the_uid(rev2, three):
+    rev2.select()
+    rev2.send(b"a IDLE\r\n")
+    three.ok(b"STORE 3 +FLAGS (\\Flagged)")
+    assert rev2.received() == b"* 3 FETCH (UID 5 FLAGS (\\Flagged))\r\n"
+    rev2.send(b"DONE\r\n")
+
+
+def test_store_tells_the_uid_where_others_changed_flags_as_well(rev2, suite, three):
+    rev2.select()
+    box = suite.account.boxes["INBOX"]
+    box.messages[4].flags |= {"\\Answered"}  # by another process, whose notice has not come yet
+    assert rev2.ok(b"STORE 1:3 +FLAGS.SILENT (\\Seen)") == [b"* 2 FETCH (UID 4 FLAGS (\\Answered \\Seen))"]
+
+
+def test_notify_tells_the_uid_of_flags_and_of_new_messages(rev2, suite, three):
+    rev2.select()
+    rev2.ok(b"NOTIFY SET (SELECTED (MessageNew (FLAGS) MessageExpunge FlagChange))")
+    three.ok(b"STORE 1 +FLAGS (\\Flagged)")
+    assert rev2.received() == b"* 1 FETCH (UID 3 FLAGS (\\Flagged))\r\n"
+    suite.account.deliver("INBOX", b"Subject: new\r\n\r\n")
+    rev2.settle()
+    assert rev2.received() == b"* 4 EXISTS\r\n* 4 FETCH (UID 6 FLAGS ())\r\n"
+
+
 def test_another_form_of_a_name_is_told(rev2, client, suite):
     decomposed = unicodedata.normalize("NFD", UMLAUT).encode()
     assert b'* LIST () "/" "%b" ("OLDNAME" ("%b"))' % (NAME, decomposed) in rev2.ok(b'CREATE "%b"' % decomposed)

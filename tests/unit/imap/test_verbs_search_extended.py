@@ -128,6 +128,21 @@ def test_what_was_found_is_named_in_every_set(suite, client):
     assert client.ok(b"UID SEARCH ALL") == [b"* SEARCH 4 6"]
 
 
+def test_what_was_found_is_named_beside_numbers(suite, client):
+    """RFC 9051 section 9, "sequence-set"."""
+    client.ok(b"SEARCH RETURN (SAVE) SEEN")
+    assert client.ok(b"FETCH 3,$ UID") == [b"* %d FETCH (UID %d)" % (number, number + 1) for number in (1, 2, 3, 4)]
+    assert client.ok(b"UID FETCH 6,$ UID") == [b"* %d FETCH (UID %d)" % (number, number + 1) for number in (1, 2, 4, 5)]
+    assert client.ok(b"SEARCH 2:3,$") == client.ok(b"SEARCH UID 3:4,$") == [b"* SEARCH 1 2 3 4"]
+    assert client.ok(b"SEARCH NOT *,$") == [b"* SEARCH 3"]
+    assert client.run(b"FETCH 6,$ UID")[1].startswith(b"BAD there are only 5 messages")
+    for command in (b"FETCH $,3 UID", b"SEARCH $,3", b"FETCH 1$ UID", b"REPLACE 1,$ INBOX {1+}\r\nx"):
+        assert client.run(command)[1].startswith(b"BAD"), command
+    client.ok(b"UID STORE 1:* +FLAGS.SILENT (\\Deleted)")
+    assert len(client.ok(b"UID EXPUNGE 6,$")) == 5
+    assert client.ok(b"UID SEARCH ALL") == [b"* SEARCH 4"]
+
+
 def test_with_other_options_they_are_told_as_well(client):
     (line,) = client.ok(b"UID SEARCH RETURN (SAVE COUNT) SEEN")
     assert line == b'* ESEARCH (TAG "%b") UID COUNT 3' % tag(client)

@@ -21,7 +21,8 @@ def client(suite, mail):
 
 NUMBERED = [
     b"FETCH 1 FLAGS", b"STORE 1 FLAGS ()", b"COPY 1 INBOX", b"MOVE 1 INBOX", b"SEARCH ALL", b"SORT (DATE) UTF-8 ALL",
-    b"THREAD REFERENCES UTF-8 ALL", b"UID SEARCH 1:2", b"UID SEARCH NOT 1", b"UID SORT (DATE) UTF-8 1:*",
+    b"THREAD REFERENCES UTF-8 ALL", b"UID SEARCH 1:2", b"UID SEARCH NOT 1", b"UID SEARCH 1,$",
+    b"UID SORT (DATE) UTF-8 1:*",
 ]  # fmt: skip
 
 

@@ -178,8 +178,36 @@ def test_messages_are_only_named_once_they_are_told():
     view.apply(changes(added=[50]))
     for text, uid in ((b"1:*", False), (b"5", False), (b"50", True), (b"*", True)):
         assert 50 not in view.resolve(SequenceSet.parse(text), uid=uid)
+    assert view.goes_beyond(SequenceSet.parse(b"5"))
     view.notices(expunge=False)
     assert list(view.resolve(SequenceSet.parse(b"5"), uid=False)) == [50]
+    assert not view.goes_beyond(SequenceSet.parse(b"5"))
+
+
+@pytest.mark.parametrize(
+    ("text", "of_four", "of_none"),
+    [
+        (b"4", False, True),
+        (b"5", True, True),
+        (b"1:5", True, True),
+        (b"5:1", True, True),
+        (b"2,9", True, True),
+        (b"*", False, True),
+        (b"4:*", False, True),
+        (b"*:5", True, True),
+        (b"1:*,2", False, True),
+        (b"*,5", True, True),
+        (b"$", False, False),
+    ],
+)
+def test_numbers_that_no_message_has(text, of_four, of_none):
+    """RFC 9051 section 9, "seq-number"."""
+    view = make_view()
+    assert view.goes_beyond(SequenceSet.parse(text)) is of_four
+    view.apply(changes(expunged=[10, 20, 30, 40]))
+    assert view.goes_beyond(SequenceSet.parse(text)) is of_four, "the client counts them until it is told"
+    view.notices(expunge=True)
+    assert view.goes_beyond(SequenceSet.parse(text)) is of_none
 
 
 def test_first_unseen():

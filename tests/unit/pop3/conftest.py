@@ -85,6 +85,7 @@ class FakeAccount:
     account_id = 1
     email = "alice@example.test"
     remembers = True
+    keywords_max = 100
 
     def __init__(self, messages):
         self.messages = dict(enumerate(messages, 101))

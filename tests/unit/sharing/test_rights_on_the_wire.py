@@ -171,10 +171,10 @@ def test_close_without_the_right_to_expunge_leaves_everything(house):
 def test_flags_that_may_not_be_set_are_lost_by_append_and_copy(house, rights, kept):
     _, bob = shared(house, rights, messages=0)
     flags = [b"\\Seen", b"\\Deleted", b"\\Flagged", b"work"]
-    assert bob.append(BOX, MAIL, b"(%b)" % b" ".join(flags)).startswith(b"OK [APPENDUID ")
+    assert bob.append(BOX, MAIL, b"(%b)" % b" ".join(flags)) == b"OK APPEND completed"
     house.put("bob", "INBOX", MAIL, [flag.decode() for flag in flags])
     bob.ok(b"SELECT INBOX")
-    assert bob.run(b"COPY 1 " + BOX)[1].startswith(b"OK [COPYUID ")
+    assert bob.run(b"COPY 1 " + BOX)[1] == b"OK COPY completed"
     assert house.state("alice", "Projects") == {1: kept, 2: kept}
     assert house.contents("alice", "Projects") == [MAIL, MAIL]
 
@@ -182,11 +182,45 @@ def test_flags_that_may_not_be_set_are_lost_by_append_and_copy(house, rights, ke
 def test_a_mailbox_with_insert_only_takes_also_large_messages_and_tells_nothing(house):
     _, bob = shared(house, "i", messages=0)
     large = b"Subject: large\r\n\r\n" + b"0123456789\r\n" * 20_000
-    assert bob.append(BOX, large).startswith(b"OK [APPENDUID ")
+    assert bob.append(BOX, large) == b"OK APPEND completed"
     assert bob.refused(b"STATUS %b (MESSAGES)" % BOX).startswith(b"NO [NONEXISTENT]")
     assert bob.names(b"Users*") == []
     assert bob.ok(b"MYRIGHTS " + BOX) == [b"* MYRIGHTS %b i" % BOX]
     assert house.contents("alice", "Projects") == [large]
+
+
+WAYS = [
+    b"APPEND %b {4+}\r\nx: y",
+    b"APPEND %b {4+}\r\nx: y {4+}\r\nx: z",
+    b"COPY 1:2 %b",
+    b"UID COPY 1:2 %b",
+    b"MOVE 1:2 %b",
+    b"UID MOVE 1:2 %b",
+    b"REPLACE 2 %b {4+}\r\nx: y",
+    b"UID REPLACE 2 %b {4+}\r\nx: y",
+]
+
+
+@pytest.mark.parametrize("source", [b"INBOX", b"Users/alice@example.test/From"])
+@pytest.mark.parametrize("command", WAYS)
+def test_who_may_put_messages_somewhere_and_not_read_learns_no_uid_of_there(house, command, source):
+    """RFC 9051 sections 6.4.7 and 11.4."""
+    alice, bob = shared(house, "li", messages=7)
+    alice.ok(b"CREATE From")
+    house.grant("alice", "From", "bob", ALL)
+    for owner, mailbox in (("bob", "INBOX"), ("alice", "From")):
+        house.put(owner, mailbox, MAIL)
+        house.put(owner, mailbox, MAIL)
+    bob.ok(b"SELECT " + source)
+    lines = bob.ok(command % BOX)
+    assert all(line.endswith((b"EXPUNGE", b"RECENT")) for line in lines), lines
+    removed = 0 if b"COPY" in command or b"APPEND" in command else 1 if b"REPLACE" in command else 2
+    assert len([line for line in lines if line.endswith(b"EXPUNGE")]) == removed
+    assert len(house.state("alice", "Projects")) == (8 if command.count(b"{4+}") == 1 else 9)
+    house.grant("alice", "Projects", "bob", "lri")
+    house.put("bob", "INBOX", MAIL)
+    bob.ok(b"SELECT INBOX")
+    assert bob.run(b"COPY * " + BOX)[1].startswith(b"OK [COPYUID ")
 
 
 @pytest.mark.parametrize("right", ALL)

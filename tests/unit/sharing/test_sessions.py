@@ -227,11 +227,12 @@ def test_what_goes_to_no_mailbox_is_refused_as_ever(house, shared):
     house.put("bob", "INBOX", MAIL)
     bob.ok(b"SELECT INBOX")
     for name in (b"Users/alice@example.test/Trash", b"Users/alice@example.test/no", b"Users/nobody@x/INBOX", b"Users"):
-        assert bob.refused(b"COPY 1 " + name) == b"NO [TRYCREATE] no such mailbox; create it first"
-        assert bob.refused(b"MOVE 1 " + name) == b"NO [TRYCREATE] no such mailbox; create it first"
+        for command in (b"COPY 1 ", b"MOVE 1 ", b"UID COPY 99 ", b"UID MOVE 99 ", b"COPY $ ", b"MOVE $ "):
+            assert bob.refused(command + name) == b"NO [TRYCREATE] no such mailbox; create it first"
         assert bob.append(name, MAIL) == b"NO [TRYCREATE] no such mailbox; create it first"
         assert bob.append(name, LARGE) == b"NO [TRYCREATE] no such mailbox; create it first"
-    assert bob.refused(b"COPY 1 " + BOX).startswith(b"NO [NOPERM]")
+    for command in (b"COPY 1 ", b"UID COPY 99 ", b"UID MOVE 99 "):
+        assert bob.refused(command + BOX).startswith(b"NO [NOPERM]")
 
 
 def test_all_or_nothing_comes_to_the_other_account(house, shared):
