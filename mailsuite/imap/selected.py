@@ -42,7 +42,7 @@ class Selected:
 
     Attributes:
         enabled: what it has switched on since; the session says so.
-        modseq_due: who uses QRESYNC is to be told HIGHESTMODSEQ, since messages went.
+        modseq_due: who knows MODSEQs is to be told HIGHESTMODSEQ, since messages went.
     """
 
     __slots__ = (
@@ -245,12 +245,12 @@ class Selected:
 
     def take_modseq_code(self) -> bytes:
         """
-        Write HIGHESTMODSEQ for who uses QRESYNC, if it is due; otherwise nothing.
+        Write HIGHESTMODSEQ if it is due: after a MOVE for who uses CONDSTORE, else for who uses QRESYNC.
 
         While messages that went may not be told, it stays behind, so that the client asks for them again when the
         connection breaks (RFC 7162 section 3.2).
         """
-        due = (self.modseq_due or self.view.has_gone) and QRESYNC in self.enabled
+        due = (self.modseq_due and self.shows_modseq) or (self.view.has_gone and QRESYNC in self.enabled)
         self.modseq_due = False
         return responses.highest_modseq_code(self.view.told_modseq) if due else b""
 

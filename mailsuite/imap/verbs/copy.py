@@ -91,6 +91,7 @@ async def move(session: Session, command: commands.Move) -> Reply:
     if code:
         # RFC 6851 section 4.3: before the EXPUNGEs, so that the client knows where each one went.
         session.connection.write(responses.untagged(responses.OK, "moved", code))
+        selected.modseq_due = True  # RFC 6851 section 4.4
     selected.view.expunge(appended.source_uids)
     selected.view.apply(changes)
     return Reply(completed("MOVE", uids, appended))

@@ -1,6 +1,7 @@
 """EXPUNGE and UID EXPUNGE."""
 
 from mailsuite.imap import commands
+from mailsuite.imap.capabilities import QRESYNC
 from mailsuite.imap.session import Reply, Session
 
 
@@ -12,7 +13,7 @@ async def expunge(session: Session, command: commands.Expunge) -> Reply:
     uids = None if command.uids is None else selected.view.resolve(command.uids, uid=True)
     if uids is None or uids:
         expunged, changes = await selected.changing(selected.mailbox.expunge(uids))
-        selected.modseq_due = bool(expunged)  # RFC 7162 sections 3.2.7 and 3.2.9
+        selected.modseq_due = bool(expunged) and QRESYNC in selected.enabled  # RFC 7162 sections 3.2.7 and 3.2.9
         selected.view.expunge(expunged)
         selected.view.apply(changes)
     return Reply("EXPUNGE completed")

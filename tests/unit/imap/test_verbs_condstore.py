@@ -294,3 +294,14 @@ def test_what_an_answer_without_flags_leaves_out_is_told_after_it(suite, client)
         b"* 3 FETCH (UID 3 MODSEQ (6))",
         b"* 3 FETCH (UID 3 FLAGS (\\Seen) MODSEQ (6))",
     ]
+
+
+def test_move_tells_the_modseq_of_the_mailbox_that_was_left(suite, client):
+    """RFC 6851 section 4.4."""
+    client.select()
+    assert client.run(b"MOVE 4 other")[1] == b"OK MOVE completed"
+    client.ok(b"SELECT INBOX (CONDSTORE)")
+    lines, status = client.run(b"MOVE 1 other")
+    assert lines[1:] == [b"* 1 EXPUNGE"]
+    assert status == b"OK [HIGHESTMODSEQ %d] MOVE completed" % suite.account.boxes["INBOX"].modseq
+    assert client.run(b"UID MOVE 99 other")[1] == b"OK no such messages; nothing moved"
