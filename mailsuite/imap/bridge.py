@@ -44,6 +44,7 @@ from mailsuite.interfaces import (
     MailboxEntry,
     MailboxStatus,
     SpecialUse,
+    SpecialUseError,
 )
 
 
@@ -195,7 +196,7 @@ class TwistedAccount:
     async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:
         """Make a mailbox; a purpose cannot be kept."""
         if special_use:
-            raise MailError(Kind.INVALID, "mailboxes here have no special use")
+            raise SpecialUseError("mailboxes here have no special use")
         if not await ask(self._avatar.create, name):
             raise MailError(Kind.EXISTS, "the mailbox exists")
         return self._id(name)

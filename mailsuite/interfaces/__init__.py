@@ -93,8 +93,10 @@ from mailsuite.interfaces.storage import (
     PartOffsets,
     Snapshot,
     SpecialUse,
+    SpecialUseError,
     StoreMode,
     Usage,
+    ensure_possible_uses,
 )
 
 __all__ = [
@@ -181,12 +183,14 @@ __all__ = [
     "SOARecord",
     "Snapshot",
     "SpecialUse",
+    "SpecialUseError",
     "StoreMode",
     "TLSARecord",
     "TooManyAnnotationsError",
     "Usage",
     "allowed_flags",
     "combine_rights",
+    "ensure_possible_uses",
     "is_asked",
     "is_private",
     "parse_rights",

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import attrs
 from zope.interface import Attribute, Interface
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces.accounts import Account
 
 
@@ -24,6 +25,30 @@ class SpecialUse(enum.Enum):
     JUNK = "\\Junk"
     SENT = "\\Sent"
     TRASH = "\\Trash"
+
+
+class SpecialUseError(MailError):
+    """The mailbox cannot have that special use (RFC 6154 section 3)."""
+
+    def __init__(self, detail: str = "no mailbox here can have that special use") -> None:
+        super().__init__(Kind.INVALID, detail)
+
+
+_VIRTUAL_USES = frozenset((SpecialUse.ALL, SpecialUse.FLAGGED))
+
+
+def ensure_possible_uses(uses: frozenset[SpecialUse], old: frozenset[SpecialUse] = frozenset()) -> None:
+    r"""
+    Check that a mailbox can be for all of this, the same way whatever asks (RFC 6154 sections 3 and 4).
+
+    Args:
+        old: what it is for now; ``\All`` and ``\Flagged`` can only stay, since no mailbox shows what is in others.
+
+    Raises:
+        SpecialUseError: it cannot.
+    """
+    if (uses - old) & _VIRTUAL_USES:
+        raise SpecialUseError
 
 
 class Column(enum.Enum):
@@ -413,6 +438,7 @@ class IMailAccount(Interface):
 
         Raises:
             MailError: EXISTS; INVALID for a name that cannot be stored; OVER_QUOTA for too many.
+            SpecialUseError: it cannot be for that.
         """
 
     def delete(name: str) -> Awaitable[None]:

@@ -44,6 +44,7 @@ from mailsuite.interfaces import (
     Rights,
     RightsMode,
     SpecialUse,
+    SpecialUseError,
 )
 from mailsuite.sharing.changes import SharingBus, others_id, read_others_id
 from mailsuite.sharing.mailbox import OthersMailbox, OwnMailbox
@@ -254,7 +255,7 @@ class SharingAccount:
         if not self._namespace.holds(name):
             return await self._own.create(name, special_use)
         if special_use:
-            raise MailError(Kind.INVALID, "the purposes of mailboxes are their owner's choice")
+            raise SpecialUseError("the purposes of mailboxes are their owner's choice")
         place = await self._find(name)
         if place is None:
             raise _cannot_create()

@@ -34,6 +34,7 @@ from mailsuite.interfaces import (
     RightsMode,
     Snapshot,
     SpecialUse,
+    SpecialUseError,
     StoreMode,
     allowed_flags,
     rights_text,
@@ -182,7 +183,7 @@ class GuestSession(AccountSession):
 
         def work(index: AccountIndex) -> int:
             if special_use:
-                raise MailError(Kind.INVALID, "the purposes of mailboxes are their owner's choice")
+                raise SpecialUseError("the purposes of mailboxes are their owner's choice")
             mailboxes.notice_folders(index)
             return mailboxes.create(index, self._free_name(index, name), special_use)
 

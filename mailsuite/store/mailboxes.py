@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import MailboxEntry, MailboxStatus, SpecialUse
+from mailsuite.interfaces import MailboxEntry, MailboxStatus, SpecialUse, ensure_possible_uses
 from mailsuite.store import annotations, maildir, rights, statements
 from mailsuite.store.index import AccountIndex, Transaction
 from mailsuite.store.maildir import INBOX
@@ -110,6 +110,7 @@ def status(index: AccountIndex, name: str) -> MailboxStatus:
 
 def create(index: AccountIndex, name: str, uses: frozenset[SpecialUse]) -> int:
     """Make a mailbox, and the levels above it."""
+    ensure_possible_uses(uses)
     name = maildir.check_name(name)
     notice_folders(index)
     existing = statements.mailbox_by_name(index.connection, name)

@@ -36,6 +36,7 @@ from mailsuite.interfaces import (
     SpecialUse,
     Usage,
     allowed_flags,
+    ensure_possible_uses,
 )
 from mailsuite.message.summary import Summary, summarize
 from mailsuite.store.changes import ChangeBus
@@ -411,6 +412,7 @@ class MemoryAccount(MemoryAnnotating):
 
     async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:
         """Make a mailbox and the levels above it."""
+        ensure_possible_uses(special_use)
         name = check_name(name)
         boxes = self._mail.boxes
         if name in boxes and boxes[name].selectable:

@@ -30,6 +30,7 @@ from mailsuite.interfaces import (
     Rights,
     RightsMode,
     SpecialUse,
+    SpecialUseError,
     StoreMode,
     allowed_flags,
     combine_rights,
@@ -156,7 +157,7 @@ class MemoryGuest(MemoryAccount):
     async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:
         """Make a mailbox below one where the guest may do that."""
         if special_use:
-            raise MailError(Kind.INVALID, "the purposes of mailboxes are their owner's choice")
+            raise SpecialUseError("the purposes of mailboxes are their owner's choice")
         return await super().create(self._free_name(name), special_use)
 
     def _free_name(self, name: str) -> str:

@@ -14,6 +14,7 @@ from mailsuite.interfaces import (
     IMailAccount,
     IMailbox,
     SpecialUse,
+    SpecialUseError,
     StoreMode,
 )
 
@@ -123,13 +124,20 @@ def test_names_are_nfc(bench):
 
 
 def test_create_makes_the_levels_above_and_keeps_attributes(bench):
-    bench.go(bench.account().create("a/b/c", frozenset({SpecialUse.FLAGGED})))
+    bench.go(bench.account().create("a/b/c", frozenset({SpecialUse.ARCHIVE})))
     bench.reopen()
     entries = {entry.name: entry for entry in bench.go(bench.account().list_mailboxes())}
     assert entries["a"].selectable
     assert entries["a/b"].selectable
-    assert entries["a/b/c"].special_use == {SpecialUse.FLAGGED}
+    assert entries["a/b/c"].special_use == {SpecialUse.ARCHIVE}
     assert refused(bench, lambda: bench.account().create("a/b", frozenset())) is Kind.EXISTS
+
+
+@pytest.mark.parametrize("use", [SpecialUse.ALL, SpecialUse.FLAGGED])
+def test_a_mailbox_is_not_made_to_show_what_is_in_others(bench, use):
+    with pytest.raises(SpecialUseError):
+        bench.go(bench.account().create("all/of it", frozenset({use, SpecialUse.JUNK})))
+    assert not {"all", "all/of it"} & set(names(bench))
 
 
 def test_too_many_mailboxes_are_over_quota(bench):

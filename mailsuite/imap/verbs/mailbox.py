@@ -6,12 +6,16 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tree import with_parents
+from mailsuite.interfaces import SpecialUseError
 
 
 async def create(session: Session, command: commands.Create) -> Reply:
     """CREATE (RFC 3501 section 6.3.3), with a special use if asked for (RFC 6154 section 3)."""
     account = session.avatar
-    number = await account.create(command.mailbox, command.special_use)
+    try:
+        number = await account.create(command.mailbox, command.special_use)
+    except SpecialUseError as error:
+        return Reply(error.detail, status=responses.NO, code=responses.USEATTR)
     note_own(session, command.mailbox)
     code = b""
     if account.remembers:

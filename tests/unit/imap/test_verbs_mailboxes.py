@@ -191,6 +191,16 @@ def test_create(suite, client):
     assert suite.account.boxes["Mine"].special_use == {SpecialUse.DRAFTS}
 
 
+@pytest.mark.parametrize("kind", ["memory", "store"])
+def test_a_use_that_no_mailbox_can_have_is_refused(make_server, kind):
+    _, connect = make_server(kind)
+    client = connect()
+    for use in (b"\\All", b"\\Flagged", b"\\Junk \\All", b"\\Important"):
+        assert client.run(b"CREATE k1 (USE (%b))" % use)[1].startswith(b"NO [USEATTR]")
+    assert client.ok(b'LIST "" k1') == []
+    client.ok(b"CREATE k1 (USE (\\Junk))")
+
+
 @pytest.mark.parametrize("name", [b"a//b", b"../x", b'"a\x01b"', b"a/../b"])
 def test_names_that_cannot_be_are_refused(client, name):
     assert client.run(b"CREATE " + name)[1].startswith((b"NO [CANNOT]", b"BAD"))

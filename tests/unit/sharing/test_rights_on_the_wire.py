@@ -108,6 +108,12 @@ def test_rename_needs_the_right_to_delete_and_to_create(house):
     assert alice.ok(b"GETACL Projects/new")[0].endswith(b"bob@example.test lxc")
 
 
+def test_what_a_mailbox_of_another_is_for_is_its_owners_choice(house):
+    _, bob = shared(house, ALL)
+    assert bob.refused(b"CREATE %b/new (USE (\\Junk))" % BOX).startswith(b"NO [USEATTR]")
+    assert "Projects/new" not in house.mailboxes("alice")
+
+
 @pytest.mark.parametrize(
     ("rights", "kept"),
     [
