@@ -1,9 +1,11 @@
 """LIST and LSUB."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mailsuite.errors import MailError
+import attrs
+
+from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.commands import ListReturn, ListSelection
 from mailsuite.imap.names import ListPattern
@@ -36,18 +38,19 @@ async def list_(session: Session, command: commands.List) -> Reply:
         if start:
             await session.connection.drained()
             await session.connection.sleep(0)  # others have their turn
-        lines = [
-            (entry, list_line(session.shown(entry.name), entry, tree, command))
-            for entry in matching[start : start + PIECE]
-        ]
-        shown = [entry.name for entry, line in lines if line and entry.selectable]
-        counted = await _count(session, shown) if command.status else {}
-        for entry, line in lines:
+        piece = matching[start : start + PIECE]
+        counted: Mapping[str, MailboxStatus | None] = {}
+        if command.status:
+            shown = [entry for entry in piece if list_line(b"", entry, tree, command)]
+            counted, unselectable = await _count(session, [entry.name for entry in shown if entry.selectable])
+            piece = [attrs.evolve(each, selectable=False) if each.name in unselectable else each for each in piece]
+        for entry in piece:
+            line = list_line(session.shown(entry.name), entry, tree, command)
             session.connection.write(line)
-            if line and ListReturn.MYRIGHTS in command.returns and entry.selectable:
+            if line and ListReturn.MYRIGHTS in command.returns and is_there(entry):
                 await write_my_rights(session, entry.name)
             counts = counted.get(entry.name)
-            if counts is not None:  # RFC 5819 section 2: no STATUS for a mailbox that cannot be counted
+            if counts is not None:
                 session.connection.write(
                     responses.status_line(session.shown(entry.name), count(session, command.status, counts))
                 )
@@ -58,19 +61,26 @@ async def list_(session: Session, command: commands.List) -> Reply:
     return Reply("LIST completed", code=code)
 
 
-async def _count(session: Session, names: Sequence[str]) -> dict[str, MailboxStatus]:
-    """Count mailboxes, all in one trip to the store where it can do that."""
-    if not names:
-        return {}
-    many = ICountsMailboxes(session.avatar, None)
+async def _count(session: Session, names: Sequence[str]) -> tuple[Mapping[str, MailboxStatus | None], set[str]]:
+    r"""
+    Count mailboxes, all in one trip to the store where it can do that.
+
+    Returns:
+        What was counted, and the names that turned out to be ``\Noselect`` for this account, which the line of LIST
+        must say; where the count fails for another reason only the STATUS is missing (RFC 5819 section 2).
+    """
+    counted: dict[str, MailboxStatus | None] = dict.fromkeys(names)
+    many = ICountsMailboxes(session.avatar, None) if names else None
     if many is not None:
-        found = await many.statuses(names)
-        return {name: counts for name, counts in zip(names, found, strict=True) if counts is not None}
-    counted = {}
-    for name in names:
-        with contextlib.suppress(MailError):
+        counted.update(zip(names, await many.statuses(names), strict=True))
+    unselectable = set()
+    for name in [name for name, counts in counted.items() if counts is None]:
+        try:
             counted[name] = await session.avatar.status(name)
-    return counted
+        except MailError as error:
+            if error.kind in {Kind.NOT_FOUND, Kind.DENIED}:
+                unselectable.add(name)
+    return counted, unselectable
 
 
 async def lsub(session: Session, command: commands.Lsub) -> Reply:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.imap.session import State
 from mailsuite.interfaces import SpecialUse
 
@@ -240,3 +241,24 @@ def test_what_is_not_there_cannot_be_subscribed(suite, client):
     before = set(suite.account.subscribed)
     assert client.run(b"SUBSCRIBE nothing")[1].startswith(b"NO [NONEXISTENT] there is no such mailbox; create it")
     assert suite.account.subscribed == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes"), [(Kind.NOT_FOUND, b"\\Noselect "), (Kind.DENIED, b"\\Noselect "), (Kind.UNAVAILABLE, b"")]
+)
+def test_a_mailbox_that_cannot_be_counted_is_not_selectable_unless_that_failed_by_accident(
+    tree, client, monkeypatch, kind, attributes
+):
+    count = type(tree.account).status
+
+    async def status(account, name):
+        if name == "Sent":
+            raise MailError(kind)
+        return await count(account, name)
+
+    monkeypatch.setattr(type(tree.account), "status", status)
+    assert client.ok(b'LIST "" (Sent Archive) RETURN (STATUS (MESSAGES))') == [
+        b'* LIST (\\HasChildren) "/" Archive',
+        b"* STATUS Archive (MESSAGES 0)",
+        b'* LIST (%b\\HasNoChildren \\Sent) "/" Sent' % attributes,
+    ]

@@ -345,3 +345,15 @@ def test_an_own_mailbox_and_that_of_another_with_the_same_id_are_told_apart(hous
     assert len({line.split(b"MAILBOXID")[1] for line in ids.values()}) == 2
     assert b"* 2 EXISTS" in bob.ok(b"SELECT Users/alice@example.test/inbox")
     assert bob.ok(b"SELECT Users/alice@example.test/INBOX")[-1].startswith(b"* OK [MAILBOXID")
+
+
+def test_what_may_be_looked_up_and_not_read_is_listed_as_not_selectable_where_counts_are_asked_for(house):
+    _, bob = shared(house, "l")
+    counts = b'LIST "" Users/*/Projects RETURN (STATUS (MESSAGES) MYRIGHTS)'
+    assert bob.ok(counts) == [b'* LIST (\\Noselect \\HasNoChildren) "/" ' + BOX, b"* MYRIGHTS %b l" % BOX]
+    house.grant("alice", "Projects", "bob", "lr")
+    assert bob.ok(counts) == [
+        b'* LIST (\\HasNoChildren) "/" ' + BOX,
+        b"* MYRIGHTS %b lr" % BOX,
+        b"* STATUS %b (MESSAGES 2)" % BOX,
+    ]
