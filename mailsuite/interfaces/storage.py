@@ -228,6 +228,14 @@ class Body:
 
 
 @attrs.frozen(kw_only=True)
+class Created:
+    """What a new mailbox is known by (RFC 8474 section 4.1)."""
+
+    mailbox_id: int
+    uidvalidity: int
+
+
+@attrs.frozen(kw_only=True)
 class Appended:
     """Where new messages went (RFC 4315 section 3)."""
 
@@ -432,9 +440,9 @@ class IMailAccount(Interface):
             MailError: NOT_FOUND.
         """
 
-    def create(name: str, special_use: frozenset[SpecialUse]) -> Awaitable[int]:
+    def create(name: str, special_use: frozenset[SpecialUse]) -> Awaitable[Created]:
         """
-        Make a mailbox and the levels above it; return its id.
+        Make a mailbox and the levels above it.
 
         Raises:
             MailError: EXISTS; INVALID for a name that cannot be stored; OVER_QUOTA for too many.

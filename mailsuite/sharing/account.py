@@ -24,6 +24,7 @@ from mailsuite.interfaces import (
     AppendMessage,
     Body,
     Column,
+    Created,
     Depth,
     Grantable,
     IAccountNumbers,
@@ -250,7 +251,7 @@ class SharingAccount:
         except MailError:
             return None
 
-    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:
+    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> Created:
         """Make a mailbox: one's own, or with the right to, one that belongs to the owner of those above."""
         if not self._namespace.holds(name):
             return await self._own.create(name, special_use)
@@ -261,7 +262,8 @@ class SharingAccount:
             raise _cannot_create()
         if place.owner is None:
             raise MailError(Kind.EXISTS, "there is a mailbox of that name")
-        return others_id(place.owner_id, await place.mailboxes.create(place.name, special_use))
+        made = await place.mailboxes.create(place.name, special_use)
+        return attrs.evolve(made, mailbox_id=others_id(place.owner_id, made.mailbox_id))
 
     async def delete(self, name: str) -> None:
         """Remove a mailbox and its messages."""

@@ -22,6 +22,7 @@ from mailsuite.interfaces import (
     Appended,
     AppendMessage,
     Changes,
+    Created,
     Depth,
     IGuestAccount,
     IGuestMailbox,
@@ -178,10 +179,10 @@ class GuestSession(AccountSession):
 
         return self._run(work)
 
-    def create(self, name: str, special_use: frozenset[SpecialUse]) -> Awaitable[int]:
+    def create(self, name: str, special_use: frozenset[SpecialUse]) -> Awaitable[Created]:
         """Make a mailbox below one where the guest may do that."""
 
-        def work(index: AccountIndex) -> int:
+        def work(index: AccountIndex) -> Created:
             if special_use:
                 raise SpecialUseError("the purposes of mailboxes are their owner's choice")
             mailboxes.notice_folders(index)

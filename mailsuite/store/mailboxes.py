@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import MailboxEntry, MailboxStatus, SpecialUse, ensure_possible_uses
+from mailsuite.interfaces import Created, MailboxEntry, MailboxStatus, SpecialUse, ensure_possible_uses
 from mailsuite.store import annotations, maildir, rights, statements
 from mailsuite.store.index import AccountIndex, Transaction
 from mailsuite.store.maildir import INBOX
@@ -108,7 +108,7 @@ def status(index: AccountIndex, name: str) -> MailboxStatus:
     )
 
 
-def create(index: AccountIndex, name: str, uses: frozenset[SpecialUse]) -> int:
+def create(index: AccountIndex, name: str, uses: frozenset[SpecialUse]) -> Created:
     """Make a mailbox, and the levels above it."""
     ensure_possible_uses(uses)
     name = maildir.check_name(name)
@@ -127,7 +127,7 @@ def create(index: AccountIndex, name: str, uses: frozenset[SpecialUse]) -> int:
         rights.inherit(transaction, index, made)
         index.sync_tree()
     rights.write_all(index)
-    return made[-1].mailbox_id
+    return Created(mailbox_id=made[-1].mailbox_id, uidvalidity=made[-1].uidvalidity)
 
 
 def _is_free(index: AccountIndex, name: str) -> bool:

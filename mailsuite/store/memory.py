@@ -18,6 +18,7 @@ from mailsuite.interfaces import (
     Appended,
     AppendMessage,
     Body,
+    Created,
     Expired,
     Expiry,
     IAccountUpkeep,
@@ -410,7 +411,7 @@ class MemoryAccount(MemoryAnnotating):
             mailbox_id=box.mailbox_id,
         )
 
-    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:
+    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> Created:
         """Make a mailbox and the levels above it."""
         ensure_possible_uses(special_use)
         name = check_name(name)
@@ -424,7 +425,7 @@ class MemoryAccount(MemoryAnnotating):
             self._mail.make_below(parent)
         box = self._mail.make_below(name, special_use)
         self._store.told(self._mail)
-        return box.mailbox_id
+        return Created(mailbox_id=box.mailbox_id, uidvalidity=box.uidvalidity)
 
     async def delete(self, name: str) -> None:
         """Remove a mailbox and its messages."""

@@ -19,6 +19,7 @@ from mailsuite.interfaces import (
     AnnotationLimits,
     Appended,
     AppendMessage,
+    Created,
     Depth,
     IGuestAccount,
     IGuestMailbox,
@@ -154,7 +155,7 @@ class MemoryGuest(MemoryAccount):
         self._find(name, Right.READ)
         return await super().status(name)
 
-    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:
+    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> Created:
         """Make a mailbox below one where the guest may do that."""
         if special_use:
             raise SpecialUseError("the purposes of mailboxes are their owner's choice")

@@ -75,9 +75,10 @@ def test_inbox_is_inbox_in_any_case(bench):
 def test_any_printable_name_can_be_made_found_and_deleted(bench, name):
     account = bench.account()
     made = bench.go(account.create(name, frozenset()))
-    assert made > 0
+    assert made.mailbox_id > 0
+    assert made.uidvalidity == bench.go(account.status(name)).uidvalidity
     entry = next(entry for entry in bench.go(account.list_mailboxes()) if entry.name == name)
-    assert (entry.mailbox_id, entry.selectable) == (made, True)
+    assert (entry.mailbox_id, entry.selectable) == (made.mailbox_id, True)
     bench.append(ONE, name=name)
     bench.reopen()
     assert bench.contents(name) == [ONE]
@@ -534,7 +535,7 @@ def test_history_tells_what_changed_since_any_modseq_and_takes_no_recent(bench):
 
 def test_accounts_remember_and_mailboxes_keep_their_ids(bench):
     assert bench.account().remembers
-    made = bench.go(bench.account().create("Work", frozenset()))
+    made = bench.go(bench.account().create("Work", frozenset())).mailbox_id
     assert bench.go(bench.account().status("Work")).mailbox_id == made
     bench.go(bench.account().rename("Work", "Play"))
     bench.reopen()

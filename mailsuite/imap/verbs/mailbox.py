@@ -1,7 +1,5 @@
 """CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE."""
 
-import contextlib
-
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.session import Reply, Session
@@ -10,18 +8,14 @@ from mailsuite.interfaces import SpecialUseError
 
 
 async def create(session: Session, command: commands.Create) -> Reply:
-    """CREATE (RFC 3501 section 6.3.3), with a special use if asked for (RFC 6154 section 3)."""
+    """CREATE (RFC 3501 section 6.3.3), with a special use if asked for (RFC 6154 section 3); RFC 8474 section 4.1."""
     account = session.avatar
     try:
-        number = await account.create(command.mailbox, command.special_use)
+        made = await account.create(command.mailbox, command.special_use)
     except SpecialUseError as error:
         return Reply(error.detail, status=responses.NO, code=responses.USEATTR)
     note_own(session, command.mailbox)
-    code = b""
-    if account.remembers:
-        with contextlib.suppress(MailError):  # it is made, whatever becomes of it now
-            made = await account.status(command.mailbox)
-            code = responses.mailbox_id_code(made.uidvalidity, number)
+    code = responses.mailbox_id_code(made.uidvalidity, made.mailbox_id) if account.remembers else b""
     tell_other_form(session, command.mailbox, command.old_name)
     return Reply("CREATE completed", code=code)
 

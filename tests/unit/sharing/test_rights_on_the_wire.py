@@ -108,6 +108,14 @@ def test_rename_needs_the_right_to_delete_and_to_create(house):
     assert alice.ok(b"GETACL Projects/new")[0].endswith(b"bob@example.test lxc")
 
 
+def test_who_makes_a_mailbox_hears_its_id_also_without_the_right_to_read_it(house):
+    _, bob = shared(house, "lk")
+    code = bob.run(b"CREATE %b/new" % BOX)[1].removeprefix(b"OK [").split(b"]")[0]
+    house.grant("alice", "Projects/new", "bob", "lr")
+    assert bob.ok(b"STATUS %b/new (MAILBOXID)" % BOX) == [b"* STATUS %b/new (%b)" % (BOX, code)]
+    assert code.startswith(b"MAILBOXID (F")
+
+
 def test_what_a_mailbox_of_another_is_for_is_its_owners_choice(house):
     _, bob = shared(house, ALL)
     assert bob.refused(b"CREATE %b/new (USE (\\Junk))" % BOX).startswith(b"NO [USEATTR]")
