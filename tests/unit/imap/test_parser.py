@@ -231,6 +231,17 @@ def test_rights_and_identifiers_that_are_none_are_bad(arguments):
     assert (refused.tag, refused.status) == (b"a", b"BAD")
 
 
+@pytest.mark.parametrize("command", [b"SETACL x %b lr", b"DELETEACL x %b", b"LISTRIGHTS x %b"])
+def test_identifiers_are_prepared(command):
+    def literal(text):
+        return b"{%d+}\r\n%b" % (len(text.encode()), text.encode())
+
+    for text, prepared in (("bo\u00adb@x", "bob@x"), ("\u2168@x", "IX@x"), ("u\u0308@x", "\u00fc@x")):
+        assert parse_command(assemble(b"a " + command % literal(text) + b"\r\n")).identifier == prepared
+    for text in ("\u00ad", "a\u200eb", "\u0627a", "a\ue000"):
+        assert refusal(b"a " + command % literal(text)).status == b"BAD"
+
+
 @pytest.mark.parametrize(
     ("text", "tag"),
     [
