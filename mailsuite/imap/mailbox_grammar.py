@@ -9,7 +9,7 @@ from mailsuite.imap.arguments import (
     take_parenthesised,
 )
 from mailsuite.imap.commands import Command
-from mailsuite.imap.metadata_grammar import take_request
+from mailsuite.imap.metadata_grammar import merge_requests, take_request
 from mailsuite.imap.modifiers import parse_select_parameters
 from mailsuite.imap.names import decode_pattern
 from mailsuite.imap.tokens import BadCommandError, Tokens
@@ -134,7 +134,7 @@ def _list_returns(tokens: Tokens) -> _Returns:
             tokens.space()
             status.extend(_status_items(tokens))
             return None
-        if word == b"METADATA" and not metadata:
+        if word == b"METADATA":
             tokens.space()
             metadata.append(take_request(tokens))
             return None
@@ -147,7 +147,11 @@ def _list_returns(tokens: Tokens) -> _Returns:
         raise BadCommandError("expected RETURN")
     tokens.space()
     returns = take_parenthesised(tokens, read, empty=True)
-    return frozenset(filter(None, returns)), tuple(dict.fromkeys(status)), metadata[0] if metadata else None
+    return (
+        frozenset(filter(None, returns)),
+        tuple(dict.fromkeys(status)),
+        merge_requests(metadata) if metadata else None,
+    )
 
 
 def read_lsub(tag: bytes, tokens: Tokens) -> Command:

@@ -9,7 +9,7 @@ from imap_pieces import assemble
 
 from mailsuite.errors import ProtocolError
 from mailsuite.imap import acl_commands, commands, quota_commands
-from mailsuite.imap.commands import ListReturn, ListSelection, SearchReturn, StatusItem
+from mailsuite.imap.commands import ListReturn, ListSelection, MetadataRequest, SearchReturn, StatusItem
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.parser import decode_base64, parse_command
 from mailsuite.imap.search_keys import HasFlag, HeaderContains, Numbered
@@ -229,6 +229,27 @@ def test_no_command_is_missing_from_the_table():
 def test_rights_and_identifiers_that_are_none_are_bad(arguments):
     refused = refusal(b"a " + arguments)
     assert (refused.tag, refused.status) == (b"a", b"BAD")
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (b"METADATA (/a) METADATA (/a)", MetadataRequest(("/a",))),
+        (b"METADATA (/a /b) STATUS (UNSEEN) METADATA (/c /A)", MetadataRequest(("/a", "/b", "/c"))),
+        (b"METADATA (DEPTH 1) (/a) METADATA (DEPTH infinity) /b", MetadataRequest(("/a", "/b"), None, Depth.ALL)),
+        (b"METADATA (MAXSIZE 9) (/a) METADATA (MAXSIZE 10) (/b)", MetadataRequest(("/a", "/b"), 10)),
+        (b"METADATA (MAXSIZE 9) (/a) METADATA (/b)", MetadataRequest(("/a", "/b"))),
+    ],
+)
+def test_an_option_of_list_that_is_given_twice_counts_once(options, wanted):
+    command = parse_command(assemble(b'a LIST "" INBOX RETURN (CHILDREN %b CHILDREN)\r\n' % options))
+    assert command.metadata == wanted
+    assert command.returns == {ListReturn.CHILDREN}
+
+
+def test_many_options_do_not_ask_for_more_than_one():
+    many = b" ".join([b"METADATA (/%d)" % number for number in range(257)])
+    assert refusal(b'a LIST "" INBOX RETURN (%b)' % many).status == b"BAD"
 
 
 @pytest.mark.parametrize("command", [b"SETACL x %b lr", b"DELETEACL x %b", b"LISTRIGHTS x %b"])
