@@ -49,12 +49,11 @@ from mailsuite.interfaces import (
 )
 from mailsuite.sharing.changes import SharingBus, others_id, read_others_id
 from mailsuite.sharing.mailbox import OthersMailbox, OwnMailbox
-from mailsuite.sharing.names import Namespace
+from mailsuite.sharing.names import INBOX, Namespace
 from mailsuite.sharing.settings import SharingSettings
 from mailsuite.sharing.transfer import Transfer
 
 ANYONE_IDENTIFIER = "anyone"
-INBOX = "INBOX"
 
 
 @attrs.frozen
@@ -288,9 +287,25 @@ class SharingAccount:
             raise MailError(Kind.INVALID, "a mailbox stays with its owner; copy its messages instead")
         await source.mailboxes.rename(source.name, target.name)
 
-    def subscribe(self, name: str, subscribed: bool) -> Awaitable[None]:  # noqa: FBT001 - the interface says so
-        """Note or forget a subscription, which is one's own, whosever the mailbox is."""
-        return self._own.subscribe(name, subscribed)
+    async def subscribe(self, name: str, subscribed: bool) -> None:  # noqa: FBT001 - the interface says so
+        """
+        Note or forget a subscription, which is one's own, whosever the mailbox is.
+
+        It is noted under the name that the list has, or the two would be two names there (RFC 5258 section 3).
+        """
+        listed = await self._listed_name(name)
+        await self._own.subscribe(listed, subscribed)
+        if not subscribed and name != listed:
+            await self._own.subscribe(name, subscribed=False)
+
+    async def _listed_name(self, name: str) -> str:
+        """Give the one form of a name, however the address and INBOX in it are written."""
+        place = await self._find(name) if self._namespace.holds(name) else None
+        if place is not None and place.owner is None:
+            return name
+        others = self._namespace.read(name)
+        owner = await self._accounts.find(others.address) if others is not None else None
+        return name if owner is None or others is None else self._namespace.write(owner.email, others.name)
 
     async def append(self, name: str, messages: Sequence[AppendMessage]) -> Appended:
         """Store messages durably, all or none."""

@@ -304,6 +304,29 @@ def test_subscriptions_are_ones_own(house):
     bob.ok(b"UNSUBSCRIBE " + BOX)
 
 
+@pytest.mark.parametrize("spelling", [b"Users/ALICE@Example.Test/%b", b"Users/alice@example.test/%b"])
+def test_a_subscription_has_the_name_that_the_list_has_however_it_was_written(house, spelling):
+    _, bob = shared(house, "lr")
+    house.grant("alice", "INBOX", "bob", "lr")
+    for leaf in (b"Projects", b"inbox"):
+        bob.ok(b"SUBSCRIBE " + spelling % leaf)
+    assert bob.ok(b'LIST (SUBSCRIBED) "" Users/*') == [
+        b'* LIST (\\Subscribed \\HasNoChildren) "/" Users/alice@example.test/INBOX',
+        b'* LIST (\\Subscribed \\HasNoChildren) "/" ' + BOX,
+    ]
+    bob.ok(b"UNSUBSCRIBE Users/alice@EXAMPLE.test/Inbox")
+    house.people.add(1, "alice@example.test", enabled=False)
+    bob.ok(b"UNSUBSCRIBE Users/Alice@EXAMPLE.test/Projects")
+    assert bob.ok(b'LSUB "" Users*') == []
+
+
+def test_a_subscription_that_was_stored_as_it_was_written_can_be_removed(house):
+    _, bob = shared(house, "lr")
+    result_of(house.store.account(house.people.accounts[2]).subscribe("Users/ALICE@example.test/Projects", True))
+    bob.ok(b"UNSUBSCRIBE Users/ALICE@example.test/Projects")
+    assert bob.ok(b'LSUB "" Users*') == []
+
+
 def test_names_below_the_prefix_are_not_for_mailboxes_of_ones_own(house):
     bob = house.connect("bob")
     for name in (b"Users", b"Users/x", b"Users/bob@example.test/x", b"Users/nobody@example.test/x"):
