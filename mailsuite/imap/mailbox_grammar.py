@@ -99,10 +99,9 @@ def read_list(tag: bytes, tokens: Tokens) -> Command:
     if tokens.peek() == b"(":
         extended = True
         selection = frozenset(take_parenthesised(tokens, _list_selection, empty=True))
-        if selection <= {commands.ListSelection.RECURSIVEMATCH, commands.ListSelection.REMOTE} and (
-            commands.ListSelection.RECURSIVEMATCH in selection
-        ):
-            raise BadCommandError("RECURSIVEMATCH needs another selection option")
+        # REMOTE and SPECIAL-USE are independent options, not base ones (RFC 5258 section 6, RFC 6154 section 6).
+        if commands.ListSelection.RECURSIVEMATCH in selection and commands.ListSelection.SUBSCRIBED not in selection:
+            raise BadCommandError("RECURSIVEMATCH needs SUBSCRIBED")
         tokens.space()
     reference = decode_pattern(tokens.astring("a reference"), utf8=tokens.utf8)
     tokens.space()

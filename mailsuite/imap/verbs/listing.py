@@ -33,7 +33,8 @@ async def list_(session: Session, command: commands.List) -> Reply:
     entries = list(with_parents(await session.avatar.list_mailboxes()))
     patterns = [ListPattern(command.reference + pattern) for pattern in command.patterns if pattern]
     matching = [entry for entry in entries if any(pattern.matches(entry.name) for pattern in patterns)]
-    tree = Tree(entries, matching)
+    tree = Tree(entries, matching, command.selection)
+    matching = [entry for entry in matching if tree.shows(entry)]
     for start in range(0, len(matching), PIECE):
         if start:
             await session.connection.drained()
@@ -41,20 +42,18 @@ async def list_(session: Session, command: commands.List) -> Reply:
         piece = matching[start : start + PIECE]
         counted: Mapping[str, MailboxStatus | None] = {}
         if command.status:
-            shown = [entry for entry in piece if list_line(b"", entry, tree, command)]
-            counted, unselectable = await _count(session, [entry.name for entry in shown if entry.selectable])
+            counted, unselectable = await _count(session, [entry.name for entry in piece if entry.selectable])
             piece = [attrs.evolve(each, selectable=False) if each.name in unselectable else each for each in piece]
         for entry in piece:
-            line = list_line(session.shown(entry.name), entry, tree, command)
-            session.connection.write(line)
-            if line and ListReturn.MYRIGHTS in command.returns and is_there(entry):
+            session.connection.write(list_line(session.shown(entry.name), entry, tree, command))
+            if ListReturn.MYRIGHTS in command.returns and is_there(entry):
                 await write_my_rights(session, entry.name)
             counts = counted.get(entry.name)
             if counts is not None:
                 session.connection.write(
                     responses.status_line(session.shown(entry.name), count(session, command.status, counts))
                 )
-            if line and command.metadata is not None and annotated is not None and entry.selectable:
+            if command.metadata is not None and annotated is not None and entry.selectable:
                 with contextlib.suppress(MailError):  # RFC 9590 section 3: LIST succeeds without them
                     longest.append(await tell(session, annotated, entry.name, command.metadata) or 0)
     code = responses.long_entries_code(max(longest)) if any(longest) else b""
@@ -105,20 +104,9 @@ async def lsub(session: Session, command: commands.Lsub) -> Reply:
 
 
 def list_line(name: bytes, entry: MailboxEntry, tree: Tree, command: commands.List) -> bytes:
-    """Write the answer for one entry, with its name as it is shown; empty when the client did not ask for it."""
-    exists = is_there(entry) or entry.name in tree.with_children
-    child_info: list[str] = []
-    if ListSelection.SUBSCRIBED in command.selection:
-        below = ListSelection.RECURSIVEMATCH in command.selection and entry.name in tree.with_subscribed
-        if below:
-            child_info.append("SUBSCRIBED")
-        # RFC 5258 section 3.5: not for what is below and shown itself.
-        if not entry.subscribed and not (below and entry.name in tree.with_hidden_subscribed):
-            return b""
-    elif not exists:
-        return b""
-    if ListSelection.SPECIAL_USE in command.selection and not entry.special_use:
-        return b""
+    """Write the answer for one entry that is shown, with its name as that is."""
+    # CHILDINFO names base options only, and SUBSCRIBED is the one that there is (RFC 5258 section 6).
+    child_info = ["SUBSCRIBED"] if entry.name in tree.with_selected else []
     subscribed = ListReturn.SUBSCRIBED in command.returns or ListSelection.SUBSCRIBED in command.selection
     attributes = attributes_of(entry, tree, extended=command.extended, subscribed=subscribed)
     return responses.list_line(attributes, name, child_info=child_info)

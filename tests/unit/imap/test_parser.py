@@ -300,6 +300,8 @@ def test_identifiers_are_prepared(command):
         (b'a LIST "" * FOO ()', b"a"),
         (b'a LIST (FOO) "" *', b"a"),
         (b'a LIST (RECURSIVEMATCH) "" *', b"a"),
+        (b'a LIST (RECURSIVEMATCH REMOTE) "" *', b"a"),
+        (b'a LIST (SPECIAL-USE RECURSIVEMATCH) "" %', b"a"),
         (b'a LIST "" * RETURN (FOO)', b"a"),
         (b'a LIST "" ()', b"a"),
         (b"a STATUS x", b"a"),

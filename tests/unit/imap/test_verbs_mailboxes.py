@@ -163,6 +163,23 @@ def test_attributes(tree, client):
     assert client.ok(b'LSUB "" %')[1] == b'* LSUB (\\Noselect) "/" Archive'
 
 
+def test_what_is_below_is_judged_by_all_selection_options(suite, client):
+    for name in ("a", "a/sent", "b", "b/plain", "c", "c/sent"):
+        suite.account.add_box(name, frozenset([SpecialUse.SENT]) if name.endswith("sent") else frozenset())
+    suite.account.subscribed = {"a/sent", "b/plain"}
+    assert client.ok(b'LIST (SUBSCRIBED SPECIAL-USE RECURSIVEMATCH) "" %') == [
+        b'* LIST (\\HasChildren) "/" a ("CHILDINFO" ("SUBSCRIBED"))'
+    ]
+    assert client.ok(b'LIST (SUBSCRIBED SPECIAL-USE RECURSIVEMATCH) "" *') == [
+        b'* LIST (\\Subscribed \\HasNoChildren \\Sent) "/" a/sent'
+    ]
+    suite.account.subscribed |= {"a", "b"}
+    assert client.ok(b'LIST (SUBSCRIBED SPECIAL-USE RECURSIVEMATCH) "" %') == [
+        b'* LIST (\\Subscribed \\HasChildren) "/" a ("CHILDINFO" ("SUBSCRIBED"))'
+    ]
+    assert names(client.ok(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" %')) == [b"a", b"b"]
+
+
 def test_a_level_without_a_mailbox_is_shown_above_its_children(suite, client):
     suite.account.add_box("a/b/c")
     assert client.ok(b'LIST "" %')[1] == b'* LIST (\\Noselect \\HasChildren) "/" a'
