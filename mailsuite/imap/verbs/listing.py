@@ -14,7 +14,7 @@ from mailsuite.imap.tree import Tree, attributes_of, is_there, parents, sort_key
 from mailsuite.imap.verbs.acl import rights_account, write_my_rights
 from mailsuite.imap.verbs.metadata import annotated_account, tell
 from mailsuite.imap.verbs.status import count, note_items
-from mailsuite.interfaces import ICountsMailboxes, MailboxEntry, MailboxStatus
+from mailsuite.interfaces import IAnnotatedAccount, ICountsMailboxes, MailboxEntry, MailboxStatus
 
 PIECE = 100
 """So many names are answered for, then others have their turn."""
@@ -29,7 +29,7 @@ async def list_(session: Session, command: commands.List) -> Reply:
     if ListReturn.MYRIGHTS in command.returns:
         rights_account(session, command.tag)  # who has none did not announce it
     annotated = annotated_account(session, command.tag) if command.metadata is not None else None
-    longest: list[int] = []
+    longest = 0
     entries = list(with_parents(await session.avatar.list_mailboxes()))
     patterns = [ListPattern(command.reference + pattern) for pattern in command.patterns if pattern]
     matching = [entry for entry in entries if any(pattern.matches(entry.name) for pattern in patterns)]
@@ -39,25 +39,39 @@ async def list_(session: Session, command: commands.List) -> Reply:
         if start:
             await session.connection.drained()
             await session.connection.sleep(0)  # others have their turn
-        piece = matching[start : start + PIECE]
-        counted: Mapping[str, MailboxStatus | None] = {}
-        if command.status:
-            counted, unselectable = await _count(session, [entry.name for entry in piece if entry.selectable])
-            piece = [attrs.evolve(each, selectable=False) if each.name in unselectable else each for each in piece]
-        for entry in piece:
-            session.connection.write(list_line(session.shown(entry.name), entry, tree, command))
-            if ListReturn.MYRIGHTS in command.returns and is_there(entry):
-                await write_my_rights(session, entry.name)
-            counts = counted.get(entry.name)
-            if counts is not None:
-                session.connection.write(
-                    responses.status_line(session.shown(entry.name), count(session, command.status, counts))
-                )
-            if command.metadata is not None and annotated is not None and entry.selectable:
-                with contextlib.suppress(MailError):  # RFC 9590 section 3: LIST succeeds without them
-                    longest.append(await tell(session, annotated, entry.name, command.metadata) or 0)
-    code = responses.long_entries_code(max(longest)) if any(longest) else b""
-    return Reply("LIST completed", code=code)
+        longest = max(longest, await _list_piece(session, command, annotated, tree, matching[start : start + PIECE]))
+    return Reply("LIST completed", code=responses.long_entries_code(longest) if longest else b"")
+
+
+async def _list_piece(
+    session: Session,
+    command: commands.List,
+    annotated: IAnnotatedAccount | None,
+    tree: Tree,
+    entries: Sequence[MailboxEntry],
+) -> int:
+    """Write the answers for some names; give the size of the longest annotation that was too long to be shown."""
+    counted: Mapping[str, MailboxStatus | None] = {}
+    if command.status:
+        wanted = [entry.name for entry in entries if entry.selectable and tree.selects(entry)]
+        counted, unselectable = await _count(session, wanted)
+        entries = [attrs.evolve(each, selectable=False) if each.name in unselectable else each for each in entries]
+    longest = 0
+    for entry in entries:
+        session.connection.write(list_line(session.shown(entry.name), entry, tree, command))
+        if not tree.selects(entry):
+            continue  # it is there for its CHILDINFO only: RFC 5819 section 3, RFC 8440 section 4
+        if ListReturn.MYRIGHTS in command.returns and is_there(entry):
+            await write_my_rights(session, entry.name)
+        counts = counted.get(entry.name)
+        if counts is not None:
+            session.connection.write(
+                responses.status_line(session.shown(entry.name), count(session, command.status, counts))
+            )
+        if command.metadata is not None and annotated is not None and entry.selectable:
+            with contextlib.suppress(MailError):  # RFC 9590 section 3: LIST succeeds without them
+                longest = max(longest, await tell(session, annotated, entry.name, command.metadata) or 0)
+    return longest
 
 
 async def _count(session: Session, names: Sequence[str]) -> tuple[Mapping[str, MailboxStatus | None], set[str]]:

@@ -327,6 +327,24 @@ def test_a_subscription_that_was_stored_as_it_was_written_can_be_removed(house):
     assert bob.ok(b'LSUB "" Users*') == []
 
 
+def test_a_name_that_is_listed_for_what_is_below_it_is_not_told_more_of(house):
+    alice, _ = shared(house, "")
+    alice.ok(b"CREATE Projects/below")
+    alice.ok(b"SUBSCRIBE Projects/below")
+    alice.ok(b'SETMETADATA Projects (/private/comment "x")')
+    returned = b"RETURN (STATUS (MESSAGES) MYRIGHTS METADATA (/private/comment))"
+    assert alice.ok(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" Proj% ' + returned) == [
+        b'* LIST (\\HasChildren) "/" Projects ("CHILDINFO" ("SUBSCRIBED"))'
+    ]
+    alice.ok(b"SUBSCRIBE Projects")
+    assert alice.ok(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" Proj% ' + returned) == [
+        b'* LIST (\\Subscribed \\HasChildren) "/" Projects ("CHILDINFO" ("SUBSCRIBED"))',
+        b"* MYRIGHTS Projects lrswipkxteacd",
+        b"* STATUS Projects (MESSAGES 2)",
+        b'* METADATA Projects (/private/comment "x")',
+    ]
+
+
 def test_names_below_the_prefix_are_not_for_mailboxes_of_ones_own(house):
     bob = house.connect("bob")
     for name in (b"Users", b"Users/x", b"Users/bob@example.test/x", b"Users/nobody@example.test/x"):
