@@ -102,7 +102,10 @@ class IGuestAccount(IAnnotatedAccount):
     The mailboxes of one account as another may use them: a store decides in the moment of each operation.
 
     A mailbox that the guest may not look up is NOT_FOUND where the right that is needed is missing, and DENIED
-    otherwise. The owner, as its own guest, has all rights. ``\Recent`` is left to the owner, and so are annotations.
+    otherwise. The owner, as its own guest, has all rights. ``\Recent`` is left to the owner.
+
+    Of annotations a guest sees the shared ones, with LOOKUP and one of READ, SEEN, WRITE, INSERT and POST, and sets
+    them with LOOKUP and WRITE, but for ``/shared/admin`` (RFC 5464 section 3.3); `annotated` is DENIED.
     """
 
     def rights(name: str) -> Awaitable[Rights]:

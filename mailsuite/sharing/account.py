@@ -322,7 +322,7 @@ class SharingAccount:
         """Tell one's own use and limit."""
         return self._own.quota()
 
-    # annotations, which are one's own
+    # annotations: one's own, and what others share
 
     async def _annotated(self, name: str) -> tuple[IAnnotatedAccount, str]:
         if not self._namespace.holds(name):
@@ -331,17 +331,18 @@ class SharingAccount:
         return (self._own if place.owner is None else place.mailboxes), place.name
 
     async def annotations(self, name: str, entries: Sequence[str], depth: Depth) -> Mapping[str, bytes]:
-        """Give entries that have a value; of mailboxes of others, none may be seen."""
+        """Give entries that have a value; of mailboxes of others, shared ones, to who may see them."""
         account, there = await self._annotated(name)
         return await account.annotations(there, entries, depth)
 
     async def annotate(self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits) -> Sequence[int]:
-        """Set and remove entries."""
+        """Set and remove entries; in mailboxes of others their numbers are the owner's, and nothing to this account."""
         account, there = await self._annotated(name)
-        return await account.annotate(there, values, limits)
+        numbers = await account.annotate(there, values, limits)
+        return numbers if account is self._own else ()
 
     def annotated(self, since: int | None) -> Awaitable[AnnotationChanges]:
-        """Say which annotations were changed."""
+        """Say which annotations were changed; only of one's own mailboxes, also by guests."""
         return self._own.annotated(since)
 
     def logout(self) -> None:

@@ -16,10 +16,12 @@ from mailsuite.interfaces import (
     IGuestMailbox,
     IRemovingMailbox,
     ISharingStore,
+    NoPrivateAnnotationsError,
     RightsMode,
     SpecialUse,
     SpecialUseError,
     StoreMode,
+    TooManyAnnotationsError,
     parse_rights,
 )
 from mailsuite.store.guest import GuestMailbox, GuestSession
@@ -194,18 +196,65 @@ def test_what_replaces_a_message_needs_room_for_what_it_is_larger(bench):
     assert refused(bench, lambda: guest(bench).check_append("INBOX", 100_001, 100_001)) is Kind.TOO_LARGE
 
 
-def test_annotations_are_the_owners_own(bench):
-    limits = AnnotationLimits(per_mailbox=10, per_account=10)
-    entries = ["/shared/comment", "/private/comment"]
-    for rights, kind in (("rswipkxtea", Kind.NOT_FOUND), ("lrswipkxtea", Kind.DENIED)):
+LIMITS = AnnotationLimits(per_mailbox=10, per_account=10)
+NOTES = ["/shared/comment", "/private/comment"]
+
+
+def test_shared_annotations_are_seen_and_set_with_the_rights_to(bench):
+    owner = bench.account()
+    uses = {"/shared/comment": b"ours", "/private/comment": b"mine", "/shared/admin": b"mailto:a@example.com"}
+    bench.go(owner.annotate("INBOX", uses, LIMITS))
+    bench.go(owner.annotate("Sent", {"/shared/comment": b"elsewhere"}, LIMITS))
+    for rights, kind in (("rswipkxtea", Kind.NOT_FOUND), ("lkxtea", Kind.DENIED)):
         grant(bench, rights)
-        assert refused(bench, lambda: guest(bench).annotations("INBOX", entries, Depth.ALL)) is kind
-        assert refused(bench, lambda: guest(bench).annotate("INBOX", {entries[0]: b"x"}, limits)) is kind
-        for name in ("", "Nothing"):
-            assert refused(bench, lambda name=name: guest(bench).annotations(name, entries, Depth.ALL))
-            assert refused(bench, lambda name=name: guest(bench).annotate(name, {entries[0]: b"x"}, limits))
-        assert refused(bench, lambda: guest(bench).annotated(None)) is Kind.DENIED
-    assert bench.go(bench.account().annotations("INBOX", entries, Depth.ALL)) == {}
+        assert refused(bench, lambda: guest(bench).annotations("INBOX", NOTES, Depth.ALL)) is kind
+        assert refused(bench, lambda: guest(bench).annotate("INBOX", {"/shared/comment": b"x"}, LIMITS)) is kind
+    for right in "rswip":
+        grant(bench, f"l{right}")
+        assert bench.go(guest(bench).annotations("INBOX", NOTES, Depth.ALL)) == {"/shared/comment": b"ours"}
+        assert bench.go(guest(bench).annotations("inbox", ["/shared", "/private"], Depth.ALL)).keys() == {
+            "/shared/comment", "/shared/admin",
+        }  # fmt: skip
+        if right != "w":
+            assert (
+                refused(bench, lambda: guest(bench).annotate("INBOX", {"/shared/comment": None}, LIMITS)) is Kind.DENIED
+            )
+    grant(bench, "lw")
+    bench.go(guest(bench).annotate("INBOX", {"/shared/comment": b"new", "/Shared/x": b"y"}, LIMITS))
+    bench.reopen()
+    assert bench.go(bench.account().annotations("INBOX", ["/shared", "/private"], Depth.ALL)) == {
+        **uses, "/shared/comment": b"new", "/Shared/x": b"y",
+    }  # fmt: skip
+    for name in ("", "Nothing", "Sent"):
+        assert refused(bench, lambda name=name: guest(bench).annotations(name, NOTES, Depth.ALL)) is Kind.NOT_FOUND
+        assert refused(bench, lambda name=name: guest(bench).annotate(name, {NOTES[0]: b"x"}, LIMITS)) is Kind.NOT_FOUND
+    assert refused(bench, lambda: guest(bench).annotated(None)) is Kind.DENIED
+
+
+def test_nothing_is_kept_for_oneself_with_a_mailbox_of_another(bench):
+    bench.go(bench.account().annotate("INBOX", {"/private/comment": b"mine"}, LIMITS))
+    grant(bench, "lrswipkxtea")
+    for entry in ("/private/comment", "/Private/other", "/private/specialuse"):
+        with pytest.raises(NoPrivateAnnotationsError):
+            bench.go(guest(bench).annotate("INBOX", {"/shared/comment": b"x", entry: None}, LIMITS))
+    assert refused(bench, lambda: guest(bench).annotate("INBOX", {"/Shared/Admin": b"x"}, LIMITS)) is Kind.DENIED
+    seen = bench.go(bench.account().annotations("INBOX", ["/shared", "/private"], Depth.ALL))
+    assert seen == bench.go(guest(bench, 1).annotations("INBOX", ["/shared", "/private"], Depth.ALL))
+    assert seen == {"/private/comment": b"mine"}
+    bench.go(guest(bench, 1).annotate("INBOX", {"/private/comment": None}, LIMITS))
+
+
+def test_the_owner_hears_of_what_a_guest_set_and_has_it_in_the_limits(bench):
+    grant(bench, "lw")
+    number = bench.go(bench.account().annotated(None)).number
+    heard = []
+    bench.bus.subscribe(1, heard.append)
+    bench.go(guest(bench).annotate("INBOX", {"/shared/comment": b"x"}, LIMITS))
+    bench.reactor.run_until(lambda: heard)
+    (change,) = bench.go(bench.account().annotated(number)).changes
+    assert (change.mailbox, change.entry) == ("INBOX", "/shared/comment")
+    with pytest.raises(TooManyAnnotationsError):
+        bench.go(guest(bench).annotate("INBOX", {f"/shared/{each}": b"x" for each in range(10)}, LIMITS))
 
 
 def test_an_appended_copy_keeps_the_id_of_its_original(bench):
