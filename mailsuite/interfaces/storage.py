@@ -229,10 +229,16 @@ class Body:
 
 @attrs.frozen(kw_only=True)
 class Created:
-    """What a new mailbox is known by (RFC 8474 section 4.1)."""
+    """
+    What a new mailbox is known by (RFC 8474 section 4.1).
+
+    Args:
+        changes: numbers of changes of annotations that came with it, as `IAnnotatedAccount.annotate` returns them.
+    """
 
     mailbox_id: int
     uidvalidity: int
+    changes: Sequence[int] = ()
 
 
 @attrs.frozen(kw_only=True)

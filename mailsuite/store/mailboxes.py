@@ -125,9 +125,10 @@ def create(index: AccountIndex, name: str, uses: frozenset[SpecialUse]) -> Creat
             _drop_mere_name(transaction, each)
             made.append(index.make_mailbox(transaction, each, special_text(uses) if each == name else ""))
         rights.inherit(transaction, index, made)
+        changes = [annotations.note_special_use(transaction, index, made[-1].mailbox_id)] if uses else []
         index.sync_tree()
     rights.write_all(index)
-    return Created(mailbox_id=made[-1].mailbox_id, uidvalidity=made[-1].uidvalidity)
+    return Created(mailbox_id=made[-1].mailbox_id, uidvalidity=made[-1].uidvalidity, changes=changes)
 
 
 def _is_free(index: AccountIndex, name: str) -> bool:

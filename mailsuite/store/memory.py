@@ -424,8 +424,9 @@ class MemoryAccount(MemoryAnnotating):
         for parent in missing:
             self._mail.make_below(parent)
         box = self._mail.make_below(name, special_use)
+        changes = [self._note_special_use(box)] if special_use else []
         self._store.told(self._mail)
-        return Created(mailbox_id=box.mailbox_id, uidvalidity=box.uidvalidity)
+        return Created(mailbox_id=box.mailbox_id, uidvalidity=box.uidvalidity, changes=changes)
 
     async def delete(self, name: str) -> None:
         """Remove a mailbox and its messages."""

@@ -15,6 +15,8 @@ async def create(session: Session, command: commands.Create) -> Reply:
     except SpecialUseError as error:
         return Reply(error.detail, status=responses.NO, code=responses.USEATTR)
     note_own(session, command.mailbox)
+    if session.annotation_watch is not None:
+        session.annotation_watch.note_own(made.changes)
     code = responses.mailbox_id_code(made.uidvalidity, made.mailbox_id) if account.remembers else b""
     tell_other_form(session, command.mailbox, command.old_name)
     return Reply("CREATE completed", code=code)

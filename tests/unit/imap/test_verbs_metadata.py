@@ -294,3 +294,14 @@ def test_it_is_announced_to_accounts_that_keep_annotations(suite):
     for command in (b"GETMETADATA INBOX /private/x", b"SETMETADATA INBOX (/private/x NIL)",
                     b'LIST "" * RETURN (METADATA /private/x)'):  # fmt: skip
         assert client.run(command)[1].startswith(b"BAD")
+
+
+@pytest.mark.parametrize("kind", ["memory", "store"])
+def test_what_a_mailbox_was_made_for_is_told_to_other_sessions(make_server, kind):
+    _, connect = make_server(kind)
+    watcher, other = connect(), connect()
+    for client in (watcher, other):
+        client.ok(b"ENABLE METADATA")
+    assert other.ok(b"CREATE m9 (USE (\\Junk))") == []
+    assert watcher.ok(b"NOOP") == [b"* METADATA m9 /private/specialuse"]
+    assert other.ok(b"NOOP") == []
