@@ -4,7 +4,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tree import with_parents
-from mailsuite.interfaces import SpecialUseError
+from mailsuite.interfaces import IMailAccount, IRightsAccount, Right, SpecialUseError
 
 
 async def create(session: Session, command: commands.Create) -> Reply:
@@ -71,14 +71,30 @@ async def _ensure_there(session: Session, name: str) -> None:
     Raises:
         MailError: NOT_FOUND.
     """
+    account = session.avatar
     try:
-        await session.avatar.status(name)
+        await _ensure_known(account, name)
     except MailError as error:
         if error.kind not in {Kind.NOT_FOUND, Kind.DENIED}:
             raise
-        entries = with_parents(await session.avatar.list_mailboxes())
+        entries = with_parents(await account.list_mailboxes())
         if not any(entry.name == name for entry in entries):
             raise MailError(Kind.NOT_FOUND, "there is no such mailbox; create it first") from error
+
+
+async def _ensure_known(account: IMailAccount, name: str) -> None:
+    """
+    Check that there is a mailbox of this name.
+
+    That of another needs the right to look it up; to read it is neither needed nor enough (RFC 4314 section 4).
+
+    Raises:
+        MailError: NOT_FOUND.
+    """
+    if not IRightsAccount.providedBy(account) or not await IRightsAccount(account).is_others(name):
+        await account.status(name)
+    elif Right.LOOKUP not in await IRightsAccount(account).rights(name):
+        raise MailError(Kind.NOT_FOUND)
 
 
 async def unsubscribe(session: Session, command: commands.Unsubscribe) -> Reply:

@@ -304,6 +304,18 @@ def test_subscriptions_are_ones_own(house):
     bob.ok(b"UNSUBSCRIBE " + BOX)
 
 
+@pytest.mark.parametrize("right", ALL)
+def test_to_subscribe_needs_the_right_to_look_the_mailbox_up(house, right):
+    _, bob = shared(house, right)
+    if right == "l":
+        bob.ok(b"SUBSCRIBE Users/Alice@example.test/Projects")
+        assert b'* LSUB () "/" ' + BOX in bob.ok(b'LSUB "" *')
+    else:
+        assert bob.refused(b"SUBSCRIBE " + BOX) == bob.refused(b"SUBSCRIBE %bx" % BOX)
+        house.grant("alice", "Projects", "bob", ALL.replace("l", ""))
+        assert bob.refused(b"SUBSCRIBE " + BOX).startswith(b"NO [NONEXISTENT]")
+
+
 @pytest.mark.parametrize("spelling", [b"Users/ALICE@Example.Test/%b", b"Users/alice@example.test/%b"])
 def test_a_subscription_has_the_name_that_the_list_has_however_it_was_written(house, spelling):
     _, bob = shared(house, "lr")
