@@ -196,7 +196,7 @@ class IRightsAccount(IMailAccount):
     """
     An account whose list of mailboxes holds those of others as well, and that tells and changes rights.
 
-    An identifier is the address of an account, or ``anyone``.
+    An identifier is the address of an account, or another name with which it logs in, or ``anyone``.
     """
 
     others = Attribute("str: the name above the mailboxes of others, without a separator at its end")

@@ -34,6 +34,7 @@ from mailsuite.interfaces import (
     ICountsMailboxes,
     IGuestAccount,
     IGuestMailbox,
+    ILoginNames,
     IMailbox,
     IRemovingMailbox,
     IRightsAccount,
@@ -378,7 +379,7 @@ class SharingAccount:
         await place.mailboxes.entries(place.name)  # only who may administer is told
         if identifier.lower() == ANYONE_IDENTIFIER and not self._settings.anyone:
             return Grantable(always=NO_RIGHTS, optional=NO_RIGHTS)
-        found = await self._accounts.find(identifier)
+        found = await self._named(identifier)
         if found is not None and found.account_id == place.owner_id:
             return Grantable(always=ALL_RIGHTS, optional=NO_RIGHTS)
         return Grantable(always=NO_RIGHTS, optional=ALL_RIGHTS)
@@ -389,6 +390,12 @@ class SharingAccount:
         await place.mailboxes.entries(place.name)  # who may not administer learns nothing about identifiers
         account_id = await self._identify(identifier, place, mode, rights)
         await place.mailboxes.change_rights(place.name, account_id, mode, rights)
+
+    async def _named(self, identifier: str) -> Account | None:
+        """Find whose an identifier is: what LOGIN takes as a name is one for that account (RFC 4314 section 2)."""
+        if ILoginNames.providedBy(self._accounts):
+            return await ILoginNames(self._accounts).find_login(identifier)
+        return await self._accounts.find(identifier)
 
     async def _identify(self, identifier: str, place: Place, mode: RightsMode, rights: Rights) -> int:
         """
@@ -404,7 +411,7 @@ class SharingAccount:
             if not self._settings.anyone and not takes_away:
                 raise MailError(Kind.DENIED, "rights for anyone are turned off on this server")
             return ANYONE
-        account = await self._accounts.find(identifier)
+        account = await self._named(identifier)
         if account is None:
             raise MailError(Kind.INVALID, "there is no account of that address")
         if account.account_id == place.owner_id:

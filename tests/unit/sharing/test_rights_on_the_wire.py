@@ -1,9 +1,10 @@
 """Two accounts, one mailbox: what each right allows, and what is refused without it, over IMAP."""
 
 import pytest
-from shared_mail import result_of
+from shared_mail import People, result_of
+from zope.interface import implementer_only
 
-from mailsuite.interfaces import Right, rights_text
+from mailsuite.interfaces import IAccountNumbers, IAccounts, Right, rights_text
 
 MAIL = b"Subject: hello\r\n\r\ntext\r\n"
 BOX = b"Users/alice@example.test/Projects"
@@ -246,6 +247,31 @@ def test_the_commands_that_tell_and_change_rights(house):
     ):
         assert alice.refused(command).startswith(b"NO [CANNOT]")
     assert alice.refused(b"GETACL Nothing").startswith(b"NO [NONEXISTENT]")
+
+
+def test_what_login_takes_as_a_name_is_an_identifier(house):
+    alice, bob = shared(house, "")
+    alice.ok(b"SETACL Projects Bob lr")
+    assert bob.ok(b"MYRIGHTS " + BOX) == [b"* MYRIGHTS %b lr" % BOX]
+    assert alice.ok(b"GETACL Projects")[0].endswith(b" bob@example.test lr")
+    assert alice.ok(b"LISTRIGHTS Projects ALICE") == [b"* LISTRIGHTS Projects ALICE lrswipkxteacd"]
+    assert alice.refused(b"SETACL Projects alice lr").startswith(b"NO [CANNOT]")
+    alice.ok(b"DELETEACL Projects bob")
+    assert alice.ok(b"GETACL Projects") == [b"* ACL Projects alice@example.test lrswipkxteacd"]
+    assert alice.refused(b"SETACL Projects nobody lr").startswith(b"NO [CANNOT]")
+
+
+@implementer_only(IAccounts, IAccountNumbers)
+class Addresses(People):
+    """A directory that knows nothing of logins."""
+
+
+def test_identifiers_are_addresses_where_login_names_are_not_known(house):
+    house.people = Addresses()
+    alice, _ = shared(house, "")
+    assert alice.refused(b"SETACL Projects bob lr").startswith(b"NO [CANNOT]")
+    alice.ok(b"SETACL Projects BOB@example.test lr")
+    assert alice.ok(b"GETACL Projects")[0].endswith(b" bob@example.test lr")
 
 
 def test_an_administrator_of_a_mailbox_cannot_take_it_from_its_owner(house):
