@@ -424,7 +424,7 @@ class MemoryAccount(MemoryAnnotating):
         for parent in missing:
             self._mail.make_below(parent)
         box = self._mail.make_below(name, special_use)
-        changes = [self._note_special_use(box)] if special_use else []
+        changes = (self._note_special_use(box),) if special_use else ()
         self._store.told(self._mail)
         return Created(mailbox_id=box.mailbox_id, uidvalidity=box.uidvalidity, changes=changes)
 
@@ -465,7 +465,7 @@ class MemoryAccount(MemoryAnnotating):
             if parent not in boxes:
                 self._mail.make_below(parent)
         if old == INBOX:
-            inbox, box = boxes[INBOX], self._mail.make(new)
+            inbox, box = boxes[INBOX], self._mail.make_below(new)
             inbox.modseq += 1
             transfer(self._store, inbox, box, list(inbox.messages.values()), move=True)
             self._store.told(self._mail, inbox, box)

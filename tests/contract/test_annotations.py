@@ -220,7 +220,7 @@ def test_a_use_that_no_mailbox_can_be_given_may_stay():
 def test_what_a_mailbox_was_made_for_is_a_change(bench):
     account = bench.account()
     number = bench.go(account.annotated(None)).number
-    assert bench.go(account.create("plain", frozenset())).changes == []
+    assert bench.go(account.create("plain", frozenset())).changes == ()
     made = bench.go(account.create("above/Spam", frozenset({SpecialUse.JUNK})))
     (change,) = bench.go(account.annotated(number)).changes
     assert (change.number, change.mailbox, change.entry) == (*made.changes, "above/Spam", "/private/specialuse")

@@ -87,6 +87,22 @@ def test_every_change_of_rights_is_told_as_a_change_of_the_mailbox(bench):
     assert box.rights == parse_rights("lrs")
 
 
+def test_what_inbox_is_renamed_to_has_the_rights_of_the_one_above(bench):
+    bench.append(MAIL)
+    grant(bench, "lrs")
+    bench.go(bench.account().create("above", frozenset()))
+    grant(bench, "lk", "above")
+    bench.go(bench.account().rename("INBOX", "above/between/old"))
+    bench.append(MAIL + b"new")
+    bench.go(bench.account().rename("INBOX", "alone"))
+    bench.reopen()
+    for name in ("above/between", "above/between/old"):
+        assert bench.go(guest(bench, 1).entries(name)) == {2: parse_rights("lk")}
+    assert bench.go(guest(bench, 1).entries("alone")) == {}
+    assert bench.go(guest(bench, 1).entries("INBOX")) == {2: parse_rights("lrs")}
+    assert bench.contents(name="above/between/old") == [MAIL]
+
+
 def test_who_gets_or_loses_rights_is_told_that_names_changed(bench):
     heard = []
     bench.bus.subscribe(2, heard.append)

@@ -173,7 +173,7 @@ def test_a_name_made_again_has_a_higher_uidvalidity_and_is_empty(bench):
         made = bench.go(account.create("again", frozenset()))
         status = bench.go(account.status("again"))
         assert status.messages == 0
-        seen.append((status.uidvalidity, made))
+        seen.append((status.uidvalidity, made.mailbox_id))
         bench.append(ONE, name="again")
         bench.go(account.delete("again"))
     assert seen == sorted(set(seen))
