@@ -18,6 +18,7 @@ from mailsuite.interfaces import (
     AppendMessage,
     IAccountNumbers,
     IAccounts,
+    ILoginNames,
     IMailAccount,
     RightsMode,
     parse_rights,
@@ -29,7 +30,7 @@ NAMES = {1: "alice", 2: "bob", 3: "carol"}
 DOMAIN = "example.test"
 
 
-@implementer(IAccounts, IAccountNumbers)
+@implementer(IAccounts, IAccountNumbers, ILoginNames)
 class People:
     """A directory in memory."""
 
@@ -45,6 +46,9 @@ class People:
     async def find(self, email):
         found = [account for account in self.accounts.values() if account.email == email.lower()]
         return found[0] if found else None
+
+    async def find_login(self, name):
+        return await self.find(name if "@" in name else f"{name}@{DOMAIN}")
 
     async def find_id(self, account_id):
         return self.accounts.get(account_id)

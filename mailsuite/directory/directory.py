@@ -15,6 +15,7 @@ from mailsuite.durable import Disk
 from mailsuite.errors import MailError
 from mailsuite.interfaces import (
     Account,
+    ILoginNames,
     IQuotaDirectory,
     QuotaChange,
     Resolution,
@@ -40,7 +41,7 @@ class JobRunner(Protocol):
         """Do a job away from the reactor and give its result in it."""
 
 
-@implementer(IQuotaDirectory)
+@implementer(IQuotaDirectory, ILoginNames)
 class Directory:
     """
     Domains, accounts and aliases.
@@ -179,6 +180,16 @@ class Directory:
             MailError: UNAVAILABLE.
         """
         return await self._ask(("login", name), lambda lookups: lookups.login(name))
+
+    async def find_login(self, name: str) -> Account | None:
+        """
+        Find the account that a login name means, as `login_record` does.
+
+        Raises:
+            MailError: UNAVAILABLE.
+        """
+        record = await self.login_record(name)
+        return None if record is None else record.account
 
     async def scram_keys(self, name: str, hash_: ScramHash) -> ScramKeys:
         """

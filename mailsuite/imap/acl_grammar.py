@@ -1,12 +1,11 @@
 """SETACL, DELETEACL, GETACL, LISTRIGHTS and MYRIGHTS: how they are read, and how rights are written (RFC 4314)."""
 
-import unicodedata
-
 from mailsuite.imap import acl_commands
 from mailsuite.imap.arguments import take_mailbox
 from mailsuite.imap.commands import Command
 from mailsuite.imap.tokens import BadCommandError, Tokens
 from mailsuite.interfaces.rights import Grantable, Right, Rights, RightsMode, parse_rights, rights_text
+from mailsuite.sasl.saslprep import prepare_name
 
 IDENTIFIER_MAX_OCTETS = 1000
 
@@ -31,15 +30,22 @@ def grantable_groups(grantable: Grantable) -> list[bytes]:
 
 
 def _take_identifier(tokens: Tokens) -> tuple[str, bytes]:
-    """Take an identifier, in the one form in which addresses are compared, and as it was written."""
+    """
+    Take an identifier, prepared for being compared, and as it was written.
+
+    What SASLprep refuses, or makes nothing of, is BAD (RFC 4314 section 3).
+    """
     tokens.space()
     octets = tokens.astring("an identifier")
+    if len(octets) > IDENTIFIER_MAX_OCTETS:
+        raise BadCommandError("that is no identifier")
     try:
-        text = unicodedata.normalize("NFC", octets.decode("utf-8"))
+        text = prepare_name(octets.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise BadCommandError("the identifier is not UTF-8") from error
-    # RFC 4314 section 3 wants BAD for what SASLprep refuses, or makes nothing of.
-    if not text.strip() or len(octets) > IDENTIFIER_MAX_OCTETS or any(unicodedata.category(c) == "Cc" for c in text):
+    except ValueError as error:
+        raise BadCommandError("that is no identifier") from error
+    if not text.strip():
         raise BadCommandError("that is no identifier")
     return text, octets
 

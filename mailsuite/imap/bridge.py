@@ -36,6 +36,7 @@ from mailsuite.interfaces import (
     Appended,
     AppendMessage,
     Body,
+    Created,
     IBodyFile,
     IChangeBus,
     IMailAccount,
@@ -45,6 +46,7 @@ from mailsuite.interfaces import (
     MailboxEntry,
     MailboxStatus,
     SpecialUse,
+    SpecialUseError,
 )
 
 
@@ -194,13 +196,13 @@ class TwistedAccount:
             ),
         )
 
-    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:
+    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> Created:
         """Make a mailbox; a purpose cannot be kept."""
         if special_use:
-            raise MailError(Kind.INVALID, "mailboxes here have no special use")
+            raise SpecialUseError("mailboxes here have no special use")
         if not await ask(self._avatar.create, name):
             raise MailError(Kind.EXISTS, "the mailbox exists")
-        return self._id(name)
+        return Created(mailbox_id=self._id(name), uidvalidity=0)
 
     async def delete(self, name: str) -> None:
         """Remove a mailbox."""

@@ -9,7 +9,7 @@ from mailsuite.imap.arguments import (
     take_parenthesised,
 )
 from mailsuite.imap.commands import Command
-from mailsuite.imap.metadata_grammar import take_request
+from mailsuite.imap.metadata_grammar import merge_requests, take_request
 from mailsuite.imap.modifiers import parse_select_parameters
 from mailsuite.imap.names import decode_pattern
 from mailsuite.imap.tokens import BadCommandError, Tokens
@@ -115,10 +115,9 @@ def read_list(tag: bytes, tokens: Tokens) -> Command:
     if tokens.peek() == b"(":
         extended = True
         selection = frozenset(take_parenthesised(tokens, _list_selection, empty=True))
-        if selection <= {commands.ListSelection.RECURSIVEMATCH, commands.ListSelection.REMOTE} and (
-            commands.ListSelection.RECURSIVEMATCH in selection
-        ):
-            raise BadCommandError("RECURSIVEMATCH needs another selection option")
+        # REMOTE and SPECIAL-USE are independent options, not base ones (RFC 5258 section 6, RFC 6154 section 6).
+        if commands.ListSelection.RECURSIVEMATCH in selection and commands.ListSelection.SUBSCRIBED not in selection:
+            raise BadCommandError("RECURSIVEMATCH needs SUBSCRIBED")
         tokens.space()
     reference = decode_pattern(tokens.astring("a reference"), utf8=tokens.utf8)
     tokens.space()
@@ -150,7 +149,7 @@ def _list_returns(tokens: Tokens) -> _Returns:
             tokens.space()
             status.extend(_status_items(tokens))
             return None
-        if word == b"METADATA" and not metadata:
+        if word == b"METADATA":
             tokens.space()
             metadata.append(take_request(tokens))
             return None
@@ -163,7 +162,11 @@ def _list_returns(tokens: Tokens) -> _Returns:
         raise BadCommandError("expected RETURN")
     tokens.space()
     returns = take_parenthesised(tokens, read, empty=True)
-    return frozenset(filter(None, returns)), tuple(dict.fromkeys(status)), metadata[0] if metadata else None
+    return (
+        frozenset(filter(None, returns)),
+        tuple(dict.fromkeys(status)),
+        merge_requests(metadata) if metadata else None,
+    )
 
 
 def read_lsub(tag: bytes, tokens: Tokens) -> Command:

@@ -1,7 +1,7 @@
 """GETMETADATA, SETMETADATA, and what LIST asks of annotations (RFC 5464 section 5, RFC 9590 section 5)."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import attrs
@@ -87,6 +87,29 @@ def take_request(tokens: Tokens, options: _Options | None = None) -> MetadataReq
         opened = tokens.accept(b"(")
     entries = _take_rest(tokens, take_entry) if opened else [take_entry(tokens)]
     return MetadataRequest(tuple(entries), options.max_octets, options.depth or Depth.ENTRY)
+
+
+def merge_requests(requests: Sequence[MetadataRequest]) -> MetadataRequest:
+    """
+    Make one request of several: an option that is given twice counts once (RFC 5258 section 3).
+
+    Raises:
+        BadCommandError: they ask for too much.
+    """
+    if len(requests) == 1:
+        return requests[0]
+    entries: dict[str, str] = {}
+    for request in requests:
+        for entry in request.entries:
+            entries.setdefault(entry.lower(), entry)
+    if len(entries) > ENTRIES_MAX:
+        raise BadCommandError("too many entries")
+    sizes = [request.max_octets for request in requests if request.max_octets is not None]
+    return MetadataRequest(
+        tuple(entries.values()),
+        max(sizes) if len(sizes) == len(requests) else None,
+        max((request.depth for request in requests), key=list(Depth).index),
+    )
 
 
 def _take_mailbox(tokens: Tokens) -> str:

@@ -178,24 +178,25 @@ def check_name(name: str) -> None:
 
 def decode_pattern(octets: bytes, *, utf8: bool = False) -> str:
     """
-    Read a reference or a pattern of LIST; one that no name can be written like matches nothing.
+    Read a reference or a pattern of LIST.
+
+    One that no name can be written like, or that is longer than two names, matches nothing, and is no reason to refuse
+    the command, whose other patterns count (RFC 5258 section 3).
 
     Args:
         utf8: written in UTF-8, not in modified UTF-7.
 
     Raises:
-        BadCommandError: as NO with CANNOT, when it is not ASCII or longer than any name; when it is not UTF-8.
+        BadCommandError: it is not the UTF-8 that it has to be.
     """
     if len(octets) > 2 * NAME_MAX_OCTETS:
-        raise _refused("the pattern is too long")
+        return IN_NO_NAME
     if utf8:
         return unicodedata.normalize("NFC", decode_utf8(octets))
     try:
         return unicodedata.normalize("NFC", decode_utf7(octets))
     except BadCommandError:
-        if octets.isascii():
-            return IN_NO_NAME
-        raise
+        return IN_NO_NAME
 
 
 class ListPattern:

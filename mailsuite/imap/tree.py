@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from mailsuite.imap.commands import ListSelection
 from mailsuite.imap.names import INBOX, SEPARATOR
 from mailsuite.interfaces import MailboxEntry
 
@@ -31,21 +32,44 @@ def with_parents(entries: Iterable[MailboxEntry]) -> list[MailboxEntry]:
 
 class Tree:
     """
-    Which names have mailboxes below them, and which have subscriptions below them.
+    Which names have mailboxes below them, which a LIST selects, and which have such below them.
 
     Args:
         entries: all names.
         matching: those that the patterns of the command match.
+        selection: its selection options.
     """
 
-    def __init__(self, entries: Sequence[MailboxEntry], matching: Iterable[MailboxEntry]) -> None:
-        shown = {entry.name for entry in matching}
-        subscribed = [entry.name for entry in entries if entry.subscribed]
+    def __init__(
+        self,
+        entries: Sequence[MailboxEntry],
+        matching: Iterable[MailboxEntry],
+        selection: frozenset[ListSelection] = frozenset(),
+    ) -> None:
+        self._subscribed = ListSelection.SUBSCRIBED in selection
+        self._special = ListSelection.SPECIAL_USE in selection
         self.with_children = frozenset(parent for entry in entries if is_there(entry) for parent in parents(entry.name))
-        self.with_subscribed = frozenset(parent for name in subscribed for parent in parents(name))
-        self.with_hidden_subscribed = frozenset(
-            parent for name in subscribed if name not in shown for parent in parents(name)
-        )
+        self.with_selected: frozenset[str] = frozenset()
+        self._with_hidden_selected: frozenset[str] = frozenset()
+        if ListSelection.RECURSIVEMATCH in selection:
+            shown = {entry.name for entry in matching}
+            selected = [entry.name for entry in entries if self.selects(entry)]
+            self.with_selected = frozenset(parent for name in selected for parent in parents(name))
+            self._with_hidden_selected = frozenset(
+                parent for name in selected if name not in shown for parent in parents(name)
+            )
+
+    def selects(self, entry: MailboxEntry) -> bool:
+        """Say whether a name satisfies every selection option (RFC 5258 section 3)."""
+        if self._special and not entry.special_use:
+            return False
+        if self._subscribed:
+            return entry.subscribed
+        return is_there(entry) or entry.name in self.with_children
+
+    def shows(self, entry: MailboxEntry) -> bool:
+        """Say whether a matching name is listed, if only for what is below it and not shown (RFC 5258 section 3.5)."""
+        return self.selects(entry) or entry.name in self._with_hidden_selected
 
 
 def is_there(entry: MailboxEntry) -> bool:

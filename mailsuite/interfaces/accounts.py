@@ -96,6 +96,18 @@ class IAccountNumbers(Interface):
         """
 
 
+class ILoginNames(Interface):
+    """The directory, for who knows an account by what it logs in with; an addition to `IAccounts`."""
+
+    def find_login(name: str) -> Awaitable[Account | None]:
+        """
+        Find the account that a login name means.
+
+        Raises:
+            MailError: UNAVAILABLE.
+        """
+
+
 class ICheckerPlugin(Interface):
     """Makes a credentials checker from the configuration; found through ``twisted.plugin`` or by name."""
 

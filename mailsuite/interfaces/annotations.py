@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 import attrs
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces.storage import IMailAccount, SpecialUse
+from mailsuite.interfaces.storage import IMailAccount, SpecialUse, SpecialUseError, ensure_possible_uses
 
 PRIVATE = "/private"
 SHARED = "/shared"
@@ -20,7 +20,6 @@ SPECIAL_USE_ENTRY = "/private/specialuse"
 """Says, and changes, what a mailbox is for (RFC 6154 section 4)."""
 
 _SPECIAL_USES = {use.value.lower(): use for use in SpecialUse}
-_VIRTUAL_USES = frozenset((SpecialUse.ALL, SpecialUse.FLAGGED))
 
 
 class Depth(enum.Enum):
@@ -60,17 +59,16 @@ def parse_special_use(value: bytes | None, old: frozenset[SpecialUse]) -> frozen
     Read what a mailbox is to be for (RFC 6154 section 4).
 
     Args:
-        old: what it is for now; ``\All`` and ``\Flagged`` can only stay, since no mailbox shows what is in others.
+        old: what it is for now; see `ensure_possible_uses`.
 
     Raises:
-        MailError: INVALID.
+        SpecialUseError: it cannot be for that.
     """
     words = (value or b"").decode("ascii", "replace").lower().split()
     if not all(word in _SPECIAL_USES for word in words):
-        raise MailError(Kind.INVALID, "there is no such special use")
+        raise SpecialUseError("there is no such special use")
     uses = frozenset(_SPECIAL_USES[word] for word in words)
-    if (uses - old) & _VIRTUAL_USES:
-        raise MailError(Kind.INVALID, "no mailbox here can have that special use")
+    ensure_possible_uses(uses, old)
     return uses
 
 

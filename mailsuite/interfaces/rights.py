@@ -113,8 +113,11 @@ class IGuestAccount(IAnnotatedAccount):
     The mailboxes of one account as another may use them: a store decides in the moment of each operation.
 
     A mailbox that the guest may not look up is NOT_FOUND where the right that is needed is missing, and DENIED
-    otherwise. The owner, as its own guest, has all rights. ``\Recent`` is left to the owner, and so are annotations.
-    Where messages may be put but not read, `Appended` has no UIDs.
+    otherwise. The owner, as its own guest, has all rights. ``\Recent`` is left to the owner. Where messages may be put
+    but not read, `Appended` has no UIDs.
+
+    Of annotations a guest sees the shared ones, with LOOKUP and one of READ, SEEN, WRITE, INSERT and POST, and sets
+    them with LOOKUP and WRITE, but for ``/shared/admin`` (RFC 5464 section 3.3); `annotated` is DENIED.
     """
 
     def rights(name: str) -> Awaitable[Rights]:
@@ -205,7 +208,7 @@ class IRightsAccount(IMailAccount):
     """
     An account whose list of mailboxes holds those of others as well, and that tells and changes rights.
 
-    An identifier is the address of an account, or ``anyone``.
+    An identifier is the address of an account, or another name with which it logs in, or ``anyone``.
     """
 
     others = Attribute("str: the name above the mailboxes of others, without a separator at its end")

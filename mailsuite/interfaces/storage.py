@@ -27,6 +27,30 @@ class SpecialUse(enum.Enum):
     TRASH = "\\Trash"
 
 
+class SpecialUseError(MailError):
+    """The mailbox cannot have that special use (RFC 6154 section 3)."""
+
+    def __init__(self, detail: str = "no mailbox here can have that special use") -> None:
+        super().__init__(Kind.INVALID, detail)
+
+
+_VIRTUAL_USES = frozenset((SpecialUse.ALL, SpecialUse.FLAGGED))
+
+
+def ensure_possible_uses(uses: frozenset[SpecialUse], old: frozenset[SpecialUse] = frozenset()) -> None:
+    r"""
+    Check that a mailbox can be for all of this, the same way whatever asks (RFC 6154 sections 3 and 4).
+
+    Args:
+        old: what it is for now; ``\All`` and ``\Flagged`` can only stay, since no mailbox shows what is in others.
+
+    Raises:
+        SpecialUseError: it cannot.
+    """
+    if (uses - old) & _VIRTUAL_USES:
+        raise SpecialUseError
+
+
 class Column(enum.Enum):
     r"""
     What `IMailbox.fetch` can give for a message without opening its file.
@@ -201,6 +225,20 @@ class Body:
 
     path: str
     size_octets: int
+
+
+@attrs.frozen(kw_only=True)
+class Created:
+    """
+    What a new mailbox is known by (RFC 8474 section 4.1).
+
+    Args:
+        changes: numbers of changes of annotations that came with it, as `IAnnotatedAccount.annotate` returns them.
+    """
+
+    mailbox_id: int
+    uidvalidity: int
+    changes: Sequence[int] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -416,12 +454,13 @@ class IMailAccount(Interface):
             MailError: NOT_FOUND.
         """
 
-    def create(name: str, special_use: frozenset[SpecialUse]) -> Awaitable[int]:
+    def create(name: str, special_use: frozenset[SpecialUse]) -> Awaitable[Created]:
         """
-        Make a mailbox and the levels above it; return its id.
+        Make a mailbox and the levels above it.
 
         Raises:
             MailError: EXISTS; INVALID for a name that cannot be stored; OVER_QUOTA for too many.
+            SpecialUseError: it cannot be for that.
         """
 
     def delete(name: str) -> Awaitable[None]:

@@ -11,13 +11,12 @@ import enum
 import hashlib
 import hmac
 import re
-import stringprep
-import unicodedata
 from typing import Self
 
 import attrs
 
 from mailsuite.errors import Kind, MailError
+from mailsuite.sasl.saslprep import map_and_normalize
 
 SALT_OCTETS = 16
 ITERATIONS = 4096  # RFC 7677 section 4: at least 4096
@@ -87,12 +86,7 @@ def prepare_password(password: str) -> str:
 
     What SASLprep prohibits is left as it is: a password that we let somebody choose must go on working.
     """
-    mapped = "".join(
-        " " if stringprep.in_table_c12(character) else character
-        for character in password
-        if not stringprep.in_table_b1(character)
-    )
-    return unicodedata.normalize("NFKC", mapped)
+    return map_and_normalize(password)
 
 
 def derive_keys(password: str, hash_: ScramHash, salt: bytes, iterations: int = ITERATIONS) -> ScramKeys:

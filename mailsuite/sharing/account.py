@@ -24,6 +24,7 @@ from mailsuite.interfaces import (
     AppendMessage,
     Body,
     Column,
+    Created,
     Depth,
     Grantable,
     IAccountNumbers,
@@ -33,6 +34,7 @@ from mailsuite.interfaces import (
     ICountsMailboxes,
     IGuestAccount,
     IGuestMailbox,
+    ILoginNames,
     IMailbox,
     IRemovingMailbox,
     IRightsAccount,
@@ -44,15 +46,15 @@ from mailsuite.interfaces import (
     Rights,
     RightsMode,
     SpecialUse,
+    SpecialUseError,
 )
 from mailsuite.sharing.changes import SharingBus, others_id, read_others_id
 from mailsuite.sharing.mailbox import OthersMailbox, OwnMailbox
-from mailsuite.sharing.names import Namespace
+from mailsuite.sharing.names import INBOX, Namespace
 from mailsuite.sharing.settings import SharingSettings
 from mailsuite.sharing.transfer import Transfer
 
 ANYONE_IDENTIFIER = "anyone"
-INBOX = "INBOX"
 
 
 @attrs.frozen
@@ -251,18 +253,19 @@ class SharingAccount:
         except MailError:
             return None
 
-    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:
+    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> Created:
         """Make a mailbox: one's own, or with the right to, one that belongs to the owner of those above."""
         if not self._namespace.holds(name):
             return await self._own.create(name, special_use)
         if special_use:
-            raise MailError(Kind.INVALID, "the purposes of mailboxes are their owner's choice")
+            raise SpecialUseError("the purposes of mailboxes are their owner's choice")
         place = await self._find(name)
         if place is None:
             raise _cannot_create()
         if place.owner is None:
             raise MailError(Kind.EXISTS, "there is a mailbox of that name")
-        return others_id(place.owner_id, await place.mailboxes.create(place.name, special_use))
+        made = await place.mailboxes.create(place.name, special_use)
+        return attrs.evolve(made, mailbox_id=others_id(place.owner_id, made.mailbox_id))
 
     async def delete(self, name: str) -> None:
         """Remove a mailbox and its messages."""
@@ -287,9 +290,25 @@ class SharingAccount:
             raise MailError(Kind.INVALID, "a mailbox stays with its owner; copy its messages instead")
         await source.mailboxes.rename(source.name, target.name)
 
-    def subscribe(self, name: str, subscribed: bool) -> Awaitable[None]:  # noqa: FBT001 - the interface says so
-        """Note or forget a subscription, which is one's own, whosever the mailbox is."""
-        return self._own.subscribe(name, subscribed)
+    async def subscribe(self, name: str, subscribed: bool) -> None:  # noqa: FBT001 - the interface says so
+        """
+        Note or forget a subscription, which is one's own, whosever the mailbox is.
+
+        It is noted under the name that the list has, or the two would be two names there (RFC 5258 section 3).
+        """
+        listed = await self._listed_name(name)
+        await self._own.subscribe(listed, subscribed)
+        if not subscribed and name != listed:
+            await self._own.subscribe(name, subscribed=False)
+
+    async def _listed_name(self, name: str) -> str:
+        """Give the one form of a name, however the address and INBOX in it are written."""
+        place = await self._find(name) if self._namespace.holds(name) else None
+        if place is not None and place.owner is None:
+            return name
+        others = self._namespace.read(name)
+        owner = await self._accounts.find(others.address) if others is not None else None
+        return name if owner is None or others is None else self._namespace.write(owner.email, others.name)
 
     async def append(self, name: str, messages: Sequence[AppendMessage]) -> Appended:
         """Store messages durably, all or none."""
@@ -306,7 +325,7 @@ class SharingAccount:
         """Tell one's own use and limit."""
         return self._own.quota()
 
-    # annotations, which are one's own
+    # annotations: one's own, and what others share
 
     async def _annotated(self, name: str) -> tuple[IAnnotatedAccount, str]:
         if not self._namespace.holds(name):
@@ -315,17 +334,18 @@ class SharingAccount:
         return (self._own if place.owner is None else place.mailboxes), place.name
 
     async def annotations(self, name: str, entries: Sequence[str], depth: Depth) -> Mapping[str, bytes]:
-        """Give entries that have a value; of mailboxes of others, none may be seen."""
+        """Give entries that have a value; of mailboxes of others, shared ones, to who may see them."""
         account, there = await self._annotated(name)
         return await account.annotations(there, entries, depth)
 
     async def annotate(self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits) -> Sequence[int]:
-        """Set and remove entries."""
+        """Set and remove entries; in mailboxes of others their numbers are the owner's, and nothing to this account."""
         account, there = await self._annotated(name)
-        return await account.annotate(there, values, limits)
+        numbers = await account.annotate(there, values, limits)
+        return numbers if account is self._own else ()
 
     def annotated(self, since: int | None) -> Awaitable[AnnotationChanges]:
-        """Say which annotations were changed."""
+        """Say which annotations were changed; only of one's own mailboxes, also by guests."""
         return self._own.annotated(since)
 
     def logout(self) -> None:
@@ -361,7 +381,7 @@ class SharingAccount:
         await place.mailboxes.entries(place.name)  # only who may administer is told
         if identifier.lower() == ANYONE_IDENTIFIER and not self._settings.anyone:
             return Grantable(always=NO_RIGHTS, optional=NO_RIGHTS)
-        found = await self._accounts.find(identifier)
+        found = await self._named(identifier)
         if found is not None and found.account_id == place.owner_id:
             return Grantable(always=ALL_RIGHTS, optional=NO_RIGHTS)
         return Grantable(always=NO_RIGHTS, optional=ALL_RIGHTS)
@@ -372,6 +392,12 @@ class SharingAccount:
         await place.mailboxes.entries(place.name)  # who may not administer learns nothing about identifiers
         account_id = await self._identify(identifier, place, mode, rights)
         await place.mailboxes.change_rights(place.name, account_id, mode, rights)
+
+    async def _named(self, identifier: str) -> Account | None:
+        """Find whose an identifier is: what LOGIN takes as a name is one for that account (RFC 4314 section 2)."""
+        if ILoginNames.providedBy(self._accounts):
+            return await ILoginNames(self._accounts).find_login(identifier)
+        return await self._accounts.find(identifier)
 
     async def _identify(self, identifier: str, place: Place, mode: RightsMode, rights: Rights) -> int:
         """
@@ -387,7 +413,7 @@ class SharingAccount:
             if not self._settings.anyone and not takes_away:
                 raise MailError(Kind.DENIED, "rights for anyone are turned off on this server")
             return ANYONE
-        account = await self._accounts.find(identifier)
+        account = await self._named(identifier)
         if account is None:
             raise MailError(Kind.INVALID, "there is no account of that address")
         if account.account_id == place.owner_id:

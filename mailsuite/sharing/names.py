@@ -7,6 +7,7 @@ An address is one level of the name; what would divide it, or stands for that, i
 import attrs
 
 SEPARATOR = "/"
+INBOX = "INBOX"
 
 _ESCAPES = (("%", "%25"), ("/", "%2F"))
 
@@ -18,7 +19,7 @@ class OthersName:
 
     Args:
         address: as it was written; it may be nobody's.
-        name: as the owner knows it.
+        name: as the owner knows it; INBOX in upper case.
     """
 
     address: str
@@ -59,6 +60,9 @@ class Namespace:
         if not name.startswith(self.prefix + SEPARATOR):
             return None
         level, _, rest = name[len(self.prefix) + 1 :].partition(SEPARATOR)
+        head, separator, below = rest.partition(SEPARATOR)
+        if head.upper() == INBOX:
+            rest = INBOX + separator + below
         return OthersName(level_address(level), rest) if level and rest else None
 
     def root(self, address: str) -> str:

@@ -169,13 +169,17 @@ def change(
         ]
         if uses is not None:
             transaction.row(mailbox_id).special = (special_use_value(uses) or b"").decode("ascii")
-            number = statements.set_annotation(connection, mailbox_id, reader, SPECIAL_USE_ENTRY, None)
-            numbers.append(number)
+            numbers.append(note_special_use(transaction, index, mailbox_id))
         statements.forget_removed_annotations(connection, REMOVED_KEPT)
         _mark_unwritten(transaction, mailbox_id)
         transaction.tree_changed = True
     write_all(index)
     return numbers
+
+
+def note_special_use(transaction: Transaction, index: AccountIndex, mailbox_id: int) -> int:
+    """Note for other sessions that a mailbox is for something else now (RFC 5464 section 4.4); give the number."""
+    return statements.set_annotation(transaction.connection, mailbox_id, index.account_id, SPECIAL_USE_ENTRY, None)
 
 
 def _check_special_use(

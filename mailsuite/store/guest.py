@@ -6,7 +6,7 @@ no octet more: the mailbox is gone, as if it had been deleted.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 from zope.interface import implementer
@@ -22,6 +22,7 @@ from mailsuite.interfaces import (
     Appended,
     AppendMessage,
     Changes,
+    Created,
     Depth,
     IGuestAccount,
     IGuestMailbox,
@@ -34,12 +35,22 @@ from mailsuite.interfaces import (
     RightsMode,
     Snapshot,
     SpecialUse,
+    SpecialUseError,
     StoreMode,
     allowed_flags,
     rights_text,
     told_uids,
 )
-from mailsuite.store import mailboxes, maildir, messages, reading, rights, statements
+from mailsuite.store import (
+    annotations,
+    guest_annotations,
+    mailboxes,
+    maildir,
+    messages,
+    reading,
+    rights,
+    statements,
+)
 from mailsuite.store.index import AccountIndex
 from mailsuite.store.maildir import INBOX
 from mailsuite.store.session import AccountSession, MailboxSession
@@ -141,28 +152,36 @@ class GuestSession(AccountSession):
         """Refuse it: how much there is is the owner's own business."""
         raise rights.not_allowed()
 
+    @property
+    def _reader(self) -> int:
+        """Whose private annotations are meant: the owner's own, for the owner only."""
+        return self.account_id if self._guest == self.account_id else guest_annotations.SHARED_READER
+
     def annotations(self, name: str, entries: Sequence[str], depth: Depth) -> Awaitable[Mapping[str, bytes]]:
-        """Refuse it: annotations are the owner's own, also those that all readers of a mailbox would see."""
-        del entries, depth
-        return self._refuse(name)
+        """Give shared entries that have a value; the private ones of a guest have none."""
 
-    async def annotate(self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits) -> Sequence[int]:
-        """Refuse it, as `annotations`."""
-        del values, limits
-        return await self._refuse(name)
-
-    async def annotated(self, since: int | None) -> AnnotationChanges:  # noqa: ARG002 - the interface says so
-        """Refuse it, as `annotations`."""
-        raise rights.not_allowed()
-
-    def _refuse(self, name: str) -> Awaitable[NoReturn]:
-        """Refuse something that no right is for, to who may know of the mailbox and to who may not."""
-
-        def work(index: AccountIndex) -> NoReturn:
-            self._find(index, name, Right.LOOKUP)
-            raise rights.not_allowed()
+        def work(index: AccountIndex) -> Mapping[str, bytes]:
+            _, granted = rights.find(index, name, self._guest, Right.LOOKUP)
+            guest_annotations.ensure_seen(granted)
+            return annotations.read(index, name, self._reader, entries, depth)
 
         return self._run(work)
+
+    async def annotate(self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits) -> Sequence[int]:
+        """Set and remove shared entries."""
+        quota = await self._store.limit_of(self._account)
+
+        def work(index: AccountIndex) -> list[int]:
+            _, granted = rights.find(index, name, self._guest, Right.LOOKUP)
+            if self._guest != index.account_id:
+                guest_annotations.ensure_settable(granted, values)
+            return annotations.change(index, name, self._reader, values, limits, quota)
+
+        return await self._run(work)
+
+    async def annotated(self, since: int | None) -> AnnotationChanges:  # noqa: ARG002 - the interface says so
+        """Refuse it: it would tell of all mailboxes."""
+        raise rights.not_allowed()
 
     async def open_mailbox(self, name: str, *, read_only: bool) -> IMailbox:
         """Open a mailbox that the guest may read."""
@@ -178,12 +197,12 @@ class GuestSession(AccountSession):
 
         return self._run(work)
 
-    def create(self, name: str, special_use: frozenset[SpecialUse]) -> Awaitable[int]:
+    def create(self, name: str, special_use: frozenset[SpecialUse]) -> Awaitable[Created]:
         """Make a mailbox below one where the guest may do that."""
 
-        def work(index: AccountIndex) -> int:
+        def work(index: AccountIndex) -> Created:
             if special_use:
-                raise MailError(Kind.INVALID, "the purposes of mailboxes are their owner's choice")
+                raise SpecialUseError("the purposes of mailboxes are their owner's choice")
             mailboxes.notice_folders(index)
             return mailboxes.create(index, self._free_name(index, name), special_use)
 

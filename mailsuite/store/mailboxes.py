@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import MailboxEntry, MailboxStatus, SpecialUse
+from mailsuite.interfaces import Created, MailboxEntry, MailboxStatus, SpecialUse, ensure_possible_uses
 from mailsuite.store import annotations, maildir, rights, statements
 from mailsuite.store.index import AccountIndex, Transaction
 from mailsuite.store.maildir import INBOX
@@ -108,8 +108,9 @@ def status(index: AccountIndex, name: str) -> MailboxStatus:
     )
 
 
-def create(index: AccountIndex, name: str, uses: frozenset[SpecialUse]) -> int:
+def create(index: AccountIndex, name: str, uses: frozenset[SpecialUse]) -> Created:
     """Make a mailbox, and the levels above it."""
+    ensure_possible_uses(uses)
     name = maildir.check_name(name)
     notice_folders(index)
     existing = statements.mailbox_by_name(index.connection, name)
@@ -124,9 +125,10 @@ def create(index: AccountIndex, name: str, uses: frozenset[SpecialUse]) -> int:
             _drop_mere_name(transaction, each)
             made.append(index.make_mailbox(transaction, each, special_text(uses) if each == name else ""))
         rights.inherit(transaction, index, made)
+        changes = (annotations.note_special_use(transaction, index, made[-1].mailbox_id),) if uses else ()
         index.sync_tree()
     rights.write_all(index)
-    return made[-1].mailbox_id
+    return Created(mailbox_id=made[-1].mailbox_id, uidvalidity=made[-1].uidvalidity, changes=changes)
 
 
 def _is_free(index: AccountIndex, name: str) -> bool:
@@ -203,19 +205,21 @@ def rename(index: AccountIndex, old: str, new: str) -> None:
 
 
 def _rename_inbox(index: AccountIndex, new: str) -> None:
+    """Make a mailbox, with the rights of the one above as by CREATE (RFC 4314 section 4), and move the messages."""
     notice(index, index.find_row(INBOX).mailbox_id)
+    names = [*(parent for parent in maildir.parent_names(new) if _is_free(index, parent)), new]
     with index.writing(durable=True) as transaction:
-        target: MailboxRow | None = None
-        for name in [*maildir.parent_names(new), new]:
-            if name == new or statements.mailbox_by_name(transaction.connection, name) is None:
-                _drop_mere_name(transaction, name)
-                target = index.make_mailbox(transaction, name)
+        made = []
+        for name in names:
+            _drop_mere_name(transaction, name)
+            made.append(index.make_mailbox(transaction, name))
+        rights.inherit(transaction, index, made)
         inbox = transaction.changing(index.find_row(INBOX).mailbox_id)
-        if target is not None:
-            uids = [uid for uid, _ in statements.states(transaction.connection, inbox)]
-            lines = statements.whole_rows(transaction.connection, inbox, uids)
-            transfer_lines(index, transaction, inbox, target, lines, move=True)
+        uids = [uid for uid, _ in statements.states(transaction.connection, inbox)]
+        lines = statements.whole_rows(transaction.connection, inbox, uids)
+        transfer_lines(index, transaction, inbox, made[-1], lines, move=True)
         index.sync_tree()
+    rights.write_all(index)
 
 
 def subscribe(index: AccountIndex, name: str, *, subscribed: bool) -> None:

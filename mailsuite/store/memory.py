@@ -18,6 +18,7 @@ from mailsuite.interfaces import (
     Appended,
     AppendMessage,
     Body,
+    Created,
     Expired,
     Expiry,
     IAccountUpkeep,
@@ -37,6 +38,7 @@ from mailsuite.interfaces import (
     TooManyKeywordsError,
     Usage,
     allowed_flags,
+    ensure_possible_uses,
 )
 from mailsuite.message.summary import Summary, summarize
 from mailsuite.store.changes import ChangeBus
@@ -411,8 +413,9 @@ class MemoryAccount(MemoryAnnotating):
             mailbox_id=box.mailbox_id,
         )
 
-    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:
+    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> Created:
         """Make a mailbox and the levels above it."""
+        ensure_possible_uses(special_use)
         name = check_name(name)
         boxes = self._mail.boxes
         if name in boxes and boxes[name].selectable:
@@ -423,8 +426,9 @@ class MemoryAccount(MemoryAnnotating):
         for parent in missing:
             self._mail.make_below(parent)
         box = self._mail.make_below(name, special_use)
+        changes = (self._note_special_use(box),) if special_use else ()
         self._store.told(self._mail)
-        return box.mailbox_id
+        return Created(mailbox_id=box.mailbox_id, uidvalidity=box.uidvalidity, changes=changes)
 
     async def delete(self, name: str) -> None:
         """Remove a mailbox and its messages."""
@@ -463,7 +467,7 @@ class MemoryAccount(MemoryAnnotating):
             if parent not in boxes:
                 self._mail.make_below(parent)
         if old == INBOX:
-            inbox, box = boxes[INBOX], self._mail.make(new)
+            inbox, box = boxes[INBOX], self._mail.make_below(new)
             inbox.modseq += 1
             transfer(self._store, inbox, box, list(inbox.messages.values()), move=True)
             self._store.told(self._mail, inbox, box)

@@ -128,13 +128,17 @@ class MemoryAnnotating:
         numbers = [annotations.put(mailbox_id, reader, entry, value) for (reader, _), (entry, value) in new.items()]
         if box is not None and uses is not None and uses != box.special_use:
             box.special_use = uses
-            numbers.append(annotations.put(mailbox_id, self._reader, SPECIAL_USE_ENTRY, None))
+            numbers.append(self._note_special_use(box))
         if numbers and box is not None:  # RFC 7162 section 3.2
             box.modseq += 1
             self._store.told(self._mail, box)
         if numbers:
             self._store.told(self._mail)
         return numbers
+
+    def _note_special_use(self, box: "Box") -> int:
+        """Note for other sessions that a mailbox is for something else now; give the number."""
+        return self._mail.annotations.put(box.mailbox_id, self.account_id, SPECIAL_USE_ENTRY, None)
 
     def _check_room(
         self,

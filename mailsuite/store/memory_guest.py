@@ -19,6 +19,7 @@ from mailsuite.interfaces import (
     AnnotationLimits,
     Appended,
     AppendMessage,
+    Created,
     Depth,
     IGuestAccount,
     IGuestMailbox,
@@ -30,11 +31,13 @@ from mailsuite.interfaces import (
     Rights,
     RightsMode,
     SpecialUse,
+    SpecialUseError,
     StoreMode,
     allowed_flags,
     combine_rights,
     told_uids,
 )
+from mailsuite.store import guest_annotations
 from mailsuite.store.maildir import INBOX, check_name, find_name
 from mailsuite.store.memory import MemoryAccount
 from mailsuite.store.memory_mailbox import MemoryMailbox
@@ -126,20 +129,26 @@ class MemoryGuest(MemoryAccount):
         """Refuse it: how much there is is the owner's own business."""
         raise _not_allowed()
 
+    @property
+    def _reader(self) -> int:
+        """Whose private annotations are meant: the owner's own, for the owner only."""
+        return self.account_id if self._guest == self.account_id else guest_annotations.SHARED_READER
+
     async def annotations(self, name: str, entries: Sequence[str], depth: Depth) -> Mapping[str, bytes]:
-        """Refuse it: annotations are the owner's own, also those that all readers of a mailbox would see."""
-        del entries, depth
-        self._find(name, Right.LOOKUP)
-        raise _not_allowed()
+        """Give shared entries that have a value; the private ones of a guest have none."""
+        _, granted = find(self._mail, name, self._guest, Right.LOOKUP)
+        guest_annotations.ensure_seen(granted)
+        return await super().annotations(name, entries, depth)
 
     async def annotate(self, name: str, values: Mapping[str, bytes | None], limits: AnnotationLimits) -> Sequence[int]:
-        """Refuse it, as `annotations`."""
-        del values, limits
-        self._find(name, Right.LOOKUP)
-        raise _not_allowed()
+        """Set and remove shared entries."""
+        _, granted = find(self._mail, name, self._guest, Right.LOOKUP)
+        if self._guest != self.account_id:
+            guest_annotations.ensure_settable(granted, values)
+        return await super().annotate(name, values, limits)
 
     async def annotated(self, since: int | None) -> AnnotationChanges:  # noqa: ARG002 - the interface says so
-        """Refuse it, as `annotations`."""
+        """Refuse it: it would tell of all mailboxes."""
         raise _not_allowed()
 
     async def open_mailbox(self, name: str, *, read_only: bool) -> IMailbox:
@@ -154,10 +163,10 @@ class MemoryGuest(MemoryAccount):
         self._find(name, Right.READ)
         return await super().status(name)
 
-    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> int:
+    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> Created:
         """Make a mailbox below one where the guest may do that."""
         if special_use:
-            raise MailError(Kind.INVALID, "the purposes of mailboxes are their owner's choice")
+            raise SpecialUseError("the purposes of mailboxes are their owner's choice")
         return await super().create(self._free_name(name), special_use)
 
     def _free_name(self, name: str) -> str:

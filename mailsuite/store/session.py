@@ -21,6 +21,7 @@ from mailsuite.interfaces import (
     Body,
     Changes,
     Column,
+    Created,
     Depth,
     History,
     IAnnotatedAccount,
@@ -86,7 +87,7 @@ class AccountSession:
         """Count several without opening."""
         return self._run(lambda index: mailboxes.statuses(index, names))
 
-    def create(self, name: str, special_use: frozenset[SpecialUse]) -> Awaitable[int]:
+    def create(self, name: str, special_use: frozenset[SpecialUse]) -> Awaitable[Created]:
         """Make a mailbox."""
         return self._run(lambda index: mailboxes.create(index, name, special_use))
 

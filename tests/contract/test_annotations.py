@@ -10,7 +10,9 @@ from mailsuite.interfaces import (
     IAnnotatedAccount,
     MailboxChange,
     SpecialUse,
+    SpecialUseError,
     TooManyAnnotationsError,
+    parse_special_use,
 )
 
 ROOMY = AnnotationLimits(per_mailbox=20, per_account=50)
@@ -208,10 +210,20 @@ def test_a_special_use_that_cannot_be_is_refused_with_all_else(bench, refused, a
     assert special_use(bench, "Sent") == {SpecialUse.SENT}
 
 
-def test_a_use_that_only_creation_gives_may_stay(bench, annotate):
-    bench.go(bench.account().create("flags", frozenset({SpecialUse.FLAGGED})))
-    annotate("flags", {"/private/specialuse": b"\\Flagged \\Archive"})
-    assert special_use(bench, "flags") == {SpecialUse.FLAGGED, SpecialUse.ARCHIVE}
+def test_a_use_that_no_mailbox_can_be_given_may_stay():
+    old = frozenset({SpecialUse.FLAGGED})
+    assert parse_special_use(b"\\Flagged \\Archive", old) == {SpecialUse.FLAGGED, SpecialUse.ARCHIVE}
+    with pytest.raises(SpecialUseError):
+        parse_special_use(b"\\Flagged \\All", old)
+
+
+def test_what_a_mailbox_was_made_for_is_a_change(bench):
+    account = bench.account()
+    number = bench.go(account.annotated(None)).number
+    assert bench.go(account.create("plain", frozenset())).changes == ()
+    made = bench.go(account.create("above/Spam", frozenset({SpecialUse.JUNK})))
+    (change,) = bench.go(account.annotated(number)).changes
+    assert (change.number, change.mailbox, change.entry) == (*made.changes, "above/Spam", "/private/specialuse")
 
 
 def test_changes_are_told_in_order(bench, annotate):

@@ -16,9 +16,12 @@ from mailsuite.interfaces import (
     IGuestMailbox,
     IRemovingMailbox,
     ISharingStore,
+    NoPrivateAnnotationsError,
     RightsMode,
     SpecialUse,
+    SpecialUseError,
     StoreMode,
+    TooManyAnnotationsError,
     parse_rights,
 )
 from mailsuite.store.guest import GuestMailbox, GuestSession
@@ -84,6 +87,22 @@ def test_every_change_of_rights_is_told_as_a_change_of_the_mailbox(bench):
     assert box.rights == parse_rights("lrs")
 
 
+def test_what_inbox_is_renamed_to_has_the_rights_of_the_one_above(bench):
+    bench.append(MAIL)
+    grant(bench, "lrs")
+    bench.go(bench.account().create("above", frozenset()))
+    grant(bench, "lk", "above")
+    bench.go(bench.account().rename("INBOX", "above/between/old"))
+    bench.append(MAIL + b"new")
+    bench.go(bench.account().rename("INBOX", "alone"))
+    bench.reopen()
+    for name in ("above/between", "above/between/old"):
+        assert bench.go(guest(bench, 1).entries(name)) == {2: parse_rights("lk")}
+    assert bench.go(guest(bench, 1).entries("alone")) == {}
+    assert bench.go(guest(bench, 1).entries("INBOX")) == {2: parse_rights("lrs")}
+    assert bench.contents(name="above/between/old") == [MAIL]
+
+
 def test_who_gets_or_loses_rights_is_told_that_names_changed(bench):
     heard = []
     bench.bus.subscribe(2, heard.append)
@@ -99,7 +118,7 @@ def test_who_gets_or_loses_rights_is_told_that_names_changed(bench):
 
 def test_what_may_be_looked_up_is_listed_without_what_is_the_owners_own(bench):
     account = bench.account()
-    bench.go(account.create("a/b", frozenset({SpecialUse.FLAGGED})))
+    bench.go(account.create("a/b", frozenset({SpecialUse.JUNK})))
     bench.go(account.subscribe("a/b", True))
     grant(bench, "l", "a/b")
     grant(bench, "r", "a")
@@ -213,18 +232,65 @@ def test_what_replaces_a_message_needs_room_for_what_it_is_larger(bench):
     assert refused(bench, lambda: guest(bench).check_append("INBOX", 100_001, 100_001)) is Kind.TOO_LARGE
 
 
-def test_annotations_are_the_owners_own(bench):
-    limits = AnnotationLimits(per_mailbox=10, per_account=10)
-    entries = ["/shared/comment", "/private/comment"]
-    for rights, kind in (("rswipkxtea", Kind.NOT_FOUND), ("lrswipkxtea", Kind.DENIED)):
+LIMITS = AnnotationLimits(per_mailbox=10, per_account=10)
+NOTES = ["/shared/comment", "/private/comment"]
+
+
+def test_shared_annotations_are_seen_and_set_with_the_rights_to(bench):
+    owner = bench.account()
+    uses = {"/shared/comment": b"ours", "/private/comment": b"mine", "/shared/admin": b"mailto:a@example.com"}
+    bench.go(owner.annotate("INBOX", uses, LIMITS))
+    bench.go(owner.annotate("Sent", {"/shared/comment": b"elsewhere"}, LIMITS))
+    for rights, kind in (("rswipkxtea", Kind.NOT_FOUND), ("lkxtea", Kind.DENIED)):
         grant(bench, rights)
-        assert refused(bench, lambda: guest(bench).annotations("INBOX", entries, Depth.ALL)) is kind
-        assert refused(bench, lambda: guest(bench).annotate("INBOX", {entries[0]: b"x"}, limits)) is kind
-        for name in ("", "Nothing"):
-            assert refused(bench, lambda name=name: guest(bench).annotations(name, entries, Depth.ALL))
-            assert refused(bench, lambda name=name: guest(bench).annotate(name, {entries[0]: b"x"}, limits))
-        assert refused(bench, lambda: guest(bench).annotated(None)) is Kind.DENIED
-    assert bench.go(bench.account().annotations("INBOX", entries, Depth.ALL)) == {}
+        assert refused(bench, lambda: guest(bench).annotations("INBOX", NOTES, Depth.ALL)) is kind
+        assert refused(bench, lambda: guest(bench).annotate("INBOX", {"/shared/comment": b"x"}, LIMITS)) is kind
+    for right in "rswip":
+        grant(bench, f"l{right}")
+        assert bench.go(guest(bench).annotations("INBOX", NOTES, Depth.ALL)) == {"/shared/comment": b"ours"}
+        assert bench.go(guest(bench).annotations("inbox", ["/shared", "/private"], Depth.ALL)).keys() == {
+            "/shared/comment", "/shared/admin",
+        }  # fmt: skip
+        if right != "w":
+            assert (
+                refused(bench, lambda: guest(bench).annotate("INBOX", {"/shared/comment": None}, LIMITS)) is Kind.DENIED
+            )
+    grant(bench, "lw")
+    bench.go(guest(bench).annotate("INBOX", {"/shared/comment": b"new", "/Shared/x": b"y"}, LIMITS))
+    bench.reopen()
+    assert bench.go(bench.account().annotations("INBOX", ["/shared", "/private"], Depth.ALL)) == {
+        **uses, "/shared/comment": b"new", "/Shared/x": b"y",
+    }  # fmt: skip
+    for name in ("", "Nothing", "Sent"):
+        assert refused(bench, lambda name=name: guest(bench).annotations(name, NOTES, Depth.ALL)) is Kind.NOT_FOUND
+        assert refused(bench, lambda name=name: guest(bench).annotate(name, {NOTES[0]: b"x"}, LIMITS)) is Kind.NOT_FOUND
+    assert refused(bench, lambda: guest(bench).annotated(None)) is Kind.DENIED
+
+
+def test_nothing_is_kept_for_oneself_with_a_mailbox_of_another(bench):
+    bench.go(bench.account().annotate("INBOX", {"/private/comment": b"mine"}, LIMITS))
+    grant(bench, "lrswipkxtea")
+    for entry in ("/private/comment", "/Private/other", "/private/specialuse"):
+        with pytest.raises(NoPrivateAnnotationsError):
+            bench.go(guest(bench).annotate("INBOX", {"/shared/comment": b"x", entry: None}, LIMITS))
+    assert refused(bench, lambda: guest(bench).annotate("INBOX", {"/Shared/Admin": b"x"}, LIMITS)) is Kind.DENIED
+    seen = bench.go(bench.account().annotations("INBOX", ["/shared", "/private"], Depth.ALL))
+    assert seen == bench.go(guest(bench, 1).annotations("INBOX", ["/shared", "/private"], Depth.ALL))
+    assert seen == {"/private/comment": b"mine"}
+    bench.go(guest(bench, 1).annotate("INBOX", {"/private/comment": None}, LIMITS))
+
+
+def test_the_owner_hears_of_what_a_guest_set_and_has_it_in_the_limits(bench):
+    grant(bench, "lw")
+    number = bench.go(bench.account().annotated(None)).number
+    heard = []
+    bench.bus.subscribe(1, heard.append)
+    bench.go(guest(bench).annotate("INBOX", {"/shared/comment": b"x"}, LIMITS))
+    bench.reactor.run_until(lambda: heard)
+    (change,) = bench.go(bench.account().annotated(number)).changes
+    assert (change.mailbox, change.entry) == ("INBOX", "/shared/comment")
+    with pytest.raises(TooManyAnnotationsError):
+        bench.go(guest(bench).annotate("INBOX", {f"/shared/{each}": b"x" for each in range(10)}, LIMITS))
 
 
 def test_an_appended_copy_keeps_the_id_of_its_original(bench):
@@ -247,10 +313,13 @@ def test_removed_messages_are_gone_whatever_their_flags(bench):
 
 def test_purposes_names_and_limits_of_what_a_guest_makes(bench):
     grant(bench, "lk")
-    assert refused(bench, lambda: guest(bench).create("INBOX/x", frozenset({SpecialUse.JUNK}))) is Kind.INVALID
+    with pytest.raises(SpecialUseError):
+        bench.go(guest(bench).create("INBOX/x", frozenset({SpecialUse.JUNK})))
     for name in ("top", "", "INBOX//x", "INBOX/../x", "Sent/x", "Nothing/x"):
         assert refused(bench, lambda name=name: guest(bench).create(name, frozenset())) is Kind.DENIED
-    assert bench.go(guest(bench).create("INBOX/x", frozenset())) > 0
+    made = bench.go(guest(bench).create("INBOX/x", frozenset()))
+    counts = bench.go(bench.account().status("INBOX/x"))
+    assert (made.mailbox_id, made.uidvalidity) == (counts.mailbox_id, counts.uidvalidity)
     assert bench.go(guest(bench).rights("INBOX/x")) == parse_rights("lk")
     for number in range(23):
         bench.go(guest(bench).create(f"INBOX/{number}", frozenset()))

@@ -14,6 +14,7 @@ from mailsuite.interfaces import (
     IMailAccount,
     IMailbox,
     SpecialUse,
+    SpecialUseError,
     StoreMode,
     TooManyKeywordsError,
 )
@@ -75,9 +76,10 @@ def test_inbox_is_inbox_in_any_case(bench):
 def test_any_printable_name_can_be_made_found_and_deleted(bench, name):
     account = bench.account()
     made = bench.go(account.create(name, frozenset()))
-    assert made > 0
+    assert made.mailbox_id > 0
+    assert made.uidvalidity == bench.go(account.status(name)).uidvalidity
     entry = next(entry for entry in bench.go(account.list_mailboxes()) if entry.name == name)
-    assert (entry.mailbox_id, entry.selectable) == (made, True)
+    assert (entry.mailbox_id, entry.selectable) == (made.mailbox_id, True)
     bench.append(ONE, name=name)
     bench.reopen()
     assert bench.contents(name) == [ONE]
@@ -124,13 +126,20 @@ def test_names_are_nfc(bench):
 
 
 def test_create_makes_the_levels_above_and_keeps_attributes(bench):
-    bench.go(bench.account().create("a/b/c", frozenset({SpecialUse.FLAGGED})))
+    bench.go(bench.account().create("a/b/c", frozenset({SpecialUse.ARCHIVE})))
     bench.reopen()
     entries = {entry.name: entry for entry in bench.go(bench.account().list_mailboxes())}
     assert entries["a"].selectable
     assert entries["a/b"].selectable
-    assert entries["a/b/c"].special_use == {SpecialUse.FLAGGED}
+    assert entries["a/b/c"].special_use == {SpecialUse.ARCHIVE}
     assert refused(bench, lambda: bench.account().create("a/b", frozenset())) is Kind.EXISTS
+
+
+@pytest.mark.parametrize("use", [SpecialUse.ALL, SpecialUse.FLAGGED])
+def test_a_mailbox_is_not_made_to_show_what_is_in_others(bench, use):
+    with pytest.raises(SpecialUseError):
+        bench.go(bench.account().create("all/of it", frozenset({use, SpecialUse.JUNK})))
+    assert not {"all", "all/of it"} & set(names(bench))
 
 
 def test_too_many_mailboxes_are_over_quota(bench):
@@ -165,7 +174,7 @@ def test_a_name_made_again_has_a_higher_uidvalidity_and_is_empty(bench):
         made = bench.go(account.create("again", frozenset()))
         status = bench.go(account.status("again"))
         assert status.messages == 0
-        seen.append((status.uidvalidity, made))
+        seen.append((status.uidvalidity, made.mailbox_id))
         bench.append(ONE, name="again")
         bench.go(account.delete("again"))
     assert seen == sorted(set(seen))
@@ -532,7 +541,7 @@ def test_history_tells_what_changed_since_any_modseq_and_takes_no_recent(bench):
 
 def test_accounts_remember_and_mailboxes_keep_their_ids(bench):
     assert bench.account().remembers
-    made = bench.go(bench.account().create("Work", frozenset()))
+    made = bench.go(bench.account().create("Work", frozenset())).mailbox_id
     assert bench.go(bench.account().status("Work")).mailbox_id == made
     bench.go(bench.account().rename("Work", "Play"))
     bench.reopen()

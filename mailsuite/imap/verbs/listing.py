@@ -1,9 +1,11 @@
 """LIST and LSUB."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mailsuite.errors import MailError
+import attrs
+
+from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.commands import ListReturn, ListSelection
 from mailsuite.imap.names import ListPattern
@@ -12,7 +14,7 @@ from mailsuite.imap.tree import Tree, attributes_of, is_there, parents, sort_key
 from mailsuite.imap.verbs.acl import rights_account, write_my_rights
 from mailsuite.imap.verbs.metadata import annotated_account, tell
 from mailsuite.imap.verbs.status import count, note_items
-from mailsuite.interfaces import ICountsMailboxes, MailboxEntry, MailboxStatus
+from mailsuite.interfaces import IAnnotatedAccount, ICountsMailboxes, MailboxEntry, MailboxStatus
 
 PIECE = 100
 """So many names are answered for, then others have their turn."""
@@ -27,50 +29,71 @@ async def list_(session: Session, command: commands.List) -> Reply:
     if ListReturn.MYRIGHTS in command.returns:
         rights_account(session, command.tag)  # who has none did not announce it
     annotated = annotated_account(session, command.tag) if command.metadata is not None else None
-    longest: list[int] = []
+    longest = 0
     entries = list(with_parents(await session.avatar.list_mailboxes()))
     patterns = [ListPattern(command.reference + pattern) for pattern in command.patterns if pattern]
     matching = [entry for entry in entries if any(pattern.matches(entry.name) for pattern in patterns)]
-    tree = Tree(entries, matching)
+    tree = Tree(entries, matching, command.selection)
+    matching = [entry for entry in matching if tree.shows(entry)]
     for start in range(0, len(matching), PIECE):
         if start:
             await session.connection.drained()
             await session.connection.sleep(0)  # others have their turn
-        lines = [
-            (entry, list_line(session.shown(entry.name), entry, tree, command))
-            for entry in matching[start : start + PIECE]
-        ]
-        shown = [entry.name for entry, line in lines if line and entry.selectable]
-        counted = await _count(session, shown) if command.status else {}
-        for entry, line in lines:
-            session.connection.write(line)
-            if line and ListReturn.MYRIGHTS in command.returns and entry.selectable:
-                await write_my_rights(session, entry.name)
-            counts = counted.get(entry.name)
-            if counts is not None:  # RFC 5819 section 2: no STATUS for a mailbox that cannot be counted
-                session.connection.write(
-                    responses.status_line(session.shown(entry.name), count(session, command.status, counts))
-                )
-            if line and command.metadata is not None and annotated is not None and entry.selectable:
-                with contextlib.suppress(MailError):  # RFC 9590 section 3: LIST succeeds without them
-                    longest.append(await tell(session, annotated, entry.name, command.metadata) or 0)
-    code = responses.long_entries_code(max(longest)) if any(longest) else b""
-    return Reply("LIST completed", code=code)
+        longest = max(longest, await _list_piece(session, command, annotated, tree, matching[start : start + PIECE]))
+    return Reply("LIST completed", code=responses.long_entries_code(longest) if longest else b"")
 
 
-async def _count(session: Session, names: Sequence[str]) -> dict[str, MailboxStatus]:
-    """Count mailboxes, all in one trip to the store where it can do that."""
-    if not names:
-        return {}
-    many = ICountsMailboxes(session.avatar, None)
+async def _list_piece(
+    session: Session,
+    command: commands.List,
+    annotated: IAnnotatedAccount | None,
+    tree: Tree,
+    entries: Sequence[MailboxEntry],
+) -> int:
+    """Write the answers for some names; give the size of the longest annotation that was too long to be shown."""
+    counted: Mapping[str, MailboxStatus | None] = {}
+    if command.status:
+        wanted = [entry.name for entry in entries if entry.selectable and tree.selects(entry)]
+        counted, unselectable = await _count(session, wanted)
+        entries = [attrs.evolve(each, selectable=False) if each.name in unselectable else each for each in entries]
+    longest = 0
+    for entry in entries:
+        session.connection.write(list_line(session.shown(entry.name), entry, tree, command))
+        if not tree.selects(entry):
+            continue  # it is there for its CHILDINFO only: RFC 5819 section 3, RFC 8440 section 4
+        if ListReturn.MYRIGHTS in command.returns and is_there(entry):
+            await write_my_rights(session, entry.name)
+        counts = counted.get(entry.name)
+        if counts is not None:
+            session.connection.write(
+                responses.status_line(session.shown(entry.name), count(session, command.status, counts))
+            )
+        if command.metadata is not None and annotated is not None and entry.selectable:
+            with contextlib.suppress(MailError):  # RFC 9590 section 3: LIST succeeds without them
+                longest = max(longest, await tell(session, annotated, entry.name, command.metadata) or 0)
+    return longest
+
+
+async def _count(session: Session, names: Sequence[str]) -> tuple[Mapping[str, MailboxStatus | None], set[str]]:
+    r"""
+    Count mailboxes, all in one trip to the store where it can do that.
+
+    Returns:
+        What was counted, and the names that turned out to be ``\Noselect`` for this account, which the line of LIST
+        must say; where the count fails for another reason only the STATUS is missing (RFC 5819 section 2).
+    """
+    counted: dict[str, MailboxStatus | None] = dict.fromkeys(names)
+    many = ICountsMailboxes(session.avatar, None) if names else None
     if many is not None:
-        found = await many.statuses(names)
-        return {name: counts for name, counts in zip(names, found, strict=True) if counts is not None}
-    counted = {}
-    for name in names:
-        with contextlib.suppress(MailError):
+        counted.update(zip(names, await many.statuses(names), strict=True))
+    unselectable = set()
+    for name in [name for name, counts in counted.items() if counts is None]:
+        try:
             counted[name] = await session.avatar.status(name)
-    return counted
+        except MailError as error:
+            if error.kind in {Kind.NOT_FOUND, Kind.DENIED}:
+                unselectable.add(name)
+    return counted, unselectable
 
 
 async def lsub(session: Session, command: commands.Lsub) -> Reply:
@@ -95,20 +118,9 @@ async def lsub(session: Session, command: commands.Lsub) -> Reply:
 
 
 def list_line(name: bytes, entry: MailboxEntry, tree: Tree, command: commands.List) -> bytes:
-    """Write the answer for one entry, with its name as it is shown; empty when the client did not ask for it."""
-    exists = is_there(entry) or entry.name in tree.with_children
-    child_info: list[str] = []
-    if ListSelection.SUBSCRIBED in command.selection:
-        below = ListSelection.RECURSIVEMATCH in command.selection and entry.name in tree.with_subscribed
-        if below:
-            child_info.append("SUBSCRIBED")
-        # RFC 5258 section 3.5: not for what is below and shown itself.
-        if not entry.subscribed and not (below and entry.name in tree.with_hidden_subscribed):
-            return b""
-    elif not exists:
-        return b""
-    if ListSelection.SPECIAL_USE in command.selection and not entry.special_use:
-        return b""
+    """Write the answer for one entry that is shown, with its name as that is."""
+    # CHILDINFO names base options only, and SUBSCRIBED is the one that there is (RFC 5258 section 6).
+    child_info = ["SUBSCRIBED"] if entry.name in tree.with_selected else []
     subscribed = ListReturn.SUBSCRIBED in command.returns or ListSelection.SUBSCRIBED in command.selection
     attributes = attributes_of(entry, tree, extended=command.extended, subscribed=subscribed)
     return responses.list_line(attributes, name, child_info=child_info)

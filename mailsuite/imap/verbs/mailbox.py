@@ -1,24 +1,25 @@
 """CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE."""
 
-import contextlib
 from collections.abc import Sequence
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tree import parents, with_parents
+from mailsuite.interfaces import IMailAccount, IRightsAccount, Right, SpecialUseError
 
 
 async def create(session: Session, command: commands.Create) -> Reply:
-    """CREATE (RFC 3501 section 6.3.3), with a special use if asked for (RFC 6154 section 3)."""
+    """CREATE (RFC 3501 section 6.3.3), with a special use if asked for (RFC 6154 section 3); RFC 8474 section 4.1."""
     account = session.avatar
-    number = await account.create(command.mailbox, command.special_use)
+    try:
+        made = await account.create(command.mailbox, command.special_use)
+    except SpecialUseError as error:
+        return Reply(error.detail, status=responses.NO, code=responses.USEATTR)
     note_own(session, command.mailbox, *parents(command.mailbox))
-    code = b""
-    if account.remembers:
-        with contextlib.suppress(MailError):  # it is made, whatever becomes of it now
-            made = await account.status(command.mailbox)
-            code = responses.mailbox_id_code(made.uidvalidity, number)
+    if session.annotation_watch is not None:
+        session.annotation_watch.note_own(made.changes)
+    code = responses.mailbox_id_code(made.uidvalidity, made.mailbox_id) if account.remembers else b""
     tell_other_form(session, command.mailbox, command.old_name)
     return Reply("CREATE completed", code=code)
 
@@ -79,14 +80,30 @@ async def _ensure_there(session: Session, name: str) -> None:
     Raises:
         MailError: NOT_FOUND.
     """
+    account = session.avatar
     try:
-        await session.avatar.status(name)
+        await _ensure_known(account, name)
     except MailError as error:
         if error.kind not in {Kind.NOT_FOUND, Kind.DENIED}:
             raise
-        entries = with_parents(await session.avatar.list_mailboxes())
+        entries = with_parents(await account.list_mailboxes())
         if not any(entry.name == name for entry in entries):
             raise MailError(Kind.NOT_FOUND, "there is no such mailbox; create it first") from error
+
+
+async def _ensure_known(account: IMailAccount, name: str) -> None:
+    """
+    Check that there is a mailbox of this name.
+
+    That of another needs the right to look it up; to read it is neither needed nor enough (RFC 4314 section 4).
+
+    Raises:
+        MailError: NOT_FOUND.
+    """
+    if not IRightsAccount.providedBy(account) or not await IRightsAccount(account).is_others(name):
+        await account.status(name)
+    elif Right.LOOKUP not in await IRightsAccount(account).rights(name):
+        raise MailError(Kind.NOT_FOUND)
 
 
 async def unsubscribe(session: Session, command: commands.Unsubscribe) -> Reply:

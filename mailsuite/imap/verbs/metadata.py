@@ -26,6 +26,8 @@ SERVER = ""
 COMMENT_ENTRY = "/shared/comment"
 ADMIN_ENTRY = "/shared/admin"
 VENDOR = "vendor"
+VENDOR_ENTRY_LEVELS = 2
+"""So many components an entry has at least behind that: the name of the vendor and one more (RFC 5464 section 3.2)."""
 SHARED_SPECIAL_USE = "/shared/specialuse"
 
 
@@ -104,8 +106,8 @@ async def set_metadata(session: Session, command: commands.SetMetadata) -> Reply
     """SETMETADATA (RFC 5464 section 4.3): all entries or none."""
     account = annotated_account(session, command.tag)
     settings = session.settings
-    for entry in command.values:
-        _ensure_settable(command.mailbox, entry)
+    for entry, value in command.values.items():
+        _ensure_settable(command.mailbox, entry, value)
     if any(len(value or b"") > settings.annotation_max_octets for value in command.values.values()):
         return too_large(session)
     limits = AnnotationLimits(
@@ -130,9 +132,11 @@ def too_large(session: Session) -> Reply:
     return Reply("the value is too long", status=responses.NO, code=code)
 
 
-def _ensure_settable(mailbox: str, entry: str) -> None:
+def _ensure_settable(mailbox: str, entry: str, value: bytes | None) -> None:
     """
-    Check that a client may set an entry at all (RFC 5464 sections 3.2.1 and 3.3).
+    Check that a client may set an entry at all (RFC 5464 sections 3.2, 3.2.1 and 3.3).
+
+    An entry of a vendor has four components at least; one with less that is there may still be removed.
 
     Raises:
         MailError: INVALID; DENIED for what the operator says of the server.
@@ -140,8 +144,9 @@ def _ensure_settable(mailbox: str, entry: str) -> None:
     key = entry.lower()
     if not is_private(key) and not key.startswith(f"{SHARED}/"):
         raise MailError(Kind.INVALID, f"an entry begins with {PRIVATE}/ or {SHARED}/")
-    if key in {f"{PRIVATE}/{VENDOR}", f"{SHARED}/{VENDOR}"}:
-        raise MailError(Kind.INVALID, "the entry lacks the name of a vendor")
+    _, _, second, *below = key.split("/")
+    if value is not None and second == VENDOR and len(below) < VENDOR_ENTRY_LEVELS:
+        raise MailError(Kind.INVALID, "the entry lacks the name of a vendor, or one below that")
     if key == SHARED_SPECIAL_USE or (mailbox == SERVER and key == SPECIAL_USE_ENTRY):
         raise MailError(Kind.INVALID, "that cannot have a special use")
     if mailbox == SERVER and not is_private(key):

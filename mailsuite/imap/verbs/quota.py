@@ -33,17 +33,20 @@ async def get_quota(session: Session, command: quota_commands.GetQuota) -> Reply
 
 
 async def get_quota_root(session: Session, command: quota_commands.GetQuotaRoot) -> Reply:
-    """GETQUOTAROOT (RFC 9208 section 4.1.2)."""
+    """
+    GETQUOTAROOT (RFC 9208 section 4.1.2): of one's own mailboxes also for those that are still to be made.
+
+    Of a mailbox of another it must be there, for this account, or nothing is told.
+    """
     account = session.avatar
     if IRightsAccount.providedBy(account) and await IRightsAccount(account).is_others(command.mailbox):
-        await IRightsAccount(account).rights(command.mailbox)  # it must be there
+        await IRightsAccount(account).rights(command.mailbox)
         root = await _root_of_others(session, command.mailbox)
         if root is None:
             # How much its owner has is nobody else's business: no root is one that this account can ask about.
             session.connection.write(responses.quota_root_line(session.shown(command.mailbox)))
             return Reply("GETQUOTAROOT completed")
     else:
-        await account.status(command.mailbox)  # it must be there
         root = ROOT
     known = await _quota_of(session, root)
     session.connection.write(responses.quota_root_line(session.shown(command.mailbox), root))

@@ -11,7 +11,7 @@ from mailsuite.directory.accounts import Accounts
 from mailsuite.directory.database import ChangeWatch
 from mailsuite.durable import InlineLane
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces import IAccounts, IQuotaDirectory, ResolutionKind
+from mailsuite.interfaces import IAccounts, ILoginNames, IQuotaDirectory, ResolutionKind
 from mailsuite.sasl.scram import ScramHash, derive_keys
 
 
@@ -47,6 +47,7 @@ def test_it_provides_what_the_mail_side_asks():
 def test_it_has_the_methods_of_its_interface(suite):
     verifyObject(IAccounts, suite.directory)
     verifyObject(IQuotaDirectory, suite.directory)
+    verifyObject(ILoginNames, suite.directory)
 
 
 def test_an_account_is_found_in_any_case_and_with_a_tag(alice, resolve):
@@ -194,7 +195,9 @@ def test_accounts_are_found_and_listed(suite, alice, result):
 def test_a_login_name_is_an_address_in_any_case_or_a_bare_name_in_the_only_domain(suite, alice, result):
     def who(name):
         record = result(suite.directory.login_record(name))
-        return None if record is None else record.account.email
+        account = None if record is None else record.account
+        assert result(suite.directory.find_login(name)) == account
+        return None if account is None else account.email
 
     assert who("ALICE@Example.test") == "alice@example.test"
     assert who("Alice") == "alice@example.test"

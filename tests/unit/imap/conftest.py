@@ -21,6 +21,7 @@ from mailsuite.interfaces import (
     Body,
     Changes,
     Column,
+    Created,
     History,
     IAnnotatedAccount,
     IMailAccount,
@@ -183,7 +184,7 @@ class FakeAccount:
     async def create(self, name, special_use):
         if name in self.boxes:
             raise MailError(Kind.EXISTS, "it exists")
-        return self.add_box(name, special_use).mailbox_id
+        return Created(mailbox_id=self.add_box(name, special_use).mailbox_id, uidvalidity=7)
 
     async def delete(self, name):
         if name == "INBOX":

@@ -96,7 +96,6 @@ def test_a_command_has_only_so_many_entries():
         b'LIST "" * RETURN (METADATA)',
         b'LIST "" * RETURN (METADATA ())',
         b'LIST "" * RETURN (METADATA (/a)',
-        b'LIST "" * RETURN (METADATA (/a) METADATA (/b))',
         b'LIST "" * RETURN (METADATA (DEPTH 1))',
     ],
 )

@@ -174,9 +174,10 @@ def test_a_hostile_pattern_costs_one_step_for_each_of_its_characters():
     assert len(steps) <= 901
 
 
-def test_a_pattern_longer_than_any_name_is_refused():
-    with pytest.raises(BadCommandError):
-        decode_pattern(b"%" * 2001)
+@pytest.mark.parametrize("octets", [b"*" * 2001, b"&x", b"&-&", b"*\xff"])
+def test_a_pattern_that_is_none_matches_nothing(octets):
+    pattern = ListPattern(decode_pattern(octets))
+    assert not any(pattern.matches(name) for name in ("INBOX", "", "x", "&x", "a" * 2001))
 
 
 def test_a_name_too_long_to_be_one_is_not_even_decoded():

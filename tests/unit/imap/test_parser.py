@@ -9,7 +9,7 @@ from imap_pieces import assemble
 
 from mailsuite.errors import ProtocolError
 from mailsuite.imap import acl_commands, commands, quota_commands
-from mailsuite.imap.commands import ListReturn, ListSelection, SearchReturn, StatusItem
+from mailsuite.imap.commands import ListReturn, ListSelection, MetadataRequest, SearchReturn, StatusItem
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
 from mailsuite.imap.parser import decode_base64, parse_command
 from mailsuite.imap.search_keys import And, Cost, HasFlag, HeaderContains, Numbered
@@ -245,6 +245,38 @@ def test_rights_and_identifiers_that_are_none_are_bad(arguments):
 
 
 @pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (b"METADATA (/a) METADATA (/a)", MetadataRequest(("/a",))),
+        (b"METADATA (/a /b) STATUS (UNSEEN) METADATA (/c /A)", MetadataRequest(("/a", "/b", "/c"))),
+        (b"METADATA (DEPTH 1) (/a) METADATA (DEPTH infinity) /b", MetadataRequest(("/a", "/b"), None, Depth.ALL)),
+        (b"METADATA (MAXSIZE 9) (/a) METADATA (MAXSIZE 10) (/b)", MetadataRequest(("/a", "/b"), 10)),
+        (b"METADATA (MAXSIZE 9) (/a) METADATA (/b)", MetadataRequest(("/a", "/b"))),
+    ],
+)
+def test_an_option_of_list_that_is_given_twice_counts_once(options, wanted):
+    command = parse_command(assemble(b'a LIST "" INBOX RETURN (CHILDREN %b CHILDREN)\r\n' % options))
+    assert command.metadata == wanted
+    assert command.returns == {ListReturn.CHILDREN}
+
+
+def test_many_options_do_not_ask_for_more_than_one():
+    many = b" ".join([b"METADATA (/%d)" % number for number in range(257)])
+    assert refusal(b'a LIST "" INBOX RETURN (%b)' % many).status == b"BAD"
+
+
+@pytest.mark.parametrize("command", [b"SETACL x %b lr", b"DELETEACL x %b", b"LISTRIGHTS x %b"])
+def test_identifiers_are_prepared(command):
+    def literal(text):
+        return b"{%d+}\r\n%b" % (len(text.encode()), text.encode())
+
+    for text, prepared in (("bo\u00adb@x", "bob@x"), ("\u2168@x", "IX@x"), ("u\u0308@x", "\u00fc@x")):
+        assert parse_command(assemble(b"a " + command % literal(text) + b"\r\n")).identifier == prepared
+    for text in ("\u00ad", "a\u200eb", "\u0627a", "a\ue000"):
+        assert refusal(b"a " + command % literal(text)).status == b"BAD"
+
+
+@pytest.mark.parametrize(
     ("text", "tag"),
     [
         (b"", None),
@@ -281,6 +313,8 @@ def test_rights_and_identifiers_that_are_none_are_bad(arguments):
         (b'a LIST "" * FOO ()', b"a"),
         (b'a LIST (FOO) "" *', b"a"),
         (b'a LIST (RECURSIVEMATCH) "" *', b"a"),
+        (b'a LIST (RECURSIVEMATCH REMOTE) "" *', b"a"),
+        (b'a LIST (SPECIAL-USE RECURSIVEMATCH) "" %', b"a"),
         (b'a LIST "" * RETURN (FOO)', b"a"),
         (b'a LIST "" ()', b"a"),
         (b"a STATUS x", b"a"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.imap.session import State
 from mailsuite.interfaces import SpecialUse
 
@@ -144,6 +145,12 @@ def names(lines):
         (b'LIST (SUBSCRIBED RECURSIVEMATCH) "" (Archive Archive/2025)', [b"Archive"]),
         (b'LIST "" !#$&\'+,-.0123456789:;<=>?@^_`|[}%*', []),
         (b"LIST &x *", []),
+        (b"LIST {2001+}\r\n" + b"%" * 2001 + b" *", []),
+        (b'LIST "" ({2001+}\r\n' + b"*" * 2001 + b" Sent)", [b"Sent"]),
+        (b'LIST "" ({2+}\r\n\xe9* &x Sent)', [b"Sent"]),
+        (b'LIST "" {2+}\r\n\xe9*', []),
+        (b'LSUB "" {2001+}\r\n' + b"*" * 2001, []),
+        (b'LSUB "" {2+}\r\n\xe9*', []),
         (b'LSUB "" &', []),
         (b'LSUB "" *', [b"INBOX", b"Archive/2026", b"gone/away"]),
         (b'LSUB "" %', [b"INBOX", b"Archive", b"gone"]),
@@ -166,6 +173,23 @@ def test_attributes(tree, client):
         b'* LIST (\\Subscribed \\HasNoChildren) "/" INBOX'
     ]
     assert client.ok(b'LSUB "" %')[1] == b'* LSUB (\\Noselect) "/" Archive'
+
+
+def test_what_is_below_is_judged_by_all_selection_options(suite, client):
+    for name in ("a", "a/sent", "b", "b/plain", "c", "c/sent"):
+        suite.account.add_box(name, frozenset([SpecialUse.SENT]) if name.endswith("sent") else frozenset())
+    suite.account.subscribed = {"a/sent", "b/plain"}
+    assert client.ok(b'LIST (SUBSCRIBED SPECIAL-USE RECURSIVEMATCH) "" %') == [
+        b'* LIST (\\HasChildren) "/" a ("CHILDINFO" ("SUBSCRIBED"))'
+    ]
+    assert client.ok(b'LIST (SUBSCRIBED SPECIAL-USE RECURSIVEMATCH) "" *') == [
+        b'* LIST (\\Subscribed \\HasNoChildren \\Sent) "/" a/sent'
+    ]
+    suite.account.subscribed |= {"a", "b"}
+    assert client.ok(b'LIST (SUBSCRIBED SPECIAL-USE RECURSIVEMATCH) "" %') == [
+        b'* LIST (\\Subscribed \\HasChildren) "/" a ("CHILDINFO" ("SUBSCRIBED"))'
+    ]
+    assert names(client.ok(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" %')) == [b"a", b"b"]
 
 
 def test_a_level_without_a_mailbox_is_shown_above_its_children(suite, client):
@@ -201,6 +225,16 @@ def test_create(suite, client):
     assert client.run(b"CREATE INBOX")[1].startswith(b"NO [ALREADYEXISTS]")
     client.ok(b"CREATE Mine (USE (\\Drafts))")
     assert suite.account.boxes["Mine"].special_use == {SpecialUse.DRAFTS}
+
+
+@pytest.mark.parametrize("kind", ["memory", "store"])
+def test_a_use_that_no_mailbox_can_have_is_refused(make_server, kind):
+    _, connect = make_server(kind)
+    client = connect()
+    for use in (b"\\All", b"\\Flagged", b"\\Junk \\All", b"\\Important"):
+        assert client.run(b"CREATE k1 (USE (%b))" % use)[1].startswith(b"NO [USEATTR]")
+    assert client.ok(b'LIST "" k1') == []
+    client.ok(b"CREATE k1 (USE (\\Junk))")
 
 
 @pytest.mark.parametrize("name", [b"a//b", b"../x", b'"a\x01b"', b"a/../b"])
@@ -242,3 +276,24 @@ def test_what_is_not_there_cannot_be_subscribed(suite, client):
     before = set(suite.account.subscribed)
     assert client.run(b"SUBSCRIBE nothing")[1].startswith(b"NO [NONEXISTENT] there is no such mailbox; create it")
     assert suite.account.subscribed == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes"), [(Kind.NOT_FOUND, b"\\Noselect "), (Kind.DENIED, b"\\Noselect "), (Kind.UNAVAILABLE, b"")]
+)
+def test_a_mailbox_that_cannot_be_counted_is_not_selectable_unless_that_failed_by_accident(
+    tree, client, monkeypatch, kind, attributes
+):
+    count = type(tree.account).status
+
+    async def status(account, name):
+        if name == "Sent":
+            raise MailError(kind)
+        return await count(account, name)
+
+    monkeypatch.setattr(type(tree.account), "status", status)
+    assert client.ok(b'LIST "" (Sent Archive) RETURN (STATUS (MESSAGES))') == [
+        b'* LIST (\\HasChildren) "/" Archive',
+        b"* STATUS Archive (MESSAGES 0)",
+        b'* LIST (%b\\HasNoChildren \\Sent) "/" Sent' % attributes,
+    ]

@@ -36,13 +36,13 @@ def test_values_may_be_any_octets(client):
 
 @pytest.mark.parametrize("form", [b"GETMETADATA (DEPTH %b) INBOX %b", b"GETMETADATA INBOX (DEPTH %b) %b"])
 def test_depth_brings_what_lies_below(client, form):
-    client.ok(b'SETMETADATA INBOX (/private/vendor/x "0" /private/vendor/x/a "1" /private/vendor/x/a/b "2")')
-    assert client.ok(form % (b"0", b"/private/vendor/x")) == [b'* METADATA INBOX (/private/vendor/x "0")']
-    assert client.ok(form % (b"1", b"/private/vendor/x")) == [
-        b'* METADATA INBOX (/private/vendor/x "0" /private/vendor/x/a "1")'
+    client.ok(b'SETMETADATA INBOX (/private/filters/x "0" /private/filters/x/a "1" /private/filters/x/a/b "2")')
+    assert client.ok(form % (b"0", b"/private/filters/x")) == [b'* METADATA INBOX (/private/filters/x "0")']
+    assert client.ok(form % (b"1", b"/private/filters/x")) == [
+        b'* METADATA INBOX (/private/filters/x "0" /private/filters/x/a "1")'
     ]
     assert client.ok(form % (b"infinity", b"/private")) == [
-        b'* METADATA INBOX (/private/vendor/x "0" /private/vendor/x/a "1" /private/vendor/x/a/b "2")'
+        b'* METADATA INBOX (/private/filters/x "0" /private/filters/x/a "1" /private/filters/x/a/b "2")'
     ]
     assert client.ok(form % (b"1", b"/shared/vendor")) == []
 
@@ -107,6 +107,9 @@ def test_no_limit_is_below_what_clients_may_rely_on(limits):
         b'SETMETADATA INBOX (/privateer/x "x")',
         b'SETMETADATA INBOX (/private/vendor "x")',
         b'SETMETADATA INBOX (/Shared/Vendor "x")',
+        b'SETMETADATA INBOX (/private/vendor/foo "x")',
+        b'SETMETADATA "" (/private/Vendor/foo "x")',
+        b'SETMETADATA INBOX (/SHARED/vendor/foo "")',
         b'SETMETADATA INBOX (/shared/specialuse "\\\\Junk")',
         b'SETMETADATA "" (/private/specialuse "\\\\Junk")',
         b'SETMETADATA INBOX (/private/good "x" /other/x "x")',
@@ -115,6 +118,13 @@ def test_no_limit_is_below_what_clients_may_rely_on(limits):
 def test_an_entry_that_nobody_may_set_is_refused_with_all_others(suite, client, command):
     assert client.run(command)[1].startswith(b"NO [CANNOT]")
     assert suite.account.annotation_changes == []
+
+
+def test_an_entry_with_too_few_components_that_is_there_may_be_removed(suite, client):
+    suite.account.annotation_changes.append(("INBOX", "/private/vendor/foo", b"x"))
+    assert client.ok(b"GETMETADATA INBOX /private/vendor/foo") == [b'* METADATA INBOX (/private/vendor/foo "x")']
+    client.ok(b"SETMETADATA INBOX (/private/vendor/foo NIL)")
+    assert client.ok(b"GETMETADATA INBOX /private/vendor/foo") == [b"* METADATA INBOX (/private/vendor/foo NIL)"]
 
 
 def test_values_have_a_largest_size(make_suite):
@@ -294,3 +304,14 @@ def test_it_is_announced_to_accounts_that_keep_annotations(suite):
     for command in (b"GETMETADATA INBOX /private/x", b"SETMETADATA INBOX (/private/x NIL)",
                     b'LIST "" * RETURN (METADATA /private/x)'):  # fmt: skip
         assert client.run(command)[1].startswith(b"BAD")
+
+
+@pytest.mark.parametrize("kind", ["memory", "store"])
+def test_what_a_mailbox_was_made_for_is_told_to_other_sessions(make_server, kind):
+    _, connect = make_server(kind)
+    watcher, other = connect(), connect()
+    for client in (watcher, other):
+        client.ok(b"ENABLE METADATA")
+    assert other.ok(b"CREATE m9 (USE (\\Junk))") == []
+    assert watcher.ok(b"NOOP") == [b"* METADATA m9 /private/specialuse"]
+    assert other.ok(b"NOOP") == []

@@ -30,7 +30,7 @@ def test_a_mailbox_that_is_made_is_made_even_when_it_cannot_be_counted(suite, cl
         raise MailError(Kind.UNAVAILABLE, "no disk")
 
     suite.account.status = fail
-    assert client.run(b"CREATE foo") == ([], b"OK CREATE completed")
+    assert re.fullmatch(rb"OK \[MAILBOXID \(F[0-9a-f-]+\)\] CREATE completed", client.run(b"CREATE foo")[1])
 
 
 def test_ids_of_messages_are_told_and_searched(client):

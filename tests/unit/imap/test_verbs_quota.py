@@ -32,8 +32,12 @@ def test_without_a_limit_there_is_nothing_to_tell(client):
 
 def test_what_is_not_there(client):
     assert client.run(b"GETQUOTA other")[1].startswith(b"NO [NONEXISTENT]")
-    lines, status = client.run(b"GETQUOTAROOT nowhere")
-    assert (lines, status[:16]) == ([], b"NO [NONEXISTENT]")
+
+
+def test_a_mailbox_that_is_still_to_be_made_has_the_root_of_all(suite, client):
+    suite.account.add_box("a/b")
+    for name in (b"nowhere", b"a"):
+        assert client.ok(b"GETQUOTAROOT " + name) == [b'* QUOTAROOT %b ""' % name, b'* QUOTA "" ()']
 
 
 def test_status_tells_what_an_expunge_would_free_and_how_large_a_message_may_be(suite, client):

@@ -1,9 +1,10 @@
 """
 Whatever three accounts do with their mailboxes and grant each other, in whatever order, nobody hears anything of what
-is another's and not granted: no name, no count, no octet, no flag, not that it is there.
+is another's and not granted: no name, no count, no octet, no flag, no annotation, not that it is there.
 
-Each message holds a word of its own, which can be recognised on anybody's wire; a model knows where it lies, and who
-may know what. Whoever may not look something up gets, octet for octet, the answer that a name which never was gets.
+Each message, and each annotation, holds a word of its own, which can be recognised on anybody's wire; a model knows
+where it lies, and who may know what. Whoever may not look something up gets, octet for octet, the answer that a name
+which never was gets.
 """
 
 import itertools
@@ -29,6 +30,7 @@ RIGHTS = st.one_of(
 )
 LEAVES = ["INBOX", "one", "one/two", "three"]
 LEAF = st.sampled_from(LEAVES)
+ENTRIES = ["/private/comment", "/shared/comment"]
 NEVER = "Users/{owner}@example.test/never-was"
 PROBES = [
     b"SELECT %b",
@@ -73,6 +75,7 @@ class Accounts(RuleBasedStateMachine):
                 self.granted[owner, leaf] = {}
         self.numbers = itertools.count(1)
         self.places = {}  # number of a word -> owner and mailbox of each message with it
+        self.notes = {}  # owner, mailbox and entry -> number of the word in the annotation
         self.clients = {name: self.house.connect(name) for name in PEOPLE}
         self.selected = dict.fromkeys(PEOPLE)
 
@@ -128,11 +131,18 @@ class Accounts(RuleBasedStateMachine):
         for number in re.findall(rb"secret-(\d+)-", octets):
             held = self.places[int(number)]
             assert any("r" in self.rights(guest, *place) for place in held), (guest, command, octets, held)
+        for number in re.findall(rb"note-(\d+)-", octets):
+            (held,) = [place for place, noted in self.notes.items() if noted == int(number)]
+            assert self.may_see(guest, *held), (guest, command, octets, held)
         for owner, name in re.findall(rb"Users/(\w+)@example\.test/([\w/-]+)", octets):
             known = self.may_know(guest, owner.decode())
             assert any(each == name.decode() or each.startswith(f"{name.decode()}/") for each in known), (
                 guest, command, octets,
             )  # fmt: skip
+
+    def may_see(self, guest, owner, mailbox, entry):
+        rights = self.rights(guest, owner, mailbox)
+        return guest == owner or (entry == "/shared/comment" and "l" in rights and bool(rights & set("rswip")))
 
     # what people do
 
@@ -174,6 +184,7 @@ class Accounts(RuleBasedStateMachine):
     def delete(self, owner, leaf):
         if (owner, leaf) in self.granted:
             del self.granted[owner, leaf]
+            self.notes = {place: number for place, number in self.notes.items() if place[:2] != (owner, leaf)}
             for places in self.places.values():
                 places.discard((owner, leaf))
             assert self.run(owner, b"DELETE " + leaf.encode())[1].startswith(b"OK")
@@ -189,12 +200,45 @@ class Accounts(RuleBasedStateMachine):
                     self.granted[owner, parent] = {}
             for name in moving:
                 self.granted[owner, new + name[len(old) :]] = self.granted.pop((owner, name))
+            self.notes = {
+                (whose, new + name[len(old) :] if whose == owner and name in moving else name, entry): number
+                for (whose, name, entry), number in self.notes.items()
+            }
             for number, places in self.places.items():
                 self.places[number] = {
                     (whose, new + name[len(old) :]) if whose == owner and name in moving else (whose, name)
                     for whose, name in places
                 }
             self.hear()
+
+    @rule(guest=PERSON, owner=PERSON, leaf=LEAF, entry=st.sampled_from(ENTRIES), rights=st.none() | RIGHTS)
+    def annotate_what_is_shared(self, guest, owner, leaf, entry, rights):
+        """Let somebody try to see and set annotations where their owner has made some."""
+        if guest != owner and (owner, leaf) in self.granted:
+            for each in ENTRIES:
+                self.annotate(owner, owner, leaf, each)
+            if rights is not None:
+                self.grant(owner, leaf, guest, rights)
+        self.annotate(guest, owner, leaf, entry)
+
+    def annotate(self, guest, owner, leaf, entry):
+        """Set an annotation, if that may be done, and see what is there then."""
+        name = (leaf if guest == owner else f"Users/{owner}@example.test/{leaf}").encode()
+        number = next(self.numbers)
+        _, status = self.run(guest, b'SETMETADATA %b (%b "note-%d-")' % (name, entry.encode(), number))
+        there = (owner, leaf) in self.granted
+        may_see = there and self.may_see(guest, owner, leaf, entry)
+        allowed = may_see and "w" in self.rights(guest, owner, leaf)
+        assert status.startswith(b"OK") == allowed, (status, allowed)
+        if allowed:
+            self.notes[owner, leaf, entry] = number
+            self.hear()
+        lines, status = self.run(guest, b"GETMETADATA (DEPTH infinity) %b (/private /shared)" % name)
+        assert status.startswith(b"OK") == (there and self.may_see(guest, owner, leaf, "/shared/comment"))
+        if status.startswith(b"OK"):
+            known = {number for place, number in self.notes.items() if self.may_see(guest, *place)}
+            shown = {int(number) for line in lines for number in re.findall(rb"note-(\d+)-", line)}
+            assert shown == known & {self.notes.get((owner, leaf, each)) for each in ENTRIES}
 
     @rule(guest=PERSON, owner=PERSON, leaf=LEAF)
     def look(self, guest, owner, leaf):

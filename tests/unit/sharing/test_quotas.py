@@ -183,6 +183,8 @@ def test_what_is_no_root_is_not_there(carol, root):
 def test_who_administers_is_told_the_root_of_a_mailbox_of_another(office, carol, bob):
     limit(office, "alice", 4096)
     assert carol.refused(b"GETQUOTAROOT " + BOX).startswith(b"NO [NONEXISTENT]")
+    assert carol.refused(b"GETQUOTAROOT Users").startswith(b"NO [NONEXISTENT]")
+    assert carol.ok(b"GETQUOTAROOT new")[0] == b'* QUOTAROOT new ""'
     office.grant("alice", "INBOX", "anyone", "l")
     alice = b"Users/alice@example.test"
     assert carol.ok(b"GETQUOTAROOT " + BOX) == [

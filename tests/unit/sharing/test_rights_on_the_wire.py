@@ -1,9 +1,10 @@
 """Two accounts, one mailbox: what each right allows, and what is refused without it, over IMAP."""
 
 import pytest
-from shared_mail import result_of
+from shared_mail import People, result_of
+from zope.interface import implementer_only
 
-from mailsuite.interfaces import Right, rights_text
+from mailsuite.interfaces import IAccountNumbers, IAccounts, Right, rights_text
 
 MAIL = b"Subject: hello\r\n\r\ntext\r\n"
 BOX = b"Users/alice@example.test/Projects"
@@ -106,6 +107,20 @@ def test_rename_needs_the_right_to_delete_and_to_create(house):
     assert bob.refused(b"RENAME %b/new %b/again" % (BOX, BOX)).startswith(b"NO [NOPERM]")
     assert "Projects/new" in house.mailboxes("alice")
     assert alice.ok(b"GETACL Projects/new")[0].endswith(b"bob@example.test lxc")
+
+
+def test_who_makes_a_mailbox_hears_its_id_also_without_the_right_to_read_it(house):
+    _, bob = shared(house, "lk")
+    code = bob.run(b"CREATE %b/new" % BOX)[1].removeprefix(b"OK [").split(b"]")[0]
+    house.grant("alice", "Projects/new", "bob", "lr")
+    assert bob.ok(b"STATUS %b/new (MAILBOXID)" % BOX) == [b"* STATUS %b/new (%b)" % (BOX, code)]
+    assert code.startswith(b"MAILBOXID (F")
+
+
+def test_what_a_mailbox_of_another_is_for_is_its_owners_choice(house):
+    _, bob = shared(house, ALL)
+    assert bob.refused(b"CREATE %b/new (USE (\\Junk))" % BOX).startswith(b"NO [USEATTR]")
+    assert "Projects/new" not in house.mailboxes("alice")
 
 
 @pytest.mark.parametrize(
@@ -268,6 +283,31 @@ def test_the_commands_that_tell_and_change_rights(house):
     assert alice.refused(b"GETACL Nothing").startswith(b"NO [NONEXISTENT]")
 
 
+def test_what_login_takes_as_a_name_is_an_identifier(house):
+    alice, bob = shared(house, "")
+    alice.ok(b"SETACL Projects Bob lr")
+    assert bob.ok(b"MYRIGHTS " + BOX) == [b"* MYRIGHTS %b lr" % BOX]
+    assert alice.ok(b"GETACL Projects")[0].endswith(b" bob@example.test lr")
+    assert alice.ok(b"LISTRIGHTS Projects ALICE") == [b"* LISTRIGHTS Projects ALICE lrswipkxteacd"]
+    assert alice.refused(b"SETACL Projects alice lr").startswith(b"NO [CANNOT]")
+    alice.ok(b"DELETEACL Projects bob")
+    assert alice.ok(b"GETACL Projects") == [b"* ACL Projects alice@example.test lrswipkxteacd"]
+    assert alice.refused(b"SETACL Projects nobody lr").startswith(b"NO [CANNOT]")
+
+
+@implementer_only(IAccounts, IAccountNumbers)
+class Addresses(People):
+    """A directory that knows nothing of logins."""
+
+
+def test_identifiers_are_addresses_where_login_names_are_not_known(house):
+    house.people = Addresses()
+    alice, _ = shared(house, "")
+    assert alice.refused(b"SETACL Projects bob lr").startswith(b"NO [CANNOT]")
+    alice.ok(b"SETACL Projects BOB@example.test lr")
+    assert alice.ok(b"GETACL Projects")[0].endswith(b" bob@example.test lr")
+
+
 def test_an_administrator_of_a_mailbox_cannot_take_it_from_its_owner(house):
     alice, bob = shared(house, "la")
     assert bob.refused(b"SETACL %b alice@example.test l" % BOX).startswith(b"NO [CANNOT]")
@@ -324,6 +364,59 @@ def test_subscriptions_are_ones_own(house):
     bob.ok(b"UNSUBSCRIBE " + BOX)
 
 
+@pytest.mark.parametrize("right", ALL)
+def test_to_subscribe_needs_the_right_to_look_the_mailbox_up(house, right):
+    _, bob = shared(house, right)
+    if right == "l":
+        bob.ok(b"SUBSCRIBE Users/Alice@example.test/Projects")
+        assert b'* LSUB () "/" ' + BOX in bob.ok(b'LSUB "" *')
+    else:
+        assert bob.refused(b"SUBSCRIBE " + BOX) == bob.refused(b"SUBSCRIBE %bx" % BOX)
+        house.grant("alice", "Projects", "bob", ALL.replace("l", ""))
+        assert bob.refused(b"SUBSCRIBE " + BOX).startswith(b"NO [NONEXISTENT]")
+
+
+@pytest.mark.parametrize("spelling", [b"Users/ALICE@Example.Test/%b", b"Users/alice@example.test/%b"])
+def test_a_subscription_has_the_name_that_the_list_has_however_it_was_written(house, spelling):
+    _, bob = shared(house, "lr")
+    house.grant("alice", "INBOX", "bob", "lr")
+    for leaf in (b"Projects", b"inbox"):
+        bob.ok(b"SUBSCRIBE " + spelling % leaf)
+    assert bob.ok(b'LIST (SUBSCRIBED) "" Users/*') == [
+        b'* LIST (\\Subscribed \\HasNoChildren) "/" Users/alice@example.test/INBOX',
+        b'* LIST (\\Subscribed \\HasNoChildren) "/" ' + BOX,
+    ]
+    bob.ok(b"UNSUBSCRIBE Users/alice@EXAMPLE.test/Inbox")
+    house.people.add(1, "alice@example.test", enabled=False)
+    bob.ok(b"UNSUBSCRIBE Users/Alice@EXAMPLE.test/Projects")
+    assert bob.ok(b'LSUB "" Users*') == []
+
+
+def test_a_subscription_that_was_stored_as_it_was_written_can_be_removed(house):
+    _, bob = shared(house, "lr")
+    result_of(house.store.account(house.people.accounts[2]).subscribe("Users/ALICE@example.test/Projects", True))
+    bob.ok(b"UNSUBSCRIBE Users/ALICE@example.test/Projects")
+    assert bob.ok(b'LSUB "" Users*') == []
+
+
+def test_a_name_that_is_listed_for_what_is_below_it_is_not_told_more_of(house):
+    alice, _ = shared(house, "")
+    alice.ok(b"CREATE Projects/below")
+    alice.ok(b"SUBSCRIBE Projects/below")
+    alice.ok(b'SETMETADATA Projects (/private/comment "x")')
+    returned = b"RETURN (STATUS (MESSAGES) MYRIGHTS METADATA (/private/comment))"
+    assert alice.ok(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" Proj% ' + returned) == [
+        b'* LIST (\\HasChildren) "/" Projects ("CHILDINFO" ("SUBSCRIBED"))'
+    ]
+    alice.ok(b"SUBSCRIBE Projects")
+    assert alice.ok(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" Proj% ' + returned) == [
+        b'* LIST (\\Subscribed \\HasChildren) "/" Projects ("CHILDINFO" ("SUBSCRIBED"))',
+        b"* MYRIGHTS Projects lrswipkxteacd",
+        b"* STATUS Projects (MESSAGES 2)",
+        b'* METADATA Projects (/private/comment "x")',
+    ]
+
+
 def test_names_below_the_prefix_are_not_for_mailboxes_of_ones_own(house):
     bob = house.connect("bob")
     for name in (b"Users", b"Users/x", b"Users/bob@example.test/x", b"Users/nobody@example.test/x"):
@@ -373,3 +466,15 @@ def test_an_own_mailbox_and_that_of_another_with_the_same_id_are_told_apart(hous
     assert len({line.split(b"MAILBOXID")[1] for line in ids.values()}) == 2
     assert b"* 2 EXISTS" in bob.ok(b"SELECT Users/alice@example.test/inbox")
     assert bob.ok(b"SELECT Users/alice@example.test/INBOX")[-1].startswith(b"* OK [MAILBOXID")
+
+
+def test_what_may_be_looked_up_and_not_read_is_listed_as_not_selectable_where_counts_are_asked_for(house):
+    _, bob = shared(house, "l")
+    counts = b'LIST "" Users/*/Projects RETURN (STATUS (MESSAGES) MYRIGHTS)'
+    assert bob.ok(counts) == [b'* LIST (\\Noselect \\HasNoChildren) "/" ' + BOX, b"* MYRIGHTS %b l" % BOX]
+    house.grant("alice", "Projects", "bob", "lr")
+    assert bob.ok(counts) == [
+        b'* LIST (\\HasNoChildren) "/" ' + BOX,
+        b"* MYRIGHTS %b lr" % BOX,
+        b"* STATUS %b (MESSAGES 2)" % BOX,
+    ]

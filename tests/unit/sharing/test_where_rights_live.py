@@ -110,7 +110,9 @@ def test_a_mailbox_that_is_made_has_the_rights_of_the_one_above_it_also_when_the
     lose_index(house)
     assert (rights(house, "Projects/a"), rights(house, "Projects/a/b")) == ("lrk", "lrk")
     result_of(house.store.account(house.people.accounts[1]).rename("INBOX", "Projects/old mail"))
-    assert rights(house, "Projects/old mail") == ""
+    assert rights(house, "Projects/old mail") == "lr"
+    lose_index(house)
+    assert rights(house, "Projects/old mail") == "lr"
 
 
 def test_what_inbox_held_is_nobody_elses_when_it_is_renamed(house):

@@ -199,8 +199,9 @@ def test_annotations_are_kept_with_ones_own_mailboxes_and_with_the_account(house
         ]
 
 
-def test_annotations_of_others_are_seen_and_set_by_nobody(house, alice, bob):
-    alice.ok(b'SETMETADATA Projects (/shared/comment "ours" /private/comment "mine")')
+def test_shared_annotations_of_others_are_seen_and_set_with_the_rights_to(house, alice, bob):
+    alice.ok(b'SETMETADATA Projects (/shared/comment "ours" /private/comment "mine" /shared/admin "mailto:a@x")')
+    alice.ok(b"ENABLE METADATA")
     commands = (
         b"GETMETADATA %b (/shared/comment /private/comment)",
         b"GETMETADATA (DEPTH infinity) %b /shared",
@@ -208,18 +209,39 @@ def test_annotations_of_others_are_seen_and_set_by_nobody(house, alice, bob):
         b"SETMETADATA %b (/private/comment NIL)",
         b'SETMETADATA %b (/private/specialuse "\\\\Archive")',
     )  # fmt: skip
+    listed = b'LIST "" (Users/* INBOX) RETURN (METADATA (DEPTH infinity) (/shared /private))'
     for command in commands:
         share(house, "rswipkxtea")
         assert bob.run(command % BOX) == bob.run(command % NEVER)
-        share(house, "lrswipkxtea")
+        share(house, "lkxtea")
         assert bob.refused(command % BOX).startswith(b"NO [NOPERM]")
-    lines = bob.ok(b'LIST "" (Users/* INBOX) RETURN (METADATA (DEPTH infinity) (/shared))')
-    assert b'* LIST (\\HasNoChildren) "/" ' + BOX in lines
-    assert not [line for line in lines if b"ours" in line]
-    assert alice.ok(b"GETMETADATA Projects (/shared/comment)") == [b'* METADATA Projects (/shared/comment "ours")']
-    assert alice.ok(b"GETMETADATA Projects (/private/specialuse)") == [
-        b"* METADATA Projects (/private/specialuse NIL)"
+    assert not [line for line in bob.ok(listed) if line.startswith(b"* METADATA Users")]
+    share(house, "lr")
+    assert bob.ok(commands[0] % BOX) == [
+        b'* METADATA %b (/shared/comment "ours" /private/comment NIL)' % BOX
     ]  # fmt: skip
+    seen = b'* METADATA %b (/shared/admin "mailto:a@x" /shared/comment "ours")' % BOX
+    assert seen in bob.ok(listed)
+    assert bob.refused(commands[2] % BOX).startswith(b"NO [NOPERM]")
+    share(house, "lw")
+    for command in commands[3:]:
+        assert bob.refused(command % BOX).startswith(b"NO [METADATA NOPRIVATE]")
+    assert bob.refused(b'SETMETADATA %b (/shared/admin "x")' % BOX).startswith(b"NO [NOPERM]")
+    alice.ok(b"NOOP")
+    bob.ok(commands[2] % BOX)
+    assert alice.ok(b"NOOP") == [b"* METADATA Projects /shared/comment"]
+    assert alice.ok(b"GETMETADATA Projects (/shared/comment /private/comment /private/specialuse)") == [
+        b'* METADATA Projects (/shared/comment "other" /private/comment "mine" /private/specialuse NIL)'
+    ]
+
+
+def test_what_a_guest_set_is_not_taken_for_a_change_of_its_own(house, bob):
+    share(house, "lw")
+    other = house.connect("bob")
+    bob.ok(b"ENABLE METADATA")
+    bob.ok(b'SETMETADATA %b (/shared/comment "x")' % BOX)
+    other.ok(b'SETMETADATA INBOX (/private/comment "y")')
+    assert bob.ok(b"NOOP") == [b"* METADATA INBOX /private/comment"]
 
 
 # NOTIFY
