@@ -154,9 +154,12 @@ class SelectedView:
         """
         Whether sequence numbers name messages that the client was never told of.
 
-        That includes ``*`` where there is none at all (RFC 9051 section 9, "seq-number").
+        That includes ``*`` where there is none at all (RFC 9051 section 9, "seq-number"), but not ``1:*``: programs
+        that want all messages write it whether there are some or none.
         """
-        return messages.largest > self.told_exists or (messages.tail is not None and not self.told_exists)
+        if not self.told_exists:
+            return messages.has_numbers and (messages.tail != 1 or bool(messages.ranges))
+        return messages.largest > self.told_exists
 
     def _saved_positions(self) -> list[range]:
         """Find what was saved and is still there: a UID stays what it is whatever was expunged."""

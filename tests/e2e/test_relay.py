@@ -122,9 +122,7 @@ def _queue(server, recipient):
 
 def _bounces(server):
     with server.imap(ANN) as client:
-        _, (count,) = client.select("INBOX")
-        if count == b"0":
-            return []
+        client.select("INBOX")
         _, data = client.fetch("1:*", "(BODY.PEEK[])")
         return [
             email.message_from_bytes(item[1], policy=email.policy.default) for item in data if isinstance(item, tuple)

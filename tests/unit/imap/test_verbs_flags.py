@@ -213,7 +213,7 @@ def test_numbers_that_no_message_has_are_refused(suite, client, command):
 
 
 @pytest.mark.parametrize(
-    "command", [b"FETCH * UID", b"FETCH 1:* FLAGS", b"STORE * +FLAGS (\\Seen)", b"COPY * other", b"MOVE 1:* other"]
+    "command", [b"FETCH * UID", b"FETCH *:* FLAGS", b"STORE * +FLAGS (\\Seen)", b"COPY * other", b"MOVE * other"]
 )
 def test_an_empty_mailbox_has_no_last_message(suite, client, command):
     client.select(b"other")
@@ -226,6 +226,14 @@ def test_an_empty_mailbox_has_no_last_message(suite, client, command):
         client.run(command.split(b" ")[0] + b" 2 " + command.split(b" ", 2)[2])[1] == b"BAD there is only one message"
     )
     client.ok(command.replace(b"other", b"INBOX"))
+
+
+@pytest.mark.parametrize(
+    "command", [b"FETCH 1:* UID", b"STORE *:1 +FLAGS (\\Seen)", b"COPY 1:* other", b"MOVE 1:* other"]
+)
+def test_all_messages_of_an_empty_mailbox_are_none(client, command):
+    client.select(b"other")
+    assert client.ok(command) == []
 
 
 def test_uids_and_what_is_searched_for_may_be_any_numbers(client):
