@@ -20,8 +20,8 @@ from mailsuite.imap.search_keys import SearchKey
 from mailsuite.imap.sequence import SequenceSet
 from mailsuite.imap.sort_grammar import SortCriterion
 from mailsuite.imap.threads import ThreadAlgorithm
+from mailsuite.interfaces import SpecialUse, StoreMode
 from mailsuite.interfaces.annotations import Depth
-from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 
 class StatusItem(enum.Enum):

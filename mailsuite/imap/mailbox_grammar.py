@@ -13,7 +13,7 @@ from mailsuite.imap.metadata_grammar import merge_requests, take_request
 from mailsuite.imap.modifiers import parse_select_parameters
 from mailsuite.imap.names import decode_pattern
 from mailsuite.imap.tokens import BadCommandError, Tokens
-from mailsuite.interfaces.storage import SpecialUse
+from mailsuite.interfaces import SpecialUse
 
 _SPECIAL_USES = {use.value.lower().encode("ascii"): use for use in SpecialUse}
 _STATUS_ITEMS = {item.value: item for item in commands.StatusItem}

@@ -46,7 +46,7 @@ from mailsuite.imap.modifiers import parse_fetch_modifiers, parse_unchanged_sinc
 from mailsuite.imap.notify_grammar import read_notify
 from mailsuite.imap.quota_grammar import read_get_quota, read_get_quota_root, read_set_quota
 from mailsuite.imap.tokens import BadCommandError, Tokens, tagged
-from mailsuite.interfaces.storage import StoreMode
+from mailsuite.interfaces import StoreMode
 
 ID_PAIRS_MAX = 30  # RFC 2971 section 3.3
 ID_FIELD_MAX_OCTETS = 30

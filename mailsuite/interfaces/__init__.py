@@ -26,7 +26,12 @@ from mailsuite.interfaces.annotations import (
     parse_special_use,
     special_use_value,
 )
-from mailsuite.interfaces.delivery import IBinaryMailReceiver, IMailReceiver, IMailTransaction, Receipt
+from mailsuite.interfaces.delivery import (
+    IBinaryMailReceiver,
+    IMailReceiver,
+    IMailTransaction,
+    Receipt,
+)
 from mailsuite.interfaces.dns import (
     AAAA,
     CNAME,
@@ -45,6 +50,7 @@ from mailsuite.interfaces.dns import (
     SOARecord,
     TLSARecord,
 )
+from mailsuite.interfaces.local_delivery import IDeliveryStore, LocalDelivery, LocalOutcome
 from mailsuite.interfaces.policy import Claim, Grant, IThrottle
 from mailsuite.interfaces.quotas import IQuotaAdministrator, IQuotaDirectory, QuotaChange
 from mailsuite.interfaces.rights import (
@@ -71,6 +77,7 @@ from mailsuite.interfaces.rights import (
     told_uids,
 )
 from mailsuite.interfaces.services import ANY_MAILBOX, IChangeBus, ISubscription, MailboxChange
+from mailsuite.interfaces.special_use import SpecialUse, SpecialUseError, ensure_possible_uses
 from mailsuite.interfaces.storage import (
     CACHED_FIELDS,
     Appended,
@@ -79,29 +86,20 @@ from mailsuite.interfaces.storage import (
     Changes,
     Column,
     Created,
-    Expired,
-    Expiry,
     History,
-    IAccountUpkeep,
     IBodyFile,
     ICountsMailboxes,
-    IDeliveryStore,
     IMailAccount,
     IMailbox,
     IWatchableMailbox,
-    LocalDelivery,
-    LocalOutcome,
     MailboxEntry,
     MailboxStatus,
     PartOffsets,
     Snapshot,
-    SpecialUse,
-    SpecialUseError,
     StoreMode,
     TooManyKeywordsError,
-    Usage,
-    ensure_possible_uses,
 )
+from mailsuite.interfaces.upkeep import Expired, Expiry, IAccountUpkeep, Usage
 
 __all__ = [
     "AAAA",

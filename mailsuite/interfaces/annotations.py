@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 import attrs
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces.storage import IMailAccount, SpecialUse, SpecialUseError, ensure_possible_uses
+from mailsuite.interfaces.special_use import SpecialUse, SpecialUseError, ensure_possible_uses
+from mailsuite.interfaces.storage import IMailAccount
 
 PRIVATE = "/private"
 SHARED = "/shared"

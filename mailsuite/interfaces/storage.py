@@ -1,5 +1,5 @@
 """
-Accounts, mailboxes and messages as every protocol sees them, and the way in for delivered mail.
+Accounts, mailboxes and messages as every protocol sees them.
 
 All methods that return an awaitable run off the reactor thread. All raise `MailError` UNAVAILABLE when the disk or
 the database fails; only further kinds are named below.
@@ -12,43 +12,7 @@ import attrs
 from zope.interface import Attribute, Interface
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.interfaces.accounts import Account
-
-
-class SpecialUse(enum.Enum):
-    r"""Mailbox attributes that name a purpose (RFC 6154 section 2)."""
-
-    ALL = "\\All"
-    ARCHIVE = "\\Archive"
-    DRAFTS = "\\Drafts"
-    FLAGGED = "\\Flagged"
-    JUNK = "\\Junk"
-    SENT = "\\Sent"
-    TRASH = "\\Trash"
-
-
-class SpecialUseError(MailError):
-    """The mailbox cannot have that special use (RFC 6154 section 3)."""
-
-    def __init__(self, detail: str = "no mailbox here can have that special use") -> None:
-        super().__init__(Kind.INVALID, detail)
-
-
-_VIRTUAL_USES = frozenset((SpecialUse.ALL, SpecialUse.FLAGGED))
-
-
-def ensure_possible_uses(uses: frozenset[SpecialUse], old: frozenset[SpecialUse] = frozenset()) -> None:
-    r"""
-    Check that a mailbox can be for all of this, the same way whatever asks (RFC 6154 sections 3 and 4).
-
-    Args:
-        old: what it is for now; ``\All`` and ``\Flagged`` can only stay, since no mailbox shows what is in others.
-
-    Raises:
-        SpecialUseError: it cannot.
-    """
-    if (uses - old) & _VIRTUAL_USES:
-        raise SpecialUseError
+from mailsuite.interfaces.special_use import SpecialUse
 
 
 class Column(enum.Enum):
@@ -519,126 +483,3 @@ class IBodyFile(Interface):
 
     def abort() -> None:
         """Remove it."""
-
-
-@attrs.frozen(kw_only=True)
-class LocalDelivery:
-    """
-    One message for one account, on its way from the spool into a mailbox.
-
-    Args:
-        delivery_id: unique for ever: spool, message and recipient; delivering it twice stores it once.
-        mailbox: ``INBOX``, or another name that is used if it exists.
-        content: the octets (shared between recipients), or the spool's file, which may be linked.
-        link: the file may become the stored message as it is, by a hard link.
-        received: seconds since the epoch.
-        make_mailbox: make the mailbox when it is not there; otherwise the message goes into INBOX.
-    """
-
-    delivery_id: str
-    account_id: int
-    email: str
-    quota_octets: int
-    mailbox: str
-    content: bytes | Body
-    link: bool
-    received: int
-    flags: frozenset[str] = frozenset()
-    make_mailbox: bool = False
-
-
-@attrs.frozen
-class LocalOutcome:
-    """
-    How one local delivery ended.
-
-    Args:
-        error: None when it is in the mailbox; OVER_QUOTA and UNAVAILABLE are tried again.
-        mailbox: its name; empty when the store does not say.
-    """
-
-    delivery_id: str
-    mailbox_id: int
-    uid: int
-    error: Exception | None = None
-    mailbox: str = ""
-
-
-class IDeliveryStore(Interface):
-    """The way in for accepted mail. Called from any thread."""
-
-    def deliver(deliveries: Sequence[LocalDelivery], report: Callable[[Sequence[LocalOutcome]], None]) -> None:
-        """
-        Put messages into mailboxes soon; returns at once.
-
-        Args:
-            report: called on a store thread, perhaps several times, until each delivery has its outcome. What it
-                reports is committed but not yet synced: keep the spool's copy until `sync` returned.
-        """
-
-    def sync() -> None:
-        """
-        Make everything reported so far survive a power loss. Blocks; call it from a thread of your own.
-
-        Raises:
-            OSError: it may not be durable; keep the spool's copy.
-        """
-
-    def backlog() -> int:
-        """How many deliveries wait."""
-
-
-@attrs.frozen
-class Usage:
-    """
-    How much an account has.
-
-    Args:
-        mailboxes: that can be selected, INBOX among them.
-    """
-
-    octets: int
-    messages: int
-    mailboxes: int
-
-
-@attrs.frozen(kw_only=True)
-class Expiry:
-    """
-    What is to be removed from an account, the oldest first.
-
-    Args:
-        before: messages that were delivered before, in seconds since the epoch.
-        messages_per_mailbox_max: what is more in a mailbox.
-        octets_max: what is more in the account; 0 is no limit.
-        mailboxes_max: beyond so many, those whose newest message is oldest go whole.
-        batch: most messages to remove at a time.
-    """
-
-    before: int
-    messages_per_mailbox_max: int
-    octets_max: int
-    mailboxes_max: int
-    batch: int = 200
-
-
-@attrs.frozen
-class Expired:
-    """How much was removed."""
-
-    messages: int
-    mailboxes: int
-
-
-class IAccountUpkeep(Interface):
-    """What the mail side asks of the store about whole accounts."""
-
-    def usage(account: Account) -> Awaitable[Usage]:
-        """Say how much an account has, without looking at its folders."""
-
-    def expire(account: Account, expiry: Expiry) -> Awaitable[Expired]:
-        """
-        Remove one batch of messages durably, and mailboxes without messages but for INBOX and those for a purpose.
-
-        Call it until nothing is removed. A mailbox into which something is delivered meanwhile stays.
-        """

@@ -18,9 +18,9 @@ from mailsuite.imap.sort_grammar import SortCriterion, SortKey
 from mailsuite.imap.threads import ThreadAlgorithm
 from mailsuite.imap.tokens import BadCommandError
 from mailsuite.imap.wire import AFTER_LOGIN, CommandAssembler, CommandReceived
+from mailsuite.interfaces import SpecialUse, StoreMode
 from mailsuite.interfaces.annotations import Depth
 from mailsuite.interfaces.rights import RightsMode, parse_rights
-from mailsuite.interfaces.storage import SpecialUse, StoreMode
 
 SET = SequenceSet(((1, 3),))
 SAVED = SequenceSet((), saved=True)
