@@ -205,7 +205,11 @@ def rename(index: AccountIndex, old: str, new: str) -> None:
 
 
 def _rename_inbox(index: AccountIndex, new: str) -> None:
-    """Make a mailbox, with the rights of the one above as by CREATE (RFC 4314 section 4), and move the messages."""
+    """
+    Make a mailbox, with the rights of the one above as by CREATE (RFC 4314 section 4), and move the messages.
+
+    Both have the annotations then (RFC 5464 section 3.2).
+    """
     notice(index, index.find_row(INBOX).mailbox_id)
     names = [*(parent for parent in maildir.parent_names(new) if _is_free(index, parent)), new]
     with index.writing(durable=True) as transaction:
@@ -218,8 +222,10 @@ def _rename_inbox(index: AccountIndex, new: str) -> None:
         uids = [uid for uid, _ in statements.states(transaction.connection, inbox)]
         lines = statements.whole_rows(transaction.connection, inbox, uids)
         transfer_lines(index, transaction, inbox, made[-1], lines, move=True)
+        annotations.copy(transaction, inbox, made[-1])
         index.sync_tree()
     rights.write_all(index)
+    annotations.write_all(index)
 
 
 def subscribe(index: AccountIndex, name: str, *, subscribed: bool) -> None:

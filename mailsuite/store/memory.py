@@ -470,6 +470,7 @@ class MemoryAccount(MemoryAnnotating):
             inbox, box = boxes[INBOX], self._mail.make_below(new)
             inbox.modseq += 1
             transfer(self._store, inbox, box, list(inbox.messages.values()), move=True)
+            self._mail.annotations.copy(inbox.mailbox_id, box.mailbox_id)
             self._store.told(self._mail, inbox, box)
         else:
             for name in moving:
