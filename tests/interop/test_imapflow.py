@@ -160,6 +160,27 @@ def test_mail_is_put_found_read_flagged_moved_and_counted(account, flow, service
     client.do("logout")
 
 
+def test_messages_and_conversations_are_known_in_whatever_mailbox_they_are(account, flow) -> None:
+    client = flow(account())
+    ids = (
+        ("INBOX", "Message-ID: <q@elsewhere.test>"),
+        ("Sent", "In-Reply-To: <q@elsewhere.test>"),
+        ("INBOX", "X-A: b"),
+    )
+    for mailbox, field in ids:
+        client.do("append", mailbox, None, [], RECEIVED, content=f"{field}\r\n{letter('Lunch?')}")
+    wanted = {"uid": True, "threadId": True}
+    client.do("mailboxOpen", "INBOX")
+    question, other = client.do("fetchAll", "1:*", wanted)
+    assert client.do("search", {"threadId": question["threadId"]}, {"uid": True}) == [1]
+    assert client.do("messageCopy", "2", "Sent", {"uid": True})["uidMap"] == {"2": 2}
+    client.do("mailboxOpen", "Sent")
+    answer, copy = client.do("fetchAll", "1:*", wanted)
+    assert answer["threadId"] == question["threadId"] != other["threadId"]
+    assert (copy["emailId"], copy["threadId"]) == (other["emailId"], other["threadId"])
+    assert len({question["emailId"], answer["emailId"], other["emailId"]}) == 3
+
+
 def test_an_idling_client_hears_what_comes_changes_and_goes(demo, account, flow) -> None:
     target = account()
     client = flow(target)
