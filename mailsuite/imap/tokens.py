@@ -24,8 +24,7 @@ _QUOTED = re.compile(rb'"([^"\\\x00\r\n]*)"')
 _QUOTED_ESCAPED = re.compile(rb'"((?:[^"\\\x00\r\n]++|\\["\\])*+)"')
 _LITERAL_MARK = re.compile(rb"~?\{[0-9]+\+?\}")
 _NUMBER = re.compile(rb"[0-9]+")
-_NUMBER_MAX_DIGITS = 10
-_NUMBER64_MAX_DIGITS = 19
+_DIGITS_MAX = 19
 
 
 class BadCommandError(ProtocolError):
@@ -204,10 +203,7 @@ class Tokens:
         Raises:
             BadCommandError: there is none, or it is too large.
         """
-        digits = self.take(_NUMBER, "a number")
-        if len(digits) > _NUMBER_MAX_DIGITS or (value := int(digits)) > NUMBER_MAX:
-            raise BadCommandError("the number is too large")
-        return value
+        return self._up_to(NUMBER_MAX, "number")
 
     def number64(self) -> int:
         """
@@ -216,10 +212,7 @@ class Tokens:
         Raises:
             BadCommandError: there is none, or it is too large.
         """
-        digits = self.take(_NUMBER, "a number")
-        if len(digits) > _NUMBER64_MAX_DIGITS or (value := int(digits)) > NUMBER64_MAX:
-            raise BadCommandError("the number is too large")
-        return value
+        return self._up_to(NUMBER64_MAX, "number")
 
     def modseq(self) -> int:
         """
@@ -228,9 +221,12 @@ class Tokens:
         Raises:
             BadCommandError: there is none, or it is too large.
         """
-        digits = self.take(_NUMBER, "a MODSEQ")
-        if len(digits) > _NUMBER64_MAX_DIGITS or (value := int(digits)) > MODSEQ_MAX:
-            raise BadCommandError("the MODSEQ is too large")
+        return self._up_to(MODSEQ_MAX, "MODSEQ")
+
+    def _up_to(self, most: int, what: str) -> int:
+        digits = self.take(_NUMBER, f"a {what}")
+        if len(digits) > _DIGITS_MAX or (value := int(digits)) > most:
+            raise BadCommandError(f"the {what} is too large")
         return value
 
     def string(self) -> bytes:

@@ -182,17 +182,6 @@ def note_special_use(transaction: Transaction, index: AccountIndex, mailbox_id: 
     return statements.set_annotation(transaction.connection, mailbox_id, index.account_id, SPECIAL_USE_ENTRY, None)
 
 
-def copy(transaction: Transaction, source: MailboxRow, target: MailboxRow) -> None:
-    """Give a new mailbox the annotations of another one, special uses apart; `write_all` comes after the commit."""
-    copied = transaction.connection.execute(
-        "INSERT INTO annotation (mailbox, reader, entry, value, size)"
-        " SELECT ?, reader, entry, value, size FROM annotation WHERE mailbox = ? AND value IS NOT NULL ORDER BY change",
-        (target.mailbox_id, source.mailbox_id),
-    )
-    if copied.rowcount > 0:
-        _mark_unwritten(transaction, target.mailbox_id)
-
-
 def _check_special_use(
     index: AccountIndex, row: MailboxRow | None, reader: int, value: bytes | None
 ) -> frozenset[SpecialUse]:

@@ -116,23 +116,39 @@ def create(index: AccountIndex, name: str, uses: frozenset[SpecialUse]) -> Creat
     existing = statements.mailbox_by_name(index.connection, name)
     if existing is not None and existing.selectable:
         raise MailError(Kind.EXISTS, "there is a mailbox of that name")
-    names = [*(parent for parent in maildir.parent_names(name) if _is_free(index, parent)), name]
-    if statements.count_mailboxes(index.connection) + len(names) > index.settings.mailboxes_max:
-        raise MailError(Kind.OVER_QUOTA, "there are too many mailboxes")
+    names = [*_absent_parents(index, name), name]
+    _check_room(index, len(names))
     with index.writing(durable=True) as transaction:
-        made = []
-        for each in names:
-            _drop_mere_name(transaction, each)
-            made.append(index.make_mailbox(transaction, each, special_text(uses) if each == name else ""))
-        rights.inherit(transaction, index, made)
-        changes = (annotations.note_special_use(transaction, index, made[-1].mailbox_id),) if uses else ()
+        made = _make(index, transaction, names, uses)
+        changes = (annotations.note_special_use(transaction, index, made.mailbox_id),) if uses else ()
         index.sync_tree()
     rights.write_all(index)
-    return Created(mailbox_id=made[-1].mailbox_id, uidvalidity=made[-1].uidvalidity, changes=changes)
+    return Created(mailbox_id=made.mailbox_id, uidvalidity=made.uidvalidity, changes=changes)
 
 
-def _is_free(index: AccountIndex, name: str) -> bool:
-    return statements.mailbox_by_name(index.connection, name) is None
+def _absent_parents(index: AccountIndex, name: str) -> list[str]:
+    """List the levels above a name that are not there."""
+    return [
+        parent for parent in maildir.parent_names(name) if statements.mailbox_by_name(index.connection, parent) is None
+    ]
+
+
+def _check_room(index: AccountIndex, count: int) -> None:
+    """Check that so many mailboxes more may be made."""
+    if statements.count_mailboxes(index.connection) + count > index.settings.mailboxes_max:
+        raise MailError(Kind.OVER_QUOTA, "there are too many mailboxes")
+
+
+def _make(
+    index: AccountIndex, transaction: Transaction, names: Sequence[str], uses: frozenset[SpecialUse] = frozenset()
+) -> MailboxRow:
+    """Make mailboxes, each with the rights of the one above (RFC 4314 section 4); give the last, which has the uses."""
+    made = []
+    for name in names:
+        _drop_mere_name(transaction, name)
+        made.append(index.make_mailbox(transaction, name, special_text(uses) if name == names[-1] else ""))
+    rights.inherit(transaction, index, made)
+    return made[-1]
 
 
 def _drop_mere_name(transaction: Transaction, name: str) -> None:
@@ -188,9 +204,11 @@ def rename(index: AccountIndex, old: str, new: str) -> None:
     names = {row.name: maildir.check_name(new + row.name[len(old) :]) for row in moving}
     if any(name in taken for name in names.values()):
         raise MailError(Kind.EXISTS, "there is a mailbox of that name")
+    absent = _absent_parents(index, new)
+    _check_room(index, len(absent))
     with index.writing(durable=True) as transaction:
-        absent = [name for name in maildir.parent_names(new) if _is_free(index, name)]
-        rights.inherit(transaction, index, [index.make_mailbox(transaction, name) for name in absent])
+        if absent:
+            _make(index, transaction, absent)
         for row in moving:
             _drop_mere_name(transaction, names[row.name])
             if row.selectable:
@@ -205,27 +223,18 @@ def rename(index: AccountIndex, old: str, new: str) -> None:
 
 
 def _rename_inbox(index: AccountIndex, new: str) -> None:
-    """
-    Make a mailbox, with the rights of the one above as by CREATE (RFC 4314 section 4), and move the messages.
-
-    Both have the annotations then (RFC 5464 section 3.2).
-    """
+    """Make a mailbox, with the rights of the one above as by CREATE (RFC 4314 section 4), and move the messages."""
     notice(index, index.find_row(INBOX).mailbox_id)
-    names = [*(parent for parent in maildir.parent_names(new) if _is_free(index, parent)), new]
+    names = [*_absent_parents(index, new), new]
+    _check_room(index, len(names))
     with index.writing(durable=True) as transaction:
-        made = []
-        for name in names:
-            _drop_mere_name(transaction, name)
-            made.append(index.make_mailbox(transaction, name))
-        rights.inherit(transaction, index, made)
+        made = _make(index, transaction, names)
         inbox = transaction.changing(index.find_row(INBOX).mailbox_id)
         uids = [uid for uid, _ in statements.states(transaction.connection, inbox)]
         lines = statements.whole_rows(transaction.connection, inbox, uids)
-        transfer_lines(index, transaction, inbox, made[-1], lines, move=True)
-        annotations.copy(transaction, inbox, made[-1])
+        transfer_lines(index, transaction, inbox, made, lines, move=True)
         index.sync_tree()
     rights.write_all(index)
-    annotations.write_all(index)
 
 
 def subscribe(index: AccountIndex, name: str, *, subscribed: bool) -> None:

@@ -420,15 +420,20 @@ class MemoryAccount(MemoryAnnotating):
         boxes = self._mail.boxes
         if name in boxes and boxes[name].selectable:
             raise MailError(Kind.EXISTS, "there is a mailbox of that name")
-        missing = [parent for parent in parent_names(name) if parent not in boxes]
-        if len(boxes) + len(missing) + 1 > self._store.settings.mailboxes_max:
-            raise MailError(Kind.OVER_QUOTA, "there are too many mailboxes")
-        for parent in missing:
-            self._mail.make_below(parent)
+        self._make_parents(name, more=1)
         box = self._mail.make_below(name, special_use)
         changes = (self._note_special_use(box),) if special_use else ()
         self._store.told(self._mail)
         return Created(mailbox_id=box.mailbox_id, uidvalidity=box.uidvalidity, changes=changes)
+
+    def _make_parents(self, name: str, *, more: int) -> None:
+        """Make the levels above a name, where there may be these and so many more."""
+        boxes = self._mail.boxes
+        missing = [parent for parent in parent_names(name) if parent not in boxes]
+        if len(boxes) + len(missing) + more > self._store.settings.mailboxes_max:
+            raise MailError(Kind.OVER_QUOTA, "there are too many mailboxes")
+        for parent in missing:
+            self._mail.make_below(parent)
 
     async def delete(self, name: str) -> None:
         """Remove a mailbox and its messages."""
@@ -463,14 +468,11 @@ class MemoryAccount(MemoryAnnotating):
             raise MailError(Kind.EXISTS, "there is a mailbox of that name")
         if new.startswith(f"{old}/") and old != INBOX:
             raise MailError(Kind.INVALID, "a mailbox cannot be moved below itself")
-        for parent in parent_names(new):
-            if parent not in boxes:
-                self._mail.make_below(parent)
+        self._make_parents(new, more=int(old == INBOX))
         if old == INBOX:
             inbox, box = boxes[INBOX], self._mail.make_below(new)
             inbox.modseq += 1
             transfer(self._store, inbox, box, list(inbox.messages.values()), move=True)
-            self._mail.annotations.copy(inbox.mailbox_id, box.mailbox_id)
             self._store.told(self._mail, inbox, box)
         else:
             for name in moving:

@@ -66,12 +66,6 @@ class Annotations:
             if box == mailbox_id and owner in {EVERYBODY, reader} and annotation.value is not None
         }
 
-    def copy(self, mailbox_id: int, new_id: int) -> None:
-        """Give a new mailbox the annotations of another one."""
-        for (box, reader, _), annotation in sorted(self.kept.items(), key=lambda each: each[1].number):
-            if box == mailbox_id and annotation.value is not None:
-                self.put(new_id, reader, annotation.entry, annotation.value)
-
     def forget(self, mailbox_ids: set[int]) -> None:
         """Forget those of mailboxes that are not there any more."""
         self.kept = {key: kept for key, kept in self.kept.items() if key[0] == ACCOUNT or key[0] in mailbox_ids}

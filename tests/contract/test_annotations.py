@@ -124,16 +124,11 @@ def test_they_follow_a_rename_and_go_with_the_mailbox(bench, annotate, annotatio
     assert annotations("c") == annotations("c/b") == {}
 
 
-def test_those_of_inbox_are_copied_when_its_messages_move(bench, annotate, annotations):
+def test_those_of_inbox_stay_when_its_messages_move(bench, annotate, annotations):
     annotate("INBOX", {"/private/comment": b"in"})
-    annotate("INBOX", {"/shared/comment": b"for all", "/private/gone": b"x"})
-    annotate("INBOX", {"/private/gone": None})
     bench.go(bench.account().rename("INBOX", "old"))
-    assert annotations("INBOX") == annotations("old") == {"/private/comment": b"in", "/shared/comment": b"for all"}
-    annotate("old", {"/private/comment": b"of old mail"})
-    assert annotations("INBOX")["/private/comment"] == b"in"
-    bench.reopen()
-    assert annotations("old") == {"/private/comment": b"of old mail", "/shared/comment": b"for all"}
+    assert annotations("INBOX") == {"/private/comment": b"in"}
+    assert annotations("old") == {}
 
 
 def test_there_must_be_such_a_mailbox(bench, annotate, refused):

@@ -350,6 +350,27 @@ def test_equal_flags_are_the_same_object(bench):
     assert snapshot.flags[0] == {SEEN, "word"}
 
 
+def test_rename_makes_no_more_mailboxes_than_create(bench):
+    account = bench.account()
+    there = len([entry for entry in bench.go(account.list_mailboxes()) if entry.mailbox_id])
+    for number in range(bench.settings.mailboxes_max - there - 1):
+        bench.go(account.create(f"n{number}", frozenset()))
+    bench.append(ONE)
+    for old, new in (("INBOX", "a/b"), ("n0", "a/b/c")):
+        with pytest.raises(MailError) as refused:
+            bench.go(account.rename(old, new))
+        assert refused.value.kind is Kind.OVER_QUOTA
+    assert len(bench.contents("INBOX")) == 1
+    bench.go(account.rename("n0", "a/b"))
+    with pytest.raises(MailError) as refused:
+        bench.go(account.rename("INBOX", "old"))
+    assert refused.value.kind is Kind.OVER_QUOTA
+    bench.go(account.rename("a/b", "n0"))
+    bench.go(account.delete("n1"))
+    bench.go(account.rename("INBOX", "old"))
+    assert bench.contents("old") == [ONE]
+
+
 def test_email_id_survives_copy_and_move(bench):
     bench.append(ONE)
     box = bench.mailbox()
