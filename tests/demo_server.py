@@ -148,7 +148,7 @@ class DemoServer:
 
     def add_account(self) -> Login:
         """Make an account of its own for a test, while the server runs."""
-        login = Login(f"user-{secrets.token_hex(6)}@example.test", secrets.token_urlsafe(12))
+        login = Login(f"user-{secrets.token_hex(6)}@example.test", secrets.token_hex(12))
         self.command("user", "add", login.email, "--password", login.password)
         return login
 

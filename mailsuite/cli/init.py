@@ -1,15 +1,12 @@
 """``mailsuite init``."""
 
 import os
-import secrets
 
 import click
 
 from mailsuite.address import Address, normalize_domain
 from mailsuite.cli.session import say
 from mailsuite.errors import MailError
-
-PASSWORD_OCTETS = 15
 
 
 @click.command("init")
@@ -43,6 +40,7 @@ def command(
     from mailsuite.config.publish import dns_records, ensure_dkim_key, zone_text
     from mailsuite.directory import DirectoryDatabase
     from mailsuite.directory.accounts import Accounts
+    from mailsuite.directory.passwords import new_password
     from mailsuite.durable import Disk
 
     disk = Disk()
@@ -63,7 +61,7 @@ def command(
     config = create_server(plan, disk)
     click.echo(f"made {plan.path}")
     if admin is not None:
-        password = secrets.token_urlsafe(PASSWORD_OCTETS)
+        password = new_password()
         info = Accounts(DirectoryDatabase(config.database.url, disk)).add(admin, password=password, admin=True)
         click.echo(f"administrator {info.email}, password {password} (shown only now)")
     name = config.server.hostname

@@ -7,6 +7,7 @@ Everything here computes for tens of milliseconds: call it from a thread.
 import base64
 import re
 import secrets
+import string
 import warnings
 
 import bcrypt
@@ -20,6 +21,9 @@ PARALLELISM = 1
 PASSWORD_MIN_CHARACTERS = 8
 PASSWORD_MAX_OCTETS = 1024
 BCRYPT_MAX_OCTETS = 72
+
+_NEW_CHARACTERS = 20
+_ALPHABET = string.ascii_letters + string.digits
 
 _STRONG_CHARACTERS = 12
 _DISTINCT_MIN = 5
@@ -117,6 +121,15 @@ class PasswordHashing:
             return scheme is not None and scheme.from_string(plain).checksum is not None
         except ValueError:
             return False
+
+
+def new_password() -> str:
+    """
+    Make a password of 119 random bits: 20 letters and digits.
+
+    Nothing else is in it: a hyphen at its beginning would be read as an option by any program that is given it.
+    """
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_NEW_CHARACTERS))
 
 
 def ensure_acceptable(password: str) -> None:

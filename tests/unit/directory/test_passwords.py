@@ -16,7 +16,7 @@ from passlib.hash import (
 )
 
 from mailsuite.directory import PasswordHashing, weakness
-from mailsuite.directory.passwords import ensure_acceptable
+from mailsuite.directory.passwords import ensure_acceptable, new_password
 from mailsuite.errors import MailError
 
 SECRET = "correct hörse"
@@ -134,3 +134,13 @@ def test_passwords_that_are_easily_guessed_get_a_warning(password):
 @pytest.mark.parametrize("password", ["correct horse battery staple", "gT7!kqPz", "vermouth-tangerine"])
 def test_others_do_not(password):
     assert weakness(password, "alice@example.test") is None
+
+
+def test_a_new_password_may_stand_in_any_command_line():
+    made = {new_password() for _ in range(1000)}
+    assert len(made) == 1000
+    for password in made:
+        assert password.isascii()
+        assert password.isalnum()
+        ensure_acceptable(password)
+        assert weakness(password) is None
