@@ -254,8 +254,13 @@ class SelectedView:
         self._apply_flags(flags_of)
         self._noted.clear()
 
-    def _apply_flags(self, flags_of: Mapping[int, tuple[frozenset[str], int]]) -> None:
-        """Set flags that others changed, given in order of UID."""
+    def _apply_flags(self, flags_of: Mapping[int, tuple[frozenset[str], int]], *, is_news: bool = False) -> None:
+        """
+        Set flags that others changed, given in order of UID.
+
+        Args:
+            is_news: whether they are told in any case.
+        """
         uids = self.uids
         known = self.flags
         count = len(uids)
@@ -265,8 +270,8 @@ class SelectedView:
                 position = bisect_left(uids, uid)
                 if position == count or uids[position] != uid:
                     continue
-            is_news = known[position] != flags or (self.tells_modseqs and modseq > self._noted.get(uid, 0))
-            if is_news and uid not in self._gone:
+            news = is_news or known[position] != flags or (self.tells_modseqs and modseq > self._noted.get(uid, 0))
+            if news and uid not in self._gone:
                 known[position] = flags
                 self._changed[uid] = modseq
             position += 1
@@ -307,6 +312,10 @@ class SelectedView:
         for uid, flags, modseq in rows:
             if modseq > self.modseq or modseq >= self._changed.get(uid, modseq + 1):
                 self.note_flags(uid, flags, modseq)
+
+    def tell_again(self, rows: Iterable[tuple[int, frozenset[str], int]]) -> None:
+        """Have `notices` tell UID, flags and MODSEQ of messages though they may be no news."""
+        self._apply_flags({uid: (flags, modseq) for uid, flags, modseq in rows}, is_news=True)
 
     def note_keywords(self, flags: Iterable[str]) -> None:
         """Note keywords that were just made; `notices` tells them before anything that uses them."""

@@ -44,7 +44,10 @@ def test_condstore_tells_what_changed_and_refuses_what_is_too_late(session):
     ]
     assert ok(awake, b"UID SEARCH MODSEQ %d" % (began + 1)) == [b"* SEARCH 2 3 (MODSEQ %d)" % (began + 1)]
     lines, status = ask(awake, b"STORE 1:2 (UNCHANGEDSINCE %d) +FLAGS.SILENT (\\Seen)" % began)
-    assert lines == [b"* 1 FETCH (UID 1 MODSEQ (%d))" % (began + 2)]
+    assert lines == [
+        b"* 1 FETCH (UID 1 MODSEQ (%d))" % (began + 2),
+        b"* 2 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ (%d))" % (began + 1),
+    ]
     assert status.startswith(b"OK [MODIFIED 2]")
     lines = ok(other, b"NOOP")
     assert b"* 1 FETCH (FLAGS (\\Recent \\Seen))" in lines or b"* 1 FETCH (FLAGS (\\Seen))" in lines

@@ -2,15 +2,18 @@
 
 import operator
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
+from mailsuite.errors import MailError
 from mailsuite.imap import commands, responses
 from mailsuite.imap.resync import FlagRow
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.view import SelectedView
-from mailsuite.interfaces import Changes, StoreMode
+from mailsuite.interfaces import Changes, Column, StoreMode
 
 ROWS_PER_TURN = 1000
+_REFUSED_TOLD_MAX = 1000
 
 
 async def store(session: Session, command: commands.Store) -> Reply:
@@ -49,6 +52,7 @@ async def store(session: Session, command: commands.Store) -> Reply:
     view.apply(changes)
     modified = b""
     if late:
+        view.tell_again(await _states(selected, late[:_REFUSED_TOLD_MAX]))
         modified = responses.modified_code(late if command.uid else view.sequence_numbers(late))
     if missing:
         # Whoever made a condition cannot be told that it held (RFC 7162 section 3.1.3).
@@ -85,6 +89,18 @@ async def _store(
         rows = sorted([*rows, *more], key=operator.itemgetter(0))
         late = [uid for uid in late if uid not in done]
     return rows, late, changes
+
+
+async def _states(selected: Selected, uids: Sequence[int]) -> Sequence[FlagRow]:
+    """
+    Give what refused messages are like now, so that the client need not ask why (RFC 7162 section 3.1.3).
+
+    Without it the answer is whole as well: a failure here must not be taken for one of the STORE.
+    """
+    try:
+        return cast("Sequence[FlagRow]", await selected.mailbox.fetch(uids, (Column.FLAGS, Column.MODSEQ)))
+    except MailError:
+        return ()
 
 
 def _folded(flags: Iterable[str]) -> frozenset[str]:

@@ -103,6 +103,7 @@ class FakeAccount:
         self.calls = []
         self.gate = None  # a Deferred that the next operation waits for
         self.failure = None  # what the next operation raises
+        self.failures = {}  # what the next operation of a name raises
         self.limit = 0
         self.messages_max = 0
         self.files = []
@@ -137,7 +138,7 @@ class FakeAccount:
 
     async def pass_gate(self, call):
         self.calls.append(call)
-        failure, self.failure = self.failure, None
+        failure, self.failure = self.failures.pop(call, self.failure), None
         gate, self.gate = self.gate, None
         if gate is not None:
             await gate

@@ -241,7 +241,10 @@ def test_what_changed_since_a_former_session_is_found_again(connect, mail):
     assert sleeper.ok(b"SEARCH MODSEQ %d" % (began + 1)) == [b"* SEARCH 2 5 (MODSEQ %d)" % now]
     assert sleeper.ok(b"STATUS INBOX (HIGHESTMODSEQ)") == [b"* STATUS INBOX (HIGHESTMODSEQ %d)" % now]
     lines, status = sleeper.run(b"UID STORE 1:2 (UNCHANGEDSINCE %d) +FLAGS.SILENT (\\Seen)" % began)
-    assert lines == [b"* 1 FETCH (UID 1 MODSEQ (%d))" % (now + 1)]
+    assert lines == [
+        b"* 1 FETCH (UID 1 MODSEQ (%d))" % (now + 1),
+        b"* 2 FETCH (UID 2 FLAGS ($Work) MODSEQ (%d))" % (began + 1),
+    ]
     assert status.startswith(b"OK [MODIFIED 2]")
     assert other.ok(b"NOOP") == [b"* 1 FETCH (FLAGS (\\Seen))"]
 

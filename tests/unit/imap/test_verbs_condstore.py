@@ -166,9 +166,24 @@ def test_a_conditional_store_leaves_alone_what_changed(suite, client):
     ]
     assert status.startswith(b"OK [MODIFIED 2]")
     assert suite.account.boxes["INBOX"].messages[2].flags == {"\\Flagged"}
-    _, status = client.run(b"UID STORE 1:4 (UNCHANGEDSINCE 0) FLAGS ()")
+    lines, status = client.run(b"UID STORE 1:4 (UNCHANGEDSINCE 0) FLAGS ()")
+    assert lines == [
+        b"* 1 FETCH (UID 1 FLAGS (\\Deleted) MODSEQ (7))",
+        b"* 2 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ (6))",
+        b"* 3 FETCH (UID 3 FLAGS (\\Deleted) MODSEQ (7))",
+        b"* 4 FETCH (UID 4 FLAGS () MODSEQ (5))",
+    ]
     assert status.startswith(b"OK [MODIFIED 1:4]")
     assert client.ok(b"STORE 2 (UNCHANGEDSINCE 6) -FLAGS (\\Flagged)")[0].startswith(b"* 2 FETCH (UID 2 FLAGS ()")
+
+
+def test_a_conditional_store_is_answered_though_the_reason_cannot_be_told(suite, client):
+    client.ok(b"SELECT INBOX (CONDSTORE)")
+    suite.account.failures["fetch"] = MailError(Kind.UNAVAILABLE, "no disk")
+    lines, status = client.run(b"STORE 1 (UNCHANGEDSINCE 0) +FLAGS (\\Seen)")
+    assert lines == []
+    assert status.startswith(b"OK [MODIFIED 1]")
+    assert not suite.account.failures
 
 
 def test_nobody_is_refused_because_of_another_flag(suite, client):
