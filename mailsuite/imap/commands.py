@@ -2,10 +2,10 @@
 One value per IMAP command: what a client asked for, with nothing left of how it was written.
 
 RFC 3501 section 6; RFC 2177 (IDLE), RFC 2342 (NAMESPACE), RFC 2971 (ID), RFC 3691 (UNSELECT), RFC 4315 (UIDPLUS),
-RFC 4731 (ESEARCH), RFC 4978 (COMPRESS), RFC 5161 (ENABLE), RFC 5182 (SEARCHRES), RFC 5256 (SORT, THREAD),
-RFC 5258 (LIST), RFC 5464 (METADATA), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE, QRESYNC),
-RFC 8437 (UNAUTHENTICATE), RFC 8438 (STATUS=SIZE), RFC 8508 (REPLACE), RFC 9208 (QUOTA), RFC 9394 (PARTIAL),
-RFC 9590 (LIST-METADATA).
+RFC 4978 (COMPRESS), RFC 5161 (ENABLE), RFC 5258 (LIST), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 7162 (CONDSTORE,
+QRESYNC), RFC 8437 (UNAUTHENTICATE), RFC 8438 (STATUS=SIZE), RFC 8508 (REPLACE), RFC 9394 (PARTIAL), RFC 9590
+(LIST-METADATA). What finds messages is in `finding_commands`; extensions with commands of their own have modules of
+their own: `acl_commands`, `metadata_commands`, `notify_commands`, `quota_commands`.
 """
 
 import enum
@@ -16,10 +16,7 @@ import attrs
 
 from mailsuite.imap.fetch_grammar import FetchItems
 from mailsuite.imap.paging import Page
-from mailsuite.imap.search_keys import SearchKey
 from mailsuite.imap.sequence import SequenceSet
-from mailsuite.imap.sort_grammar import SortCriterion
-from mailsuite.imap.threads import ThreadAlgorithm
 from mailsuite.interfaces import SpecialUse, StoreMode
 from mailsuite.interfaces.annotations import Depth
 
@@ -64,16 +61,6 @@ class ListReturn(enum.Enum):
     SPECIAL_USE = b"SPECIAL-USE"
     MYRIGHTS = b"MYRIGHTS"
     """RFC 8440 section 3."""
-
-
-class SearchReturn(enum.Enum):
-    """What an extended SEARCH asks to be told (RFC 4731 section 3.1), or to be kept as ``$`` (RFC 5182 section 2.1)."""
-
-    MIN = b"MIN"
-    MAX = b"MAX"
-    ALL = b"ALL"
-    COUNT = b"COUNT"
-    SAVE = b"SAVE"
 
 
 @attrs.frozen
@@ -395,92 +382,6 @@ class Compress(Command):
     mechanism: bytes
 
 
-class MailboxFilter(enum.Enum):
-    """Which mailboxes a NOTIFY is about (RFC 5465 section 6)."""
-
-    SELECTED = b"SELECTED"
-    SELECTED_DELAYED = b"SELECTED-DELAYED"
-    INBOXES = b"INBOXES"
-    PERSONAL = b"PERSONAL"
-    SUBSCRIBED = b"SUBSCRIBED"
-    SUBTREE = b"SUBTREE"
-    MAILBOXES = b"MAILBOXES"
-
-
-class NotifyEvent(enum.Enum):
-    """What a NOTIFY wants to be told (RFC 5465 section 5)."""
-
-    MESSAGE_NEW = "MessageNew"
-    MESSAGE_EXPUNGE = "MessageExpunge"
-    FLAG_CHANGE = "FlagChange"
-    MAILBOX_NAME = "MailboxName"
-    SUBSCRIPTION_CHANGE = "SubscriptionChange"
-    MAILBOX_METADATA_CHANGE = "MailboxMetadataChange"
-    SERVER_METADATA_CHANGE = "ServerMetadataChange"
-
-
-METADATA_EVENTS = frozenset((NotifyEvent.MAILBOX_METADATA_CHANGE, NotifyEvent.SERVER_METADATA_CHANGE))
-MESSAGE_EVENTS = frozenset((NotifyEvent.MESSAGE_NEW, NotifyEvent.MESSAGE_EXPUNGE, NotifyEvent.FLAG_CHANGE))
-
-
-@attrs.frozen
-class EventGroup:
-    """
-    Events of some mailboxes.
-
-    Args:
-        mailboxes: names, where the filter takes some.
-        events: none means that nothing is to be told.
-        items: what is to be told of each new message of the selected mailbox.
-    """
-
-    filter: MailboxFilter
-    mailboxes: tuple[str, ...]
-    events: frozenset[NotifyEvent]
-    items: FetchItems | None = None
-
-
-@attrs.frozen
-class Notify(Command):
-    """
-    RFC 5465 section 3.1.
-
-    Args:
-        groups: none means that nothing is to be told.
-        status: where the mailboxes stand now is to be told first.
-    """
-
-    name: ClassVar[str] = "NOTIFY"
-
-    groups: tuple[EventGroup, ...]
-    status: bool = False
-
-
-@attrs.frozen
-class GetMetadata(Command):
-    """RFC 5464 section 4.2; an empty name of a mailbox is the server."""
-
-    name: ClassVar[str] = "GETMETADATA"
-
-    mailbox: str
-    wanted: MetadataRequest
-
-
-@attrs.frozen
-class SetMetadata(Command):
-    """
-    RFC 5464 section 4.3; an empty name of a mailbox is the server.
-
-    Args:
-        values: by entry as the client wrote it; no two that differ only in case. None removes.
-    """
-
-    name: ClassVar[str] = "SETMETADATA"
-
-    mailbox: str
-    values: Mapping[str, bytes | None] = attrs.field(repr=False)
-
-
 @attrs.frozen
 class Idle(Command):
     """RFC 2177 section 3."""
@@ -521,61 +422,6 @@ class Expunge(Command):
     name: ClassVar[str] = "EXPUNGE"
 
     uids: SequenceSet | None = None
-
-
-@attrs.frozen
-class Search(Command):
-    """
-    RFC 3501 section 6.4.4.
-
-    Args:
-        uid: answer with UIDs.
-        returns: what the answer is to say; None asks for the answer of RFC 3501.
-        page: which of the results the answer is to name (RFC 9394 section 3.1).
-    """
-
-    name: ClassVar[str] = "SEARCH"
-
-    key: SearchKey
-    uid: bool = False
-    returns: frozenset[SearchReturn] | None = None
-    page: Page | None = None
-
-
-@attrs.frozen
-class Sort(Command):
-    """
-    RFC 5256 section 3, RFC 5267 section 3.
-
-    Args:
-        uid: answer with UIDs.
-        returns: what the answer is to say; None asks for the answer of RFC 5256.
-        page: which of the results the answer is to name (RFC 9394 section 3.1).
-    """
-
-    name: ClassVar[str] = "SORT"
-
-    criteria: tuple[SortCriterion, ...]
-    key: SearchKey
-    uid: bool = False
-    returns: frozenset[SearchReturn] | None = None
-    page: Page | None = None
-
-
-@attrs.frozen
-class Thread(Command):
-    """
-    RFC 5256 section 3.
-
-    Args:
-        uid: answer with UIDs.
-    """
-
-    name: ClassVar[str] = "THREAD"
-
-    algorithm: ThreadAlgorithm
-    key: SearchKey
-    uid: bool = False
 
 
 @attrs.frozen

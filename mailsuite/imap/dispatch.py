@@ -7,9 +7,9 @@ from functools import partial
 import attrs
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.imap import commands, responses
+from mailsuite.imap import commands, finding_commands, metadata_commands, responses
 from mailsuite.imap.append_grammar import brings_message
-from mailsuite.imap.commands import NotifyEvent
+from mailsuite.imap.notify_commands import NotifyEvent
 from mailsuite.imap.parser import parse_command
 from mailsuite.imap.search_keys import names_numbers
 from mailsuite.imap.selected import Selected
@@ -35,8 +35,8 @@ SERVER_BUG = Reply("internal error; it has been written down", status=responses.
 _LEAVING = (commands.Close, commands.Unselect, commands.Select, commands.Examine, commands.Logout)
 _OPENING = (commands.Select, commands.Examine)
 _REMOVES = (commands.Expunge, commands.Move)
-_FINDING = (commands.Search, commands.Sort, commands.Thread)
-_NO_EXPUNGE = (commands.Fetch, commands.Store, commands.Search, commands.Sort, commands.Thread)
+_FINDING = (finding_commands.Search, finding_commands.Sort, finding_commands.Thread)
+_NO_EXPUNGE = (commands.Fetch, commands.Store, finding_commands.Search, finding_commands.Sort, finding_commands.Thread)
 
 
 class Dispatch:
@@ -93,7 +93,7 @@ class Dispatch:
 
     def _refusal(self, event: InputRefused) -> BadCommandError:
         """Say what is wrong with what was no command; of an annotation that is too long, how long it may be."""
-        annotates = event.command == commands.SetMetadata.name and self._session.annotated is not None
+        annotates = event.command == metadata_commands.SetMetadata.name and self._session.annotated is not None
         if event.fault is not Fault.LITERAL_TOO_LARGE or not annotates:
             return BadCommandError(event.fault.value, tag=event.tag, close=event.close)
         reply = too_large(self._session)

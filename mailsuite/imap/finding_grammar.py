@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import attrs
 
-from mailsuite.imap import commands
+from mailsuite.imap import finding_commands
 from mailsuite.imap.arguments import take_parenthesised
 from mailsuite.imap.commands import Command
 from mailsuite.imap.paging import Page, take_page
@@ -16,7 +16,7 @@ from mailsuite.imap.threads import ThreadAlgorithm
 from mailsuite.imap.tokens import BadCommandError, Tokens
 
 _RETURN = re.compile(rb"(?:RETURN (?=\())?", re.IGNORECASE)
-_SEARCH_RETURNS = {returned.value: returned for returned in commands.SearchReturn}
+_SEARCH_RETURNS = {returned.value: returned for returned in finding_commands.SearchReturn}
 _THREAD_ALGORITHMS = {algorithm.value: algorithm for algorithm in ThreadAlgorithm}
 
 
@@ -24,7 +24,7 @@ _THREAD_ALGORITHMS = {algorithm.value: algorithm for algorithm in ThreadAlgorith
 class _Returns:
     """What RETURN asks for; with neither of the two, there is no RETURN."""
 
-    returns: frozenset[commands.SearchReturn] | None = None
+    returns: frozenset[finding_commands.SearchReturn] | None = None
     page: Page | None = None
 
 
@@ -34,7 +34,7 @@ def _take_returns(tokens: Tokens) -> _Returns:
         return _Returns()
     pages: list[Page] = []
 
-    def take(tokens: Tokens) -> commands.SearchReturn | None:
+    def take(tokens: Tokens) -> finding_commands.SearchReturn | None:
         word = tokens.word("a return option")
         if word == b"PARTIAL":
             pages.append(take_page(tokens))
@@ -46,12 +46,12 @@ def _take_returns(tokens: Tokens) -> _Returns:
 
     words = take_parenthesised(tokens, take, empty=True)
     returns = frozenset(word for word in words if word is not None)
-    if len(pages) > 1 or (pages and commands.SearchReturn.ALL in returns):
+    if len(pages) > 1 or (pages and finding_commands.SearchReturn.ALL in returns):
         raise BadCommandError("one PARTIAL or ALL is allowed")  # RFC 9394 section 3.1
     tokens.space()
     if pages:
         return _Returns(returns, pages[0])
-    return _Returns(returns or frozenset((commands.SearchReturn.ALL,)))
+    return _Returns(returns or frozenset((finding_commands.SearchReturn.ALL,)))
 
 
 def read_search(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
@@ -59,7 +59,7 @@ def read_search(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     tokens.space()
     asked = _take_returns(tokens)
     key = _search_key(parse_search, tokens, asked.returns)
-    return commands.Search(tag, key, uid, asked.returns, asked.page)
+    return finding_commands.Search(tag, key, uid, asked.returns, asked.page)
 
 
 def read_sort(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
@@ -69,7 +69,7 @@ def read_sort(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     criteria = parse_sort_criteria(tokens)
     tokens.space()
     key = _search_key(parse_search_criteria, tokens, asked.returns)
-    return commands.Sort(tag, criteria, key, uid, asked.returns, asked.page)
+    return finding_commands.Sort(tag, criteria, key, uid, asked.returns, asked.page)
 
 
 def read_thread(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
@@ -79,15 +79,15 @@ def read_thread(tag: bytes, tokens: Tokens, *, uid: bool = False) -> Command:
     if algorithm is None:
         raise BadCommandError("unknown threading algorithm")
     tokens.space()
-    return commands.Thread(tag, algorithm, parse_search_criteria(tokens), uid)
+    return finding_commands.Thread(tag, algorithm, parse_search_criteria(tokens), uid)
 
 
 def _search_key(
-    parse: Callable[[Tokens], SearchKey], tokens: Tokens, returns: frozenset[commands.SearchReturn] | None
+    parse: Callable[[Tokens], SearchKey], tokens: Tokens, returns: frozenset[finding_commands.SearchReturn] | None
 ) -> SearchKey:
     """Read what to search for; a refusal with NO empties what the search was to replace (RFC 5182 section 2.1)."""
     try:
         return parse(tokens)
     except BadCommandError as error:
-        error.forgets = error.status == b"NO" and returns is not None and commands.SearchReturn.SAVE in returns
+        error.forgets = error.status == b"NO" and returns is not None and finding_commands.SearchReturn.SAVE in returns
         raise

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import attrs
 
-from mailsuite.imap import commands
+from mailsuite.imap import metadata_commands
 from mailsuite.imap.commands import Command, MetadataRequest
 from mailsuite.imap.names import decode_name
 from mailsuite.imap.tokens import BadCommandError, Tokens
@@ -127,7 +127,7 @@ def read_get_metadata(tag: bytes, tokens: Tokens) -> Command:
         tokens.space()
     mailbox = _take_mailbox(tokens)
     tokens.space()
-    return commands.GetMetadata(tag, mailbox, take_request(tokens, options))
+    return metadata_commands.GetMetadata(tag, mailbox, take_request(tokens, options))
 
 
 def read_set_metadata(tag: bytes, tokens: Tokens) -> Command:
@@ -136,7 +136,7 @@ def read_set_metadata(tag: bytes, tokens: Tokens) -> Command:
     mailbox = _take_mailbox(tokens)
     tokens.space()
     tokens.expect(b"(")
-    return commands.SetMetadata(tag, mailbox, _latest(_take_rest(tokens, _take_entry_and_value)))
+    return metadata_commands.SetMetadata(tag, mailbox, _latest(_take_rest(tokens, _take_entry_and_value)))
 
 
 def _take_entry_and_value(tokens: Tokens) -> tuple[str, bytes | None]:

@@ -1,9 +1,10 @@
 """What NOTIFY asks for (RFC 5465 section 8)."""
 
-from mailsuite.imap import commands
+from mailsuite.imap import notify_commands
 from mailsuite.imap.arguments import take_name, take_parenthesised
-from mailsuite.imap.commands import MESSAGE_EVENTS, Command, EventGroup, MailboxFilter, NotifyEvent
+from mailsuite.imap.commands import Command
 from mailsuite.imap.fetch_grammar import FetchItems, parse_fetch_list
+from mailsuite.imap.notify_commands import MESSAGE_EVENTS, EventGroup, MailboxFilter, NotifyEvent
 from mailsuite.imap.tokens import BadCommandError, Tokens
 
 GROUPS_MAX = 100
@@ -22,7 +23,7 @@ def read_notify(tag: bytes, tokens: Tokens) -> Command:
     tokens.space()
     word = tokens.word("SET or NONE")
     if word == b"NONE":
-        return commands.Notify(tag, ())
+        return notify_commands.Notify(tag, ())
     if word != b"SET":
         raise BadCommandError("expected SET or NONE")
     tokens.space()
@@ -41,7 +42,7 @@ def read_notify(tag: bytes, tokens: Tokens) -> Command:
         raise BadCommandError("the selected mailbox is named twice")  # RFC 5465 section 6.1
     if sum(len(group.mailboxes) for group in groups) > MAILBOXES_MAX:
         raise BadCommandError("too many mailboxes", status=b"NO", code=b"NOTIFICATIONOVERFLOW")
-    return commands.Notify(tag, tuple(groups), status)
+    return notify_commands.Notify(tag, tuple(groups), status)
 
 
 def _group(tokens: Tokens) -> EventGroup:

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import attrs
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.imap.commands import SearchReturn, StatusItem
+from mailsuite.imap.commands import StatusItem
+from mailsuite.imap.finding_commands import SearchReturn
 from mailsuite.imap.names import SEPARATOR, encode_utf7
 from mailsuite.imap.paging import Page
 from mailsuite.imap.sequence import encode_ranges, encode_set

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 from twisted.cred.portal import Portal
 
-from mailsuite.imap import acl_commands, capabilities, commands, quirks, quota_commands, responses
+from mailsuite.imap import (
+    acl_commands,
+    capabilities,
+    commands,
+    finding_commands,
+    metadata_commands,
+    notify_commands,
+    quirks,
+    quota_commands,
+    responses,
+)
 from mailsuite.imap.annotations import AnnotationWatch
 from mailsuite.imap.capabilities import CONDSTORE, METADATA, QRESYNC, UIDONLY
 from mailsuite.imap.search_keys import Numbered, leaves
@@ -39,10 +49,10 @@ _NUMBERED = (
     commands.Fetch,
     commands.Move,
     commands.Replace,
-    commands.Search,
-    commands.Sort,
+    finding_commands.Search,
+    finding_commands.Sort,
     commands.Store,
-    commands.Thread,
+    finding_commands.Thread,
 )
 NOTHING_TOLD: Mapping[str, str] = MappingProxyType({})
 _ANY = frozenset((State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED))
@@ -74,17 +84,17 @@ ALLOWED: dict[type[commands.Command], frozenset[State]] = {
     commands.Append: _AFTER_LOGIN,
     commands.Replace: _SELECTED,
     commands.Compress: _AFTER_LOGIN,
-    commands.GetMetadata: _AFTER_LOGIN,
-    commands.SetMetadata: _AFTER_LOGIN,
-    commands.Notify: _AFTER_LOGIN,
+    metadata_commands.GetMetadata: _AFTER_LOGIN,
+    metadata_commands.SetMetadata: _AFTER_LOGIN,
+    notify_commands.Notify: _AFTER_LOGIN,
     commands.Idle: _AFTER_LOGIN,
     commands.Check: _SELECTED,
     commands.Close: _SELECTED,
     commands.Unselect: _SELECTED,
     commands.Expunge: _SELECTED,
-    commands.Search: _SELECTED,
-    commands.Sort: _SELECTED,
-    commands.Thread: _SELECTED,
+    finding_commands.Search: _SELECTED,
+    finding_commands.Sort: _SELECTED,
+    finding_commands.Thread: _SELECTED,
     commands.Fetch: _SELECTED,
     commands.Store: _SELECTED,
     commands.Copy: _SELECTED,
@@ -123,7 +133,7 @@ def uses_numbers(command: commands.Command) -> bool:
         return True
     if isinstance(command, commands.Select | commands.Examine):
         return command.resync is not None and command.resync.known_pairs is not None
-    return isinstance(command, commands.Search | commands.Sort | commands.Thread) and any(
+    return isinstance(command, finding_commands.Search | finding_commands.Sort | finding_commands.Thread) and any(
         isinstance(leaf, Numbered) and not leaf.uid and leaf.messages.has_numbers for leaf in leaves(command.key)
     )
 

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 import attrs
 
-from mailsuite.imap.commands import NotifyEvent, StatusItem
+from mailsuite.imap.commands import StatusItem
+from mailsuite.imap.notify_commands import NotifyEvent
 from mailsuite.interfaces import MailboxStatus
 
 

@@ -11,8 +11,9 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.imap import responses
 from mailsuite.imap.capabilities import CONDSTORE
 from mailsuite.imap.changed_names import changed_names
-from mailsuite.imap.commands import MESSAGE_EVENTS, METADATA_EVENTS, EventGroup, MailboxFilter, NotifyEvent, StatusItem
+from mailsuite.imap.commands import StatusItem
 from mailsuite.imap.names import SEPARATOR
+from mailsuite.imap.notify_commands import MESSAGE_EVENTS, METADATA_EVENTS, EventGroup, MailboxFilter, NotifyEvent
 from mailsuite.imap.selected import Selected
 from mailsuite.imap.session import Session
 from mailsuite.imap.standings import NEW, Standing, Standings

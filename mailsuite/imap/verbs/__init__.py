@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mailsuite.imap import acl_commands, commands, quota_commands
+from mailsuite.imap import acl_commands, commands, finding_commands, metadata_commands, notify_commands, quota_commands
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.verbs import (
     acl,
@@ -50,16 +50,16 @@ VERBS: Mapping[type[commands.Command], Verb] = {
     commands.Namespace: any_state.namespace,
     commands.Status: status.status,
     commands.Compress: compress.compress,
-    commands.GetMetadata: metadata.get_metadata,
-    commands.SetMetadata: metadata.set_metadata,
-    commands.Notify: notify.notify,
+    metadata_commands.GetMetadata: metadata.get_metadata,
+    metadata_commands.SetMetadata: metadata.set_metadata,
+    notify_commands.Notify: notify.notify,
     commands.Check: any_state.check,
     commands.Close: select.close,
     commands.Unselect: select.unselect,
     commands.Expunge: expunge.expunge,
-    commands.Search: search.search,
-    commands.Sort: sort.sort,
-    commands.Thread: thread.thread,
+    finding_commands.Search: search.search,
+    finding_commands.Sort: sort.sort,
+    finding_commands.Thread: thread.thread,
     commands.Fetch: fetch.fetch,
     commands.Store: store.store,
     commands.Copy: copy.copy,

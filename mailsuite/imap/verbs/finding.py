@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from mailsuite.imap import commands, responses
-from mailsuite.imap.commands import SearchReturn
+from mailsuite.imap import finding_commands, responses
 from mailsuite.imap.evaluate import Evaluation, Positions, stored_keys
+from mailsuite.imap.finding_commands import SearchReturn
 from mailsuite.imap.paging import Page
 from mailsuite.imap.progress import Progress, telling
 from mailsuite.imap.resync import highest_modseq
@@ -57,7 +57,7 @@ async def matching(session: Session, key: SearchKey, turns: Turns, progress: Pro
 
 async def answer(
     session: Session,
-    command: commands.Search | commands.Sort,
+    command: finding_commands.Search | finding_commands.Sort,
     find: Callable[[Turns, Progress], Awaitable[Positions]],
     line: Callable[[Sequence[int], int], bytes],
     *,
@@ -81,7 +81,7 @@ async def answer(
     selected = session.mailbox
     view = selected.view
     returns = command.returns
-    if returns is None and session.is_rev2 and isinstance(command, commands.Search):
+    if returns is None and session.is_rev2 and isinstance(command, finding_commands.Search):
         returns = _ALL  # RFC 9051 section 6.4.4: there is no other answer
     saved: Sequence[int] = ()
     try:
@@ -95,7 +95,7 @@ async def answer(
         highest = await highest_modseq(session, told)
         # RFC 5530 section 3: what somebody else expunged meanwhile is not among the answers. Who has read the store may
         # have missed it before its notice came.
-        await selected.synchronise(always=isinstance(command, commands.Sort) or needs_store(command.key))
+        await selected.synchronise(always=isinstance(command, finding_commands.Sort) or needs_store(command.key))
         if view.has_gone:
             found = [position for position in found if not view.is_gone(view.uids[position])]
         saved = kept(returns, found, command.page)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from mailsuite.errors import Kind, MailError
-from mailsuite.imap import commands, responses
+from mailsuite.imap import metadata_commands, responses
 from mailsuite.imap.commands import MetadataRequest
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tokens import BadCommandError
@@ -44,7 +44,7 @@ def annotated_account(session: Session, tag: bytes) -> IAnnotatedAccount:
     return account
 
 
-async def get_metadata(session: Session, command: commands.GetMetadata) -> Reply:
+async def get_metadata(session: Session, command: metadata_commands.GetMetadata) -> Reply:
     """GETMETADATA (RFC 5464 section 4.2)."""
     account = annotated_account(session, command.tag)
     longest = await tell(session, account, command.mailbox, command.wanted)
@@ -102,7 +102,7 @@ def _of_operator(session: Session) -> Iterator[tuple[str, bytes]]:
         yield ADMIN_ENTRY, admin.encode("utf-8")
 
 
-async def set_metadata(session: Session, command: commands.SetMetadata) -> Reply:
+async def set_metadata(session: Session, command: metadata_commands.SetMetadata) -> Reply:
     """SETMETADATA (RFC 5464 section 4.3): all entries or none."""
     account = annotated_account(session, command.tag)
     settings = session.settings

@@ -1,6 +1,6 @@
 """SORT and UID SORT."""
 
-from mailsuite.imap import commands, responses
+from mailsuite.imap import finding_commands, responses
 from mailsuite.imap.evaluate import Positions
 from mailsuite.imap.progress import Progress
 from mailsuite.imap.rows import Row, read_rows
@@ -15,7 +15,7 @@ from mailsuite.message.header import parse_fields
 _COLUMNS = {SortKey.ARRIVAL: Column.INTERNAL_DATE, SortKey.SIZE: Column.SIZE}
 
 
-async def sort(session: Session, command: commands.Sort) -> Reply:
+async def sort(session: Session, command: finding_commands.Sort) -> Reply:
     """SORT (RFC 5256 section 3), also extended (RFC 5267 section 3)."""
     return await answer(
         session,
@@ -26,7 +26,9 @@ async def sort(session: Session, command: commands.Sort) -> Reply:
     )
 
 
-async def _matching_in_order(session: Session, command: commands.Sort, turns: Turns, progress: Progress) -> Positions:
+async def _matching_in_order(
+    session: Session, command: finding_commands.Sort, turns: Turns, progress: Progress
+) -> Positions:
     """Find what matches, and order it by what is read of each message; what was expunged meanwhile is left out."""
     selected = session.mailbox
     view = selected.view

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mailsuite.imap import commands, responses
+from mailsuite.imap import finding_commands, responses
 from mailsuite.imap.progress import Progress, telling
 from mailsuite.imap.rows import Row, read_rows
 from mailsuite.imap.session import Reply, Session
@@ -15,7 +15,7 @@ from mailsuite.message.header import parse_fields
 WRITE_OCTETS = 128 * 1024
 
 
-async def thread(session: Session, command: commands.Thread) -> Reply:
+async def thread(session: Session, command: finding_commands.Thread) -> Reply:
     """THREAD (RFC 5256 section 3)."""
     selected = session.mailbox
     view = selected.view

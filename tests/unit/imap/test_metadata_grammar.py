@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imap_pieces import assemble
 
-from mailsuite.imap import commands, responses
+from mailsuite.imap import metadata_commands, responses
 from mailsuite.imap.metadata_grammar import ENTRIES_MAX, ENTRY_MAX_OCTETS
 from mailsuite.imap.parser import parse_command
 from mailsuite.imap.tokens import BadCommandError
@@ -115,7 +115,7 @@ def test_what_is_written_is_read_octet_by_octet(values):
     shown = responses.metadata_line(responses.mailbox("x"), unlike.values()).removeprefix(b"* METADATA ")
     for step in (0, 1):
         command = parse_command(assemble(b"a SETMETADATA " + shown, step))
-        assert command == commands.SetMetadata(b"a", "x", dict(unlike.values()))
+        assert command == metadata_commands.SetMetadata(b"a", "x", dict(unlike.values()))
 
 
 def test_a_value_is_written_so_that_it_ends_no_line():

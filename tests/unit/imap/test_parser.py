@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from imap_pieces import assemble
 
 from mailsuite.errors import ProtocolError
-from mailsuite.imap import acl_commands, commands, quota_commands
-from mailsuite.imap.commands import ListReturn, ListSelection, MetadataRequest, SearchReturn, StatusItem
+from mailsuite.imap import acl_commands, commands, finding_commands, metadata_commands, notify_commands, quota_commands
+from mailsuite.imap.commands import ListReturn, ListSelection, MetadataRequest, StatusItem
 from mailsuite.imap.fetch_grammar import FetchAttribute, FetchItems
+from mailsuite.imap.finding_commands import SearchReturn
 from mailsuite.imap.parser import decode_base64, parse_command
 from mailsuite.imap.search_keys import And, Cost, HasFlag, HeaderContains, Numbered
 from mailsuite.imap.sequence import SequenceSet
@@ -37,13 +38,13 @@ COMMANDS = [
     (b"a NAMESPACE", commands.Namespace(b"a")),
     (b"a unauthenticate", commands.Unauthenticate(b"a")),
     (b"a IDLE", commands.Idle(b"a")),
-    (b"a NOTIFY NONE", commands.Notify(b"a", ())),
-    (b"a NOTIFY SET STATUS (SELECTED NONE) (SUBTREE (x y) (MailboxName))", commands.Notify(
+    (b"a NOTIFY NONE", notify_commands.Notify(b"a", ())),
+    (b"a NOTIFY SET STATUS (SELECTED NONE) (SUBTREE (x y) (MailboxName))", notify_commands.Notify(
         b"a",
         (
-            commands.EventGroup(commands.MailboxFilter.SELECTED, (), frozenset()),
-            commands.EventGroup(
-                commands.MailboxFilter.SUBTREE, ("x", "y"), frozenset({commands.NotifyEvent.MAILBOX_NAME})
+            notify_commands.EventGroup(notify_commands.MailboxFilter.SELECTED, (), frozenset()),
+            notify_commands.EventGroup(
+                notify_commands.MailboxFilter.SUBTREE, ("x", "y"), frozenset({notify_commands.NotifyEvent.MAILBOX_NAME})
             ),
         ),
         status=True,
@@ -57,21 +58,22 @@ COMMANDS = [
      quota_commands.SetQuota(b"a", b"a b", ((b"STORAGE", 0), (b"ANNOTATION-STORAGE", 2**63 - 1)))),
     (b"a SETQUOTA Users/bob@example.test ()", quota_commands.SetQuota(b"a", b"Users/bob@example.test", ())),
     (b"a GETMETADATA x /private/comment",
-     commands.GetMetadata(b"a", "x", commands.MetadataRequest(("/private/comment",)))),
+     metadata_commands.GetMetadata(b"a", "x", commands.MetadataRequest(("/private/comment",)))),
     (b'a GETMETADATA "" ("/shared/a b" /PRIVATE/c {2+}\r\n/d)',
-     commands.GetMetadata(b"a", "", commands.MetadataRequest(("/shared/a b", "/PRIVATE/c", "/d")))),
+     metadata_commands.GetMetadata(b"a", "", commands.MetadataRequest(("/shared/a b", "/PRIVATE/c", "/d")))),
     (b"a getmetadata (MAXSIZE 1024 DEPTH infinity) inbox (/shared/a)",
-     commands.GetMetadata(b"a", "INBOX", commands.MetadataRequest(("/shared/a",), 1024, Depth.ALL))),
+     metadata_commands.GetMetadata(b"a", "INBOX", commands.MetadataRequest(("/shared/a",), 1024, Depth.ALL))),
     (b'a GETMETADATA "INBOX" (maxsize 0) (/shared/a)',
-     commands.GetMetadata(b"a", "INBOX", commands.MetadataRequest(("/shared/a",), 0))),
+     metadata_commands.GetMetadata(b"a", "INBOX", commands.MetadataRequest(("/shared/a",), 0))),
     (b"a GETMETADATA (depth 1) x (MAXSIZE 4294967295) /shared/a",
-     commands.GetMetadata(b"a", "x", commands.MetadataRequest(("/shared/a",), 2**32 - 1, Depth.CHILDREN))),
+     metadata_commands.GetMetadata(b"a", "x", commands.MetadataRequest(("/shared/a",), 2**32 - 1, Depth.CHILDREN))),
     (b'a SETMETADATA Entw&APw-rfe (/private/comment "my \\"own\\"")',
-     commands.SetMetadata(b"a", "Entw\u00fcrfe", {"/private/comment": b'my "own"'})),
+     metadata_commands.SetMetadata(b"a", "Entw\u00fcrfe", {"/private/comment": b'my "own"'})),
     (b'a SETMETADATA "" (/private/a NIL "/private/b" "NIL" /private/c ~{3+}\r\n\0\xff) /private/d {0+}\r\n)',
-     commands.SetMetadata(
+     metadata_commands.SetMetadata(
          b"a", "", {"/private/a": None, "/private/b": b"NIL", "/private/c": b"\0\xff)", "/private/d": b""})),
-    (b'a SETMETADATA x (/private/a "1" /PRIVATE/A "2")', commands.SetMetadata(b"a", "x", {"/PRIVATE/A": b"2"})),
+    (b'a SETMETADATA x (/private/a "1" /PRIVATE/A "2")',
+     metadata_commands.SetMetadata(b"a", "x", {"/PRIVATE/A": b"2"})),
     (b'a LIST "" % RETURN (METADATA (/private/comment "/shared/comment") CHILDREN)',
      commands.List(b"a", "", ("%",), extended=True, returns=frozenset({ListReturn.CHILDREN}),
                    metadata=commands.MetadataRequest(("/private/comment", "/shared/comment")))),
@@ -147,11 +149,13 @@ COMMANDS = [
     (b'a LSUB "#x" %', commands.Lsub(b"a", "#x", "%")),
     (b"a STATUS x (MESSAGES unseen)", commands.Status(b"a", "x", (M, StatusItem.UNSEEN))),
     (b"a ENABLE condstore X-FOO", commands.Enable(b"a", (b"CONDSTORE", b"X-FOO"))),
-    (b"a SEARCH SEEN", commands.Search(b"a", HasFlag("\\Seen"))),
-    (b"a SEARCH return () SEEN", commands.Search(b"a", HasFlag("\\Seen"), returns=frozenset({SearchReturn.ALL}))),
+    (b"a SEARCH SEEN", finding_commands.Search(b"a", HasFlag("\\Seen"))),
+    (b"a SEARCH return () SEEN",
+     finding_commands.Search(b"a", HasFlag("\\Seen"), returns=frozenset({SearchReturn.ALL}))),
     (b"a UID SEARCH RETURN (min COUNT) CHARSET utf-8 SEEN",
-     commands.Search(b"a", HasFlag("\\Seen"), uid=True, returns=frozenset({SearchReturn.MIN, SearchReturn.COUNT}))),
-    (b"a UID SEARCH FROM {3+}\r\na)b", commands.Search(b"a", HeaderContains(b"from", "a)b"), uid=True)),
+     finding_commands.Search(
+         b"a", HasFlag("\\Seen"), uid=True, returns=frozenset({SearchReturn.MIN, SearchReturn.COUNT}))),
+    (b"a UID SEARCH FROM {3+}\r\na)b", finding_commands.Search(b"a", HeaderContains(b"from", "a)b"), uid=True)),
     (b"a FETCH 1:3 FLAGS", commands.Fetch(b"a", SET, FetchItems((FetchAttribute.FLAGS,)))),
     (b"a UID FETCH 3:1 (FLAGS)",
      commands.Fetch(b"a", SET, FetchItems((FetchAttribute.UID, FetchAttribute.FLAGS)), uid=True)),
@@ -167,13 +171,13 @@ COMMANDS = [
     (b"a UID STORE 1:3 -FLAGS \\Deleted \\DRAFT",
      commands.Store(b"a", SET, StoreMode.REMOVE, frozenset({"\\Deleted", "\\Draft"}), uid=True)),
     (b"a SEARCH RETURN (SAVE) $",
-     commands.Search(b"a", Numbered(SAVED, uid=False), returns=frozenset({SearchReturn.SAVE}))),
-    (b"a UID SEARCH UID $", commands.Search(b"a", Numbered(SAVED, uid=True), uid=True)),
+     finding_commands.Search(b"a", Numbered(SAVED, uid=False), returns=frozenset({SearchReturn.SAVE}))),
+    (b"a UID SEARCH UID $", finding_commands.Search(b"a", Numbered(SAVED, uid=True), uid=True)),
     (b"a FETCH 1:3,$ FLAGS",
      commands.Fetch(b"a", SequenceSet(((1, 3),), saved=True), FetchItems((FetchAttribute.FLAGS,)))),
     (b"a UID COPY 1:3,$ x", commands.Copy(b"a", SequenceSet(((1, 3),), saved=True), "x", uid=True)),
     (b"a SEARCH 1:3,$ UID 1:3,$",
-     commands.Search(b"a", And(
+     finding_commands.Search(b"a", And(
          (Numbered(SequenceSet(((1, 3),), saved=True), uid=False),
           Numbered(SequenceSet(((1, 3),), saved=True), uid=True)), 2, Cost.NUMBERS))),
     (b"a FETCH $ FLAGS", commands.Fetch(b"a", SAVED, FetchItems((FetchAttribute.FLAGS,)))),
@@ -181,15 +185,15 @@ COMMANDS = [
     (b"a UID MOVE $ x", commands.Move(b"a", SAVED, "x", uid=True)),
     (b"a UID EXPUNGE $", commands.Expunge(b"a", SAVED)),
     (b"a SORT (REVERSE date subject) utf-8 SEEN",
-     commands.Sort(b"a", (SortCriterion(SortKey.DATE, reverse=True), SortCriterion(SortKey.SUBJECT)),
+     finding_commands.Sort(b"a", (SortCriterion(SortKey.DATE, reverse=True), SortCriterion(SortKey.SUBJECT)),
                    HasFlag("\\Seen"))),
     (b"a UID SORT RETURN (COUNT) (FROM) {5+}\r\nUTF-8 SEEN",
-     commands.Sort(b"a", (SortCriterion(SortKey.FROM),), HasFlag("\\Seen"), uid=True,
+     finding_commands.Sort(b"a", (SortCriterion(SortKey.FROM),), HasFlag("\\Seen"), uid=True,
                    returns=frozenset({SearchReturn.COUNT}))),
     (b"a THREAD references UTF-8 SEEN",
-     commands.Thread(b"a", ThreadAlgorithm.REFERENCES, HasFlag("\\Seen"))),
+     finding_commands.Thread(b"a", ThreadAlgorithm.REFERENCES, HasFlag("\\Seen"))),
     (b'a UID THREAD ORDEREDSUBJECT "us-ascii" SEEN',
-     commands.Thread(b"a", ThreadAlgorithm.ORDEREDSUBJECT, HasFlag("\\Seen"), uid=True)),
+     finding_commands.Thread(b"a", ThreadAlgorithm.ORDEREDSUBJECT, HasFlag("\\Seen"), uid=True)),
     (b"a COPY 1:3 x", commands.Copy(b"a", SET, "x")),
     (b"a UID COPY 1:3 x", commands.Copy(b"a", SET, "x", uid=True)),
     (b"a MOVE 1:3 x", commands.Move(b"a", SET, "x")),

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import responses
-from mailsuite.imap.commands import SearchReturn, StatusItem
+from mailsuite.imap.commands import StatusItem
+from mailsuite.imap.finding_commands import SearchReturn
 from mailsuite.interfaces import TooManyKeywordsError
 
 

@@ -3,7 +3,8 @@
 import attrs
 import pytest
 
-from mailsuite.imap.commands import NotifyEvent, StatusItem
+from mailsuite.imap.commands import StatusItem
+from mailsuite.imap.notify_commands import NotifyEvent
 from mailsuite.imap.standings import NEW, Standing, Standings
 
 BEFORE = Standing(messages=3, uidnext=10, uidvalidity=7, unseen=2, modseq=20)
