@@ -28,7 +28,7 @@ from mailsuite.interfaces import (
     parse_special_use,
     special_use_value,
 )
-from mailsuite.store import maildir, statements
+from mailsuite.store import annotation_statements, maildir, statements
 from mailsuite.store.index import AccountIndex, Transaction
 from mailsuite.store.maildir import INBOX
 from mailsuite.store.statements import MailboxRow
@@ -91,7 +91,7 @@ def read(index: AccountIndex, name: str, reader: int, entries: Sequence[str], de
 
 def changed(index: AccountIndex, reader: int, since: int | None) -> AnnotationChanges:
     """Say which annotations were changed that a reader sees; None asks only for the number."""
-    last = statements.last_annotation(index.connection)
+    last = annotation_statements.last_annotation(index.connection)
     if since is None or last <= since:
         return AnnotationChanges(number=last)
     rows = index.connection.execute(
@@ -149,7 +149,8 @@ def change(
         if value is None:
             changes = (owner, entry.lower()) in known
         else:
-            changes = known.get((owner, entry.lower())) != (entry, len(value)) or not statements.has_annotation(
+            seems_same = known.get((owner, entry.lower())) == (entry, len(value))
+            changes = not seems_same or not annotation_statements.has_annotation(
                 index.connection, mailbox_id, owner, entry, value
             )
         if changes:
@@ -164,13 +165,13 @@ def change(
         if row is not None:
             transaction.changing(mailbox_id)
         numbers = [
-            statements.set_annotation(connection, mailbox_id, owner, entry, value)
+            annotation_statements.set_annotation(connection, mailbox_id, owner, entry, value)
             for (owner, _), (entry, value) in new.items()
         ]
         if uses is not None:
             transaction.row(mailbox_id).special = (special_use_value(uses) or b"").decode("ascii")
             numbers.append(note_special_use(transaction, index, mailbox_id))
-        statements.forget_removed_annotations(connection, REMOVED_KEPT)
+        annotation_statements.forget_removed_annotations(connection, REMOVED_KEPT)
         _mark_unwritten(transaction, mailbox_id)
         transaction.tree_changed = True
     write_all(index)
@@ -179,7 +180,9 @@ def change(
 
 def note_special_use(transaction: Transaction, index: AccountIndex, mailbox_id: int) -> int:
     """Note for other sessions that a mailbox is for something else now (RFC 5464 section 4.4); give the number."""
-    return statements.set_annotation(transaction.connection, mailbox_id, index.account_id, SPECIAL_USE_ENTRY, None)
+    return annotation_statements.set_annotation(
+        transaction.connection, mailbox_id, index.account_id, SPECIAL_USE_ENTRY, None
+    )
 
 
 def _check_special_use(
@@ -201,7 +204,7 @@ def _check_room(
 ) -> None:
     added = sum((value is not None) - (key in known) for key, (_, value) in new.items())
     if added > 0:
-        in_all = statements.count_annotations(index.connection)
+        in_all = annotation_statements.count_annotations(index.connection)
         if len(known) + added > limits.per_mailbox or in_all + added > limits.per_account:
             raise TooManyAnnotationsError
     growth = sum(len(value or b"") - known.get(key, ("", 0))[1] for key, (_, value) in new.items())
@@ -281,7 +284,7 @@ def restore(transaction: Transaction, index: AccountIndex, row: MailboxRow | Non
             reader = index.account_id
         with contextlib.suppress(ValueError):
             value = binascii.a2b_base64(words[1], strict_mode=bool(words[1]))
-            statements.set_annotation(transaction.connection, _id_of(row), reader, entry, value)
+            annotation_statements.set_annotation(transaction.connection, _id_of(row), reader, entry, value)
 
 
 def carry(transaction: Transaction, index: AccountIndex, row: MailboxRow | None, old_id: int) -> None:

@@ -18,7 +18,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Body, LocalDelivery, LocalOutcome
 from mailsuite.message.summary import Summary, summarize
 from mailsuite.observe import EventLog
-from mailsuite.store import maildir, statements
+from mailsuite.store import file_statements, maildir, statements
 from mailsuite.store.accounts import OpenAccounts, neutral_error
 from mailsuite.store.content import place_file, stage_message, summarize_file
 from mailsuite.store.flags import check_flags
@@ -167,7 +167,7 @@ def deliver_batch(index: AccountIndex, deliveries: Sequence[LocalDelivery], shar
     tokens = [maildir.delivery_token(delivery.delivery_id) for delivery in deliveries]
     refused = _make_mailboxes(index, deliveries)
     with index.writing() as transaction:
-        known = statements.known_tokens(transaction.connection, tokens)
+        known = file_statements.known_tokens(transaction.connection, tokens)
         for delivery, token in zip(deliveries, tokens, strict=True):
             outcome = seen.get(token)
             if outcome is None and token in known:
@@ -248,9 +248,9 @@ def _find_delivered(
 ) -> LocalOutcome | None:
     """Recognise what was delivered before, and write its file again if a power loss took it."""
     connection = transaction.connection
-    found = statements.find_token(connection, token)
+    found = file_statements.find_token(connection, token)
     if found is None:
-        gone = statements.is_expunged(connection, token)
+        gone = file_statements.is_expunged(connection, token)
         return None if gone is None else LocalOutcome(delivery.delivery_id, *gone)
     message_id, folder, name = found
     row = statements.mailbox_by_id(connection, message_id >> UID_BITS)

@@ -21,7 +21,7 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import TooManyKeywordsError
 from mailsuite.message.references import thread_id
 from mailsuite.observe import EventLog
-from mailsuite.store import maildir, statements
+from mailsuite.store import file_statements, maildir, statements
 from mailsuite.store.flags import LETTERED_KEYWORDS, SET_SHIFT, FlagSets, split_flags
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.settings import StorageSettings
@@ -112,11 +112,11 @@ class Transaction:
 
     def promise(self, source: str, target: str = "") -> None:
         """Rename a folder or file after the commit, or remove a file when there is no target."""
-        self.work.append((statements.add_pending(self.connection, source, target), source, target))
+        self.work.append((file_statements.add_pending(self.connection, source, target), source, target))
 
     def promise_removal(self, path: str, mailbox_id: int) -> None:
         """Remove the file of a message after the commit, when the lane has time."""
-        self.removals.append(Removal(statements.add_pending(self.connection, path, ""), path, mailbox_id))
+        self.removals.append(Removal(file_statements.add_pending(self.connection, path, ""), path, mailbox_id))
 
 
 class AccountIndex:

@@ -19,7 +19,7 @@ from mailsuite.interfaces import (
 )
 from mailsuite.message.mime import parse_parts
 from mailsuite.message.preview import PREVIEW_READ_MAX_OCTETS, make_preview
-from mailsuite.store import statements
+from mailsuite.store import file_statements, statements
 from mailsuite.store.content import (
     mapped,
     open_message,
@@ -175,7 +175,7 @@ def expunged() -> MailError:
 
 
 def _open(index: AccountIndex, row: MailboxRow, uid: int) -> tuple[int, str] | None:
-    found = statements.files_of(index.connection, row, [uid])
+    found = file_statements.files_of(index.connection, row, [uid])
     return open_message(index, row, *found[0][1:]) if found else None
 
 
@@ -196,7 +196,7 @@ def read_many(index: AccountIndex, mailbox_id: int, uids: Sequence[int], limit_o
     row = index.get_row(mailbox_id)
     total = 0
     found: list[tuple[int, bytes]] = []
-    for message_id, folder, name in statements.files_of(index.connection, row, uids):
+    for message_id, folder, name in file_statements.files_of(index.connection, row, uids):
         opened = open_message(index, row, folder, name)
         if opened is None:
             continue
@@ -243,7 +243,7 @@ def search_text(
     passed: list[int] = []
     disk = index.disk
     ends = time.monotonic() + seconds
-    for message_id, folder, name in statements.files_of(index.connection, row, uids):
+    for message_id, folder, name in file_statements.files_of(index.connection, row, uids):
         opened = open_message(index, row, folder, name)
         if opened is None:
             continue
@@ -280,7 +280,7 @@ def previews(
     made: list[tuple[int, bytes]] = []
     last = uids[-1]
     ends = time.monotonic() + seconds
-    for message_id, folder, name in statements.files_of(index.connection, row, missing):
+    for message_id, folder, name in file_statements.files_of(index.connection, row, missing):
         opened = open_message(index, row, folder, name)
         if opened is None:
             continue

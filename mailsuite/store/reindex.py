@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from mailsuite.durable import Disk
-from mailsuite.store import annotations, maildir, rights, statements
+from mailsuite.store import annotation_statements, annotations, file_statements, maildir, rights, statements
 from mailsuite.store.carry import ENDINGS, Previous, attach, check_integrity, detach, lay_aside
 from mailsuite.store.flags import FlagSets
 from mailsuite.store.index import REBUILDING, SPECIAL_NAMES, AccountIndex, Place, Transaction, UnfinishedIndexError
@@ -140,7 +140,7 @@ def _begin(index: AccountIndex, previous: Previous | None, states: dict[str, dic
         transaction.connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('mailbox', ?)", (ids,))
         # Microseconds grow faster than anybody annotates.
         last = previous.last_annotation() if previous else int(index.place.clock() * 1_000_000) % _FAR
-        statements.begin_annotations(transaction.connection, last)
+        annotation_statements.begin_annotations(transaction.connection, last)
         if previous is not None:
             previous.carry_account()
             annotations.carry(transaction, index, None, annotations.ACCOUNT)
@@ -301,7 +301,7 @@ def verify(index: AccountIndex) -> list[str]:
         if not row.selectable:
             continue
         found = list_files(index.disk, index.folder(row))
-        lines = statements.files(index.connection, row)
+        lines = file_statements.files(index.connection, row)
         for message_id, token, _, _, _ in lines:
             uid = message_id & statements.UID_MASK
             place = found.pop(token, None)
@@ -309,7 +309,7 @@ def verify(index: AccountIndex) -> list[str]:
                 findings.append(f"{row.name}: message {uid} has no file")
                 continue
             size = index.disk.stat(f"{index.folder(row)}/{place[0]}/{place[1]}").st_size
-            if size != statements.size_of(index.connection, message_id):
+            if size != file_statements.size_of(index.connection, message_id):
                 findings.append(f"{row.name}: the file of message {uid} has {size} octets")
         findings.extend(
             f"{row.name}: {name} is not in the index"

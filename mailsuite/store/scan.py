@@ -14,12 +14,13 @@ from collections.abc import Collection, Mapping
 import attrs
 
 from mailsuite.durable import Disk
-from mailsuite.store import maildir, statements
+from mailsuite.store import file_statements, maildir, statements
 from mailsuite.store.content import name_with_flags, new_message, summarize_file
+from mailsuite.store.file_statements import FileRow
 from mailsuite.store.flags import SET_SHIFT, bits_of_letters, keyword_numbers
 from mailsuite.store.index import AccountIndex, Transaction
 from mailsuite.store.lock import Look
-from mailsuite.store.statements import UID_MASK, FileRow, MailboxRow
+from mailsuite.store.statements import UID_MASK, MailboxRow
 
 TICK_NS = 100_000_000
 """A folder changed this recently may change again without its modification time telling."""
@@ -86,7 +87,7 @@ def _are_known(index: AccountIndex, row: MailboxRow, names: Collection[tuple[str
     tokens = {maildir.token_of(name) for _, name in names}
     if not all(map(_is_text, tokens)):
         return False  # see `list_names`
-    known = set(statements.places_of(index.connection, row, tokens))
+    known = set(file_statements.places_of(index.connection, row, tokens))
     return all((place in known) == os.path.lexists(f"{folder}/{place[0]}/{place[1]}") for place in names)
 
 
@@ -182,7 +183,7 @@ def _compare(index: AccountIndex, row: MailboxRow, folder: str) -> None:
     present = {subfolder: set(list_names(index.disk, f"{folder}/{subfolder}")) for subfolder in ("new", "cur")}
     renamed: list[tuple[FileRow, str, str]] = []
     unmatched: list[FileRow] = []
-    for line in statements.files(index.connection, row):
+    for line in file_statements.files(index.connection, row):
         names = present[line[2]]
         if line[3] in names:
             names.remove(line[3])
@@ -206,7 +207,7 @@ def _compare(index: AccountIndex, row: MailboxRow, folder: str) -> None:
     if renamed or missing:
         _apply(index, row, renamed, missing)
     # A second name of a message that is there, as one moved from new to cur has for a moment, is no other message.
-    new = [item for item in sorted(found.items()) if not statements.has_token(index.connection, row, item[0])]
+    new = [item for item in sorted(found.items()) if not file_statements.has_token(index.connection, row, item[0])]
     if doomed:
         new = [item for item in new if f"{folder}/{item[1][0]}/{item[1][1]}" not in doomed]
     for start in range(0, len(new), INDEX_BATCH):
@@ -243,7 +244,7 @@ def _apply(
             if flags is not None:
                 changed.append(flags)
             bits = flags_of_name(index, transaction, row, name)
-            statements.set_file(transaction.connection, message_id, subfolder, name, bits)
+            file_statements.set_file(transaction.connection, message_id, subfolder, name, bits)
         if changed or missing:
             row.modseq += 1
         if changed:
@@ -317,7 +318,7 @@ def add_files(
             except FileNotFoundError:
                 continue
             uid = 0 if known is None else known.get(token) or maildir.uid_of(name)
-            if not uid or statements.is_used(transaction.connection, row.first_id | uid):
+            if not uid or file_statements.is_used(transaction.connection, row.first_id | uid):
                 uid = index.take_uid(row)
                 if uid != maildir.uid_of(name):
                     noted.append(f"{uid} {token}\n")
@@ -378,7 +379,7 @@ def mirror_flags(index: AccountIndex, mailbox_id: int, limit: int = 5000) -> Non
     row = statements.mailbox_by_id(index.connection, mailbox_id)
     if row is None or not row.selectable:
         return
-    stale = statements.unmirrored(index.connection, row, limit)
+    stale = file_statements.unmirrored(index.connection, row, limit)
     if not stale:
         return
     folder = index.folder(row)
@@ -390,4 +391,4 @@ def mirror_flags(index: AccountIndex, mailbox_id: int, limit: int = 5000) -> Non
                     index.disk.rename(f"{folder}/{subfolder}/{name}", f"{folder}/cur/{target}")
             except FileNotFoundError:
                 continue  # renamed by another program: the next look finds it
-            statements.set_file(transaction.connection, message_id, "cur", target, flags)
+            file_statements.set_file(transaction.connection, message_id, "cur", target, flags)

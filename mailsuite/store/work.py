@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mailsuite.durable import Synchronous
-from mailsuite.store import maildir, statements
+from mailsuite.store import file_statements, maildir
 
 if TYPE_CHECKING:
     from mailsuite.store.index import AccountIndex
@@ -61,7 +61,7 @@ class PendingWork:
 
     def load(self) -> None:
         """Learn what is promised; what another process did, it has forgotten."""
-        pending = statements.pending(self._index.connection)
+        pending = file_statements.pending(self._index.connection)
         self._left = [line for line in pending if line[2]]
         self._removals = deque([Removal(number, source) for number, source, target in pending if not target])
         self._done, self._emptying = [], []
@@ -71,9 +71,9 @@ class PendingWork:
         """Note in a transaction what is done; it counts as noted when the transaction ends well."""
         done, emptying = len(self._done), len(self._emptying)
         if done:
-            statements.forget_pending(connection, self._done)
+            file_statements.forget_pending(connection, self._done)
         if emptying:
-            statements.note_discarded(connection, self._emptying)
+            file_statements.note_discarded(connection, self._emptying)
         yield
         del self._done[:done], self._emptying[:emptying]
 
