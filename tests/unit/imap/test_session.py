@@ -1,5 +1,7 @@
 """States, commands and capabilities."""
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +9,8 @@ from pathlib import Path
 import pytest
 from zope.interface import alsoProvides
 
-from mailsuite.imap import acl_commands, commands, quota_commands
+from mailsuite import imap
+from mailsuite.imap import commands
 from mailsuite.imap.session import ALLOWED, State
 from mailsuite.imap.verbs import VERBS
 from mailsuite.interfaces import IQuotaAdministrator
@@ -24,7 +27,10 @@ ONLY_SELECTED = [
 
 
 def all_commands():
-    values = [value for module in (commands, acl_commands, quota_commands) for value in vars(module).values()]
+    names = [module.name for module in pkgutil.iter_modules(imap.__path__) if module.name.endswith("commands")]
+    assert len(names) > 1
+    modules = [importlib.import_module(f"{imap.__name__}.{name}") for name in names]
+    values = [value for module in modules for value in vars(module).values()]
     return {each for each in values if isinstance(each, type) and issubclass(each, commands.Command)}
 
 
