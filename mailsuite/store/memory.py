@@ -5,53 +5,40 @@ Nothing blocks, so every call does its work at once, in the reactor thread.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
 
-import attrs
 from zope.interface import implementer
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import (
     ANYONE,
     Account,
-    Appended,
     AppendMessage,
     Body,
-    Created,
     Expired,
     Expiry,
     IAccountUpkeep,
-    IAnnotatedAccount,
-    IBodyFile,
     IChangeBus,
     IDeliveryStore,
-    IMailbox,
     ISharingStore,
     LocalDelivery,
     LocalOutcome,
     MailboxChange,
-    MailboxEntry,
-    MailboxStatus,
     Rights,
     SpecialUse,
     TooManyKeywordsError,
     Usage,
     allowed_flags,
-    ensure_possible_uses,
 )
-from mailsuite.message.summary import Summary, summarize
+from mailsuite.message.summary import summarize
 from mailsuite.store.changes import ChangeBus
 from mailsuite.store.flags import check_flags
-from mailsuite.store.maildir import INBOX, check_name, find_name, parent_names
-from mailsuite.store.memory_annotations import Annotations, MemoryAnnotating
-from mailsuite.store.memory_body import MemoryBody
+from mailsuite.store.maildir import INBOX, check_name
+from mailsuite.store.memory_account import MemoryAccount
 from mailsuite.store.memory_expire import doomed_messages
-from mailsuite.store.memory_mailbox import MemoryMailbox, transfer
+from mailsuite.store.memory_guest import MemoryGuest
+from mailsuite.store.memory_mail import Box, Mail, Message
 from mailsuite.store.settings import StorageSettings
-
-if TYPE_CHECKING:
-    from mailsuite.store.memory_guest import MemoryGuest
 
 _ATTRIBUTES = {
     "Archive": SpecialUse.ARCHIVE,
@@ -60,90 +47,6 @@ _ATTRIBUTES = {
     "Sent": SpecialUse.SENT,
     "Trash": SpecialUse.TRASH,
 }
-
-
-@attrs.define(kw_only=True)
-class Message:
-    """A message in a mailbox."""
-
-    uid: int
-    content: bytes
-    summary: Summary
-    flags: frozenset[str]
-    date: int
-    saved: int
-    modseq: int
-    added: int
-    email_id: bytes
-    preview: bytes | None = None
-
-
-@attrs.define(kw_only=True)
-class Box:
-    """A mailbox; messages in order of UID."""
-
-    mailbox_id: int
-    name: str
-    uidvalidity: int
-    special_use: frozenset[SpecialUse] = frozenset()
-    selectable: bool = True
-    uidnext: int = 1
-    modseq: int = 1
-    recent: int = 1
-    messages: dict[int, Message] = attrs.field(factory=dict)
-    expunged: dict[int, int] = attrs.field(factory=dict)
-    keywords: dict[str, str] = attrs.field(factory=dict)
-    rights: dict[int, Rights] = attrs.field(factory=dict)
-
-
-@attrs.define
-class Mail:
-    """Everything of one account."""
-
-    account_id: int
-    boxes: dict[str, Box] = attrs.field(factory=dict)
-    subscriptions: set[str] = attrs.field(factory=set)
-    delivered: dict[str, tuple[int, int]] = attrs.field(factory=dict)
-    annotations: Annotations = attrs.field(factory=Annotations)
-    ids: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1))
-    validities: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1))
-
-    def find(self, name: str) -> Box:
-        """Find a mailbox that can be selected."""
-        box = self.boxes.get(find_name(name))
-        if box is None or not box.selectable:
-            raise MailError(Kind.NOT_FOUND, "there is no such mailbox")
-        return box
-
-    def make(self, name: str, special_use: frozenset[SpecialUse] = frozenset()) -> Box:
-        """Make a mailbox."""
-        box = Box(mailbox_id=next(self.ids), name=name, uidvalidity=next(self.validities), special_use=special_use)
-        self.boxes[name] = box
-        return box
-
-    def nearest(self, name: str) -> Box | None:
-        """Find the nearest mailbox above a name."""
-        above = [self.boxes[parent] for parent in parent_names(name) if parent in self.boxes]
-        return next((box for box in reversed(above) if box.selectable), None)
-
-    def make_below(self, name: str, special_use: frozenset[SpecialUse] = frozenset()) -> Box:
-        """Make a mailbox with the rights of the nearest one above (RFC 4314 section 4)."""
-        box = self.make(name, special_use)
-        above = self.nearest(name)
-        box.rights = dict(above.rights) if above is not None else {}
-        return box
-
-    def drop_lonely_names(self) -> None:
-        """Forget mere names that have nothing below them any more."""
-        for name in [box.name for box in self.boxes.values() if not box.selectable]:
-            if not any(other.startswith(f"{name}/") for other in self.boxes):
-                del self.boxes[name]
-
-    def totals(self) -> tuple[int, int]:
-        """Sum octets, those of annotations among them, and messages."""
-        self.annotations.forget({box.mailbox_id for box in self.boxes.values()})
-        messages = [message for box in self.boxes.values() for message in box.messages.values()]
-        return sum(len(message.content) for message in messages) + self.annotations.octets(), len(messages)
 
 
 @implementer(IDeliveryStore, IAccountUpkeep, ISharingStore)
@@ -170,14 +73,12 @@ class MemoryStore:
     def stop(self) -> None:
         """Nothing to stop."""
 
-    def account(self, account: Account) -> "MemoryAccount":
+    def account(self, account: Account) -> MemoryAccount:
         """Give an account's mailboxes, for one session."""
         return MemoryAccount(self, self.mail(account.account_id), account)
 
-    def guest(self, owner: Account, guest_id: int) -> "MemoryGuest":
+    def guest(self, owner: Account, guest_id: int) -> MemoryGuest:
         """Give an account the mailboxes of another, as far as its rights go, for one session."""
-        from mailsuite.store.memory_guest import MemoryGuest
-
         return MemoryGuest(self, self.mail(owner.account_id), owner, guest_id)
 
     async def sharers(self, guest_id: int) -> Sequence[int]:
@@ -356,168 +257,3 @@ class MemoryStore:
     def backlog(self) -> int:
         """Nothing waits."""
         return 0
-
-
-@implementer(IAnnotatedAccount)
-class MemoryAccount(MemoryAnnotating):
-    """The mailboxes of one account."""
-
-    remembers = True
-
-    def __init__(self, store: MemoryStore, mail: Mail, account: Account) -> None:
-        self._store = store
-        self._mail = mail
-        self._quota_octets = account.quota_octets
-        self.account_id = account.account_id
-        self.email = account.email
-        self.keywords_max = store.settings.keywords_max
-        self.changes: IChangeBus = store.bus
-
-    async def list_mailboxes(self) -> Sequence[MailboxEntry]:
-        """List all names, also mere parents and subscriptions, in order."""
-        names = {*self._mail.boxes, *self._mail.subscriptions}
-        names |= {parent for name in names for parent in parent_names(name)}
-        entries = []
-        for name in sorted(names, key=lambda name: (name != INBOX, name)):
-            box = self._mail.boxes.get(name)
-            real = box is not None and box.selectable
-            entries.append(
-                MailboxEntry(
-                    name=name,
-                    mailbox_id=box.mailbox_id if box is not None and real else 0,
-                    selectable=real,
-                    subscribed=name in self._mail.subscriptions,
-                    special_use=box.special_use if box is not None else frozenset(),
-                )
-            )
-        return entries
-
-    async def open_mailbox(self, name: str, *, read_only: bool) -> IMailbox:
-        """Open a mailbox."""
-        return MemoryMailbox(self._store, self._mail, self._mail.find(name), self._quota_octets, read_only=read_only)
-
-    async def status(self, name: str) -> MailboxStatus:
-        """Count without opening."""
-        box = self._mail.find(name)
-        messages = box.messages.values()
-        return MailboxStatus(
-            messages=len(messages),
-            recent=sum(message.uid >= box.recent for message in messages),
-            unseen=sum("\\Seen" not in message.flags for message in messages),
-            deleted=sum("\\Deleted" in message.flags for message in messages),
-            uidnext=box.uidnext,
-            uidvalidity=box.uidvalidity,
-            highest_modseq=box.modseq,
-            size_octets=sum(len(message.content) for message in messages),
-            deleted_octets=sum(len(message.content) for message in messages if "\\Deleted" in message.flags),
-            mailbox_id=box.mailbox_id,
-        )
-
-    async def create(self, name: str, special_use: frozenset[SpecialUse]) -> Created:
-        """Make a mailbox and the levels above it."""
-        ensure_possible_uses(special_use)
-        name = check_name(name)
-        boxes = self._mail.boxes
-        if name in boxes and boxes[name].selectable:
-            raise MailError(Kind.EXISTS, "there is a mailbox of that name")
-        self._make_parents(name, more=1)
-        box = self._mail.make_below(name, special_use)
-        changes = (self._note_special_use(box),) if special_use else ()
-        self._store.told(self._mail)
-        return Created(mailbox_id=box.mailbox_id, uidvalidity=box.uidvalidity, changes=changes)
-
-    def _make_parents(self, name: str, *, more: int) -> None:
-        """Make the levels above a name, where there may be these and so many more."""
-        boxes = self._mail.boxes
-        missing = [parent for parent in parent_names(name) if parent not in boxes]
-        if len(boxes) + len(missing) + more > self._store.settings.mailboxes_max:
-            raise MailError(Kind.OVER_QUOTA, "there are too many mailboxes")
-        for parent in missing:
-            self._mail.make_below(parent)
-
-    async def delete(self, name: str) -> None:
-        """Remove a mailbox and its messages."""
-        name = find_name(name)
-        if name == INBOX:
-            raise MailError(Kind.DENIED, "INBOX cannot be deleted")
-        boxes = self._mail.boxes
-        box = boxes.get(name)
-        below = any(other.startswith(f"{name}/") for other in boxes)
-        if below and (box is None or not box.selectable):
-            raise MailError(Kind.CONFLICT, "the name has mailboxes below it")
-        if box is None:
-            raise MailError(Kind.NOT_FOUND, "there is no such mailbox")
-        box.messages.clear()
-        box.selectable = False
-        if below:
-            boxes[name] = Box(mailbox_id=next(self._mail.ids), name=name, uidvalidity=0, selectable=False)
-        else:
-            del boxes[name]
-        self._mail.drop_lonely_names()
-        self._store.told(self._mail)
-
-    async def rename(self, old: str, new: str) -> None:
-        """Rename a mailbox and those below; of INBOX, move the messages."""
-        old, new = find_name(old), check_name(new)
-        boxes = self._mail.boxes
-        moving = [name for name in boxes if name == old or name.startswith(f"{old}/")]
-        if not moving:
-            raise MailError(Kind.NOT_FOUND, "there is no such mailbox")
-        targets = {name: check_name(new + name[len(old) :]) for name in moving}
-        if new == old or any(target in boxes and boxes[target].selectable for target in targets.values()):
-            raise MailError(Kind.EXISTS, "there is a mailbox of that name")
-        if new.startswith(f"{old}/") and old != INBOX:
-            raise MailError(Kind.INVALID, "a mailbox cannot be moved below itself")
-        self._make_parents(new, more=int(old == INBOX))
-        if old == INBOX:
-            inbox, box = boxes[INBOX], self._mail.make_below(new)
-            inbox.modseq += 1
-            transfer(self._store, inbox, box, list(inbox.messages.values()), move=True)
-            self._store.told(self._mail, inbox, box)
-        else:
-            for name in moving:
-                box = boxes.pop(name)
-                box.name = targets[name]
-                boxes[box.name] = box
-            self._mail.drop_lonely_names()
-        self._store.told(self._mail)
-
-    async def subscribe(self, name: str, subscribed: bool) -> None:  # noqa: FBT001 - the interface says so
-        """Note or forget a subscription."""
-        name = check_name(name)
-        if subscribed:
-            self._mail.subscriptions.add(name)
-        else:
-            self._mail.subscriptions.discard(name)
-        self._store.told(self._mail)
-
-    async def append(self, name: str, messages: Sequence[AppendMessage]) -> Appended:
-        """Store messages, all or none."""
-        box = self._mail.find(name)
-        contents = [self._store.whole(message) for message in messages]
-        self._store.check_quota(self._mail, self._quota_octets, sum(map(len, contents)), len(contents))
-        flags = [check_flags(message.flags) for message in messages]
-        self._store.keywords(box, frozenset().union(*flags))
-        box.modseq += 1
-        uids = [self._store.take(box, message, content) for message, content in zip(messages, contents, strict=True)]
-        self._store.told(self._mail, box)
-        return Appended(uidvalidity=box.uidvalidity, uids=uids)
-
-    async def begin_body(self, size_octets: int, replaced_octets: int | None = None) -> IBodyFile:
-        """Begin a large message; it lies in memory like all others."""
-        limit = self._store.settings.message_max_octets
-        if limit and size_octets > limit:
-            raise MailError(Kind.TOO_LARGE, "the message is too long")
-        if replaced_octets is None:
-            self._store.check_quota(self._mail, self._quota_octets, size_octets, 1)
-        else:
-            self._store.check_growth(self._mail, self._quota_octets, replaced_octets, size_octets)
-        return MemoryBody(self._store.bodies)
-
-    async def quota(self) -> Mapping[str, tuple[int, int]]:
-        """Tell use and limit."""
-        octets, messages = self._mail.totals()
-        return {"STORAGE": (octets, self._quota_octets), "MESSAGES": (messages, self._store.settings.messages_max)}
-
-    def logout(self) -> None:
-        """Nothing is kept for the session."""

@@ -23,7 +23,8 @@ from mailsuite.interfaces import (
 from mailsuite.store.maildir import INBOX
 
 if TYPE_CHECKING:
-    from mailsuite.store.memory import Box, Mail, MemoryStore
+    from mailsuite.store.memory import MemoryStore
+    from mailsuite.store.memory_mail import Box, Mail
 
 ACCOUNT = 0
 """In place of the id of a mailbox: the account itself."""

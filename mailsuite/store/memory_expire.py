@@ -1,17 +1,14 @@
 """What is old in an account of the reference store."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from mailsuite.interfaces import Expiry
-
-if TYPE_CHECKING:
-    from mailsuite.store.memory import Box, Mail
+from mailsuite.store.memory_mail import Box, Mail
 
 
 def doomed_messages(
-    mail: "Mail", boxes: Sequence["Box"], named: Sequence["Box"], expiry: Expiry
-) -> Iterator[tuple["Box", int]]:
+    mail: Mail, boxes: Sequence[Box], named: Sequence[Box], expiry: Expiry
+) -> Iterator[tuple[Box, int]]:
     """Give what is too old, then what is too much, looking again after each; the caller removes it meanwhile."""
     for box in boxes:
         surplus = len(box.messages) - expiry.messages_per_mailbox_max

@@ -39,14 +39,15 @@ from mailsuite.interfaces import (
 )
 from mailsuite.store import guest_annotations
 from mailsuite.store.maildir import INBOX, check_name, find_name
-from mailsuite.store.memory import MemoryAccount
+from mailsuite.store.memory_account import MemoryAccount
+from mailsuite.store.memory_mail import Box, Mail
 from mailsuite.store.memory_mailbox import MemoryMailbox
 
 if TYPE_CHECKING:
-    from mailsuite.store.memory import Box, Mail, MemoryStore
+    from mailsuite.store.memory import MemoryStore
 
 
-def rights_for(mail: "Mail", box: "Box", guest_id: int) -> Rights:
+def rights_for(mail: Mail, box: Box, guest_id: int) -> Rights:
     """Say what an account may do with a mailbox; the owner, everything."""
     if guest_id == mail.account_id:
         return ALL_RIGHTS
@@ -65,7 +66,7 @@ def _cannot_create() -> MailError:
     return MailError(Kind.DENIED, "you cannot make a mailbox of that name")
 
 
-def find(mail: "Mail", name: str, guest_id: int, right: Right) -> tuple["Box", Rights]:
+def find(mail: Mail, name: str, guest_id: int, right: Right) -> tuple[Box, Rights]:
     """Find a mailbox for somebody who needs a right."""
     box = mail.find(name)
     rights = rights_for(mail, box, guest_id)
@@ -78,11 +79,11 @@ def find(mail: "Mail", name: str, guest_id: int, right: Right) -> tuple["Box", R
 class MemoryGuest(MemoryAccount):
     """The mailboxes of one account, for another, or for itself where rights are told and changed."""
 
-    def __init__(self, store: "MemoryStore", mail: "Mail", owner: Account, guest_id: int) -> None:
+    def __init__(self, store: "MemoryStore", mail: Mail, owner: Account, guest_id: int) -> None:
         super().__init__(store, mail, owner)
         self._guest = guest_id
 
-    def _find(self, name: str, right: Right) -> "Box":
+    def _find(self, name: str, right: Right) -> Box:
         return find(self._mail, name, self._guest, right)[0]
 
     async def rights(self, name: str) -> Rights:
@@ -224,7 +225,7 @@ class MemoryGuestMailbox(MemoryMailbox):
     """One selected mailbox of somebody else."""
 
     def __init__(
-        self, store: "MemoryStore", mail: "Mail", box: "Box", quota_octets: int, *, read_only: bool, guest_id: int
+        self, store: "MemoryStore", mail: Mail, box: Box, quota_octets: int, *, read_only: bool, guest_id: int
     ) -> None:
         super().__init__(store, mail, box, quota_octets, read_only=read_only)
         self._asked_read_only = read_only
@@ -233,7 +234,7 @@ class MemoryGuestMailbox(MemoryMailbox):
         self.read_only = read_only or self.rights.isdisjoint(WRITING_RIGHTS)
 
     @property
-    def _box(self) -> "Box":
+    def _box(self) -> Box:
         """The mailbox, each time that it is asked for something, if the guest may read it."""
         box = super()._box
         self.rights = rights_for(self._mail, box, self._guest)
@@ -242,7 +243,7 @@ class MemoryGuestMailbox(MemoryMailbox):
             raise MailError(Kind.NOT_FOUND, "the mailbox is gone")
         return box
 
-    def _take_recent(self, box: "Box", uids: Iterable[int]) -> frozenset[int]:
+    def _take_recent(self, box: Box, uids: Iterable[int]) -> frozenset[int]:
         return frozenset(uid for uid in uids if uid >= box.recent)
 
     def _ensure(self, *needed: Right) -> Rights:

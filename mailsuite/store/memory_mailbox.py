@@ -25,16 +25,17 @@ from mailsuite.message.mime import parse_parts
 from mailsuite.message.preview import PREVIEW_READ_MAX_OCTETS, make_preview
 from mailsuite.message.references import thread_id
 from mailsuite.store.flags import check_flags
+from mailsuite.store.memory_mail import Box, Mail, Message
 
 if TYPE_CHECKING:
-    from mailsuite.store.memory import Box, Mail, MemoryStore, Message
+    from mailsuite.store.memory import MemoryStore
 
 
 def transfer(
     store: "MemoryStore",
-    source: "Box",
-    target: "Box",
-    messages: "Sequence[Message]",
+    source: Box,
+    target: Box,
+    messages: Sequence[Message],
     *,
     move: bool,
     rights: Rights = ALL_RIGHTS,
@@ -53,7 +54,7 @@ def transfer(
 class MemoryMailbox:
     """One selected mailbox."""
 
-    def __init__(self, store: "MemoryStore", mail: "Mail", box: "Box", quota_octets: int, *, read_only: bool) -> None:
+    def __init__(self, store: "MemoryStore", mail: Mail, box: Box, quota_octets: int, *, read_only: bool) -> None:
         self._store = store
         self._mail = mail
         self._opened = box
@@ -63,16 +64,16 @@ class MemoryMailbox:
         self.read_only = read_only
 
     @property
-    def _box(self) -> "Box":
+    def _box(self) -> Box:
         if not self._opened.selectable:
             raise MailError(Kind.NOT_FOUND, "the mailbox is gone")
         return self._opened
 
-    def _some(self, uids: Sequence[int]) -> "list[Message]":
+    def _some(self, uids: Sequence[int]) -> list[Message]:
         messages = self._box.messages
         return [messages[uid] for uid in sorted(set(uids)) if uid in messages]
 
-    def _take_recent(self, box: "Box", uids: Iterable[int]) -> frozenset[int]:
+    def _take_recent(self, box: Box, uids: Iterable[int]) -> frozenset[int]:
         recent = frozenset(uid for uid in uids if uid >= box.recent)
         if not self.read_only:
             box.recent = box.uidnext
@@ -234,7 +235,7 @@ class MemoryMailbox:
         return self._transfer(self._mail.find(name), self._some(uids), move=True)
 
     def _transfer(
-        self, target: "Box", messages: "Sequence[Message]", *, move: bool, rights: Rights = ALL_RIGHTS
+        self, target: Box, messages: Sequence[Message], *, move: bool, rights: Rights = ALL_RIGHTS
     ) -> Appended:
         if not messages:
             return Appended(uidvalidity=target.uidvalidity, uids=())
@@ -290,7 +291,7 @@ def _combine(old: frozenset[str], mode: StoreMode, flags: frozenset[str], rights
     return flags
 
 
-_GETTERS: "Mapping[Column, Callable[[Message], object]]" = {
+_GETTERS: Mapping[Column, Callable[[Message], object]] = {
     Column.FLAGS: lambda message: message.flags,
     Column.MODSEQ: lambda message: message.modseq,
     Column.INTERNAL_DATE: lambda message: message.date,

@@ -25,7 +25,7 @@ from mailsuite.interfaces import (
     parse_rights,
 )
 from mailsuite.store.guest import GuestMailbox, GuestSession
-from mailsuite.store.memory import MemoryAccount
+from mailsuite.store.memory_account import MemoryAccount
 from mailsuite.store.memory_guest import MemoryGuest, MemoryGuestMailbox
 from mailsuite.store.memory_mailbox import MemoryMailbox
 from mailsuite.store.session import AccountSession, MailboxSession
