@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap import commands, responses
+from mailsuite.imap.names import INBOX
 from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tree import parents, with_parents
+from mailsuite.imap.verbs.metadata import copy_annotations
 from mailsuite.interfaces import IMailAccount, IRightsAccount, Right, SpecialUseError
 
 
@@ -62,6 +64,8 @@ async def rename(session: Session, command: commands.Rename) -> Reply:
     await session.avatar.rename(command.mailbox, command.new_name)
     note_own(session, command.mailbox, command.new_name, *parents(command.new_name))
     tell_other_form(session, command.new_name, command.old_name)
+    if command.mailbox == INBOX:
+        await copy_annotations(session, INBOX, command.new_name)  # it stays, and keeps its own (RFC 5464 section 3.2)
     return Reply("RENAME completed")
 
 

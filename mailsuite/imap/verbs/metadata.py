@@ -1,6 +1,6 @@
 """GETMETADATA and SETMETADATA: annotations of mailboxes and of the server."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 from mailsuite.errors import Kind, MailError
@@ -105,25 +105,51 @@ def _of_operator(session: Session) -> Iterator[tuple[str, bytes]]:
 async def set_metadata(session: Session, command: metadata_commands.SetMetadata) -> Reply:
     """SETMETADATA (RFC 5464 section 4.3): all entries or none."""
     account = annotated_account(session, command.tag)
-    settings = session.settings
     for entry, value in command.values.items():
         _ensure_settable(command.mailbox, entry, value)
-    if any(len(value or b"") > settings.annotation_max_octets for value in command.values.values()):
+    if any(len(value or b"") > session.settings.annotation_max_octets for value in command.values.values()):
         return too_large(session)
-    limits = AnnotationLimits(
-        per_mailbox=settings.annotations_per_mailbox, per_account=settings.annotations_per_account
-    )
     try:
-        numbers = await account.annotate(command.mailbox, command.values, limits)
+        await _annotate(session, account, command.mailbox, command.values)
     except TooManyAnnotationsError as error:
         return Reply(error.detail, status=responses.NO, code=responses.METADATA_TOOMANY)
     except NoPrivateAnnotationsError as error:
         return Reply(error.detail, status=responses.NO, code=responses.METADATA_NOPRIVATE)
+    return Reply("SETMETADATA completed")
+
+
+async def _annotate(
+    session: Session, account: IAnnotatedAccount, mailbox: str, values: Mapping[str, bytes | None]
+) -> None:
+    """Set annotations, of which this client need not be told."""
+    settings = session.settings
+    limits = AnnotationLimits(
+        per_mailbox=settings.annotations_per_mailbox, per_account=settings.annotations_per_account
+    )
+    numbers = await account.annotate(mailbox, values, limits)
     if session.annotation_watch is not None:
         session.annotation_watch.note_own(numbers)
     if session.watching is not None and numbers:
-        session.watching.own_messages(command.mailbox, ())  # it has taken a MODSEQ
-    return Reply("SETMETADATA completed")
+        session.watching.own_messages(mailbox, ())  # it has taken a MODSEQ
+
+
+async def copy_annotations(session: Session, source: str, target: str) -> None:
+    """
+    Give a mailbox the annotations of another, as far as this account sees them.
+
+    Where they cannot be copied, for which there are limits, the client is warned.
+    """
+    account = session.annotated
+    if account is None:
+        return
+    try:
+        values = await account.annotations(source, (PRIVATE, SHARED), Depth.ALL)
+        if values:
+            await _annotate(session, account, target, values)
+    except MailError as error:
+        failure = responses.failure_of(error)
+        text = f"the annotations of {source} are not copied: {error.detail}"
+        session.connection.write(responses.untagged(responses.NO, text, failure.code))
 
 
 def too_large(session: Session) -> Reply:

@@ -196,8 +196,10 @@ class FakeAccount:
     async def rename(self, old, new):
         if new in self.boxes:
             raise MailError(Kind.EXISTS, "it exists")
-        self.boxes[new] = self.boxes.pop(self.box(old).name)
-        self.boxes[new].name = new
+        moved = self.boxes[new] = self.boxes.pop(self.box(old).name)
+        moved.name = new
+        if old == "INBOX":
+            self.add_box("INBOX")
 
     async def subscribe(self, name, subscribed):
         (self.subscribed.add if subscribed else self.subscribed.discard)(name)

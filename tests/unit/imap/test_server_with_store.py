@@ -44,6 +44,21 @@ def test_a_name_stays_as_long_as_there_are_mailboxes_below_it(connect):
     assert client.run(b"DELETE a")[1].startswith(b"NO [NONEXISTENT] ")
 
 
+def test_the_limits_of_annotations_hold_for_those_that_are_copied_from_inbox(connect, mail):
+    client = connect()
+    append(client, mail("one"))
+    client.ok(b"SETMETADATA INBOX (%b)" % b" ".join(b'/private/vendor/x/%d "x"' % number for number in range(100)))
+    every = b"GETMETADATA %b (DEPTH infinity) /private"
+    assert client.ok(b"RENAME INBOX old-0") == []
+    assert client.ok(every % b"old-0") == [b"* METADATA old-0 (" + client.ok(every % b"INBOX")[0].partition(b"(")[2]]
+    for number in range(1, 9):
+        assert client.ok(b"RENAME INBOX old-%d" % number) == []
+    (line,) = client.ok(b"RENAME INBOX old-9")  # a thousand in all
+    assert line == b"* NO [OVERQUOTA] the annotations of INBOX are not copied: there are too many annotations"
+    assert client.ok(every % b"old-9") == []
+    assert client.ok(b"STATUS old-9 (MESSAGES)") == [b"* STATUS old-9 (MESSAGES 0)"]
+
+
 SECTIONS = (b"BODY[]", b"BODY[TEXT]", b"BODY[HEADER]", b"BODY[1]", b"BINARY[1]", b"BODY[HEADER.FIELDS (To)]")
 
 

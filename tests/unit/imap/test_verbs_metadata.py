@@ -25,6 +25,33 @@ def test_what_is_set_is_given(client):
     ]
 
 
+def test_those_of_inbox_stay_and_are_copied_when_it_is_renamed(suite, client):
+    client.ok(b'SETMETADATA INBOX (/private/comment "mine" /shared/vendor/x/y "ours" /private/gone "1")')
+    client.ok(b"SETMETADATA INBOX (/private/gone NIL)")
+    client.ok(b"ENABLE METADATA")
+    assert client.ok(b"RENAME inbox old") == []
+    both = b'* METADATA %b (/private/comment "mine" /shared/vendor/x/y "ours")'
+    for name in (b"INBOX", b"old"):
+        (line,) = client.ok(b"GETMETADATA %b (DEPTH infinity) (/private /shared)" % name)
+        assert line == both % name
+    client.ok(b"RENAME old older")
+    assert client.ok(b"GETMETADATA INBOX /private/comment") == [b'* METADATA INBOX (/private/comment "mine")']
+
+
+def test_a_rename_of_inbox_succeeds_where_its_annotations_cannot_be_copied(suite, client):
+    client.ok(b'SETMETADATA INBOX (/private/comment "mine")')
+    suite.account.failures["annotate"] = MailError(Kind.OVER_QUOTA, "the account is full")
+    assert client.run(b"RENAME INBOX old") == (
+        [b"* NO [OVERQUOTA] the annotations of INBOX are not copied: the account is full"],
+        b"OK RENAME completed",
+    )
+    assert "old" in suite.account.boxes
+    suite.account.failures["annotations"] = MailError(Kind.UNAVAILABLE, "no disk")
+    (line,), status = client.run(b"RENAME INBOX older")
+    assert line.startswith(b"* NO [UNAVAILABLE] ")
+    assert status == b"OK RENAME completed"
+
+
 def test_values_may_be_any_octets(client):
     answer = client.send(b"a SETMETADATA INBOX (/private/vendor/x/bin ~{4+}\r\n\0\xff\r\n)\r\n")
     assert answer == b"a OK SETMETADATA completed\r\n"
