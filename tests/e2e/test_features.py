@@ -422,8 +422,11 @@ def test_the_queue_can_be_read_with_sqlite(demo, account):
         client.sendmail(login.email, [target], "Subject: far\r\n\r\nhi\r\n")
 
     def queued():
-        with contextlib.closing(sqlite3.connect(f"file:{demo.folder}/data/spool/spool.db?mode=ro", uri=True)) as base:
-            return base.execute("SELECT address FROM recipient WHERE address = ?", (target,)).fetchall()
+        rows = []
+        for path in (demo.folder / "data/spool").rglob("spool.db"):  # each worker has one
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base:
+                rows += base.execute("SELECT address FROM recipient WHERE address = ?", (target,)).fetchall()
+        return rows
 
     demo.eventually(queued, lambda rows: rows == [(target,)])
 
