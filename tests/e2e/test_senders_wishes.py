@@ -262,15 +262,23 @@ def test_a_delay_is_told_once_and_only_to_who_wants_to_know(server, ann):
 # later: RFC 4865
 
 
+def test_what_is_to_leave_later_waits_in_the_queue(server, ann):
+    bob = server.add_account()
+    for recipient in ("later@plain.test", bob.email):
+        submit(server, ann, recipient, mail=["HOLDFOR=86400"])
+    found = waiting(server, ann)
+    assert sorted(one["address"] for one in found) == sorted([bob.email, "later@plain.test"])
+    assert {one["tries"] for one in found} == {0}
+    assert "later@plain.test" in server.command("queue", "list").stdout
+    server.command("queue", "remove", "--sender", ann.email)
+    assert waiting(server, ann) == []
+
+
 def test_what_is_to_leave_later_leaves_later(server, far, ann):
     bob = server.add_account()
     begin = time.time()
     submit(server, ann, "later@plain.test", mail=[f"HOLDFOR={HOLD_SECONDS}"])
     submit(server, ann, bob.email, mail=[f"HOLDFOR={HOLD_SECONDS}"])
-    found = waiting(server, ann)
-    assert sorted(one["address"] for one in found) == sorted([bob.email, "later@plain.test"])
-    assert {one["tries"] for one in found} == {0}
-    assert "later@plain.test" in server.command("queue", "list").stdout
     server.eventually(
         lambda: [one for one in far["plain"].taken if one.recipients == (b"later@plain.test",)],
         lambda one: len(one) == 1,
