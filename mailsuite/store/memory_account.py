@@ -178,6 +178,11 @@ class MemoryAccount(MemoryAnnotating):
 
     async def begin_body(self, size_octets: int, replaced_octets: int | None = None) -> IBodyFile:
         """Begin a large message; it lies in memory like all others."""
+        self._ensure_fits(size_octets, replaced_octets)
+        return MemoryBody(self._store.bodies)
+
+    def _ensure_fits(self, size_octets: int, replaced_octets: int | None) -> None:
+        """Check that a message, perhaps in place of another, could be stored. Raises MailError."""
         limit = self._store.settings.message_max_octets
         if limit and size_octets > limit:
             raise MailError(Kind.TOO_LARGE, "the message is too long")
@@ -185,7 +190,6 @@ class MemoryAccount(MemoryAnnotating):
             self._store.check_quota(self._mail, self._quota_octets, size_octets, 1)
         else:
             self._store.check_growth(self._mail, self._quota_octets, replaced_octets, size_octets)
-        return MemoryBody(self._store.bodies)
 
     async def quota(self) -> Mapping[str, tuple[int, int]]:
         """Tell use and limit."""

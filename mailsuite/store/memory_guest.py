@@ -211,13 +211,7 @@ class MemoryGuest(MemoryAccount):
     async def check_append(self, name: str, size_octets: int, replaced_octets: int | None = None) -> None:
         """Say, before a message comes, whether it could be appended."""
         self._find(name, Right.INSERT)
-        limit = self._store.settings.message_max_octets
-        if limit and size_octets > limit:
-            raise MailError(Kind.TOO_LARGE, "the message is too long")
-        if replaced_octets is None:
-            self._store.check_quota(self._mail, self._quota_octets, size_octets, 1)
-        else:
-            self._store.check_growth(self._mail, self._quota_octets, replaced_octets, size_octets)
+        self._ensure_fits(size_octets, replaced_octets)
 
 
 @implementer(IGuestMailbox)
