@@ -186,6 +186,14 @@ def test_a_conditional_store_is_answered_though_the_reason_cannot_be_told(suite,
     assert not suite.account.failures
 
 
+def test_of_many_that_are_refused_the_first_are_told(client, monkeypatch):
+    monkeypatch.setattr("mailsuite.imap.verbs.store._REFUSED_TOLD_MAX", 2)
+    client.ok(b"SELECT INBOX (CONDSTORE)")
+    lines, status = client.run(b"STORE 1:4 (UNCHANGEDSINCE 0) +FLAGS (\\Seen)")
+    assert lines == [b"* 1 FETCH (UID 1 FLAGS () MODSEQ (2))", b"* 2 FETCH (UID 2 FLAGS () MODSEQ (3))"]
+    assert status.startswith(b"OK [MODIFIED 1:4]")
+
+
 def test_nobody_is_refused_because_of_another_flag(suite, client):
     client.ok(b"SELECT INBOX (CONDSTORE)")
     change(suite, 2, "\\Flagged")
