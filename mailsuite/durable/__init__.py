@@ -10,7 +10,7 @@ from mailsuite.durable.commit import GroupThread, InlineGroup
 from mailsuite.durable.files import Disk
 from mailsuite.durable.inotify import ENTRIES, ITSELF, FolderListener, FolderNotices
 from mailsuite.durable.pools import InlineLane, Lane, LanePool
-from mailsuite.durable.sqlite import Database, Synchronous, is_damage, migrate
+from mailsuite.durable.sqlite import Database, ReadOnlyDatabase, Synchronous, is_damage, migrate
 
 __all__ = [
     "ENTRIES",
@@ -24,6 +24,7 @@ __all__ = [
     "InlineLane",
     "Lane",
     "LanePool",
+    "ReadOnlyDatabase",
     "Synchronous",
     "boot_id",
     "is_damage",

@@ -166,6 +166,49 @@ class Database:
         self.connection.close()
 
 
+class ReadOnlyDatabase(Database):
+    """
+    A database that is there, where nothing can be written beside it.
+
+    Where its log is empty, SQLite does not look whether anything changes; nothing may.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be used; FileNotFoundError when it is not there.
+    """
+
+    def __init__(self, path: str, disk: Disk) -> None:
+        self.path = path
+        disk.stat(path)
+        log = f"{path}-wal"
+        mode = "mode=ro" if os.path.exists(log) and os.path.getsize(log) else "mode=ro&immutable=1"
+        self.connection = sqlite3.connect(
+            f"file:{quote(path)}?{mode}",
+            uri=True,
+            timeout=BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            self.connection.execute("PRAGMA temp_store=MEMORY")
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def set_synchronous(self, synchronous: Synchronous) -> None:
+        """Nothing is committed."""
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """
+        Refuse.
+
+        Raises:
+            OSError: EROFS, always.
+        """
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), self.path)
+        yield self.connection
+
+
 def _make_file(path: str, disk: Disk) -> None:
     """
     Make an empty file for a database when there is none.

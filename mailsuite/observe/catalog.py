@@ -92,6 +92,16 @@ EVENTS: Mapping[str, Event] = {
         {"account": "id", "mailbox": "id"},
         LogLevel.error,
     ),
+    "store.root.frozen": Event(
+        "nothing can be written in {path} ({reason}): mail can be read only, as far as it was seen before",
+        {"path": "folder of all mail", "reason": "name of the system's error"},
+        LogLevel.error,
+    ),
+    "store.account.frozen": Event(
+        "account {account}: nothing can be written in its folder ({reason}); its mail can be read",
+        {"account": "id", "reason": "name of the system's error"},
+        LogLevel.error,
+    ),
     "store.watch.failed": Event(
         "folders cannot be watched ({reason}): what other programs do is told to idling clients when it is looked for",
         {"reason": "name of the system's error"},

@@ -18,6 +18,7 @@ from mailsuite.store.maildir import Home, home_of
 from mailsuite.store.moves import Moves
 from mailsuite.store.prune import prune
 from mailsuite.store.scan import mirror_flags, recover
+from mailsuite.store.unwritable import NoLock, is_unwritable, reason_not_to_write
 
 ALONE_SECONDS = 3.0
 """So long we wait for other processes to close an account whose index or folder is to be exchanged."""
@@ -124,6 +125,7 @@ class OpenAccounts:
 
     def _make_home(self, account_id: int, home: Home) -> None:
         """Make the folder of an account; not while it is being moved, or there would be two."""
+        self._place.enter()
         if not self._moves.is_begun(account_id):
             self._place.make_tree(home.path)
 
@@ -196,6 +198,41 @@ class OpenAccounts:
 
     def _open_account(self, account_id: int, email: str) -> AccountIndex:
         home = self._home(account_id, email)
+        try:
+            return self._open_home(account_id, home)
+        except (OSError, sqlite3.OperationalError) as error:
+            reason = reason_not_to_write(self._place.disk, home.path)
+            if not reason:
+                raise
+            try:
+                index = self._open_to_read(account_id, home)
+            except (FileNotFoundError, UnfinishedIndexError):
+                raise error from None
+            self._place.log.emit("store.account.frozen", account=account_id, reason=reason)
+            return index
+
+    def _open_to_read(self, account_id: int, home: Home) -> AccountIndex:
+        """Open what can be read where nothing can be written."""
+        lock = self._lock_to_read(home)
+        try:
+            return AccountIndex(account_id, home, self._place, self._others.told, lock, read_only=True)
+        except BaseException:
+            lock.close()
+            raise
+
+    def _lock_to_read(self, home: Home) -> AccountLock:
+        try:
+            lock = self._lock(home)
+        except OSError:
+            return NoLock(home.lock, self._place.disk)
+        try:
+            lock.enter()
+        except OSError:
+            lock.close()
+            return NoLock(home.lock, self._place.disk)
+        return lock
+
+    def _open_home(self, account_id: int, home: Home) -> AccountIndex:
         self._make_home(account_id, home)
         lock = self._lock(home)
         try:
@@ -287,7 +324,7 @@ class OpenAccounts:
     def _close(self, index: AccountIndex) -> None:
         try:
             index.lock.acquire()
-            if index.is_current():
+            if not index.read_only and index.is_current():
                 try:
                     prune(index)
                 finally:
@@ -309,4 +346,6 @@ def neutral_error(error: Exception) -> MailError:
     """Turn a failure of the disk or the database into one that protocols know."""
     if isinstance(error, MailError):
         return error
+    if is_unwritable(error):
+        return MailError(Kind.UNAVAILABLE, "nothing can be changed now: the disk is full or read-only; try again later")
     return MailError(Kind.UNAVAILABLE, "the mailbox cannot be reached; try again later")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 import attrs
 
-from mailsuite.durable import Database, Disk, Synchronous, migrate
+from mailsuite.durable import Database, Disk, ReadOnlyDatabase, Synchronous, migrate
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import TooManyKeywordsError
 from mailsuite.message.references import thread_id
@@ -26,6 +26,7 @@ from mailsuite.store.flags import LETTERED_KEYWORDS, SET_SHIFT, FlagSets, split_
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.settings import StorageSettings
 from mailsuite.store.statements import MailboxRow
+from mailsuite.store.unwritable import reason_not_to_write
 from mailsuite.store.work import PendingWork, Removal
 
 CACHE_KIBIBYTES = 256
@@ -56,14 +57,16 @@ class Place:
     Args:
         clock: seconds since the epoch.
         boot: this run of the kernel.
-        clean_boots: earlier runs at whose end everything was synced.
+        clean_boots: gives earlier runs at whose end everything was synced.
+        enter: called before an account is opened to be written; raises OSError where nothing can be.
     """
 
     settings: StorageSettings
     disk: Disk
     clock: Callable[[], float]
     boot: str
-    clean_boots: Collection[str]
+    clean_boots: Callable[[], Collection[str]]
+    enter: Callable[[], None]
     log: EventLog
 
     def make_tree(self, path: str) -> None:
@@ -130,6 +133,7 @@ class AccountIndex:
         lock: of the account, entered.
         told: called after commits with the mailbox and its MODSEQ; 0 and 0 when the set of mailboxes changed.
         fresh: fill an empty index with the mailboxes that every account has.
+        read_only: nothing can be written; see `mailsuite.store.unwritable`.
     """
 
     def __init__(
@@ -141,8 +145,10 @@ class AccountIndex:
         lock: AccountLock,
         *,
         fresh: bool = True,
+        read_only: bool = False,
     ) -> None:
         self.account_id = account_id
+        self.read_only = read_only
         self.home = home
         self.lock = lock
         self.place = place
@@ -156,8 +162,10 @@ class AccountIndex:
         self.work = PendingWork(self)
         self._version = -1
         self._newest = (-1, -1)
-        self.database = Database(
-            home.index, place.disk, synchronous=Synchronous.NORMAL, cache_size=-CACHE_KIBIBYTES, checkpoint_pages=1000
+        self.database = (
+            ReadOnlyDatabase(home.index, place.disk)
+            if read_only
+            else Database(home.index, place.disk, synchronous=Synchronous.NORMAL, cache_size=-CACHE_KIBIBYTES)
         )
         try:
             migrate(self.database, "mailsuite.store")
@@ -166,7 +174,10 @@ class AccountIndex:
             self.flags = FlagSets()
             self._inode = place.disk.stat(home.index).st_ino
             self.refresh()
-            self._begin(fresh=fresh)
+            if read_only:
+                self._ensure_complete()
+            else:
+                self._begin(fresh=fresh)
         except BaseException:
             self.database.close()
             raise
@@ -197,9 +208,14 @@ class AccountIndex:
         self.work.retry()
         if boot != self.place.boot or not boot:
             with self.writing() as transaction:
-                if boot not in self.place.clean_boots or not boot:
+                if boot not in self.place.clean_boots() or not boot:
                     self._jump(transaction)
                 statements.save_account(transaction.connection, self.place.boot, 0, uidvalidity)
+
+    def _ensure_complete(self) -> None:
+        account = statements.load_account(self.connection)
+        if account is None or account[1] == REBUILDING:
+            raise UnfinishedIndexError
 
     def _jump(self, transaction: Transaction) -> None:
         # The machine stopped at once: clients may have seen UIDs and MODSEQs that the index has lost.
@@ -211,11 +227,17 @@ class AccountIndex:
                 self.reserve(row, 0)
 
     def is_current(self) -> bool:
-        """Whether this is still the account's index: another process can have built it anew or moved it."""
+        """
+        Whether this is still the account's index: another process can have built it anew or moved it.
+
+        One that is open to be read is no longer what is needed when it can be written.
+        """
         try:
-            return self.disk.stat(self.home.index).st_ino == self._inode
+            if self.disk.stat(self.home.index).st_ino != self._inode:
+                return False
         except FileNotFoundError:
             return False
+        return not self.read_only or bool(reason_not_to_write(self.disk, self.home.path))
 
     def refresh(self) -> None:
         """Take in what another process changed since our last turn."""
@@ -240,7 +262,7 @@ class AccountIndex:
     def close(self) -> None:
         """Note that nothing is left to do, unless another process has the account open as well, and close."""
         try:
-            if self._opened and self.lock.is_alone():
+            if self._opened and not self.read_only and self.lock.is_alone():
                 with self.writing() as transaction:
                     account = statements.load_account(transaction.connection)
                     statements.save_account(transaction.connection, self.place.boot, 1, account[2] if account else 0)

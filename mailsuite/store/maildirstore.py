@@ -43,6 +43,7 @@ from mailsuite.store.marker import ensure_layout
 from mailsuite.store.moves import Moves
 from mailsuite.store.session import AccountSession
 from mailsuite.store.settings import StorageSettings
+from mailsuite.store.unwritable import reason_not_to_write
 from mailsuite.store.watch import Notices, Watches
 
 T = TypeVar("T")
@@ -98,6 +99,9 @@ class MailStore:
         self._touched: set[str] = set()
         self._touched_lock = threading.Lock()
         self._boot = boot_id()
+        self._clean_boots: frozenset[str] = frozenset()
+        self._presence: AccountLock | None = None
+        self._entering = threading.Lock()
         self._started = False
 
     def start(self) -> None:
@@ -110,19 +114,20 @@ class MailStore:
         root = self.settings.maildir_root
         self.disk.make_folders(root)
         ensure_layout(self.disk, root, self.settings.layout)
-        self.disk.mkdir(self.uploads)
-        self._clean_uploads()
-        self._presence = AccountLock(f"{root}/{PRESENCE}", self.disk)
-        self._presence.acquire()
-        self._presence.enter()
-        clean_boots = boots.take(self.disk, root, self._boot)
-        self._presence.release()
+        try:
+            self._enter()
+        except OSError:
+            reason = reason_not_to_write(self.disk, root)
+            if not reason:
+                raise
+            self._log.emit("store.root.frozen", path=root, reason=reason)
         place = Place(
             settings=self.settings,
             disk=self.disk,
             clock=self.clock,
             boot=self._boot,
-            clean_boots=clean_boots,
+            clean_boots=lambda: self._clean_boots,
+            enter=self._enter,
             log=self._log,
         )
         share = max(1, self.settings.open_accounts_max // len(self._pool.lanes))
@@ -133,6 +138,24 @@ class MailStore:
         self._pool.start()
         self._started = True
 
+    def _enter(self) -> None:
+        """Be there, before anything is written; where nothing could be at first, when something can."""
+        with self._entering:
+            if self._presence is not None:
+                return
+            self.disk.mkdir(self.uploads)
+            self._clean_uploads()
+            presence = AccountLock(f"{self.settings.maildir_root}/{PRESENCE}", self.disk)
+            try:
+                presence.acquire()
+                presence.enter()
+                self._clean_boots = boots.take(self.disk, self.settings.maildir_root, self._boot)
+                presence.release()
+            except BaseException:
+                presence.close()
+                raise
+            self._presence = presence
+
     def stop(self) -> None:
         """Finish what was given, close the accounts, end the threads, sync. Blocks."""
         if not self._started:
@@ -141,12 +164,15 @@ class MailStore:
         for accounts in self._accounts:
             accounts.lane.post(accounts.close)
         self._pool.stop()
+        presence, self._presence = self._presence, None
+        if presence is None:
+            return  # nothing could be written
         with contextlib.suppress(OSError, MailError):
-            self._presence.acquire()
-            if self._presence.is_alone():
+            presence.acquire()
+            if presence.is_alone():
                 self.sync()
                 boots.give(self.disk, self.settings.maildir_root, self._boot)
-        self._presence.close()
+        presence.close()
 
     def _clean_uploads(self) -> None:
         now = time.time()

@@ -229,9 +229,9 @@ class _Fetching:
                 selected.mailbox.store_flags(unseen, StoreMode.ADD, frozenset((SEEN_FLAG,)), None)
             )
         except MailError as error:
-            if error.kind is not Kind.DENIED:
+            if error.kind not in {Kind.DENIED, Kind.UNAVAILABLE}:
                 raise
-            return {}  # RFC 4314 section 4: read all the same
+            return {}  # RFC 4314 section 4: read all the same, as on a full or read-only disk
         for uid, flags, modseq in rows:
             view.note_flags(uid, flags, modseq)
         view.apply(changes)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailsuite.errors import Kind, MailError
 from mailsuite.imap.bodies import PIECE_OCTETS, SMALL_MAX_OCTETS
 
 MULTIPART = (
@@ -164,6 +165,14 @@ def test_flags_are_told_once_when_they_are_asked_for(client):
 def test_cached_fields_set_seen_as_well(suite, client):
     assert fetched(client, b"FETCH 1 BODY[HEADER.FIELDS (SUBJECT)]").endswith(b" FLAGS (\\Recent \\Seen))\r\n")
     assert "read_many" not in suite.account.calls
+
+
+@pytest.mark.parametrize("kind", [Kind.DENIED, Kind.UNAVAILABLE])
+def test_what_cannot_be_marked_can_be_read(suite, client, kind):
+    suite.account.failures["store_flags"] = MailError(kind, "no")
+    answer = fetched(client, b"FETCH 1 BODY[TEXT]")
+    assert answer.startswith(b"* 1 FETCH (BODY[TEXT] {") and answer.endswith(b")\r\n")
+    assert b"Seen" not in answer
 
 
 def test_peeking_does_not(suite, client):

@@ -1,0 +1,286 @@
+"""Mail that can be read and not changed: the disk is full or read-only, or the files are somebody else's."""
+
+import errno
+import os
+import pwd
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from other_user import python_for
+
+from mailsuite.durable import Database, Disk, ReadOnlyDatabase
+from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import StoreMode
+from mailsuite.store.boots import FILE
+
+WRITING = frozenset(("write", "fsync", "rename", "link", "unlink", "mkdir", "rmdir", "utime", "commit", "syncfs"))
+TEXTS = [b"Subject: %d\r\n\r\nbody %d\r\n" % (number, number) for number in range(3)]
+FLAGGED = frozenset({"\\Flagged"})
+DELETED = frozenset({"\\Deleted"})
+
+
+class UnwritableDisk(Disk):
+    """One that refuses what a read-only file system refuses, until `error` is 0 again."""
+
+    error = 0
+
+    def before(self, operation, path):
+        if self.error and operation in WRITING:
+            raise OSError(self.error, os.strerror(self.error), path)
+
+    def open(self, path, flags, mode=0o600):
+        if flags & os.O_EXCL and os.path.exists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        if self.error and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(self.error, os.strerror(self.error), path)
+        return super().open(path, flags, mode)
+
+    def mkdir(self, path):
+        if not os.path.isdir(path):
+            super().mkdir(path)
+
+
+class FullDisk(UnwritableDisk):
+    """One on which files can be opened, also new ones, and removed."""
+
+    def before(self, operation, path):
+        if self.error and operation in {"write", "commit", "mkdir"}:
+            raise OSError(self.error, os.strerror(self.error), path)
+
+    open = Disk.open
+
+
+def is_refused(bench, change, text="nothing can be changed now"):
+    with pytest.raises(MailError, match=text) as caught:
+        bench.go(change())
+    return caught.value.kind is Kind.UNAVAILABLE
+
+
+def check_reading(bench, text="nothing can be changed now"):
+    """Look at everything that can be read, try what changes something, and see that nothing did."""
+    assert [content for content, _ in bench.mail().values()] == TEXTS
+    names = [entry.name for entry in bench.go(bench.session().list_mailboxes())]
+    assert "Trash" in names
+    assert bench.go(bench.session().status("INBOX")).messages == 3
+    box = bench.box()
+    assert is_refused(bench, lambda: box.store_flags([1], StoreMode.ADD, FLAGGED, None), text)
+    assert is_refused(bench, lambda: box.expunge(None), text)
+    assert is_refused(bench, lambda: box.copy_to([1], "Trash"), text)
+    assert is_refused(bench, lambda: box.move_to([1], "Trash"), text)
+    assert is_refused(bench, lambda: bench.session().create("New", frozenset()), text)
+    assert is_refused(bench, lambda: bench.session().delete("Trash"), text)
+    assert is_refused(bench, lambda: bench.session().rename("Trash", "Old"), text)
+    assert is_refused(bench, lambda: bench.session().subscribe("Trash", subscribed=False), text)
+    with pytest.raises(MailError, match=text):
+        bench.append(b"Subject: appended\r\n\r\n")
+    outcome = bench.deliver(b"Subject: delivered\r\n\r\n", 7)
+    assert outcome.error is not None and outcome.error.kind is Kind.UNAVAILABLE
+    assert [content for content, _ in bench.mail().values()] == TEXTS
+    assert [entry.name for entry in bench.go(bench.session().list_mailboxes())] == names
+
+
+def check_writing(bench):
+    bench.go(bench.box().store_flags([1], StoreMode.ADD, FLAGGED, None))
+    assert bench.deliver(b"Subject: delivered\r\n\r\n", 7).error is None
+    assert [flags - {"\\Recent"} for _, flags in bench.mail().values()] == [FLAGGED, DELETED, set(), set()]
+    assert bench.go(bench.store.verify(bench.account)) == []
+
+
+@pytest.fixture
+def filled(bench):
+    """A store that was filled and stopped."""
+    fill(bench)
+    bench.disk = UnwritableDisk()
+    return bench
+
+
+def fill(bench):
+    for number, content in enumerate(TEXTS, 1):
+        bench.append(content, flags=DELETED if number == 2 else ())
+    bench.store.stop()
+
+
+def make_full(bench, error=errno.ENOSPC):
+    """As SQLite finds it: the log can be made, and what processes share of it cannot."""
+    bench.disk = FullDisk()
+    bench.disk.error = error
+    shared = Path(f"{bench.home}/index.db-shm")
+    shared.mkdir()
+    return shared
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES, errno.EPERM], ids=errno.errorcode.get)
+def test_what_nobody_had_open_is_read_from_a_read_only_disk(filled, error):
+    filled.disk.error = error
+    filled.open()
+    check_reading(filled)
+    filled.disk.error = 0
+    check_writing(filled)
+    filled.reopen()
+    assert len(filled.mail()) == 4
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT], ids=errno.errorcode.get)
+def test_what_nobody_had_open_is_read_from_a_full_disk(filled, error):
+    shared = make_full(filled, error)
+    filled.open()
+    check_reading(filled)
+    filled.disk.error = 0
+    shared.rmdir()
+    check_writing(filled)
+
+
+def test_a_disk_that_becomes_read_only_while_nothing_is_open(filled):
+    filled.open()
+    filled.disk.error = errno.EROFS
+    check_reading(filled)
+    filled.store.stop()
+    filled.disk.error = 0
+    filled.open()
+    check_writing(filled)
+
+
+def test_another_error_is_not_taken_for_a_read_only_disk(filled):
+    filled.disk.error = errno.EIO
+    with pytest.raises(OSError, match="Input/output"):
+        filled.open()
+    filled.disk.error = 0
+    filled.open()
+    filled.disk.error = errno.EIO
+    with pytest.raises(MailError, match="cannot be reached"):
+        filled.mail()
+
+
+def test_that_all_was_synced_is_forgotten_before_the_first_change_and_no_earlier(filled):
+    ended = filled.root / FILE
+    boots = ended.read_text()
+    assert boots
+    filled.disk.error = errno.EROFS
+    filled.open()
+    filled.mail()
+    assert ended.read_text() == boots
+    filled.disk.error = 0
+    filled.mail()
+    assert not ended.read_text()
+    filled.store.stop()
+    assert ended.read_text() == boots
+
+
+def test_what_was_committed_before_a_crash_is_read(filled):
+    filled.open()
+    filled.append(b"Subject: last\r\n\r\n")
+    index = filled.index
+    copies = {path: path.read_bytes() for path in filled.home.glob("index.db*")}
+    assert len(copies) == 3
+    index.database.connection.close()
+    for path, content in copies.items():
+        path.write_bytes(content)
+    filled.store._accounts[0]._open.clear()
+    filled.store.stop()
+    filled.disk.error = errno.EROFS
+    filled.open()
+    assert [content for content, _ in filled.mail().values()] == [*TEXTS, b"Subject: last\r\n\r\n"]
+
+
+@pytest.mark.parametrize("state", ["UPDATE account SET clean = 2", "DELETE FROM account"])
+def test_an_index_that_was_not_built_to_its_end_is_not_read(filled, state):
+    with sqlite3.connect(f"{filled.home}/index.db") as connection:
+        connection.execute(state)
+    connection.close()
+    filled.disk.error = errno.EROFS
+    filled.open()
+    with pytest.raises(MailError) as caught:
+        filled.mail()
+    assert caught.value.kind is Kind.UNAVAILABLE
+    filled.disk.error = 0
+    assert [content for content, _ in filled.mail().values()] == TEXTS
+
+
+def test_a_maildir_without_an_index_waits_for_a_disk_that_can_be_written(filled):
+    Path(f"{filled.home}/index.db").unlink()
+    filled.disk.error = errno.EROFS
+    filled.open()
+    with pytest.raises(MailError, match="nothing can be changed now"):
+        filled.mail()
+    filled.disk.error = 0
+    assert [content for content, _ in filled.mail().values()] == TEXTS
+
+
+def test_files_that_the_index_does_not_know_are_seen_when_it_can_be_written(filled):
+    Path(f"{filled.home}/new/1.theirs.host").write_bytes(b"Subject: theirs\r\n\r\n")
+    filled.disk.error = errno.EROFS
+    filled.open()
+    assert len(filled.mail()) == 3
+    filled.disk.error = 0
+    assert len(filled.mail()) == 4
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from mailsuite.durable import Disk
+sys.path.insert(0, sys.argv[2])
+from conftest import Bench
+from test_unwritable import check_reading
+bench = Bench(Path(sys.argv[1]))
+check_reading(bench, "cannot be reached|nothing can be changed now")
+bench.store.stop()
+print("read")
+"""
+
+
+def test_mail_that_belongs_to_somebody_else_is_read_by_who_may_read_it(bench):
+    python, environment, options = sys.executable, dict(os.environ), {}
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        found = python_for(nobody)
+        if found is None:
+            pytest.skip("no Python that nobody may run with what we need")
+        python, environment = found
+        options = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        root = Path(folder)
+        fill(type(bench)(root))
+        paths = [root, *root.rglob("*")]
+        for path in paths:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        here = Path(__file__).parent
+        environment = {**environment, "PYTHONPATH": f"{here.parents[1]}:{environment.get('PYTHONPATH', '')}"}
+        done = subprocess.run(
+            [python, "-c", CHILD, folder, str(here)],
+            env=environment,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+            **options,
+        )
+        for path in paths:
+            path.chmod(0o700)
+        assert done.stdout == "read\n", done.stderr
+
+
+def test_a_database_that_is_open_to_be_read_refuses_changes(tmp_path):
+    path = str(tmp_path / "some?#.db")
+    with pytest.raises(FileNotFoundError):
+        ReadOnlyDatabase(path, Disk())
+    first = Database(path, Disk())
+    first.connection.execute("CREATE TABLE line (text)")
+    first.connection.execute("INSERT INTO line VALUES ('known')")
+    with_log = ReadOnlyDatabase(path, Disk())
+    first.connection.execute("INSERT INTO line VALUES ('later')")
+    assert with_log.connection.execute("SELECT count(*) FROM line").fetchone() == (2,)
+    with_log.close()
+    first.close()
+    database = ReadOnlyDatabase(path, Disk())
+    with database.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM line").fetchone() == (2,)
+    with pytest.raises(OSError, match="Read-only"), database.writing():
+        pytest.fail("it was let in")
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        database.connection.execute("DELETE FROM line")
+    database.close()
