@@ -170,7 +170,7 @@ class ReadOnlyDatabase(Database):
     """
     A database that is there, where nothing can be written beside it.
 
-    Where its log is empty, SQLite does not look whether anything changes; nothing may.
+    Where its log is empty, SQLite does not look whether anything changes: who has this open must do so.
 
     Raises:
         sqlite3.Error, OSError: it cannot be used; FileNotFoundError when it is not there.

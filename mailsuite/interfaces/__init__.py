@@ -98,6 +98,7 @@ from mailsuite.interfaces.storage import (
     Snapshot,
     StoreMode,
     TooManyKeywordsError,
+    UnwritableError,
 )
 from mailsuite.interfaces.upkeep import Expired, Expiry, IAccountUpkeep, Usage
 
@@ -192,6 +193,7 @@ __all__ = [
     "TLSARecord",
     "TooManyAnnotationsError",
     "TooManyKeywordsError",
+    "UnwritableError",
     "Usage",
     "allowed_flags",
     "combine_rights",

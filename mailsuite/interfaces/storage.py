@@ -386,6 +386,13 @@ class TooManyKeywordsError(MailError):
         super().__init__(Kind.OVER_QUOTA, "the mailbox has too many keywords")
 
 
+class UnwritableError(MailError):
+    """The disk is full or read-only: what is there can be read."""
+
+    def __init__(self) -> None:
+        super().__init__(Kind.UNAVAILABLE, "nothing can be changed now: the disk is full or read-only; try again later")
+
+
 class IMailAccount(Interface):
     """
     The mailboxes of one account: what a portal hands out for IMAP and POP3.

@@ -102,6 +102,9 @@ EVENTS: Mapping[str, Event] = {
         {"account": "id", "reason": "name of the system's error"},
         LogLevel.error,
     ),
+    "store.folders.failed": Event(
+        "account {account}: folders that another program made could not be taken in", {"account": "id"}, LogLevel.error
+    ),
     "store.watch.failed": Event(
         "folders cannot be watched ({reason}): what other programs do is told to idling clients when it is looked for",
         {"reason": "name of the system's error"},

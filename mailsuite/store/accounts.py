@@ -10,6 +10,7 @@ import attrs
 
 from mailsuite.durable import InlineLane, Lane, is_damage
 from mailsuite.errors import Kind, MailError
+from mailsuite.interfaces import UnwritableError
 from mailsuite.store import annotations, reindex, rights, statements
 from mailsuite.store.carry import forget_previous
 from mailsuite.store.index import AccountIndex, Place, UnfinishedIndexError
@@ -18,7 +19,7 @@ from mailsuite.store.maildir import Home, home_of
 from mailsuite.store.moves import Moves
 from mailsuite.store.prune import prune
 from mailsuite.store.scan import mirror_flags, recover
-from mailsuite.store.unwritable import NoLock, is_unwritable, reason_not_to_write
+from mailsuite.store.unwritable import FULL_OR_READ_ONLY, NoLock, reason_not_to_write, reason_of
 
 ALONE_SECONDS = 3.0
 """So long we wait for other processes to close an account whose index or folder is to be exchanged."""
@@ -58,6 +59,7 @@ class OpenAccounts:
         self._others = others
         self._open: OrderedDict[int, AccountIndex] = OrderedDict()
         self._removing: set[int] = set()
+        self._frozen: set[int] = set()
 
     @contextlib.contextmanager
     def using(self, account_id: int, email: str) -> Iterator[AccountIndex]:
@@ -114,7 +116,11 @@ class OpenAccounts:
         settings = self._place.settings
         here = home_of(settings.maildir_root, settings.layout, account_id, email)
         if self._moves.is_due(account_id, here):
-            self.finish_move(account_id)
+            try:
+                self.finish_move(account_id)
+            except OSError as error:
+                if not reason_of(error):  # else it is read where it is
+                    raise
         home = self._moves.home(account_id, here)
         if other := self._moves.claimant(account_id, home):
             # The directory gave this address to somebody else: what lies here belongs to who had it before.
@@ -201,36 +207,29 @@ class OpenAccounts:
         try:
             return self._open_home(account_id, home)
         except (OSError, sqlite3.OperationalError) as error:
-            reason = reason_not_to_write(self._place.disk, home.path)
+            reason = reason_of(error) or reason_not_to_write(self._place.disk, home.path)
             if not reason:
                 raise
             try:
-                index = self._open_to_read(account_id, home)
-            except (FileNotFoundError, UnfinishedIndexError):
+                return self._open_to_read(account_id, home, reason)
+            except (OSError, sqlite3.DatabaseError):
                 raise error from None
-            self._place.log.emit("store.account.frozen", account=account_id, reason=reason)
-            return index
 
-    def _open_to_read(self, account_id: int, home: Home) -> AccountIndex:
-        """Open what can be read where nothing can be written."""
-        lock = self._lock_to_read(home)
-        try:
-            return AccountIndex(account_id, home, self._place, self._others.told, lock, read_only=True)
-        except BaseException:
-            lock.close()
-            raise
-
-    def _lock_to_read(self, home: Home) -> AccountLock:
+    def _open_to_read(self, account_id: int, home: Home, reason: str) -> AccountIndex:
+        """Open what can be read where nothing can be written; it is not there for others, which may repair and move."""
         try:
             lock = self._lock(home)
         except OSError:
-            return NoLock(home.lock, self._place.disk)
+            lock = NoLock(home.lock, self._place.disk)
         try:
-            lock.enter()
-        except OSError:
+            index = AccountIndex(account_id, home, self._place, self._others.told, lock, read_only=True)
+        except BaseException:
             lock.close()
-            return NoLock(home.lock, self._place.disk)
-        return lock
+            raise
+        if account_id not in self._frozen:
+            self._frozen.add(account_id)
+            self._place.log.emit("store.account.frozen", account=account_id, reason=reason)
+        return index
 
     def _open_home(self, account_id: int, home: Home) -> AccountIndex:
         self._make_home(account_id, home)
@@ -249,6 +248,7 @@ class OpenAccounts:
         except BaseException:
             lock.close()
             raise
+        self._frozen.discard(account_id)
         return index
 
     def _open_index(self, account_id: int, home: Home, lock: AccountLock, *, alone: bool) -> AccountIndex:
@@ -295,6 +295,9 @@ class OpenAccounts:
         if index is None:
             return
         index.database.close()
+        if index.read_only:  # others may have written meanwhile; what is broken is still so when it can be repaired
+            index.lock.close()
+            return
         try:
             index.lock.acquire()
             if index.lock.is_alone():
@@ -346,6 +349,6 @@ def neutral_error(error: Exception) -> MailError:
     """Turn a failure of the disk or the database into one that protocols know."""
     if isinstance(error, MailError):
         return error
-    if is_unwritable(error):
-        return MailError(Kind.UNAVAILABLE, "nothing can be changed now: the disk is full or read-only; try again later")
+    if reason_of(error) in FULL_OR_READ_ONLY:
+        return UnwritableError()
     return MailError(Kind.UNAVAILABLE, "the mailbox cannot be reached; try again later")

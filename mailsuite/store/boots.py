@@ -19,6 +19,8 @@ def take(disk: Disk, root: str, boot: str) -> frozenset[str]:
     if boot in lines:
         lines.remove(boot)
         _write(disk, root, lines)
+    elif os.path.exists(f"{root}/{FILE}"):
+        disk.sync_folder(root)  # who took it may not have come that far
     return frozenset(lines)
 
 

@@ -197,6 +197,8 @@ def find_file(index: AccountIndex, row: MailboxRow, folder: str, name: str) -> s
             return expected
     except FileNotFoundError:
         pass  # another process was faster
+    except OSError:
+        return staged  # on a read-only disk, say
     token = maildir.token_of(name)
     for subfolder in ("cur", "new", "cur"):  # other programs move from new to cur meanwhile
         for entry in index.disk.listdir(f"{path}/{subfolder}"):

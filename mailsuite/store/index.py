@@ -26,7 +26,7 @@ from mailsuite.store.flags import LETTERED_KEYWORDS, SET_SHIFT, FlagSets, split_
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.settings import StorageSettings
 from mailsuite.store.statements import MailboxRow
-from mailsuite.store.unwritable import reason_not_to_write
+from mailsuite.store.unwritable import reason_not_to_write, stamp_of
 from mailsuite.store.work import PendingWork, Removal
 
 CACHE_KIBIBYTES = 256
@@ -159,6 +159,7 @@ class AccountIndex:
         self._told = told
         self._opened = False
         self._unsynced = not os.path.exists(home.index)
+        self._stamp = stamp_of(place.disk, home.index) if read_only else None
         self.work = PendingWork(self)
         self._version = -1
         self._newest = (-1, -1)
@@ -233,11 +234,13 @@ class AccountIndex:
         One that is open to be read is no longer what is needed when it can be written.
         """
         try:
-            if self.disk.stat(self.home.index).st_ino != self._inode:
-                return False
+            if not self.read_only:
+                return self.disk.stat(self.home.index).st_ino == self._inode
+            if stamp_of(self.disk, self.home.index) != self._stamp:
+                return False  # who can write has written
         except FileNotFoundError:
             return False
-        return not self.read_only or bool(reason_not_to_write(self.disk, self.home.path))
+        return bool(reason_not_to_write(self.disk, self.home.path))
 
     def refresh(self) -> None:
         """Take in what another process changed since our last turn."""
@@ -252,7 +255,8 @@ class AccountIndex:
             if newest[1] != self._newest[1]:
                 self._unsynced = True  # made by another process, which owes nobody that it is durable
             # What another process promised and could not do is as much our work; what it did, it has forgotten.
-            self.work.load()
+            if not self.read_only:
+                self.work.load()
             self._opened = True
         self._newest = newest
 

@@ -1,6 +1,7 @@
 """What can be done with the names of mailboxes. All of it runs in the lane of the account."""
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 
@@ -50,7 +51,16 @@ def list_mailboxes(index: AccountIndex) -> list[MailboxEntry]:
 
 
 def notice_folders(index: AccountIndex) -> None:
-    """Take in folders that another program made."""
+    """Take in folders that another program made; where that fails, what is known can still be read."""
+    if index.read_only:
+        return
+    try:
+        _notice_folders(index)
+    except (OSError, sqlite3.OperationalError) as error:
+        index.place.log.failure("store.folders.failed", error, account=index.account_id)
+
+
+def _notice_folders(index: AccountIndex) -> None:
     doomed = index.work.retry()  # a folder that is still to be removed is no new one
     stamp = index.disk.stat(index.home.path).st_mtime_ns
     if stamp == index.home_stamp:

@@ -37,6 +37,8 @@ _Found = dict[str, tuple[str, str]]
 
 def notice(index: AccountIndex, mailbox_id: int) -> None:
     """Bring the index up to date with a mailbox's folder; where that fails, what is known can still be read."""
+    if index.read_only:
+        return
     try:
         _notice(index, mailbox_id)
     except (OSError, sqlite3.OperationalError) as error:

@@ -1,8 +1,8 @@
 """
 Mail that can be read and not changed: the disk is full or mounted read-only, or the files belong to somebody else.
 
-An account that cannot be opened for that reason is opened to be read: its index as it is, folders as far as the index
-knows them. What would change something is refused, and each job looks anew whether that is over.
+An account that cannot be opened for that reason is opened to be read: what its index knows, and nothing of what other
+programs did to its folders. Whatever would change something is refused, and each job looks whether that is over.
 """
 
 import errno
@@ -12,30 +12,47 @@ import sqlite3
 from mailsuite.durable import Disk
 from mailsuite.store.lock import AccountLock, Look
 
-PROBE = "..probe-"
+PROBE = "..probe"
 PROBE_OCTETS = 64 * 1024
 """SQLite needs so much before anything can be read in its usual way."""
-REASONS = frozenset((errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM))
+FULL_OR_READ_ONLY = frozenset(("EROFS", "ENOSPC", "EDQUOT"))
+REASONS = FULL_OR_READ_ONLY | {"EACCES", "EPERM"}
+
+Stamp = tuple[int, int, int, int]
 
 
-def is_unwritable(error: Exception) -> bool:
-    """Whether an error says that the disk is full or read-only."""
+def reason_of(error: Exception) -> str:
+    """Name the system's error if it means that nothing can be written; else give nothing."""
     if isinstance(error, OSError):
-        return error.errno in {errno.EROFS, errno.ENOSPC, errno.EDQUOT}
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
+        name = errno.errorcode.get(error.errno or 0, "")
+        return name if name in REASONS else ""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return {sqlite3.SQLITE_FULL: "ENOSPC", sqlite3.SQLITE_READONLY: "EROFS"}.get(code, "")
 
 
 def reason_not_to_write(disk: Disk, folder: str) -> str:
     """Say why nothing can be written in a folder, by the name of the error; empty when something can."""
-    path = f"{folder}/{PROBE}{os.getpid()}"
+    path = f"{folder}/{PROBE}"
     try:
         try:
             disk.write_file(path, [bytes(PROBE_OCTETS)], sync=False)
         finally:
             disk.remove(path)
     except OSError as error:
-        return errno.errorcode[error.errno] if error.errno in REASONS else ""
+        return reason_of(error)
     return ""
+
+
+def stamp_of(disk: Disk, database: str) -> Stamp:
+    """
+    Tell a state of a database from others; it says nothing of a log that grows, which SQLite itself looks at.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    status = disk.stat(database)
+    log = f"{database}-wal"
+    return status.st_ino, status.st_mtime_ns, status.st_size, os.path.exists(log) and os.path.getsize(log) > 0
 
 
 class NoLock(AccountLock):
@@ -45,7 +62,6 @@ class NoLock(AccountLock):
         self.path = path
         self._disk = disk
         self._descriptor = -1
-        self._looks: dict[int, Look] = {}
 
     def is_in_place(self) -> bool:
         """Say yes."""
@@ -63,12 +79,7 @@ class NoLock(AccountLock):
         return False
 
     def look(self, mailbox_id: int) -> Look | None:
-        """Give what this process knows."""
-        return self._looks.get(mailbox_id)
+        """Know nothing."""
 
     def set_look(self, mailbox_id: int, look: Look | None) -> None:
-        """Note it for this process."""
-        if look is None:
-            self._looks.pop(mailbox_id, None)
-        else:
-            self._looks[mailbox_id] = look
+        """Note nothing."""

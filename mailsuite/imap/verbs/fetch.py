@@ -20,7 +20,7 @@ from mailsuite.imap.session import Reply, Session
 from mailsuite.imap.tokens import MODSEQ_MAX, BadCommandError
 from mailsuite.imap.turns import Turns
 from mailsuite.imap.view import SEEN_FLAG
-from mailsuite.interfaces import History, StoreMode
+from mailsuite.interfaces import History, StoreMode, UnwritableError
 
 CHUNK_MESSAGES = 1000
 BODY_CHUNK_MESSAGES = 200
@@ -229,7 +229,7 @@ class _Fetching:
                 selected.mailbox.store_flags(unseen, StoreMode.ADD, frozenset((SEEN_FLAG,)), None)
             )
         except MailError as error:
-            if error.kind not in {Kind.DENIED, Kind.UNAVAILABLE}:
+            if error.kind is not Kind.DENIED and not isinstance(error, UnwritableError):
                 raise
             return {}  # RFC 4314 section 4: read all the same, as on a full or read-only disk
         for uid, flags, modseq in rows:

@@ -4,6 +4,7 @@ import pytest
 
 from mailsuite.errors import Kind, MailError
 from mailsuite.imap.bodies import PIECE_OCTETS, SMALL_MAX_OCTETS
+from mailsuite.interfaces import UnwritableError
 
 MULTIPART = (
     b"From: a@example.test\r\nSubject: parts\r\nX-Own: one\r\n two\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n"
@@ -167,12 +168,17 @@ def test_cached_fields_set_seen_as_well(suite, client):
     assert "read_many" not in suite.account.calls
 
 
-@pytest.mark.parametrize("kind", [Kind.DENIED, Kind.UNAVAILABLE])
-def test_what_cannot_be_marked_can_be_read(suite, client, kind):
-    suite.account.failures["store_flags"] = MailError(kind, "no")
+@pytest.mark.parametrize("failure", [MailError(Kind.DENIED), UnwritableError()], ids=["denied", "unwritable"])
+def test_what_cannot_be_marked_can_be_read(suite, client, failure):
+    suite.account.failures["store_flags"] = failure
     answer = fetched(client, b"FETCH 1 BODY[TEXT]")
     assert answer.startswith(b"* 1 FETCH (BODY[TEXT] {") and answer.endswith(b")\r\n")
     assert b"Seen" not in answer
+
+
+def test_other_failures_to_mark_are_told(suite, client):
+    suite.account.failures["store_flags"] = MailError(Kind.UNAVAILABLE, "busy")
+    assert client.send(b"a FETCH 1 BODY[TEXT]\r\n") == b"a NO [UNAVAILABLE] busy\r\n"
 
 
 def test_peeking_does_not(suite, client):

@@ -9,13 +9,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+import attrs
 import pytest
 from other_user import python_for
 
 from mailsuite.durable import Database, Disk, ReadOnlyDatabase
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import StoreMode
+from mailsuite.observe import EventLog
 from mailsuite.store.boots import FILE
+from mailsuite.store.scan import Noticed, notice_names
 
 WRITING = frozenset(("write", "fsync", "rename", "link", "unlink", "mkdir", "rmdir", "utime", "commit", "syncfs"))
 TEXTS = [b"Subject: %d\r\n\r\nbody %d\r\n" % (number, number) for number in range(3)]
@@ -47,8 +50,10 @@ class UnwritableDisk(Disk):
 class FullDisk(UnwritableDisk):
     """One on which files can be opened, also new ones, and removed."""
 
+    refused = frozenset(("write", "commit", "mkdir"))
+
     def before(self, operation, path):
-        if self.error and operation in {"write", "commit", "mkdir"}:
+        if self.error and operation in self.refused:
             raise OSError(self.error, os.strerror(self.error), path)
 
     open = Disk.open
@@ -108,6 +113,7 @@ def make_full(bench, error=errno.ENOSPC):
     """As SQLite finds it: the log can be made, and what processes share of it cannot."""
     bench.disk = FullDisk()
     bench.disk.error = error
+    Path(f"{bench.home}/index.db-wal").touch()
     shared = Path(f"{bench.home}/index.db-shm")
     shared.mkdir()
     return shared
@@ -217,6 +223,198 @@ def test_files_that_the_index_does_not_know_are_seen_when_it_can_be_written(fill
     assert len(filled.mail()) == 3
     filled.disk.error = 0
     assert len(filled.mail()) == 4
+
+
+# what others do meanwhile
+
+
+def other(bench):
+    """Another process that serves the same mail, and can write."""
+    return type(bench)(bench.root.parent)
+
+
+def frozen(bench):
+    """Open an account to be read on a full disk; give what another process needs to be able to write."""
+    shared = make_full(bench)
+    bench.open()
+    assert bench.index.read_only
+    shared.rmdir()
+    return bench
+
+
+def test_what_another_process_can_write_is_read(filled):
+    reader = frozen(filled)
+    assert len(reader.mail()) == 3
+    writer = other(reader)
+    writer.append(*[b"Subject: more\r\n\r\n%d\r\n" % number for number in range(200)], flags=["$Work"])
+    writer.go(writer.box().store_flags([2], StoreMode.REMOVE, DELETED, None))
+    assert reader.mail() == writer.mail()
+    assert reader.go(reader.session().status("INBOX")).messages == 203
+    with pytest.raises(MailError, match="nothing can be changed now"):
+        reader.go(reader.box().store_flags([2], StoreMode.ADD, DELETED, None))
+    writer.append(b"Subject: last\r\n\r\n")
+    writer.store.stop()
+    assert len(reader.mail()) == 204
+    reader.disk.error = 0
+    assert len(reader.mail()) == 204
+    assert reader.append(b"Subject: ours\r\n\r\n").uids == [205]
+
+
+def test_an_index_that_cannot_be_written_is_not_put_aside(filled):
+    reader = frozen(filled)
+    reader.mail()
+    reader.store._accounts[0].damaged(1)
+    assert {path.name for path in reader.home.glob("index.db*")} <= {"index.db", "index.db-wal"}
+    assert len(reader.mail()) == 3
+
+
+def test_a_reader_is_not_there_for_who_repairs(filled):
+    reader = frozen(filled)
+    reader.mail()
+    writer = other(reader)
+    assert writer.index.lock.is_alone()
+    writer.store.stop()
+
+
+class RefusingDisk(UnwritableDisk):
+    """One that refuses some operations on some paths."""
+
+    def __init__(self, error, refuses):
+        self.error = error
+        self.refuses = refuses
+        self.done = []
+
+    def before(self, operation, path):
+        self.done.append((operation, path))
+        if self.error and self.refuses(operation, path):
+            raise OSError(self.error, os.strerror(self.error), path)
+
+    open = Disk.open
+
+
+def is_commit(operation, _path):
+    return operation == "commit"
+
+
+def test_a_promised_rename_is_kept_although_its_mailbox_was_looked_at(bench):
+    bench.go(bench.session().create("Work", frozenset()))
+    bench.append(*TEXTS, name="Work", flags=["$Mine"])
+    bench.store.stop()
+    bench.disk = RefusingDisk(errno.ENOSPC, lambda operation, path: operation == "rename" and ".Projects" in path)
+    bench.open()
+    bench.go(bench.session().rename("Work", "Projects"))
+    bench.store.stop()
+    shared = make_full(bench)
+    bench.disk.refused = frozenset(("write", "commit"))  # there is room for a folder
+    bench.open()
+    assert "Projects" in [entry.name for entry in bench.go(bench.session().list_mailboxes())]
+    assert bench.go(bench.session().status("Projects")).messages == 3
+    with pytest.raises(MailError) as caught:
+        bench.mail("Projects")
+    assert caught.value.kind is Kind.UNAVAILABLE
+    shared.rmdir()
+    bench.disk.error = 0
+    names = [entry.name for entry in bench.go(bench.session().list_mailboxes())]
+    assert "Projects" in names and "Work" not in names
+    assert {uid: content for uid, (content, _) in bench.mail("Projects").items()} == dict(enumerate(TEXTS, 1))
+    assert all("$Mine" in flags for _, flags in bench.mail("Projects").values())
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["not open", "open"])
+def test_a_folder_that_another_program_made_keeps_nobody_from_listing(filled, is_open):
+    filled.disk = FullDisk()
+    filled.open()
+    if is_open:
+        filled.mail()
+    theirs = filled.home / ".Theirs"
+    for name in ("tmp", "new", "cur"):
+        (theirs / name).mkdir(parents=True)
+    filled.disk.error = errno.ENOSPC
+    assert "Theirs" not in [entry.name for entry in filled.go(filled.session().list_mailboxes())]
+    filled.disk.error = 0
+    assert "Theirs" in [entry.name for entry in filled.go(filled.session().list_mailboxes())]
+
+
+def test_a_file_that_a_crash_left_in_tmp_is_read_there(filled):
+    (file,) = [path for path in filled.home.glob("*/*") if path.is_file() and path.read_bytes() == TEXTS[0]]
+    file.rename(filled.home / "tmp" / file.name)
+    filled.disk.error = errno.EROFS
+    filled.open()
+    assert [content for content, _ in filled.mail().values()] == TEXTS
+
+
+def test_room_that_is_enough_for_some_is_enough_to_read(filled):
+    filled.disk = RefusingDisk(errno.ENOSPC, is_commit)
+    filled.open(boot="another run")
+    assert [content for content, _ in filled.mail().values()] == TEXTS
+    filled.disk.error = 0
+    check_writing(filled)
+
+
+def test_accounts_below_a_root_that_cannot_be_written_are_read(filled):
+    filled.disk = RefusingDisk(
+        errno.EACCES, lambda operation, path: operation == "write" and path.startswith(f"{filled.root}/..")
+    )
+    ended = filled.root / FILE
+    boots = ended.read_text()
+    filled.open()
+    check_reading(filled)
+    assert ended.read_text() == boots
+    filled.disk.error = 0
+    check_writing(filled)
+
+
+def test_the_run_that_goes_on_is_taken_from_the_list_durably(filled):
+    root = str(filled.root)
+    filled.disk = RefusingDisk(errno.EIO, lambda *call: call == ("fsync", root))
+    with pytest.raises(OSError, match="Input/output"):
+        filled.open()
+    filled.disk.error = 0
+    filled.disk.done.clear()
+    filled.open()
+    filled.append(b"Subject: x\r\n\r\n")
+    done = filled.disk.done
+    assert done.index(("fsync", root)) < done.index(("commit", f"{filled.home}/index.db"))
+
+
+def test_an_account_that_is_to_be_moved_is_read_where_it_is(filled):
+    filled.open()
+    filled.go(filled.store.begin_rename(filled.account, "alicia@example.com"))
+    filled.store.stop()
+    filled.disk.error = errno.EROFS
+    filled.open()
+    old = filled.account
+    filled.account = attrs.evolve(old, email="alicia@example.com")
+    assert [content for content, _ in filled.mail().values()] == TEXTS
+    filled.disk.error = 0
+    assert [content for content, _ in filled.mail().values()] == TEXTS
+    assert not filled.home.exists()
+    assert (filled.root / "example.com/alicia/index.db").exists()
+
+
+def test_who_watches_a_mailbox_is_told_to_look_again_and_nothing_is_logged(filled, monkeypatch):
+    Path(f"{filled.home}/new/1.theirs.host").write_bytes(b"Subject: theirs\r\n\r\n")
+    (filled.home / ".Theirs/cur").mkdir(parents=True)
+    filled.disk.error = errno.EROFS
+    filled.open()
+    events = []
+    monkeypatch.setattr(EventLog, "failure", lambda _self, name, *_, **__: events.append(name))
+    index = filled.index
+    assert notice_names(index, 1, None) == Noticed(foreign=False, doubtful=True, failed=True)
+    assert notice_names(index, 1, [("new", "1.theirs.host")]).failed
+    filled.mail()
+    filled.go(filled.session().list_mailboxes())
+    assert events == []
+
+
+def test_that_nothing_can_be_written_is_told_once(filled, monkeypatch):
+    events = []
+    monkeypatch.setattr(EventLog, "emit", lambda _self, name, **_: events.append(name))
+    filled.disk = RefusingDisk(errno.ENOSPC, is_commit)
+    filled.open(boot="another run")
+    for _ in range(3):
+        filled.mail()
+    assert events.count("store.account.frozen") == 1
 
 
 CHILD = """
