@@ -11,7 +11,7 @@ from mailsuite.store import annotations, maildir, rights, statements
 from mailsuite.store.index import AccountIndex, Transaction
 from mailsuite.store.maildir import INBOX
 from mailsuite.store.messages import transfer_lines
-from mailsuite.store.scan import TICK_NS, notice
+from mailsuite.store.scan import TICK_NS, notice, notice_row
 from mailsuite.store.statements import MailboxRow
 
 FOLDERS_BATCH = 100
@@ -85,10 +85,15 @@ def _notice_folders(index: AccountIndex) -> None:
 
 def statuses(index: AccountIndex, names: Sequence[str]) -> list[MailboxStatus | None]:
     """Count several; None for those that cannot be counted."""
+    changes = index.connection.total_changes
+    rows = statements.mailboxes_by_name(index.connection, names)
     found: list[MailboxStatus | None] = []
     for name in names:
+        if index.connection.total_changes != changes:
+            rows.clear()
         try:
-            found.append(status(index, name))
+            row = rows.get(name)
+            found.append(_count(index, row if row is not None and row.selectable else index.find_row(name)))
         except MailError:
             found.append(None)
     return found
@@ -96,9 +101,14 @@ def statuses(index: AccountIndex, names: Sequence[str]) -> list[MailboxStatus | 
 
 def status(index: AccountIndex, name: str) -> MailboxStatus:
     """Count without opening."""
-    found = index.find_row(name)
-    notice(index, found.mailbox_id)
-    row = index.get_row(found.mailbox_id)
+    return _count(index, index.find_row(name))
+
+
+def _count(index: AccountIndex, row: MailboxRow) -> MailboxStatus:
+    changes = index.connection.total_changes
+    notice_row(index, row)
+    if index.connection.total_changes != changes:
+        row = index.get_row(row.mailbox_id)
     recent = 0
     if row.recent < row.uidnext:
         (recent,) = index.connection.execute(

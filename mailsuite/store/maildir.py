@@ -41,6 +41,8 @@ DELIVERED = "D."
 STORED = "R."
 """Begins the token of a message that a client stored; the rest is random."""
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # C0, DEL, C1, surrogates
+_PLAIN_PART = re.compile(r"[ -%'-\-0-~]*+")  # what is printed of ASCII, without "&", "." and "/"
 _PLAIN_DELIVERY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _BASE64_RUN = re.compile(r"&([A-Za-z0-9+,]*)-")
 _OUR_FIELDS = re.compile(r",[SU]=[0-9]+")
@@ -89,7 +91,7 @@ def find_name(name: str) -> str:
 def _check_level(level: str) -> None:
     if level in {"", ".", ".."}:
         raise MailError(Kind.INVALID, "a level of the mailbox name is empty, '.' or '..'")
-    if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in level):  # noqa: PLR2004 - C0, C1, surrogates
+    if _CONTROL.search(level):
         raise MailError(Kind.INVALID, "the mailbox name holds control characters")
     if len(level.encode("utf-8")) > LEVEL_MAX_OCTETS:
         raise MailError(Kind.INVALID, "a level of the mailbox name is too long")
@@ -103,6 +105,8 @@ def parent_names(name: str) -> list[str]:
 
 def encode_part(text: str) -> str:
     """Write text as one part of a path: modified UTF-7 in which ``.`` and ``/`` are encoded too."""
+    if _PLAIN_PART.fullmatch(text):
+        return text
     pieces: list[str] = []
     run: list[str] = []
     for char in text:

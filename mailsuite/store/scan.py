@@ -37,13 +37,20 @@ _Found = dict[str, tuple[str, str]]
 
 def notice(index: AccountIndex, mailbox_id: int) -> None:
     """Bring the index up to date with a mailbox's folder; where that fails, what is known can still be read."""
+    row = statements.mailbox_by_id(index.connection, mailbox_id)
+    if row is not None and row.selectable:
+        notice_row(index, row)
+
+
+def notice_row(index: AccountIndex, row: MailboxRow) -> None:
+    """Do so for a mailbox as it is in the index."""
     if index.read_only:
         return
     try:
-        _notice(index, mailbox_id)
+        _notice(index, row)
     except (OSError, sqlite3.OperationalError) as error:
-        index.lock.set_look(mailbox_id, None)
-        index.place.log.failure("store.notice.failed", error, account=index.account_id, mailbox=mailbox_id)
+        index.lock.set_look(row.mailbox_id, None)
+        index.place.log.failure("store.notice.failed", error, account=index.account_id, mailbox=row.mailbox_id)
 
 
 @attrs.frozen
@@ -93,12 +100,9 @@ def _are_known(index: AccountIndex, row: MailboxRow, names: Collection[tuple[str
     return all((place in known) == os.path.lexists(f"{folder}/{place[0]}/{place[1]}") for place in names)
 
 
-def _notice(index: AccountIndex, mailbox_id: int) -> None:
-    row = statements.mailbox_by_id(index.connection, mailbox_id)
-    if row is None or not row.selectable:
-        return
+def _notice(index: AccountIndex, row: MailboxRow) -> None:
     folder = index.folder(row)
-    look = index.lock.look(mailbox_id)
+    look = index.lock.look(row.mailbox_id)
     try:
         stamp = index.stamp(folder)
     except FileNotFoundError:
@@ -116,7 +120,7 @@ def _notice(index: AccountIndex, mailbox_id: int) -> None:
     cost = time.monotonic() - now
     after = index.stamp(folder)
     seen = (-1, -1) if after != stamp else stamp
-    index.lock.set_look(mailbox_id, Look(seen, now, cost, sure=not recent))
+    index.lock.set_look(row.mailbox_id, Look(seen, now, cost, sure=not recent))
 
 
 def _is_due(index: AccountIndex, row: MailboxRow, look: Look, now: float) -> bool:
@@ -136,7 +140,7 @@ def recover(index: AccountIndex) -> None:
     index.recovering = False
     for row in statements.mailboxes(index.connection):
         if row.selectable:
-            _notice(index, row.mailbox_id)
+            _notice(index, index.get_row(row.mailbox_id))
             clean_temporary(index.disk, index.folder(row), index.place.clock())
 
 

@@ -135,12 +135,18 @@ _MAILBOX = (
     "SELECT id, name, uidvalidity, uidnext, ceiling, modseq, recent, messages, unseen, deleted, octets, selectable,"
     " special FROM mailbox"
 )
+_IS_NAMED = " WHERE name IN (SELECT value FROM json_each(?))"
 
 
 def mailbox_by_name(connection: Connection, name: str) -> MailboxRow | None:
     """Find a mailbox by its name."""
     row = connection.execute(f"{_MAILBOX} WHERE name = ?", (name,)).fetchone()
     return MailboxRow(*row) if row else None
+
+
+def mailboxes_by_name(connection: Connection, names: Sequence[str]) -> dict[str, MailboxRow]:
+    """Find several mailboxes by their names."""
+    return {row[1]: MailboxRow(*row) for row in connection.execute(_MAILBOX + _IS_NAMED, (json.dumps(list(names)),))}
 
 
 def mailbox_by_id(connection: Connection, mailbox_id: int) -> MailboxRow | None:
