@@ -13,12 +13,13 @@ from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import UnwritableError
 from mailsuite.store import annotations, reindex, rights, statements
 from mailsuite.store.carry import forget_previous
-from mailsuite.store.index import AccountIndex, Place, UnfinishedIndexError
+from mailsuite.store.index import AccountIndex, UnfinishedIndexError
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.maildir import Home, home_of
 from mailsuite.store.moves import Moves
 from mailsuite.store.prune import prune
 from mailsuite.store.scan import mirror_flags, recover
+from mailsuite.store.transaction import Place
 from mailsuite.store.unwritable import FULL_OR_READ_ONLY, NoLock, reason_not_to_write, reason_of
 
 ALONE_SECONDS = 3.0

@@ -29,9 +29,10 @@ from mailsuite.interfaces import (
     special_use_value,
 )
 from mailsuite.store import annotation_statements, maildir, statements
-from mailsuite.store.index import AccountIndex, Transaction
+from mailsuite.store.index import AccountIndex
 from mailsuite.store.maildir import INBOX
 from mailsuite.store.statements import MailboxRow
+from mailsuite.store.transaction import Transaction
 
 ACCOUNT = 0
 """In place of the id of a mailbox: the account itself."""

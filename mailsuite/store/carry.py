@@ -16,11 +16,12 @@ import attrs
 from mailsuite.durable import Database, is_damage, migrate
 from mailsuite.errors import Kind, MailError
 from mailsuite.store import statements
-from mailsuite.store.index import AccountIndex, Place, Transaction, UnfinishedIndexError
+from mailsuite.store.index import AccountIndex, UnfinishedIndexError
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.maildir import Home
 from mailsuite.store.scan import notice
 from mailsuite.store.statements import MailboxRow
+from mailsuite.store.transaction import Place, Transaction
 
 ENDINGS = ("", "-wal", "-shm")
 

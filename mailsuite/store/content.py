@@ -12,8 +12,9 @@ from mailsuite.interfaces import Body
 from mailsuite.message.summary import Summary, summarize
 from mailsuite.store import maildir, statements
 from mailsuite.store.flags import SYSTEM_MASK, keyword_letters, letters_of_bits
-from mailsuite.store.index import AccountIndex, Transaction
+from mailsuite.store.index import AccountIndex
 from mailsuite.store.statements import MailboxRow, NewMessage
+from mailsuite.store.transaction import Transaction
 
 READ_WHOLE_OCTETS = 1 << 20
 COPY_CHUNK_OCTETS = 1 << 18

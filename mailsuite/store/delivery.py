@@ -22,9 +22,10 @@ from mailsuite.store import file_statements, maildir, statements
 from mailsuite.store.accounts import OpenAccounts, neutral_error
 from mailsuite.store.content import place_file, stage_message, summarize_file
 from mailsuite.store.flags import check_flags
-from mailsuite.store.index import AccountIndex, Transaction
+from mailsuite.store.index import AccountIndex
 from mailsuite.store.mailboxes import create
 from mailsuite.store.statements import UID_BITS, UID_MASK, MailboxRow
+from mailsuite.store.transaction import Transaction
 
 BATCH_MAX = 256
 GATHER_SECONDS = 0.003

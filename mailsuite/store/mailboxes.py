@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import Created, MailboxEntry, MailboxStatus, SpecialUse, ensure_possible_uses
 from mailsuite.store import annotations, maildir, rights, statements
-from mailsuite.store.index import AccountIndex, Transaction
+from mailsuite.store.index import AccountIndex
 from mailsuite.store.maildir import INBOX
 from mailsuite.store.messages import transfer_lines
 from mailsuite.store.scan import TICK_NS, notice, notice_row
 from mailsuite.store.statements import MailboxRow
+from mailsuite.store.transaction import Transaction
 
 FOLDERS_BATCH = 100
 """So many folders of another program are taken in together."""

@@ -36,13 +36,14 @@ from mailsuite.store.changes import ChangeBus, Publisher
 from mailsuite.store.delivery import DeliveryLane
 from mailsuite.store.expire import expire, usage
 from mailsuite.store.guest import GuestSession
-from mailsuite.store.index import AccountIndex, Place
+from mailsuite.store.index import AccountIndex
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.maildir import home_of
 from mailsuite.store.marker import ensure_layout
 from mailsuite.store.moves import Moves
 from mailsuite.store.session import AccountSession
 from mailsuite.store.settings import StorageSettings
+from mailsuite.store.transaction import Place
 from mailsuite.store.unwritable import reason_not_to_write
 from mailsuite.store.watch import Notices, Watches
 

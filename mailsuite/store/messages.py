@@ -26,9 +26,10 @@ from mailsuite.store.content import (
     summarize_file,
 )
 from mailsuite.store.flags import check_flags
-from mailsuite.store.index import AccountIndex, Transaction, stored_token
+from mailsuite.store.index import AccountIndex, stored_token
 from mailsuite.store.reading import expunged
 from mailsuite.store.statements import UID_MASK, MailboxRow
+from mailsuite.store.transaction import Transaction
 
 FlagRow = tuple[int, frozenset[str], int]
 WholeRow = tuple[int, str, int, int, str, str, int]

@@ -14,11 +14,12 @@ from mailsuite.durable import Disk
 from mailsuite.store import annotation_statements, annotations, file_statements, maildir, rights, statements
 from mailsuite.store.carry import ENDINGS, Previous, attach, check_integrity, detach, lay_aside
 from mailsuite.store.flags import FlagSets
-from mailsuite.store.index import REBUILDING, SPECIAL_NAMES, AccountIndex, Place, Transaction, UnfinishedIndexError
+from mailsuite.store.index import REBUILDING, SPECIAL_NAMES, AccountIndex, UnfinishedIndexError
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.maildir import Home
 from mailsuite.store.scan import INDEX_BATCH, add_files, clean_temporary, list_files, notice, read_uids
 from mailsuite.store.statements import MailboxRow
+from mailsuite.store.transaction import Place, Transaction
 
 _FAR = 1 << 62
 

@@ -29,8 +29,9 @@ from mailsuite.interfaces import (
     rights_text,
 )
 from mailsuite.store import maildir, statements
-from mailsuite.store.index import AccountIndex, Transaction
+from mailsuite.store.index import AccountIndex
 from mailsuite.store.statements import MailboxRow
+from mailsuite.store.transaction import Transaction
 
 SHARES = "..shares"
 LINE_WORDS = 3

@@ -18,9 +18,10 @@ from mailsuite.store import file_statements, maildir, statements
 from mailsuite.store.content import name_with_flags, new_message, summarize_file
 from mailsuite.store.file_statements import FileRow
 from mailsuite.store.flags import SET_SHIFT, bits_of_letters, keyword_numbers
-from mailsuite.store.index import AccountIndex, Transaction
+from mailsuite.store.index import AccountIndex
 from mailsuite.store.lock import Look
 from mailsuite.store.statements import UID_MASK, MailboxRow
+from mailsuite.store.transaction import Transaction
 
 TICK_NS = 100_000_000
 """A folder changed this recently may change again without its modification time telling."""
