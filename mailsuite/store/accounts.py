@@ -20,11 +20,15 @@ from mailsuite.store.moves import Moves
 from mailsuite.store.prune import prune
 from mailsuite.store.scan import mirror_flags, recover
 from mailsuite.store.transaction import Place
-from mailsuite.store.unwritable import FULL_OR_READ_ONLY, NoLock, reason_not_to_write, reason_of
+from mailsuite.store.unwritable import FULL_OR_READ_ONLY, ReadOnlyLock, reason_not_to_write, reason_of
 
 ALONE_SECONDS = 3.0
 """So long we wait for other processes to close an account whose index or folder is to be exchanged."""
 ALONE_POLL_SECONDS = 0.02
+FROZEN_SECONDS = 1.0
+"""So long what could only be opened to be read is not tried to be written again."""
+PAUSE_PER_COST = 10
+"""Trying it takes at most about this part of the time."""
 
 
 @attrs.frozen(kw_only=True)
@@ -60,7 +64,7 @@ class OpenAccounts:
         self._others = others
         self._open: OrderedDict[int, AccountIndex] = OrderedDict()
         self._removing: set[int] = set()
-        self._frozen: set[int] = set()
+        self._frozen: dict[int, float] = {}
 
     @contextlib.contextmanager
     def using(self, account_id: int, email: str) -> Iterator[AccountIndex]:
@@ -75,6 +79,9 @@ class OpenAccounts:
             yield index
         finally:
             index.lock.release()
+            if index.read_only:
+                index.database.close()
+                index.lock.close()
             if index.work.has_removals and account_id not in self._removing:
                 self._removing.add(account_id)
                 self.lane.post(self._remove_more, account_id, email)
@@ -104,8 +111,9 @@ class OpenAccounts:
         while len(self._open) >= self._open_max:
             self.forget(next(iter(self._open)))
         index = self._open_account(account_id, email)
-        self._open[account_id] = index
-        forget_previous(index.home, self._place)
+        if not index.read_only:
+            self._open[account_id] = index
+            forget_previous(index.home, self._place)
         return index
 
     def _drop(self, account_id: int) -> None:
@@ -136,10 +144,10 @@ class OpenAccounts:
         if not self._moves.is_begun(account_id):
             self._place.make_tree(home.path)
 
-    def _lock(self, home: Home) -> AccountLock:
+    def _lock(self, home: Home, make: type[AccountLock] = AccountLock) -> AccountLock:
         """Have our turn with an account that we have not open; it is ours until the lock is released or closed."""
         while True:
-            lock = AccountLock(home.lock, self._place.disk)
+            lock = make(home.lock, self._place.disk)
             try:
                 lock.acquire()
                 if lock.is_in_place():
@@ -205,32 +213,43 @@ class OpenAccounts:
 
     def _open_account(self, account_id: int, email: str) -> AccountIndex:
         home = self._home(account_id, email)
+        began = time.monotonic()
+        if began < self._frozen.get(account_id, 0.0):
+            with contextlib.suppress(OSError, sqlite3.DatabaseError):
+                return self._open_to_read(account_id, home)
         try:
-            return self._open_home(account_id, home)
+            index = self._open_home(account_id, home)
         except (OSError, sqlite3.OperationalError) as error:
             reason = reason_of(error) or reason_not_to_write(self._place.disk, home.path)
             if not reason:
                 raise
             try:
-                return self._open_to_read(account_id, home, reason)
+                index = self._open_to_read(account_id, home)
             except (OSError, sqlite3.DatabaseError):
                 raise error from None
+            if account_id not in self._frozen:
+                self._place.log.emit("store.account.frozen", account=account_id, reason=reason)
+            now = time.monotonic()
+            self._frozen[account_id] = now + max(FROZEN_SECONDS, PAUSE_PER_COST * (now - began))
+        else:
+            self._frozen.pop(account_id, None)
+        return index
 
-    def _open_to_read(self, account_id: int, home: Home, reason: str) -> AccountIndex:
+    def is_frozen(self, account_id: int) -> bool:
+        """Whether an account could only be opened to be read."""
+        return account_id in self._frozen
+
+    def _open_to_read(self, account_id: int, home: Home) -> AccountIndex:
         """Open what can be read where nothing can be written; it is not there for others, which may repair and move."""
         try:
             lock = self._lock(home)
         except OSError:
-            lock = NoLock(home.lock, self._place.disk)
+            lock = self._lock(home, ReadOnlyLock)
         try:
-            index = AccountIndex(account_id, home, self._place, self._others.told, lock, read_only=True)
+            return AccountIndex(account_id, home, self._place, self._others.told, lock, read_only=True)
         except BaseException:
             lock.close()
             raise
-        if account_id not in self._frozen:
-            self._frozen.add(account_id)
-            self._place.log.emit("store.account.frozen", account=account_id, reason=reason)
-        return index
 
     def _open_home(self, account_id: int, home: Home) -> AccountIndex:
         self._make_home(account_id, home)
@@ -249,7 +268,6 @@ class OpenAccounts:
         except BaseException:
             lock.close()
             raise
-        self._frozen.discard(account_id)
         return index
 
     def _open_index(self, account_id: int, home: Home, lock: AccountLock, *, alone: bool) -> AccountIndex:
@@ -296,9 +314,6 @@ class OpenAccounts:
         if index is None:
             return
         index.database.close()
-        if index.read_only:  # others may have written meanwhile; what is broken is still so when it can be repaired
-            index.lock.close()
-            return
         try:
             index.lock.acquire()
             if index.lock.is_alone():
@@ -328,7 +343,7 @@ class OpenAccounts:
     def _close(self, index: AccountIndex) -> None:
         try:
             index.lock.acquire()
-            if not index.read_only and index.is_current():
+            if index.is_current():
                 try:
                     prune(index)
                 finally:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import attrs
 
-from mailsuite.durable import Database, is_damage, migrate
+from mailsuite.durable import Database, Disk, is_damage, migrate
 from mailsuite.errors import Kind, MailError
 from mailsuite.store import statements
 from mailsuite.store.index import AccountIndex, UnfinishedIndexError
@@ -76,6 +76,16 @@ def lay_aside(
             place.disk.remove(previous_path(home) + ending)
         place.disk.rename(home.index, previous_path(home))
     return intact
+
+
+def put_back(home: Home, disk: Disk) -> None:
+    """Let the old index be the account's again, if there is one: no new one could be built."""
+    if os.path.exists(previous_path(home)):
+        for ending in reversed(ENDINGS):
+            disk.remove(home.index + ending)
+        for ending in reversed(ENDINGS):
+            if os.path.exists(previous_path(home) + ending):
+                disk.rename(previous_path(home) + ending, home.index + ending)
 
 
 def _bring_up_to_date(index: AccountIndex) -> None:

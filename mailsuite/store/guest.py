@@ -123,7 +123,7 @@ class GuestSession(AccountSession):
         """List what the guest may look up; subscriptions and special uses are the owner's own."""
 
         def work(index: AccountIndex) -> list[MailboxEntry]:
-            mailboxes.notice_folders(index)
+            mailboxes.look_at_folders(index)
             granted = rights.all_rights_for(index, self._guest)
             owns = self._guest == index.account_id
             return [

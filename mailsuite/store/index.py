@@ -23,7 +23,6 @@ from mailsuite.store.flags import LETTERED_KEYWORDS, SET_SHIFT, FlagSets, split_
 from mailsuite.store.lock import AccountLock
 from mailsuite.store.statements import MailboxRow
 from mailsuite.store.transaction import Place, Transaction
-from mailsuite.store.unwritable import reason_not_to_write, stamp_of
 from mailsuite.store.work import PendingWork
 
 CACHE_KIBIBYTES = 256
@@ -83,7 +82,8 @@ class AccountIndex:
         self._told = told
         self._opened = False
         self._unsynced = not os.path.exists(home.index)
-        self._stamp = stamp_of(place.disk, home.index) if read_only else None
+        if not read_only and not self._unsynced and not os.access(home.index, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), home.index)  # SQLite would not say so
         self.work = PendingWork(self)
         self._version = -1
         self._newest = (-1, -1)
@@ -152,19 +152,11 @@ class AccountIndex:
                 self.reserve(row, 0)
 
     def is_current(self) -> bool:
-        """
-        Whether this is still the account's index: another process can have built it anew or moved it.
-
-        One that is open to be read is no longer what is needed when it can be written.
-        """
+        """Whether this is still the account's index: another process can have built it anew or moved it."""
         try:
-            if not self.read_only:
-                return self.disk.stat(self.home.index).st_ino == self._inode
-            if stamp_of(self.disk, self.home.index) != self._stamp:
-                return False  # who can write has written
+            return self.disk.stat(self.home.index).st_ino == self._inode
         except FileNotFoundError:
             return False
-        return bool(reason_not_to_write(self.disk, self.home.path))
 
     def refresh(self) -> None:
         """Take in what another process changed since our last turn."""
@@ -179,8 +171,7 @@ class AccountIndex:
             if newest[1] != self._newest[1]:
                 self._unsynced = True  # made by another process, which owes nobody that it is durable
             # What another process promised and could not do is as much our work; what it did, it has forgotten.
-            if not self.read_only:
-                self.work.load()
+            self.work.load()
             self._opened = True
         self._newest = newest
 
@@ -190,7 +181,7 @@ class AccountIndex:
     def close(self) -> None:
         """Note that nothing is left to do, unless another process has the account open as well, and close."""
         try:
-            if self._opened and not self.read_only and self.lock.is_alone():
+            if self._opened and self.lock.is_alone():
                 with self.writing() as transaction:
                     account = statements.load_account(transaction.connection)
                     statements.save_account(transaction.connection, self.place.boot, 1, account[2] if account else 0)

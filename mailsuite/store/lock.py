@@ -58,6 +58,8 @@ class AccountLock:
         OSError: the file cannot be opened.
     """
 
+    turn = fcntl.F_WRLCK
+
     def __init__(self, path: str, disk: Disk) -> None:
         self.path = path
         self._disk = disk
@@ -89,11 +91,11 @@ class AccountLock:
         Raises:
             MailError: UNAVAILABLE, when another process does not give it up in time.
         """
-        if self._try(fcntl.F_WRLCK, _TURN):
+        if self._try(self.turn, _TURN):
             return
         deadline = time.monotonic() + seconds
         count = 0
-        while not self._try(fcntl.F_WRLCK, _TURN):
+        while not self._try(self.turn, _TURN):
             if time.monotonic() > deadline:
                 raise MailError(Kind.UNAVAILABLE, "another process works on the mailboxes; try again later")
             time.sleep(PAUSES_SECONDS[min(count, len(PAUSES_SECONDS) - 1)])

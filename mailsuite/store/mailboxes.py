@@ -32,7 +32,7 @@ def special_text(uses: Iterable[SpecialUse]) -> str:
 
 def list_mailboxes(index: AccountIndex) -> list[MailboxEntry]:
     """List all names, also mere parents and subscriptions, in order."""
-    notice_folders(index)
+    look_at_folders(index)
     subscribed = statements.subscriptions(index.connection)
     entries = {
         name: MailboxEntry(
@@ -51,17 +51,23 @@ def list_mailboxes(index: AccountIndex) -> list[MailboxEntry]:
     return [entries[name] for name in sorted(entries, key=lambda name: (name != INBOX, name))]
 
 
-def notice_folders(index: AccountIndex) -> None:
+def look_at_folders(index: AccountIndex) -> None:
     """Take in folders that another program made; where that fails, what is known can still be read."""
-    if index.read_only:
-        return
     try:
-        _notice_folders(index)
+        notice_folders(index)
     except (OSError, sqlite3.OperationalError) as error:
         index.place.log.failure("store.folders.failed", error, account=index.account_id)
 
 
-def _notice_folders(index: AccountIndex) -> None:
+def notice_folders(index: AccountIndex) -> None:
+    """
+    Take in folders that another program made, before names are given.
+
+    Raises:
+        OSError, sqlite3.Error: that failed, and a folder may have a name that seems to be free.
+    """
+    if index.read_only:
+        return
     doomed = index.work.retry()  # a folder that is still to be removed is no new one
     stamp = index.disk.stat(index.home.path).st_mtime_ns
     if stamp == index.home_stamp:

@@ -44,7 +44,7 @@ from mailsuite.store.moves import Moves
 from mailsuite.store.session import AccountSession
 from mailsuite.store.settings import StorageSettings
 from mailsuite.store.transaction import Place
-from mailsuite.store.unwritable import reason_not_to_write
+from mailsuite.store.unwritable import reason_not_to_write, reason_of
 from mailsuite.store.watch import Notices, Watches
 
 T = TypeVar("T")
@@ -243,7 +243,8 @@ class MailStore:
                 self._log.failure("store.job.failed", error, account=account.account_id)
                 raise neutral_error(error) from error
             except OSError as error:
-                self._log.failure("store.job.failed", error, account=account.account_id)
+                if not accounts.is_frozen(account.account_id) or not reason_of(error):  # that was told once
+                    self._log.failure("store.job.failed", error, account=account.account_id)
                 raise neutral_error(error) from error
 
         return accounts.lane.run(work)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
 from mailsuite.store.settings import Layout
+from mailsuite.store.unwritable import reason_of
 
 FILE = "..layout"
 JOURNAL = "..convert"
@@ -58,7 +59,11 @@ def ensure_layout(disk: Disk, root: str, layout: Layout) -> None:
     found = read_layout(disk, root)
     if found is None:
         # Several processes may do it at the same time; all write the same.
-        disk.write_file(f"{root}/{FILE}", [f"{layout.value}\n".encode("ascii")], sync=False)
+        try:
+            disk.write_file(f"{root}/{FILE}", [f"{layout.value}\n".encode("ascii")], sync=False)
+        except OSError as error:
+            if not reason_of(error):
+                raise
     elif found is not layout:
         raise MailError(
             Kind.CONFLICT,

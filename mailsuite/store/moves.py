@@ -19,6 +19,7 @@ from mailsuite.durable import Disk
 from mailsuite.errors import Kind, MailError
 from mailsuite.store.maildir import Home
 from mailsuite.store.settings import Layout
+from mailsuite.store.unwritable import reason_of
 
 RECORDS = "..accounts"
 REMOVED = "..removed"
@@ -53,12 +54,19 @@ class Moves:
         self._lock = threading.Lock()
         self._moves: dict[int, Move] = {}
         self._stamp = 0
-        disk.mkdir(self._folder)
+        try:
+            disk.mkdir(self._folder)
+        except OSError as error:
+            if not reason_of(error):
+                raise
 
     def _load(self) -> None:
         """Read all records, unless no process can have changed any since they were last read."""
         with self._lock:
-            stamp = self._disk.stat(self._folder).st_mtime_ns
+            try:
+                stamp = self._disk.stat(self._folder).st_mtime_ns
+            except FileNotFoundError:
+                return  # it could not be made: nothing was ever moved
             if stamp == self._stamp:
                 return
             recent = abs(time.time_ns() - stamp) < TICK_NS
@@ -107,7 +115,9 @@ class Moves:
             raise MailError(Kind.NOT_FOUND, "the account was removed")
         if os.path.relpath(here.path, self._root) not in {*move.former, move.target}:
             return here
-        return Home(self._absolute(move.target if move.done else move.former[-1]), self._layout)
+        former, target = self._absolute(move.former[-1]), self._absolute(move.target)
+        has_moved = move.done or (os.path.isdir(target) and not os.path.isdir(former))  # which a full disk may not note
+        return Home(target if has_moved else former, self._layout)
 
     def is_begun(self, account_id: int) -> bool:
         """Whether the folder may be gone from where it is at any moment."""

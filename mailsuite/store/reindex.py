@@ -7,12 +7,13 @@ higher UIDVALIDITY.
 """
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable
 
 from mailsuite.durable import Disk
 from mailsuite.store import annotation_statements, annotations, file_statements, maildir, rights, statements
-from mailsuite.store.carry import ENDINGS, Previous, attach, check_integrity, detach, lay_aside
+from mailsuite.store.carry import ENDINGS, Previous, attach, check_integrity, detach, lay_aside, put_back
 from mailsuite.store.flags import FlagSets
 from mailsuite.store.index import REBUILDING, SPECIAL_NAMES, AccountIndex, UnfinishedIndexError
 from mailsuite.store.lock import AccountLock
@@ -101,7 +102,11 @@ def replace(
             keep_damaged(home, place)
     except UnfinishedIndexError:
         throw_away(home, place.disk)
-    return rebuild(account_id, home, place, told, lock, progress)
+    try:
+        return rebuild(account_id, home, place, told, lock, progress)
+    except (OSError, sqlite3.Error):
+        put_back(home, place.disk)
+        raise
 
 
 def _tell_nobody(_account_id: int, _mailbox_id: int, _modseq: int) -> None:
@@ -297,7 +302,8 @@ def _renew(index: AccountIndex, transaction: Transaction, row: MailboxRow) -> No
 def verify(index: AccountIndex) -> list[str]:
     """Compare index and Maildir without changing either; say what does not fit, in sentences."""
     findings = [] if check_integrity(index.database) else ["the index is damaged"]
-    doomed = index.work.retry()
+    pending = file_statements.pending(index.connection)
+    doomed = {source for _, source, _ in pending} if index.read_only else index.work.retry()
     for row in statements.mailboxes(index.connection):
         if not row.selectable:
             continue

@@ -2,23 +2,23 @@
 Mail that can be read and not changed: the disk is full or mounted read-only, or the files belong to somebody else.
 
 An account that cannot be opened for that reason is opened to be read: what its index knows, and nothing of what other
-programs did to its folders. Whatever would change something is refused, and each job looks whether that is over.
+programs did to its folders. Whatever would change something is refused. It is closed at the end of each job, and the
+next one looks whether that is over.
 """
 
 import errno
+import fcntl
 import os
 import sqlite3
 
 from mailsuite.durable import Disk
-from mailsuite.store.lock import AccountLock, Look
+from mailsuite.store.lock import TURN_SECONDS, AccountLock
 
 PROBE = "..probe"
 PROBE_OCTETS = 64 * 1024
 """SQLite needs so much before anything can be read in its usual way."""
 FULL_OR_READ_ONLY = frozenset(("EROFS", "ENOSPC", "EDQUOT"))
 REASONS = FULL_OR_READ_ONLY | {"EACCES", "EPERM"}
-
-Stamp = tuple[int, int, int, int]
 
 
 def reason_of(error: Exception) -> str:
@@ -43,43 +43,29 @@ def reason_not_to_write(disk: Disk, folder: str) -> str:
     return ""
 
 
-def stamp_of(disk: Disk, database: str) -> Stamp:
-    """
-    Tell a state of a database from others; it says nothing of a log that grows, which SQLite itself looks at.
+class ReadOnlyLock(AccountLock):
+    """The lock of an account where its file cannot be written: turns are shared with others who only read."""
 
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    status = disk.stat(database)
-    log = f"{database}-wal"
-    return status.st_ino, status.st_mtime_ns, status.st_size, os.path.exists(log) and os.path.getsize(log) > 0
-
-
-class NoLock(AccountLock):
-    """In place of the lock of an account whose lock cannot be written: nobody changes anything."""
+    turn = fcntl.F_RDLCK
 
     def __init__(self, path: str, disk: Disk) -> None:
         self.path = path
         self._disk = disk
-        self._descriptor = -1
+        try:
+            self._descriptor = disk.open(path, os.O_RDONLY)
+        except OSError:
+            self._descriptor = -1  # a copy without one, say: nobody else can have it either
 
     def is_in_place(self) -> bool:
-        """Say yes."""
-        return True
+        """Whether the file that is open, if there is one, is the one that others would open."""
+        return self._descriptor < 0 or super().is_in_place()
 
-    def acquire(self, seconds: float = 0.0) -> None:
-        """Wait for nobody."""
+    def acquire(self, seconds: float = TURN_SECONDS) -> None:
+        """
+        Wait until nobody writes. Blocks.
 
-    def enter(self) -> bool:
-        """Say that others may be there, so that nothing is repaired."""
-        return False
-
-    def is_alone(self) -> bool:
-        """Say the same."""
-        return False
-
-    def look(self, mailbox_id: int) -> Look | None:
-        """Know nothing."""
-
-    def set_look(self, mailbox_id: int, look: Look | None) -> None:
-        """Note nothing."""
+        Raises:
+            MailError: UNAVAILABLE, when another process does not end in time.
+        """
+        if self._descriptor >= 0:
+            super().acquire(seconds)

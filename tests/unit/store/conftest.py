@@ -9,12 +9,12 @@ from mailsuite.store import Layout, StorageSettings, open_store
 
 
 class Bench:
-    def __init__(self, root, layout=Layout.DOMAIN, **settings):
+    def __init__(self, root, layout=Layout.DOMAIN, disk=None, **settings):
         self.root = root / "mail"
         self.settings = StorageSettings(maildir_root=str(self.root), layout=layout, lanes=1, **settings)
         self.account = Account(account_id=1, email="alice@example.com")
         self.now = 1_800_000_000.0
-        self.disk = Disk()
+        self.disk = disk or Disk()
         self.open()
 
     @property

@@ -1,5 +1,6 @@
 """Mail that can be read and not changed: the disk is full or read-only, or the files are somebody else's."""
 
+import contextlib
 import errno
 import os
 import pwd
@@ -17,8 +18,11 @@ from mailsuite.durable import Database, Disk, ReadOnlyDatabase
 from mailsuite.errors import Kind, MailError
 from mailsuite.interfaces import StoreMode
 from mailsuite.observe import EventLog
+from mailsuite.store import accounts
 from mailsuite.store.boots import FILE
+from mailsuite.store.lock import AccountLock
 from mailsuite.store.scan import Noticed, notice_names
+from mailsuite.store.unwritable import ReadOnlyLock
 
 WRITING = frozenset(("write", "fsync", "rename", "link", "unlink", "mkdir", "rmdir", "utime", "commit", "syncfs"))
 TEXTS = [b"Subject: %d\r\n\r\nbody %d\r\n" % (number, number) for number in range(3)]
@@ -57,6 +61,13 @@ class FullDisk(UnwritableDisk):
             raise OSError(self.error, os.strerror(self.error), path)
 
     open = Disk.open
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Try with each job whether something can be written."""
+    monkeypatch.setattr(accounts, "FROZEN_SECONDS", 0.0)
+    monkeypatch.setattr(accounts, "PAUSE_PER_COST", 0)
 
 
 def is_refused(bench, change, text="nothing can be changed now"):
@@ -228,9 +239,9 @@ def test_files_that_the_index_does_not_know_are_seen_when_it_can_be_written(fill
 # what others do meanwhile
 
 
-def other(bench):
+def other(bench, disk=None):
     """Another process that serves the same mail, and can write."""
-    return type(bench)(bench.root.parent)
+    return type(bench)(bench.root.parent, disk=disk)
 
 
 def frozen(bench):
@@ -262,10 +273,74 @@ def test_what_another_process_can_write_is_read(filled):
 
 def test_an_index_that_cannot_be_written_is_not_put_aside(filled):
     reader = frozen(filled)
-    reader.mail()
-    reader.store._accounts[0].damaged(1)
+    index = reader.home / "index.db"
+    content = index.read_bytes()
+    index.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
+    for _ in range(2):
+        with pytest.raises(MailError) as caught:
+            reader.mail()
+        assert caught.value.kind is Kind.UNAVAILABLE
     assert {path.name for path in reader.home.glob("index.db*")} <= {"index.db", "index.db-wal"}
+    index.write_bytes(content)
     assert len(reader.mail()) == 3
+
+
+def test_who_cannot_write_the_lock_waits_for_who_writes(filled, monkeypatch):
+    monkeypatch.setattr(AccountLock.acquire, "__defaults__", (0.0,))
+    monkeypatch.setattr(ReadOnlyLock.acquire, "__defaults__", (0.0,))
+    writer = other(filled)
+    filled.disk.error = errno.EROFS
+    filled.open()
+    with writer.store._accounts[0].using(1, writer.account.email), pytest.raises(MailError, match="another process"):
+        filled.mail()
+    assert len(filled.mail()) == 3
+    writer.store.stop()
+
+
+def test_one_reader_does_not_wait_for_another(filled):
+    filled.disk.error = errno.EROFS
+    filled.open()
+    second = other(filled, filled.disk)
+    with filled.store._accounts[0].using(1, filled.account.email):
+        assert len(second.mail()) == 3
+    second.store.stop()
+
+
+def test_a_copy_without_a_lock_is_read(filled):
+    (filled.home / "index.lock").unlink()
+    filled.disk.error = errno.EROFS
+    filled.open()
+    assert len(filled.mail()) == 3
+
+
+def test_nothing_is_held_when_nobody_reads(filled):
+    """So that others can lay the index aside."""
+    filled.open()
+    filled.mail()
+    copies = {path: path.read_bytes() for path in filled.home.glob("index.db*")}
+    filled.store.stop()
+    for path, content in copies.items():  # as a crash leaves it
+        path.write_bytes(content)
+    reader = filled
+    reader.disk.error = errno.EROFS
+    reader.open()
+    assert len(reader.mail()) == 3
+    writer = other(reader)
+    assert writer.go(writer.store.reindex(writer.account)) == 3
+    assert reader.mail() == writer.mail()
+    writer.store.stop()
+
+
+def test_for_a_while_it_is_not_tried_again_to_write(filled, monkeypatch):
+    monkeypatch.setattr(accounts, "FROZEN_SECONDS", 1000.0)
+    filled.open()
+    filled.disk.error = errno.EROFS
+    assert len(filled.mail()) == 3
+    filled.disk.error = 0
+    with pytest.raises(MailError, match="nothing can be changed now"):
+        filled.go(filled.box().store_flags([1], StoreMode.ADD, FLAGGED, None))
+    filled.store._accounts[0]._frozen[1] = 0.0  # the time is over
+    check_writing(filled)
 
 
 def test_a_reader_is_not_there_for_who_repairs(filled):
@@ -335,6 +410,27 @@ def test_a_folder_that_another_program_made_keeps_nobody_from_listing(filled, is
     assert "Theirs" in [entry.name for entry in filled.go(filled.session().list_mailboxes())]
 
 
+@pytest.mark.parametrize("error", [errno.EACCES, errno.ENOSPC], ids=errno.errorcode.get)
+def test_a_name_is_not_given_twice_while_folders_cannot_be_taken_in(filled, error):
+    filled.disk = RefusingDisk(error, lambda operation, path: operation == "write" and ".Theirs" in path)
+    filled.open()
+    filled.go(filled.session().create("Work", frozenset()))
+    for name in ("tmp", "new", "cur"):
+        (filled.home / ".Theirs" / name).mkdir(parents=True)
+    assert "Theirs" not in [entry.name for entry in filled.go(filled.session().list_mailboxes())]
+    for change in (
+        lambda: filled.session().rename("Work", "Theirs"),
+        lambda: filled.session().create("A", frozenset()),
+    ):
+        with pytest.raises(MailError) as caught:
+            filled.go(change())
+        assert caught.value.kind is Kind.UNAVAILABLE
+    filled.disk.error = 0
+    with pytest.raises(MailError) as caught:
+        filled.go(filled.session().rename("Work", "Theirs"))
+    assert caught.value.kind is Kind.EXISTS
+
+
 def test_a_file_that_a_crash_left_in_tmp_is_read_there(filled):
     (file,) = [path for path in filled.home.glob("*/*") if path.is_file() and path.read_bytes() == TEXTS[0]]
     file.rename(filled.home / "tmp" / file.name)
@@ -392,6 +488,61 @@ def test_an_account_that_is_to_be_moved_is_read_where_it_is(filled):
     assert (filled.root / "example.com/alicia/index.db").exists()
 
 
+def test_an_account_whose_move_cannot_be_noted_is_read_where_it_went(filled):
+    filled.open()
+    filled.go(filled.store.begin_rename(filled.account, "alicia@example.com"))
+    filled.store.stop()
+    filled.disk = RefusingDisk(errno.ENOSPC, lambda operation, path: operation == "write" and "..accounts" in path)
+    filled.open()
+    old = filled.account
+    for email in ("alicia@example.com", old.email):
+        filled.account = attrs.evolve(old, email=email)
+        assert [content for content, _ in filled.mail().values()] == TEXTS
+    filled.disk.error = 0
+    filled.go(filled.store.finish_move(1))
+    assert [content for content, _ in filled.mail().values()] == TEXTS
+
+
+def test_a_store_of_an_older_version_is_read(filled):
+    (filled.root / "..accounts").rmdir()
+    (filled.root / "..layout").unlink()
+    filled.disk.error = errno.EROFS
+    filled.open()
+    assert len(filled.mail()) == 3
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_an_index_that_cannot_be_built_anew_is_the_old_one(filled, number):
+    left = [number]
+
+    def refuses(operation, _path):
+        left[0] -= operation == "commit"
+        return left[0] < 0 and operation in {"commit", "write"}
+
+    filled.disk = RefusingDisk(0, refuses)
+    filled.open()
+    filled.mail()
+    filled.disk.error = errno.ENOSPC
+    with contextlib.suppress(MailError):
+        filled.go(filled.store.reindex(filled.account))
+    left[0] = -1  # from now on nothing can be written
+    assert [content for content, _ in filled.mail().values()] == TEXTS
+    filled.disk.error = 0
+    check_writing(filled)
+
+
+def test_a_check_of_what_can_only_be_read_changes_nothing_and_knows_what_is_promised(filled):
+    filled.disk = RefusingDisk(errno.EROFS, lambda operation, path: operation == "unlink" and "/cur/" in path)
+    filled.open()
+    box = filled.box()
+    filled.go(box.expunge(None))
+    filled.store.stop()
+    filled.disk = UnwritableDisk()
+    filled.disk.error = errno.EROFS
+    filled.open()
+    assert filled.go(filled.store.verify(filled.account)) == []
+
+
 def test_who_watches_a_mailbox_is_told_to_look_again_and_nothing_is_logged(filled, monkeypatch):
     Path(f"{filled.home}/new/1.theirs.host").write_bytes(b"Subject: theirs\r\n\r\n")
     (filled.home / ".Theirs/cur").mkdir(parents=True)
@@ -399,9 +550,11 @@ def test_who_watches_a_mailbox_is_told_to_look_again_and_nothing_is_logged(fille
     filled.open()
     events = []
     monkeypatch.setattr(EventLog, "failure", lambda _self, name, *_, **__: events.append(name))
-    index = filled.index
-    assert notice_names(index, 1, None) == Noticed(foreign=False, doubtful=True, failed=True)
-    assert notice_names(index, 1, [("new", "1.theirs.host")]).failed
+    with filled.store._accounts[0].using(1, filled.account.email) as index:
+        assert notice_names(index, 1, None) == Noticed(foreign=False, doubtful=True, failed=True)
+        assert notice_names(index, 1, [("new", "1.theirs.host")]).failed
+    with pytest.raises(MailError, match="nothing can be changed now"):
+        filled.append(b"x")
     filled.mail()
     filled.go(filled.session().list_mailboxes())
     assert events == []
@@ -415,6 +568,9 @@ def test_that_nothing_can_be_written_is_told_once(filled, monkeypatch):
     for _ in range(3):
         filled.mail()
     assert events.count("store.account.frozen") == 1
+    filled.disk.error = 0
+    filled.mail()
+    assert not filled.store._accounts[0].is_frozen(1)
 
 
 CHILD = """
@@ -425,13 +581,15 @@ sys.path.insert(0, sys.argv[2])
 from conftest import Bench
 from test_unwritable import check_reading
 bench = Bench(Path(sys.argv[1]))
+assert bench.index.read_only
 check_reading(bench, "cannot be reached|nothing can be changed now")
 bench.store.stop()
 print("read")
 """
 
 
-def test_mail_that_belongs_to_somebody_else_is_read_by_who_may_read_it(bench):
+@pytest.mark.parametrize("whose", ["everything", "the index"])
+def test_mail_that_belongs_to_somebody_else_is_read_by_who_may_read_it(bench, whose):
     python, environment, options = sys.executable, dict(os.environ), {}
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
@@ -446,6 +604,8 @@ def test_mail_that_belongs_to_somebody_else_is_read_by_who_may_read_it(bench):
         paths = [root, *root.rglob("*")]
         for path in paths:
             path.chmod(0o555 if path.is_dir() else 0o444)
+            if whose == "the index" and path.name != "index.db":
+                path.chmod(0o777 if path.is_dir() else 0o666)
         here = Path(__file__).parent
         environment = {**environment, "PYTHONPATH": f"{here.parents[1]}:{environment.get('PYTHONPATH', '')}"}
         done = subprocess.run(
