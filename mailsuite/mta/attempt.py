@@ -5,6 +5,7 @@ The record, and the report to the sender that follows from it, are one transacti
 attempt and never forgets it.
 """
 
+import contextlib
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -236,7 +237,11 @@ class Attempts:
             if error.kind is Kind.INVALID:
                 await self._record_unreadable(pendings)
             return None, ()  # it is gone, or the lease lets another look at it later
-        return loaded.message, [pending for pending in pendings if pending.n in loaded.places]
+        waiting = [pending for pending in pendings if pending.n in loaded.places]
+        if len(waiting) < len(pendings):  # an operator was faster; what is held is due when it is released
+            with contextlib.suppress(MailError):  # the lease ends by itself
+                await self.store.give_back([pending for pending in pendings if pending.n not in loaded.places])
+        return loaded.message, waiting
 
     # attempts
 

@@ -514,6 +514,26 @@ def test_held_mail_waits_until_it_is_released(world, held_up, far, outcome):
     assert len(far.got) == 2
 
 
+def test_mail_that_was_held_when_its_attempt_had_just_begun_is_tried_as_soon_as_it_is_released(held_up, far, outcome):
+    spool, service = held_up
+    named = Selection(queue_id=spool.queue_id(1))
+    store = service._queues[0].store
+    lease = store.lease_due
+
+    async def lease_late(*arguments):
+        found = await lease(*arguments)
+        await store.change(Change.HOLD, named, 0)
+        return found
+
+    store.lease_due = lease_late
+    outcome(service.change(Change.RETRY, named))
+    assert outcome(service.list())[0].recipients[0].state == "held"
+    assert len(far.got) == 1
+    store.lease_due = lease
+    outcome(service.change(Change.RELEASE, named))
+    assert len(far.got) == 2
+
+
 def test_removed_mail_is_gone_and_nobody_is_told(world, held_up, far, outcome):
     spool, service = held_up
     outcome(service.change(Change.REMOVE, Selection(queue_id=spool.queue_id(1))))
