@@ -78,14 +78,7 @@ class Database:
             _make_file(path, disk)
         else:
             disk.stat(path)
-        self.connection = sqlite3.connect(
-            f"file:{quote(path)}?mode=rw",
-            uri=True,
-            timeout=BUSY_TIMEOUT_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
+        self.connection = _connect(path, "mode=rw")
         try:
             self._retry_locked(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_SECONDS * 1000)}")
             for pragma in (
@@ -170,7 +163,7 @@ class ReadOnlyDatabase(Database):
     """
     A database that is there, where nothing can be written beside it.
 
-    Where its log is empty, SQLite does not look whether anything changes: who has this open must do so.
+    Where its log is empty, SQLite does not look whether anything changes: nothing may while this is open.
 
     Raises:
         sqlite3.Error, OSError: it cannot be used; FileNotFoundError when it is not there.
@@ -181,13 +174,7 @@ class ReadOnlyDatabase(Database):
         disk.stat(path)
         log = f"{path}-wal"
         mode = "mode=ro" if os.path.exists(log) and os.path.getsize(log) else "mode=ro&immutable=1"
-        self.connection = sqlite3.connect(
-            f"file:{quote(path)}?{mode}",
-            uri=True,
-            timeout=BUSY_TIMEOUT_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        self.connection = _connect(path, mode)
         try:
             self.connection.execute("PRAGMA temp_store=MEMORY")
         except BaseException:
@@ -207,6 +194,17 @@ class ReadOnlyDatabase(Database):
         """
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), self.path)
         yield self.connection
+
+
+def _connect(path: str, parameters: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(path)}?{parameters}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
 
 
 def _make_file(path: str, disk: Disk) -> None:

@@ -53,7 +53,7 @@ class AccountIndex:
 
     Args:
         home: where it lies; the folder is there.
-        lock: of the account, entered.
+        lock: of the account, entered unless it is only read.
         told: called after commits with the mailbox and its MODSEQ; 0 and 0 when the set of mailboxes changed.
         fresh: fill an empty index with the mailboxes that every account has.
         read_only: nothing can be written; see `mailsuite.store.unwritable`.

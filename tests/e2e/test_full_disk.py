@@ -1,6 +1,8 @@
 """A disk that is full: mail is refused for now, reading goes on, and it ends without a restart."""
 
+import contextlib
 import os
+import poplib
 import smtplib
 import subprocess
 
@@ -83,6 +85,35 @@ def test_mail_is_refused_reading_goes_on_and_it_recovers(server, small_disk):
     server.eventually(lambda: [_mail(server)[0] for _ in range(6)], lambda codes: set(codes) == {250})
     server.send(ANN, "Subject: after\r\n\r\nthere is room again\r\n")
     server.eventually(lambda: server.count(ANN), lambda count: count == 2)
+    assert "Traceback" not in "".join(server.output)
+
+
+def test_what_nobody_had_open_is_read_and_is_changed_when_there_is_room(server, small_disk):
+    server.send(ANN, "Subject: before\r\n\r\nstill here\r\n")
+    server.eventually(lambda: server.count(ANN), lambda count: count == 1)
+    assert server.stop() == 0
+    server.start()
+    _fill(small_disk, leave=0)
+    with server.imap(ANN) as client:
+        assert b"still here" in b"".join(item[1] for item in _read(client) if isinstance(item, tuple))
+        kind, data = client.fetch("1", "(BODY[TEXT])")
+        assert (kind, data[0][1]) == ("OK", b"still here\r\n")
+        assert client.search(None, "UNSEEN") == ("OK", [b"1"])
+        for change in (lambda: client.store("1", "+FLAGS", "\\Flagged"), lambda: client.create("New")):
+            kind, data = change()
+            assert kind == "NO"
+            assert data[0].startswith(b"[UNAVAILABLE] nothing can be changed now")
+        with contextlib.closing(poplib.POP3_SSL("localhost", server.port("pop3s"), context=server.context)) as other:
+            other.user(ANN.email)
+            other.pass_(ANN.password)
+            assert other.retr(1)[1][-1] == b"still here"
+            other.dele(1)
+            with pytest.raises(poplib.error_proto, match="some messages were not removed"):
+                other.quit()
+        (small_disk / BALLAST).unlink()
+        server.eventually(lambda: client.store("1", "+FLAGS", "\\Flagged")[0], lambda kind: kind == "OK")
+        assert b"\\Flagged" in client.fetch("1", "(FLAGS)")[1][0]
+    assert "store.account.frozen" in "".join(server.output)
     assert "Traceback" not in "".join(server.output)
 
 
